@@ -1,0 +1,102 @@
+"""What stages ask of the outside world. Protocols only: they import the model and nothing else.
+
+Every mutating call is `ensure_…`: safe to repeat, it returns once the wanted state was read
+back, and raises Unreachable (worth a retry), Failed or Refused otherwise.
+"""
+
+from typing import Protocol
+
+from metal.model.addresses import Addressing
+from metal.model.facts import Facts, HealthReport, Power
+from metal.model.world import SeenCluster, SeenVm
+
+
+class Bmc(Protocol):
+    """One server's baseboard controller, logged in, its certificate pinned."""
+
+    protocol: str
+    """"redfish" or "ipmi"."""
+    fingerprint: str | None
+    """SHA-256 of the certificate that was shown; None over IPMI."""
+    cipher_suite: int | None
+    """The IPMI cipher suite that worked; None over Redfish."""
+
+    def facts(self) -> Facts: ...
+    def power(self) -> Power: ...
+    def health(self) -> HealthReport: ...
+
+    def ensure_power(self, wanted: Power) -> None:
+        """Switch on or off (hard) and wait until the BMC reads the wanted state back."""
+
+    def ensure_network_boot_once(self) -> None:
+        """Boot from the network at the next power-on only; read back."""
+
+    def ensure_account(self, user: str, password: str) -> None:
+        """The administrator account `user` has `password`; the session goes on with it."""
+
+    def close(self) -> None: ...
+
+
+class Hypervisor(Protocol):
+    """One Proxmox cluster (or solo node) through whichever of its nodes answers."""
+
+    def look(self) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
+        """(cluster, node → online|offline|unknown, VM name → VM)."""
+
+    def ensure_created(self, name: str, node: str) -> None:
+        """A cluster `name` exists on `node`, alone in it, quorate."""
+
+    def ensure_joined(self, node: str, through: str) -> None:
+        """`node` is a member, online, and the cluster is quorate again."""
+
+    def ensure_ceph(self, node: str, *, first: bool, network: str) -> None:
+        """Ceph is initialised and `node` has a monitor and a manager."""
+
+    def ensure_osd(self, node: str, device: str) -> None:
+        """An encrypted OSD on `device`. A disk in use by anything else is Refused."""
+
+    def ensure_pool(self, name: str) -> None:
+        """A replicated pool of size 3/min 2 that is also a storage for VM disks."""
+
+    def ensure_vm(
+        self,
+        *,
+        vmid: int,
+        name: str,
+        node: str,
+        vcpus: int,
+        memory_mib: int,
+        disk_gib: int,
+        storage: str,
+        addressing: Addressing,
+        ha: bool,
+    ) -> None:
+        """The VM exists. One of that id but another name is Refused, wherever it runs is left."""
+
+    def ensure_started(self, vmid: int) -> None: ...
+
+    def ensure_migrated(self, vmid: int, target: str) -> None:
+        """The VM runs on `target`, moved live; returns once it does."""
+
+    def where(self, vmid: int) -> tuple[str, str]:
+        """(node, running|stopped|unknown) of a VM."""
+
+
+class Secrets(Protocol):
+    """secrets/: every file encrypted to all administrators, before anything uses what it holds.
+
+    Names are such as "bmc/alba1", "disk/alba1", "root/alba1".
+    """
+
+    def escrow(self, name: str, secret: str, *, controller: bool) -> None:
+        """Write `secret` for all administrators (and the controller, if it needs it unattended).
+
+        Durable and read back before it returns; Failed if it could not be, and then nothing of
+        that name changed.
+        """
+
+    def reveal(self, name: str) -> str | None:
+        """A secret escrowed with `controller=True`; None if there is none of that name."""
+
+    def forget(self, name: str) -> None:
+        """Drop the controller's own copy; the administrators' stays."""

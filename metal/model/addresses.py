@@ -1,0 +1,39 @@
+"""The addresses a VM has: what the network planner decides and the hypervisor is told."""
+
+from typing import Literal
+
+from metal.model.base import Frozen
+from metal.model.fleet import Treatment
+
+
+class Forward(Frozen):
+    """One public port of a shared address, sent to one VM."""
+
+    public: str
+    protocol: Literal["tcp", "udp"]
+    port: int
+    """The same number outside and inside: clients expect the standard port."""
+
+
+class ProxyRoute(Frozen):
+    """One host name on a shared address, told apart by TLS-SNI or HTTP Host."""
+
+    public: str
+    name: str
+    port: int
+
+
+class Addressing(Frozen):
+    """Every address of one VM at one site."""
+
+    treatment: Treatment
+    private_ipv4: str
+    """With prefix length: 10.1.128.5/17."""
+    public_ipv4: str | None = None
+    """With prefix length; only for `dedicated`."""
+    ipv6: str | None = None
+    """With prefix length; None where the site has no IPv6."""
+    gateway4: str | None = None
+    gateway6: str | None = None
+    forwards: tuple[Forward, ...] = ()
+    routes: tuple[ProxyRoute, ...] = ()

@@ -1,0 +1,262 @@
+"""What is wanted: the inventory as the operator wrote it."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, IPvAnyAddress, IPvAnyNetwork, StringConstraints
+
+from metal.model.base import Frozen
+from metal.model.facts import Media
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+"""Also a DNS label: servers and VMs become host names."""
+Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{2}(:[0-9A-F]{2}){31}$")]
+"""SHA-256 of a DER certificate, upper-case hex pairs parted by colons."""
+Mac = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
+DnsName = Annotated[str, StringConstraints(pattern=r"^(?:[a-z0-9-]{1,63}\.)+[a-z]{2,}$")]
+PortNumber = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _v4_or_range(text: str) -> str:
+    from netaddr import AddrFormatError, IPAddress, IPRange
+
+    first, dash, last = text.partition("-")
+    try:
+        if dash:
+            if IPRange(first.strip(), last.strip()).version != 4:
+                raise ValueError("not IPv4")
+        elif IPAddress(text).version != 4:
+            raise ValueError("not IPv4")
+    except (AddrFormatError, ValueError) as error:
+        raise ValueError(
+            f"{text!r} is no IPv4 address or range such as 192.0.2.10-192.0.2.14"
+        ) from error
+    return text
+
+
+Ipv4OrRange = Annotated[str, AfterValidator(_v4_or_range)]
+
+
+class Donor(Frozen):
+    """Who lends the rack or the servers, and on what terms."""
+
+    name: str
+    contact: str
+    until: date | None = None
+    """The day the donation ends; None while it is open-ended."""
+
+
+class Subnets(Frozen):
+    """The networks of a site. `management` holds BMCs and hosts; the rest are the VMs'."""
+
+    bmc: IPvAnyNetwork
+    management: IPvAnyNetwork
+    gateway: IPvAnyAddress
+    """Default gateway of the management network."""
+    private_ipv4: IPvAnyNetwork
+    """RFC 1918 network of the VMs: what NAT and the proxy forward to."""
+    public_ipv4: IPvAnyNetwork | None = None
+    public_gateway: IPvAnyAddress | None = None
+    ipv6: IPvAnyNetwork | None = None
+    """Prefix of the VMs, a /64 or shorter."""
+
+
+class Site(Frozen):
+    """A rack that somebody lends."""
+
+    donor: Donor
+    place: str
+    subnets: Subnets
+    ipv4_pool: tuple[Ipv4OrRange, ...] = ()
+    """Public addresses that VMs may use: single ones or ranges first-last."""
+    mirror: str | None = None
+    """Base URL of the Debian mirror; the fleet's when absent."""
+
+
+class BmcAccess(Frozen):
+    """How to reach a server's BMC. Never a password: that is escrowed in secrets/."""
+
+    address: str
+    protocol: Literal["redfish", "ipmi", "auto"] = "auto"
+    port: PortNumber | None = None
+    user: str = "metal"
+    """The account metal logs in as once the server is enrolled."""
+    fingerprint: Fingerprint | None = None
+    """Pinned at the first enrolment; a BMC that shows another is refused."""
+    cipher_suite: Literal[3, 17] | None = None
+    """The IPMI cipher suite that worked."""
+
+
+class Disk(Frozen):
+    """A drive as recorded at enrolment."""
+
+    name: str
+    size_gib: int
+    media: Media | None = None
+    serial: str | None = None
+
+
+class Learned(Frozen):
+    """What enrolment learned of a server, as written into inventory.toml."""
+
+    vendor: str | None = None
+    model: str | None = None
+    serial: str | None = None
+    uuid: str | None = None
+    cpu: str | None = None
+    cores: int | None = None
+    threads: int | None = None
+    memory_gib: int | None = None
+    macs: tuple[Mac, ...] = ()
+    """In the BMC's order; the first is the one it boots from."""
+    disks: tuple[Disk, ...] = ()
+
+
+class Server(Frozen):
+    """A physical server."""
+
+    site: Name
+    rack: str
+    unit: int | None = Field(default=None, ge=1, le=60)
+    profile: Name
+    address: IPvAnyAddress
+    """Of the host itself, on the management network."""
+    bmc: BmcAccess
+    boot_mac: Mac | None = None
+    """The network card to install through; the first learned one when absent."""
+    learned: Learned | None = None
+
+
+class Cluster(Frozen):
+    """Servers that stand in for each other; a solo machine is a cluster of one."""
+
+    servers: tuple[Name, ...] = Field(min_length=1)
+    ceph: bool = True
+
+
+class Service(Frozen):
+    """A port a VM serves to the world."""
+
+    port: PortNumber
+    protocol: Literal["tcp", "udp"] = "tcp"
+    name: DnsName | None = None
+    """The host name clients use: what a TLS-SNI or HTTP-Host proxy tells VMs apart by."""
+
+
+Treatment = Literal["dedicated", "nat", "proxy", "ipv6"]
+"""dedicated: an IPv4 of its own. nat: ports of a shared one are forwarded.
+proxy: a shared one, told apart by TLS-SNI or HTTP host. ipv6: no IPv4 from outside at all."""
+
+
+class Vm(Frozen):
+    """A virtual machine and what it needs."""
+
+    size: Name
+    ipv4: Treatment = "ipv6"
+    why: str
+    """Why it needs that treatment: the next volunteer must be able to judge it."""
+    serves: tuple[Service, ...] = ()
+    cluster: Name | None = None
+    """Pinned to this cluster; the scheduler chooses when absent."""
+    apart: Name | None = None
+    """Replica group: VMs of one group never share a server."""
+    priority: int = Field(default=50, ge=0, le=100)
+    vcpus: int | None = Field(default=None, ge=1)
+    memory_gib: float | None = Field(default=None, gt=0)
+    disk_gib: int | None = Field(default=None, ge=1)
+    """vcpus, memory_gib and disk_gib override the size's."""
+
+
+class Administrator(Frozen):
+    """Someone to whom every secret is escrowed."""
+
+    name: str
+    keys: tuple[str, ...] = Field(min_length=1)
+    """SSH public keys (ed25519, RSA) or age recipients (age1…)."""
+
+
+class Fleet(Frozen):
+    """What holds for the whole fleet."""
+
+    name: Name
+    domain: DnsName
+    state: str = "sqlite"
+    """`sqlite` (embedded, under state/) or a postgresql:// URL that several controllers share."""
+    mirror: str | None = None
+    """Base URL of the Debian mirror, such as `metal init` reads from the machine's apt sources."""
+    proxmox_mirror: str | None = None
+    """Base URL of the Proxmox packages; None installs what the image's sources offer."""
+    boot_listen: str = "0.0.0.0:8080"
+    """Where the boot service listens, host:port."""
+    boot_url: str | None = None
+    """How servers reach the boot service; http://<boot_listen> when absent."""
+
+
+class ServerProfile(Frozen):
+    """profiles/servers/NAME.toml: how servers of this kind are installed and used."""
+
+    description: str
+    debian: Literal["bookworm", "trixie"] = "trixie"
+    recipe: Name = "luks-lvm"
+    """preseed/recipes/NAME: the partman recipe."""
+    packages: tuple[str, ...] = ()
+    reserved_memory_gib: float = 8
+    """Kept for the host, its OSDs and monitors: never promised to VMs."""
+    cpu_factor: float = Field(default=4, gt=0)
+    """vCPUs per thread that may be promised."""
+    system_disk: Literal["smallest", "first"] = "smallest"
+    """Which drive gets Debian; the others are left for Ceph."""
+
+
+class VmSize(Frozen):
+    """profiles/vms.toml: a named size."""
+
+    vcpus: int = Field(ge=1)
+    memory_gib: float = Field(gt=0)
+    disk_gib: int = Field(ge=1)
+
+
+class Needs(Frozen):
+    """What a VM takes, size and overrides resolved."""
+
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+
+
+class Inventory(Frozen):
+    """inventory.toml with its profiles. Cross references are checked by metal.inventory."""
+
+    fleet: Fleet
+    administrators: dict[Name, Administrator]
+    sites: dict[Name, Site]
+    servers: dict[Name, Server]
+    clusters: dict[Name, Cluster]
+    vms: dict[Name, Vm] = {}
+    profiles: dict[Name, ServerProfile] = {}
+    sizes: dict[Name, VmSize] = {}
+
+    def needs(self, vm: str) -> Needs:
+        """What the VM takes, in units the planners count in."""
+        wanted = self.vms[vm]
+        size = self.sizes[wanted.size]
+        return Needs(
+            vcpus=wanted.vcpus or size.vcpus,
+            memory_mib=round((wanted.memory_gib or size.memory_gib) * 1024),
+            disk_gib=wanted.disk_gib or size.disk_gib,
+        )
+
+    def profile(self, server: str) -> ServerProfile:
+        return self.profiles[self.servers[server].profile]
+
+    def cluster_of(self, server: str) -> str | None:
+        """The cluster the server belongs to, or None."""
+        return next((n for n, c in self.clusters.items() if server in c.servers), None)
+
+    def site_of(self, cluster: str) -> str:
+        """The site of a cluster: a cluster never spans sites."""
+        return self.servers[self.clusters[cluster].servers[0]].site
+
+    def recipients(self) -> tuple[str, ...]:
+        """Every administrator's public keys, in the inventory's order."""
+        return tuple(key for admin in self.administrators.values() for key in admin.keys)

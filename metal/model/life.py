@@ -1,0 +1,50 @@
+"""A server's life as one table. The run status stands beside it, never multiplied into it."""
+
+from enum import StrEnum
+
+from metal.model.errors import Refused
+
+
+class Life(StrEnum):
+    FOUND = "found"
+    ENROLLED = "enrolled"
+    TESTED = "tested"
+    INSTALLED = "installed"
+    MEMBER = "member"
+    DRAINING = "draining"
+    RETIRED = "retired"
+
+
+class Status(StrEnum):
+    """How the operation (or the server's last operation) stands."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    HELD = "held"
+    FAILED = "failed"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+TRANSITIONS: dict[Life, frozenset[Life]] = {
+    Life.FOUND: frozenset({Life.ENROLLED}),
+    # Straight to installed until there is a burn-in: a server that was not
+    # tested must not be called tested.
+    Life.ENROLLED: frozenset({Life.TESTED, Life.INSTALLED, Life.RETIRED}),
+    Life.TESTED: frozenset({Life.INSTALLED, Life.RETIRED}),
+    Life.INSTALLED: frozenset({Life.MEMBER, Life.RETIRED}),
+    Life.MEMBER: frozenset({Life.DRAINING}),
+    Life.DRAINING: frozenset({Life.MEMBER, Life.RETIRED}),
+    Life.RETIRED: frozenset({Life.FOUND}),
+}
+
+
+def check_transition(server: str, before: Life, after: Life) -> None:
+    """Raise Refused unless the life table allows `before` → `after` (staying is allowed)."""
+    if after != before and after not in TRANSITIONS[before]:
+        allowed = ", ".join(sorted(TRANSITIONS[before]))
+        raise Refused(
+            f"a server that is {before} cannot become {after}",
+            where=server,
+            mend=f"from {before} it can become: {allowed}",
+        )

@@ -1,0 +1,173 @@
+"""A plan: immutable, every action with its what, why and risk, bound to the world it was made for.
+
+Executing a plan makes no choices: everything that could be chosen is already in the action.
+"""
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from metal.model.addresses import Addressing
+from metal.model.base import Frozen
+from metal.model.fleet import Inventory
+from metal.model.world import World
+
+
+class Risk(StrEnum):
+    SAFE = "safe"
+    DISRUPTS = "disrupts"
+    DESTROYS = "destroys"
+
+
+class _Action(Frozen):
+    what: str
+    """One line in the imperative: "install Debian on alba1"."""
+    why: str
+    risk: Risk
+    needs: tuple[str, ...] = ()
+    """Ids of the actions that must be done before."""
+
+
+class InstallServer(_Action):
+    kind: Literal["install"] = "install"
+    server: str
+    site: str
+    profile: str
+    debian: str
+    mac: str
+    uuid: str | None = None
+    disk: str
+    """Name of the drive that is wiped and gets Debian; no other is touched."""
+    disk_serial: str | None = None
+
+    @property
+    def id(self) -> str:
+        return f"install:{self.server}"
+
+
+class Osd(Frozen):
+    server: str
+    device: str
+    """/dev/sdb and the like."""
+
+
+class FormCluster(_Action):
+    kind: Literal["form"] = "form"
+    cluster: str
+    servers: tuple[str, ...]
+    """The first creates the cluster, the others join one at a time in this order."""
+    ceph: bool
+    osds: tuple[Osd, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return f"form:{self.cluster}"
+
+
+class PlaceVm(_Action):
+    kind: Literal["place"] = "place"
+    vm: str
+    vmid: int
+    cluster: str
+    server: str
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+    ha: bool
+    """True: the cluster restarts it elsewhere when its server dies."""
+    addressing: Addressing
+
+    @property
+    def id(self) -> str:
+        return f"place:{self.vm}"
+
+
+class StartVm(_Action):
+    """Start a VM that exists but does not run."""
+
+    kind: Literal["start"] = "start"
+    vm: str
+    vmid: int
+    cluster: str
+    server: str
+
+    @property
+    def id(self) -> str:
+        return f"start:{self.vm}"
+
+
+class MigrateVm(_Action):
+    kind: Literal["migrate"] = "migrate"
+    vm: str
+    vmid: int
+    cluster: str
+    source: str
+    target: str
+
+    @property
+    def id(self) -> str:
+        return f"migrate:{self.vm}"
+
+
+class DrainServer(_Action):
+    """Live-migrate every VM off a server, in the order given, and keep it empty."""
+
+    kind: Literal["drain"] = "drain"
+    server: str
+    cluster: str
+    moves: tuple[MigrateVm, ...]
+
+    @property
+    def id(self) -> str:
+        return f"drain:{self.server}"
+
+
+class RecoverServer(_Action):
+    """Prove a server off through its BMC, then see its VMs run elsewhere."""
+
+    kind: Literal["recover"] = "recover"
+    server: str
+    cluster: str
+    vms: dict[str, int]
+    """Name → vmid of what ran there when it died."""
+
+    @property
+    def id(self) -> str:
+        return f"recover:{self.server}"
+
+
+Action = Annotated[
+    InstallServer | FormCluster | PlaceVm | StartVm | MigrateVm | DrainServer | RecoverServer,
+    Field(discriminator="kind"),
+]
+
+
+class Plan(Frozen):
+    """What should happen, for exactly the world it was made for."""
+
+    version: Literal[1] = 1
+    fingerprint: str
+    """Of (inventory, world): `fingerprint()` below. A stale plan is refused."""
+    actions: tuple[Action, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What the planner saw and leaves alone: unmanaged VMs, unknown servers."""
+
+    @property
+    def risk(self) -> Risk:
+        """The worst of its actions."""
+        order = list(Risk)
+        return max((a.risk for a in self.actions), key=order.index, default=Risk.SAFE)
+
+
+def fingerprint(inventory: Inventory, world: World) -> str:
+    """SHA-256 hex over canonical JSON of both; equal worlds give equal fingerprints.
+
+    Health and power come and go by themselves and change no plan's meaning on their own, but
+    a planner may read them, so they count too.
+    """
+    both = [inventory.model_dump(mode="json"), world.model_dump(mode="json")]
+    canonical = json.dumps(both, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()

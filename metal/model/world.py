@@ -1,0 +1,51 @@
+"""What is seen. Silent is not absent: what did not answer is unknown, never zero, never off."""
+
+from typing import Literal
+
+from metal.model.base import Frozen
+from metal.model.facts import Health, Power
+from metal.model.life import Life, Status
+
+NodeState = Literal["online", "offline", "unknown"]
+VmState = Literal["running", "stopped", "unknown"]
+
+
+class SeenServer(Frozen):
+    life: Life = Life.FOUND
+    status: Status = Status.DONE
+    note: str = ""
+    """Why it is held or failed."""
+    power: Power = "unknown"
+    health: Health = "unknown"
+    reasons: tuple[str, ...] = ()
+    """What the BMC complains of."""
+    node: NodeState = "unknown"
+    """As its cluster sees it; the host's own API for a solo machine."""
+
+
+class SeenCluster(Frozen):
+    formed: bool | None = None
+    """None: no node answered, so nobody knows."""
+    quorate: bool | None = None
+    nodes: tuple[str, ...] = ()
+    ceph_osds: int | None = None
+    """OSDs that are up and in; None when unknown."""
+
+
+class SeenVm(Frozen):
+    vmid: int
+    cluster: str
+    server: str
+    state: VmState = "unknown"
+    addresses: tuple[str, ...] = ()
+    """As configured in the hypervisor, with prefix length."""
+
+
+class World(Frozen):
+    """One look at everything. A file of this shape is a recorded world."""
+
+    servers: dict[str, SeenServer] = {}
+    clusters: dict[str, SeenCluster] = {}
+    vms: dict[str, SeenVm] = {}
+    silent: dict[str, str] = {}
+    """What did not answer and why: "bmc alba1" → "timed out after 5 s"."""
