@@ -1,0 +1,1 @@
+"""The virtual rack: servers, BMCs and Proxmox that answer over the real protocols."""

@@ -1,0 +1,114 @@
+"""One simulated server: what its BMC, its firmware and its disks share.
+
+Power-on starts `on_boot` in a thread; every power-off ends that boot's `Boot.off` event, so
+whatever runs on the machine must watch it: a machine without power does nothing.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from metal.model.facts import Cpu, Dimm, Drive, Nic
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What the machine is made of, and what its BMC will tell."""
+
+    vendor: str
+    model: str
+    serial: str
+    uuid: str
+    bios_version: str
+    bmc_firmware: str
+    cpu: Cpu
+    dimms: tuple[Dimm, ...]
+    drives: tuple[Drive, ...]
+    nics: tuple[Nic, ...]
+
+    @property
+    def memory_gib(self) -> float:
+        return sum(d.size_gib for d in self.dimms)
+
+
+@dataclass
+class DiskState:
+    """What is on a drive. The lab's own truth: nothing of `metal` reads it."""
+
+    system: str = ""
+    """Empty, or what boots from it, such as "debian trixie"."""
+    wipes: int = 0
+    """How often it was partitioned anew: a law says at most once per install."""
+    luks_key_sha256: str = ""
+    installed_with: dict[str, Any] = field(default_factory=dict)
+    """What the installer was told: hostname, address, packages, root password hash, late URL."""
+
+
+@dataclass(frozen=True)
+class Boot:
+    """One stretch between power-on and power-off."""
+
+    device: str
+    """"network" or "disk"."""
+    off: threading.Event
+    """Set once the power is gone."""
+
+
+class Machine:
+    """A server. All methods may be called from any thread."""
+
+    def __init__(self, name: str, hardware: Hardware) -> None:
+        self.name = name
+        self.hardware = hardware
+        self.disks: dict[str, DiskState] = {d.name: DiskState() for d in hardware.drives}
+        self.complaints: tuple[str, ...] = ()
+        """What the BMC reports as wrong: "PSU 2: power supply failure detected"."""
+        self.severity: str = "critical"
+        """Of the complaints: "warning" or "critical"."""
+        self.boot_once: str | None = None
+        """"network" or None; used up at the next power-on."""
+        self.power_ons = 0
+        self.on_boot: Callable[[Machine, Boot], None] = lambda _m, _b: None
+        self.plugged = True
+        """False: no power at all, the BMC is dead too."""
+        self._lock = threading.RLock()
+        self._boot: Boot | None = None
+
+    @property
+    def power(self) -> str:
+        """ "on" or "off"."""
+        return "on" if self._boot else "off"
+
+    @property
+    def health(self) -> str:
+        return self.severity if self.complaints else "ok"
+
+    def power_on(self) -> None:
+        """No effect when it is on already, as on a real one."""
+        with self._lock:
+            if self._boot or not self.plugged:
+                return
+            self.power_ons += 1
+            self._start()
+
+    def power_off(self) -> None:
+        """Pull the power: what runs on it ends at once."""
+        with self._lock:
+            boot, self._boot = self._boot, None
+        if boot:
+            boot.off.set()
+
+    def reboot(self) -> None:
+        """What the installer does at its end: from the inside, without the BMC."""
+        with self._lock:
+            if self._boot:
+                self._boot.off.set()
+                self._start()
+
+    def _start(self) -> None:
+        device, self.boot_once = self.boot_once or "disk", None
+        boot = self._boot = Boot(device, threading.Event())
+        threading.Thread(
+            target=self.on_boot, args=(self, boot), name=f"boot-{self.name}", daemon=True
+        ).start()

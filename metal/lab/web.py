@@ -1,0 +1,118 @@
+"""Serve an ASGI app from a thread, with a certificate of its own where it speaks TLS."""
+
+import datetime
+import hashlib
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from metal.model.errors import Failed
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """PEM files of a self-signed certificate, and its pin."""
+
+    cert: Path
+    key: Path
+    fingerprint: str
+    """SHA-256 of the DER form, upper-case hex pairs parted by colons."""
+
+
+def self_signed(folder: Path, name: str, address: str) -> Certificate:
+    """Make (or find again) the self-signed certificate `name` in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cert_file, key_file = folder / f"{name}.crt", folder / f"{name}.key"
+    if not cert_file.exists():
+        _make(cert_file, key_file, name, address)
+    cert = x509.load_pem_x509_certificate(cert_file.read_bytes())
+    digest = hashlib.sha256(cert.public_bytes(serialization.Encoding.DER)).hexdigest().upper()
+    pin = ":".join(digest[i : i + 2] for i in range(0, 64, 2))
+    return Certificate(cert_file, key_file, pin)
+
+
+def _make(cert_file: Path, key_file: Path, name: str, address: str) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=3650))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    key_file.touch(mode=0o600)
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    cert_file.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+
+
+class WebServer:
+    """uvicorn in a thread of its own. The port is bound before `start` returns."""
+
+    def __init__(
+        self, app: Any, host: str, port: int = 0, certificate: Certificate | None = None
+    ) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind((host, port))
+        self.host, self.port = host, int(self._socket.getsockname()[1])
+        tls: dict[str, Any] = {}
+        if certificate:
+            tls = {"ssl_certfile": certificate.cert, "ssl_keyfile": certificate.key}
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_level="error",
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=1,
+                **tls,
+            )
+        )
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        scheme = "https" if self._server.config.is_ssl else "http"
+        return f"{scheme}://{self.host}:{self.port}"
+
+    def start(self) -> "WebServer":
+        self._thread.start()
+        deadline = time.monotonic() + 10
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise Failed("the web server did not start", where=self.url)
+            time.sleep(0.005)
+        return self
+
+    def stop(self) -> None:
+        """Answer nobody any more: open connections are cut."""
+        self._server.should_exit = True
+        self._server.force_exit = True
+        self._thread.join(5)
+        self._socket.close()
