@@ -81,6 +81,11 @@ class Machine:
         return "on" if self._boot else "off"
 
     @property
+    def boot(self) -> Boot | None:
+        """The running stretch; None while it is off."""
+        return self._boot
+
+    @property
     def health(self) -> str:
         return self.severity if self.complaints else "ok"
 

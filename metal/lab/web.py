@@ -1,22 +1,18 @@
-"""Serve an ASGI app from a thread, with a certificate of its own where it speaks TLS."""
+"""Web servers of the lab, each with a self-signed certificate of its own, as BMCs have."""
 
 import datetime
 import hashlib
-import socket
-import threading
-import time
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from metal.model.errors import Failed
+from metal.drivers import web
 
 
 @dataclass(frozen=True)
@@ -69,50 +65,16 @@ def _make(cert_file: Path, key_file: Path, name: str, address: str) -> None:
     cert_file.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
 
 
-class WebServer:
-    """uvicorn in a thread of its own. The port is bound before `start` returns."""
+class WebServer(web.WebServer):
+    """A server of the lab: plain HTTP, or TLS with the given certificate."""
 
     def __init__(
         self, app: Any, host: str, port: int = 0, certificate: Certificate | None = None
     ) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((host, port))
-        self.host, self.port = host, int(self._socket.getsockname()[1])
-        tls: dict[str, Any] = {}
-        if certificate:
-            tls = {"ssl_certfile": certificate.cert, "ssl_keyfile": certificate.key}
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_level="error",
-                access_log=False,
-                lifespan="off",
-                timeout_graceful_shutdown=1,
-                **tls,
-            )
+        super().__init__(
+            app,
+            host,
+            port,
+            certificate=certificate.cert if certificate else None,
+            key=certificate.key if certificate else None,
         )
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
-        )
-
-    @property
-    def url(self) -> str:
-        scheme = "https" if self._server.config.is_ssl else "http"
-        return f"{scheme}://{self.host}:{self.port}"
-
-    def start(self) -> "WebServer":
-        self._thread.start()
-        deadline = time.monotonic() + 10
-        while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise Failed("the web server did not start", where=self.url)
-            time.sleep(0.005)
-        return self
-
-    def stop(self) -> None:
-        """Answer nobody any more: open connections are cut."""
-        self._server.should_exit = True
-        self._server.force_exit = True
-        self._thread.join(5)
-        self._socket.close()

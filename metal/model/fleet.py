@@ -190,6 +190,8 @@ class Fleet(Frozen):
     """Where the boot service listens, host:port."""
     boot_url: str | None = None
     """How servers reach the boot service; http://<boot_listen> when absent."""
+    poll_seconds: float = Field(default=2.0, gt=0, le=60)
+    """How often metal asks again while it waits for something."""
 
 
 class ServerProfile(Frozen):
