@@ -1,0 +1,141 @@
+"""TLS pinned by the SHA-256 of the server's certificate, for `requests`.
+
+BMCs and fresh nodes have self-signed certificates: no authority vouches for them, so the first
+one seen is trusted and any other is refused. The check runs inside the connection, after the
+handshake and before the first byte of a request: no credential reaches a server with another
+certificate.
+"""
+
+import hashlib
+import hmac
+import socket
+import ssl
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPSConnectionPool
+
+from metal.model.errors import Failed, Refused, Unreachable
+
+MEND = (
+    "if you know why it changed (a firmware update, a new board), remove the pinned "
+    "fingerprint and trust the new one; if you do not, somebody may sit in between"
+)
+
+
+def fingerprint_of(der: bytes) -> str:
+    """SHA-256 of a DER certificate as upper-case hex pairs parted by colons."""
+    digest = hashlib.sha256(der).hexdigest().upper()
+    return ":".join(digest[i : i + 2] for i in range(0, 64, 2))
+
+
+def check_pin(pin: str, der: bytes, where: str, mend: str = MEND) -> None:
+    """Raise Refused, naming both, unless the certificate is the pinned one."""
+    shown = fingerprint_of(der)
+    if not hmac.compare_digest(pin.upper(), shown):
+        raise Refused(
+            "the certificate changed, so nothing was sent: "
+            f"pinned is {pin.upper()}, it shows {shown}",
+            where=where,
+            mend=mend,
+        )
+
+
+class PinnedAdapter(HTTPAdapter):
+    """Connections whose certificate must be `pin`; without one, whatever is seen first.
+
+    `fingerprint` is the pin, or what was seen at the first connection.
+    `timeout` (seconds) holds for requests that give none of their own.
+    """
+
+    def __init__(self, pin: str | None, *, timeout: float = 30, mend: str = MEND) -> None:
+        self.fingerprint, self.timeout, self._mend = pin, timeout, mend
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"https": _pool_of(self)}
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = self.timeout
+        return super().send(request, *args, **kwargs)
+
+    def check(self, der: bytes | None, where: str) -> None:
+        """Called by every new connection with the certificate its peer showed."""
+        if not der:
+            raise Refused("it shows no certificate", where=where, mend=self._mend)
+        if self.fingerprint is None:
+            self.fingerprint = fingerprint_of(der)
+        check_pin(self.fingerprint, der, where, self._mend)
+
+
+def _pool_of(adapter: PinnedAdapter) -> type[HTTPSConnectionPool]:
+    class Connection(HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            try:
+                shown = self.sock.getpeercert(binary_form=True)  # type: ignore[union-attr]
+                adapter.check(shown, f"{self.host}:{self.port}")
+            except Refused:
+                self.close()
+                raise
+            self.is_verified = True  # by the pin; urllib3 would warn otherwise
+
+    class Pool(HTTPSConnectionPool):
+        ConnectionCls = Connection
+
+    return Pool
+
+
+def pinned_session(pin: str | None, *, timeout: float = 30, mend: str = MEND) -> requests.Session:
+    """A session that speaks to servers with that certificate only, and never in clear.
+
+    Without a pin the first certificate seen holds for the session's life; `seen_fingerprint`
+    tells it. The environment's proxies and .netrc are not used: they would see credentials.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = False  # the adapter checks the pin instead of a chain
+    session.adapters.clear()
+    session.mount("https://", PinnedAdapter(pin, timeout=timeout, mend=mend))
+    return session
+
+
+def seen_fingerprint(session: requests.Session) -> str | None:
+    """The certificate a pinned session is bound to; None before its first connection."""
+    adapter = session.get_adapter("https://")
+    return adapter.fingerprint if isinstance(adapter, PinnedAdapter) else None
+
+
+def fetch_fingerprint(host: str, port: int, timeout: float = 10) -> str:
+    """The fingerprint a server shows now. Nothing but a TLS handshake is sent.
+
+    Unreachable: no answer. Failed: it answers, but not TLS this Python speaks.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    where = f"{host}:{port}"
+    try:
+        with (
+            socket.create_connection((host, port), timeout) as raw,
+            context.wrap_socket(raw, server_hostname=host) as tls,
+        ):
+            der = tls.getpeercert(binary_form=True)
+    except ssl.SSLError as error:
+        raise Failed(
+            f"no TLS handshake: {error.reason or error}",
+            where=where,
+            mend="is this the port of an HTTPS service? very old firmware speaks no TLS 1.2",
+        ) from error
+    except OSError as error:
+        raise Unreachable(
+            f"no answer: {error.strerror or error}",
+            where=where,
+            mend="check the address, the cable and the network between",
+        ) from error
+    if not der:
+        raise Failed("it shows no certificate", where=where)
+    return fingerprint_of(der)

@@ -1,0 +1,89 @@
+"""No byte of a request reaches a server with another certificate than the pinned one."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from metal.drivers.pins import fetch_fingerprint, pinned_session, seen_fingerprint
+from metal.lab.web import Certificate, WebServer, self_signed
+from metal.model.errors import Refused, Unreachable
+
+OTHER = ":".join(["AB"] * 32)
+
+
+class Site:
+    """A TLS server that counts the requests it got."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        self.requests: list[str] = []
+        app = Starlette(routes=[Route("/{path:path}", self._answer)])
+        self.web = WebServer(app, "127.0.0.1", certificate=certificate).start()
+
+    async def _answer(self, request: Request) -> PlainTextResponse:
+        self.requests.append(request.headers.get("authorization", ""))
+        return PlainTextResponse("hello")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    return self_signed(tmp_path, "site", "127.0.0.1")
+
+
+@pytest.fixture
+def site(certificate: Certificate) -> Iterator[Site]:
+    site = Site(certificate)
+    yield site
+    site.web.stop()
+
+
+def test_first_use_tells_the_fingerprint(site: Site, certificate: Certificate) -> None:
+    assert fetch_fingerprint("127.0.0.1", site.web.port) == certificate.fingerprint
+    session = pinned_session(None)
+    assert seen_fingerprint(session) is None
+    assert session.get(site.web.url).text == "hello"
+    assert seen_fingerprint(session) == certificate.fingerprint
+
+
+@pytest.mark.filterwarnings("error::urllib3.exceptions.InsecureRequestWarning")
+def test_the_pinned_one_is_trusted_without_a_warning(site: Site, certificate: Certificate) -> None:
+    with pinned_session(certificate.fingerprint.lower()) as session:
+        assert session.get(site.web.url).ok
+
+
+def test_another_certificate_is_refused_before_a_request_is_sent(
+    site: Site, certificate: Certificate
+) -> None:
+    with pytest.raises(Refused) as caught:
+        pinned_session(OTHER).get(site.web.url, auth=("root", "calvin"))
+    assert OTHER in str(caught.value) and certificate.fingerprint in str(caught.value)
+    assert "→" in str(caught.value)
+    assert site.requests == []
+
+
+def test_a_certificate_that_changes_during_a_session_is_refused(site: Site, tmp_path: Path) -> None:
+    other = Site(self_signed(tmp_path, "other", "127.0.0.1"))
+    session = pinned_session(None)
+    session.get(site.web.url)
+    with pytest.raises(Refused):
+        session.get(other.web.url)
+    assert other.requests == []
+    other.web.stop()
+
+
+def test_never_in_clear() -> None:
+    with pytest.raises(requests.exceptions.InvalidSchema):
+        pinned_session(OTHER).get("http://127.0.0.1:1/")
+
+
+def test_nobody_there() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(Unreachable, match="no answer"):
+            fetch_fingerprint("127.0.0.1", unused.getsockname()[1], timeout=1)
