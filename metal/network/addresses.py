@@ -1,0 +1,292 @@
+"""Every address of every VM, from its home and its wish; what it has, it keeps if it can.
+
+A VM has a private IPv4 always, an IPv6 where its site has some, and from outside: an IPv4 of
+its own (dedicated), ports of a shared one (nat), host names on a shared one (proxy), or none.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from metal.model.addresses import Addressing, Forward, ProxyRoute
+from metal.model.fleet import Inventory, Treatment
+from metal.network.budget import (
+    PROXY,
+    Holdings,
+    Ledger,
+    holdings,
+    impossible,
+    infrastructure,
+    nat_ports,
+    proxy_names,
+    residents,
+)
+from metal.network.sharing import Port, share
+from metal.network.sites import (
+    Address,
+    hosts6,
+    is_private_host,
+    parse,
+    pool,
+    private_gateway,
+    private_hosts,
+    private_network,
+    vm_network6,
+    with_prefix,
+)
+
+
+@dataclass(frozen=True)
+class AddressShortage:
+    """A site that cannot give everyone what they want."""
+
+    site: str
+    vms: dict[str, str]
+    """VM → why it goes without."""
+    missing: int
+    """Public IPv4 addresses that would have to be added to the pool."""
+    lighter: dict[str, Treatment]
+    """VMs at the site that would do with less, and with what: each spares an address."""
+
+    def __str__(self) -> str:
+        text = f"{self.site}: " + "; ".join(f"{vm}: {why}" for vm, why in self.vms.items())
+        mend = [f"add {self.missing} to sites.{self.site}.ipv4_pool"] if self.missing else []
+        mend += [f'give {vm} ipv4 = "{less}"' for vm, less in self.lighter.items()]
+        return f"{text} → {' or '.join(mend)}" if mend else text
+
+
+@dataclass(frozen=True)
+class AddressPlan:
+    """Who has which addresses, and who goes without."""
+
+    given: dict[str, Addressing]
+    shortages: tuple[AddressShortage, ...] = ()
+
+
+def plan_addresses(
+    inventory: Inventory,
+    homes: Mapping[str, str],
+    current: Mapping[str, tuple[str, ...]],
+    *,
+    shared: Mapping[str, str] | None = None,
+) -> AddressPlan:
+    """The addresses of all VMs in `homes` (VM → cluster).
+
+    `current` is what the hypervisor has configured, of every VM seen, unmanaged ones too: their
+    addresses are never given away. `shared` is VM → the shared address its ports were on
+    before, where somebody remembers; an address moves only if it must.
+    """
+    taken = infrastructure(inventory)
+    for vm, addresses in current.items():
+        if vm not in homes:
+            taken.update(parse(addresses))
+    given: dict[str, Addressing] = {}
+    shortages: list[AddressShortage] = []
+    for site in sorted({inventory.site_of(cluster) for cluster in homes.values()}):
+        planner = _SitePlanner(inventory, site, homes, current, taken)
+        given |= planner.plan(shared or {})
+        if planner.without:
+            shortages.append(planner.shortage())
+    return AddressPlan(given, tuple(shortages))
+
+
+class _SitePlanner:
+    """Hands out the addresses of one site; `taken` is the whole fleet's."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        site: str,
+        homes: Mapping[str, str],
+        current: Mapping[str, tuple[str, ...]],
+        taken: set[Address],
+    ) -> None:
+        self.inventory = inventory
+        self.name = site
+        self.site = inventory.sites[site]
+        self.current = {vm: parse(current.get(vm, ())) for vm in homes}
+        self.taken = taken
+        self.vms = self._in_order(residents(inventory, site, homes))
+        self.held: Holdings = holdings(inventory, site, homes, current)
+        busy = {a for a in pool(self.site) if a in taken} | self.held.foreign
+        self.busy: set[Address] = set(busy)
+        self.ledger = Ledger(inventory, site, len(busy))
+        self.without: dict[str, str] = {}
+
+    def plan(self, remembered: Mapping[str, str]) -> dict[str, Addressing]:
+        admitted = [vm for vm in self.vms if self._admit(vm)]
+        own = self._own(admitted)
+        shared = self._shared(own, remembered)
+        private = self._private(admitted)
+        ipv6 = self._ipv6(admitted)
+        return {
+            vm: self._addressing(vm, private[vm], own.get(vm), ipv6.get(vm), shared)
+            for vm in admitted
+            if vm in private
+        }
+
+    def shortage(self) -> AddressShortage:
+        missing = self._missing()
+        return AddressShortage(
+            site=self.name,
+            vms=self.without,
+            missing=missing,
+            lighter=self._lighter() if missing else {},
+        )
+
+    def _in_order(self, vms: Iterable[str]) -> list[str]:
+        """Those that exist keep what they have; then the most important first."""
+        wanted = self.inventory.vms
+        return sorted(vms, key=lambda vm: (not self.current[vm], -wanted[vm].priority, vm))
+
+    def _admit(self, vm: str) -> bool:
+        why = self.ledger.refuses(vm)
+        if why:
+            self.without[vm] = why
+        else:
+            self.ledger.add(vm)
+        return not why
+
+    def _own(self, vms: list[str]) -> dict[str, IPv4Address]:
+        """Dedicated addresses, from the front of the pool; shared ones come from its end."""
+        own = {vm: a for vm, a in self.held.kept.items() if vm in self.ledger.dedicated}
+        free = self._free_pool(own)
+        for vm in vms:
+            if vm in self.ledger.dedicated and vm not in own:
+                own[vm] = next(free)
+        self.taken.update(own.values())
+        return own
+
+    def _free_pool(self, own: Mapping[str, IPv4Address]) -> Iterator[IPv4Address]:
+        held = self.busy | set(own.values())
+        return iter([a for a in pool(self.site) if a not in held])
+
+    def _shared(
+        self, own: Mapping[str, IPv4Address], remembered: Mapping[str, str]
+    ) -> dict[str, IPv4Address]:
+        """Who shares (VMs, and the proxy) → their shared address."""
+        free = list(self._free_pool(own))[::-1]
+        claims = self.ledger.claims()
+        settled = _settle(claims, free, self._remembered(remembered))
+        packing = share(claims, settled)
+        if any(number >= len(free) for number in packing.values()):
+            packing = share(claims)
+        shared = {owner: free[number] for owner, number in packing.items()}
+        self.taken.update(shared.values())
+        return shared
+
+    def _remembered(self, remembered: Mapping[str, str]) -> dict[str, str]:
+        """Owner → address: the proxy's is what any of its VMs remembers."""
+        of_proxy = [remembered[vm] for vm in sorted(self.ledger.proxied) if vm in remembered]
+        mine = {vm: remembered[vm] for vm in self.ledger.nat if vm in remembered}
+        return mine | ({PROXY: of_proxy[0]} if of_proxy else {})
+
+    def _private(self, vms: list[str]) -> dict[str, IPv4Address]:
+        found: dict[str, IPv4Address] = {}
+        for vm in vms:
+            for address in self.current[vm]:
+                if is_private_host(self.site, address) and self._take(address):
+                    found[vm] = IPv4Address(address)
+                    break
+        hosts = private_hosts(self.site)
+        for vm in (v for v in vms if v not in found):
+            host = next((a for a in hosts if self._take(a)), None)
+            if host is None:
+                self.without[vm] = f"{private_network(self.site)} has no free address left"
+            else:
+                found[vm] = host
+        return found
+
+    def _ipv6(self, vms: list[str]) -> dict[str, Address]:
+        network = vm_network6(self.site)
+        found: dict[str, Address] = {}
+        if network is None:
+            return found
+        for vm in vms:
+            mine = next((a for a in self.current[vm] if a in network and self._take(a)), None)
+            if mine is not None:
+                found[vm] = mine
+        for vm in (v for v in vms if v not in found):
+            found[vm] = next(a for a in hosts6(network, vm) if self._take(a))
+        return found
+
+    def _take(self, address: Address) -> bool:
+        if address in self.taken:
+            return False
+        self.taken.add(address)
+        return True
+
+    def _addressing(
+        self,
+        vm: str,
+        private: IPv4Address,
+        own: IPv4Address | None,
+        ipv6: Address | None,
+        shared: Mapping[str, IPv4Address],
+    ) -> Addressing:
+        wanted = self.inventory.vms[vm]
+        network6 = vm_network6(self.site)
+        gateway = self.site.subnets.public_gateway if own else private_gateway(self.site)
+        return Addressing(
+            treatment=wanted.ipv4,
+            private_ipv4=f"{private}/{private_network(self.site).prefixlen}",
+            public_ipv4=with_prefix(self.site, own) if own else None,
+            ipv6=f"{ipv6}/{network6.prefixlen}" if network6 and ipv6 else None,
+            gateway4=str(gateway) if gateway else None,
+            gateway6=str(network6[1]) if network6 else None,
+            forwards=tuple(
+                Forward(public=str(shared[vm]), protocol=s.protocol, port=s.port)
+                for s in (wanted.serves if vm in shared else ())
+            ),
+            routes=tuple(
+                ProxyRoute(public=str(shared[PROXY]), name=name, port=port)
+                for name, port in (sorted(proxy_names(wanted)) if vm in self.ledger.proxied else ())
+            ),
+        )
+
+    def _missing(self) -> int:
+        """Addresses that would have to be added for all who can be served at all."""
+        whole = Ledger(self.inventory, self.name, self.ledger.foreign)
+        for vm in self.vms:
+            wanted = self.inventory.vms[vm]
+            if not impossible(self.site, wanted, wanted.ipv4):
+                whole.add(vm)
+        return max(0, -whole.budget.free)
+
+    def _lighter(self) -> dict[str, Treatment]:
+        """Who would spare an address with a lighter treatment."""
+        found: dict[str, Treatment] = {}
+        claims = self.ledger.claims()
+        addresses = max(share(claims).values(), default=-1) + 1
+        for vm in self.vms:
+            wanted = self.inventory.vms[vm]
+            if wanted.ipv4 not in ("dedicated", "nat") or not wanted.serves:
+                continue
+            if PROXY in claims and not impossible(self.site, wanted, "proxy"):
+                found[vm] = "proxy"
+            elif wanted.ipv4 == "dedicated":
+                more = share({**claims, vm: nat_ports(wanted)})
+                if claims and max(more.values()) < addresses:
+                    found[vm] = "nat"
+        return found
+
+
+def _settle(
+    claims: Mapping[str, frozenset[Port]], free: list[IPv4Address], remembered: Mapping[str, str]
+) -> dict[str, int]:
+    """The owners whose remembered address is free for their ports → its number in `free`.
+
+    The proxy has the first one unless a proxied VM remembers another.
+    """
+    settled: dict[str, int] = {}
+    used: dict[int, set[Port]] = {}
+    number_of = {str(address): n for n, address in enumerate(free)}
+    for owner in sorted(claims, key=lambda o: (o != PROXY, o)):
+        number = number_of.get(remembered.get(owner, ""))
+        if owner == PROXY and number is None:
+            number = 0 if free else None
+        if number is None or used.setdefault(number, set()) & claims[owner]:
+            continue
+        used[number] |= claims[owner]
+        settled[owner] = number
+    return settled
