@@ -1,0 +1,216 @@
+"""The boot service: what a server's firmware and installer fetch over HTTP, and report back.
+
+    GET  /boot?mac=…&uuid=…          an iPXE script: the installer, or "boot from disk"
+    GET  /installer/SUITE/FILE       linux and initrd.gz of the Debian installer
+    GET  /preseed/TOKEN              the answers of one install, handed out exactly once
+    POST /report/TOKEN/PHASE         how far it is; details as JSON or as a form, at most 16 KiB
+    GET  /healthz                    requests and refusals since the start
+
+It knows HTTP only; what is answered is the desk's business (metal/install/desk.py).
+"""
+
+import json
+import re
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from metal.model.errors import BadInput, MetalError, Refused, Unreachable
+
+REPORT_BYTES = 16 * 1024
+AT_ONCE = 256
+"""Requests in work at the same time; more are told to come back (503), as iPXE and wget do."""
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+TOKEN = re.compile(r"[A-Za-z0-9_-]{20,128}")
+PHASES = frozenset({"partitioned", "base", "finished", "up"})
+"""What a machine may report of itself; the earlier phases are seen by the service."""
+SUITES = frozenset({"bookworm", "trixie"})
+FILES = frozenset({"linux", "initrd.gz"})
+
+
+class Desk(Protocol):
+    """Who decides what is handed out. Called from many threads at once."""
+
+    def script(self, mac: str, uuid: str | None) -> str:
+        """The iPXE script for a machine: its installer's, or "boot from disk"."""
+
+    def preseed(self, token: str) -> str | None:
+        """The answers of that install; None for an unknown token, Refused the second time."""
+
+    def report(self, token: str, phase: str, details: dict[str, Any]) -> bool:
+        """Note a phase; False for an unknown token, Refused when it cannot be that far."""
+
+    def file(self, suite: str, name: str) -> Path | None:
+        """A file of the installer; None if it was not fetched."""
+
+
+def boot_app(desk: Desk) -> Any:
+    """The ASGI app of the boot service."""
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+
+    service = _Service(desk)
+    app = Starlette(
+        routes=[
+            Route("/boot", service.boot),
+            Route("/installer/{suite}/{name}", service.installer),
+            Route("/preseed/{token}", service.preseed, methods=["GET"]),
+            Route("/report/{token}/{phase}", service.report, methods=["POST"]),
+            Route("/healthz", service.healthz),
+        ]
+    )
+    return _Counted(app, service)
+
+
+class _Refusal(Exception):
+    """An answer that is not the wanted one; `counted` is its name in /healthz."""
+
+    def __init__(self, status: int, counted: str, text: str) -> None:
+        super().__init__(text)
+        self.status, self.counted, self.text = status, counted, text
+
+
+class _Service:
+    """The routes. Everything a machine sends is checked here before the desk sees it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def count(self, what: str) -> None:
+        with self._lock:
+            self.counts[what] += 1
+
+    async def boot(self, request: Any) -> Any:
+        mac = request.query_params.get("mac", "").lower().replace("-", ":")
+        uuid = request.query_params.get("uuid", "").lower() or None
+        if not MAC.fullmatch(mac) or (uuid and not UUID.fullmatch(uuid)):
+            raise _Refusal(400, "bad_request", "mac=02:00:5e:00:00:01 and uuid=… are wanted")
+        return _text(await _in_thread(self.desk.script, mac, uuid))
+
+    async def installer(self, request: Any) -> Any:
+        from starlette.responses import FileResponse
+
+        suite, name = request.path_params["suite"], request.path_params["name"]
+        known = suite in SUITES and name in FILES
+        file = await _in_thread(self.desk.file, suite, name) if known else None
+        if file is None:
+            raise _Refusal(404, "unknown_file", "no such file")
+        return FileResponse(file, media_type="application/octet-stream")
+
+    async def preseed(self, request: Any) -> Any:
+        token = _token(request)
+        try:
+            answers = await _in_thread(self.desk.preseed, token)
+        except Refused as error:
+            raise _Refusal(410, "preseed_again", "handed out before, once is enough") from error
+        if answers is None:
+            raise _Refusal(404, "unknown_token", "no such install")
+        return _text(answers, {"Cache-Control": "no-store"})
+
+    async def report(self, request: Any) -> Any:
+        token, phase = _token(request), request.path_params["phase"]
+        if phase not in PHASES:
+            raise _Refusal(404, "unknown_phase", "phases: " + ", ".join(sorted(PHASES)))
+        details = _details(await _body(request))
+        try:
+            known = await _in_thread(self.desk.report, token, phase, details)
+        except Refused as error:
+            raise _Refusal(409, "report_refused", error.what) from error
+        except BadInput as error:
+            raise _Refusal(400, "bad_report", error.what) from error
+        if not known:
+            raise _Refusal(404, "unknown_token", "no such install")
+        return _text("noted\n")
+
+    async def healthz(self, _request: Any) -> Any:
+        from starlette.responses import JSONResponse
+
+        with self._lock:
+            return JSONResponse({"ok": True, "counts": dict(sorted(self.counts.items()))})
+
+
+class _Counted:
+    """ASGI around the routes: bounds what is in work, counts, and lets no exception's text out."""
+
+    def __init__(self, app: Any, service: _Service) -> None:
+        self._app, self._service, self._busy = app, service, 0
+        app.add_exception_handler(_Refusal, self._refused)
+        app.add_exception_handler(MetalError, self._failed)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        if self._busy >= AT_ONCE:
+            self._service.count("flood")
+            answer = _text("busy, come back\n", {"Retry-After": "2"}, 503)
+            await answer(scope, receive, send)
+            return
+        self._busy += 1
+        self._service.count("requests")
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._busy -= 1
+
+    async def _refused(self, _request: Any, refusal: Any) -> Any:
+        self._service.count(refusal.counted)
+        return _text(refusal.text + "\n", status=refusal.status)
+
+    async def _failed(self, _request: Any, error: Any) -> Any:
+        """The desk could not answer: worth asking again only if something was unreachable."""
+        self._service.count("failed")
+        status = 503 if isinstance(error, Unreachable) else 500
+        return _text("the boot service could not answer; see its own messages\n", status=status)
+
+
+async def _in_thread(call: Any, *args: Any) -> Any:
+    from starlette.concurrency import run_in_threadpool
+
+    return await run_in_threadpool(call, *args)
+
+
+def _text(text: str, headers: dict[str, str] | None = None, status: int = 200) -> Any:
+    from starlette.responses import PlainTextResponse
+
+    return PlainTextResponse(text, status, headers)
+
+
+def _token(request: Any) -> str:
+    token: str = request.path_params["token"]
+    if not TOKEN.fullmatch(token):
+        raise _Refusal(404, "unknown_token", "no such install")
+    return token
+
+
+async def _body(request: Any) -> bytes:
+    """The body, read no further than it may be long."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > REPORT_BYTES:
+            raise _Refusal(413, "oversize", f"at most {REPORT_BYTES} bytes")
+    return body
+
+
+def _details(body: bytes) -> dict[str, Any]:
+    """A JSON object or a form's fields, whatever the Content-Type: busybox always says form."""
+    try:
+        text = body.decode()
+        if not text.lstrip().startswith("{"):
+            return dict(parse_qsl(text, strict_parsing=bool(text.strip()), max_num_fields=64))
+        details = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise _Refusal(400, "bad_report", "details are neither JSON nor a form") from error
+    if not isinstance(details, dict):
+        raise _Refusal(400, "bad_report", "details are no JSON object")
+    return details
+
+
+def _no_number(name: str) -> Any:
+    """NaN and the infinities: Python reads and writes them, JSON has none."""
+    raise ValueError(name)
