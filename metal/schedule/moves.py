@@ -1,0 +1,126 @@
+"""Where the VMs of one server go when it must be emptied."""
+
+from dataclasses import dataclass
+
+from metal.model.fleet import Inventory
+from metal.model.plan import MigrateVm, Risk
+from metal.model.world import World
+from metal.schedule.capacity import Host, Room, survey
+from metal.schedule.survival import Guest, Node, Verdict, pack, verdict
+
+
+@dataclass(frozen=True)
+class Stranded:
+    """A VM that has nowhere to go, and why."""
+
+    vm: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Moves in the order to make them, most important VM first."""
+
+    moves: tuple[MigrateVm, ...]
+    stranded: tuple[Stranded, ...] = ()
+    """These would stay; the moves are those of the others."""
+    warnings: tuple[str, ...] = ()
+
+
+def drain_moves(inventory: Inventory, world: World, server: str) -> Drain:
+    """Live migrations that empty `server` into the rest of its cluster.
+
+    VMs that the inventory lacks are left alone, which a warning says.
+    """
+    cluster = inventory.cluster_of(server)
+    if cluster is None:
+        vms = sorted(vm for vm, seen in world.vms.items() if seen.server == server)
+        return Drain((), tuple(Stranded(vm, f"{server} is in no cluster") for vm in vms))
+    room = survey(inventory, world, inventory.clusters, ()).rooms[cluster]
+    source = room.hosts[server]
+    foreign = tuple(
+        f"{vm} on {server} is not in the inventory: it is left where it is"
+        for vm in source.node.guests
+        if vm not in inventory.vms
+    )
+    guests = _most_important_first(inventory, source)
+    targets = [h for h in room.hosts.values() if h is not source and _takes(world, h)]
+    homes = _homes(guests, targets)
+    stranded = tuple(
+        Stranded(g.name, _why_stranded(g, room, source, targets))
+        for g in guests
+        if g.name not in homes
+    )
+    moves = tuple(
+        _move(world, g, cluster, server, homes[g.name]) for g in guests if g.name in homes
+    )
+    return Drain(moves, stranded, (*foreign, *_afterwards(guests, homes, targets)))
+
+
+def _most_important_first(inventory: Inventory, source: Host) -> list[Guest]:
+    managed = [g for g in source.node.guests.values() if g.name in inventory.vms]
+    return sorted(managed, key=lambda g: (-inventory.vms[g.name].priority, g.name))
+
+
+def _takes(world: World, host: Host) -> bool:
+    seen = world.servers.get(host.name)
+    return not host.closed and seen is not None and seen.node == "online"
+
+
+def _homes(guests: list[Guest], targets: list[Host]) -> dict[str, str]:
+    """VM → server. Spread if that holds all; else any packing of all; else what fits, by
+    importance."""
+    spread = _spread(guests, targets)
+    if len(spread) == len(guests):
+        return spread
+    return pack(guests, [h.node for h in targets]) or spread
+
+
+def _spread(guests: list[Guest], targets: list[Host]) -> dict[str, str]:
+    nodes = [Node(h.name, h.node.room, h.node.guests.values()) for h in targets]
+    found: dict[str, str] = {}
+    for guest in guests:
+        fitting = [
+            n
+            for n in nodes
+            if guest.memory <= n.free and (not guest.apart or guest.apart not in n.groups())
+        ]
+        if fitting:
+            best = min(fitting, key=lambda n: (-(n.free - guest.memory) / n.room, n.name))
+            best.add(guest)
+            found[guest.name] = best.name
+    return found
+
+
+def _why_stranded(guest: Guest, room: Room, source: Host, targets: list[Host]) -> str:
+    if room.solo:
+        return f"{source.name} stands alone: there is no server to move it to"
+    if not targets:
+        return f"no other server of {room.name} is online and sound"
+    whys = [f"{h.name}: {h.refuses(guest) or 'taken by more important VMs'}" for h in targets]
+    return ", ".join(whys)
+
+
+def _move(world: World, guest: Guest, cluster: str, source: str, target: str) -> MigrateVm:
+    seen = world.vms[guest.name]
+    return MigrateVm(
+        what=f"move {guest.name} from {source} to {target}",
+        why=f"{source} is emptied",
+        risk=Risk.SAFE if seen.state == "running" else Risk.DISRUPTS,
+        vm=guest.name,
+        vmid=seen.vmid,
+        cluster=cluster,
+        source=source,
+        target=target,
+    )
+
+
+def _afterwards(guests: list[Guest], homes: dict[str, str], targets: list[Host]) -> tuple[str, ...]:
+    """What the cluster is left with while the server is away."""
+    nodes = {h.name: Node(h.name, h.node.room, h.node.guests.values()) for h in targets}
+    for guest in guests:
+        if guest.name in homes:
+            nodes[homes[guest.name]].add(guest)
+    if len(nodes) < 2 or verdict(list(nodes.values())) is Verdict.SURVIVABLE:
+        return ()
+    return (f"until it is back, the death of one of {', '.join(nodes)} cannot be survived in full",)

@@ -1,0 +1,171 @@
+"""Complete actions for VMs: what is missing is placed, what is stopped is started.
+
+Execution makes no choices: vmid, server and every address are in the action.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from metal.model.addresses import Addressing
+from metal.model.fleet import Inventory
+from metal.model.plan import PlaceVm, Risk, StartVm
+from metal.model.world import World
+from metal.network.addresses import AddressPlan, plan_addresses
+from metal.network.sites import parse
+from metal.schedule.place import Home, Placement, place
+
+FIRST_VMID = 100
+"""Proxmox keeps those below for itself."""
+
+
+def plan_vms(
+    inventory: Inventory, world: World, ready: Collection[str], needs: Mapping[str, str]
+) -> tuple[tuple[PlaceVm | StartVm, ...], tuple[str, ...]]:
+    """(actions, warnings). `ready` clusters are formed or will be; `needs` is cluster → the id
+    of the action that forms it. An applied plan's world gives no action."""
+    placement = place(inventory, world, ready, forming=needs)
+    addresses = plan_addresses(
+        inventory,
+        homes={vm: at[0] for vm, at in placement.fleet.where.items() if vm in inventory.vms},
+        current={vm: seen.addresses for vm, seen in world.vms.items()},
+    )
+    new = {vm: home for vm, home in placement.homes.items() if vm in addresses.given}
+    vmids = _vmids(world)
+    places = tuple(
+        _place(inventory, vm, next(vmids), home, addresses.given[vm], needs)
+        for vm, home in new.items()
+    )
+    warnings = (
+        *placement.fleet.notes,
+        *_unplaced(placement),
+        *_astray(inventory, world, addresses),
+        *(str(shortage) for shortage in addresses.shortages),
+        *_unstarted(inventory, world),
+    )
+    return (*places, *_starts(inventory, world)), warnings
+
+
+def _vmids(world: World) -> Iterator[int]:
+    """The smallest that no VM of the fleet has, in order: one number, one VM, at any site."""
+    used = {seen.vmid for seen in world.vms.values()}
+    vmid = FIRST_VMID
+    while True:
+        if vmid not in used:
+            yield vmid
+        vmid += 1
+
+
+def _place(
+    inventory: Inventory,
+    vm: str,
+    vmid: int,
+    home: Home,
+    addressing: Addressing,
+    needs: Mapping[str, str],
+) -> PlaceVm:
+    wanted = inventory.needs(vm)
+    return PlaceVm(
+        what=f"create {vm} on {home.server} and start it",
+        why=_why(inventory, vm, home, addressing),
+        risk=Risk.SAFE,
+        needs=(needs[home.cluster],) if home.cluster in needs else (),
+        vm=vm,
+        vmid=vmid,
+        cluster=home.cluster,
+        server=home.server,
+        vcpus=wanted.vcpus,
+        memory_mib=wanted.memory_mib,
+        disk_gib=wanted.disk_gib,
+        ha=len(inventory.clusters[home.cluster].servers) > 1,
+        addressing=addressing,
+    )
+
+
+def _why(inventory: Inventory, vm: str, home: Home, addressing: Addressing) -> str:
+    """Why there and why those addresses, for someone who did not make the plan."""
+    solo = len(inventory.clusters[home.cluster].servers) == 1
+    if solo:
+        place = f"pinned to {home.cluster}"
+    elif inventory.vms[vm].cluster:
+        place = f"pinned to {home.cluster}; {home.server} keeps it survivable"
+    else:
+        place = f"{home.cluster} has room, and {home.server} keeps it survivable"
+    apart = f"; kept apart from {', '.join(home.mates)}" if home.mates else ""
+    return f"{place}{apart}; {_address_text(addressing)}: {inventory.vms[vm].why}"
+
+
+def _address_text(addressing: Addressing) -> str:
+    match addressing.treatment:
+        case "dedicated":
+            return f"its own IPv4 {(addressing.public_ipv4 or '').partition('/')[0]}"
+        case "nat":
+            public = {f.public for f in addressing.forwards}
+            ports = ", ".join(f"{f.protocol} {f.port}" for f in addressing.forwards)
+            return f"{ports} of {public.pop()}" if public else "out through NAT only"
+        case "proxy":
+            public = {r.public for r in addressing.routes}
+            return f"by name on {public.pop()}" if public else "behind the proxy"
+        case _:
+            return "no IPv4 from outside"
+
+
+def _starts(inventory: Inventory, world: World) -> Iterator[StartVm]:
+    for vm, seen in sorted(world.vms.items()):
+        if vm in inventory.vms and seen.state == "stopped" and _online(world, seen.server):
+            yield StartVm(
+                what=f"start {vm} on {seen.server}",
+                why="it is in the inventory and was found stopped",
+                risk=Risk.SAFE,
+                vm=vm,
+                vmid=seen.vmid,
+                cluster=seen.cluster,
+                server=seen.server,
+            )
+
+
+def _online(world: World, server: str) -> bool:
+    return server in world.servers and world.servers[server].node == "online"
+
+
+def _unstarted(inventory: Inventory, world: World) -> Iterator[str]:
+    for vm, seen in sorted(world.vms.items()):
+        if vm in inventory.vms and seen.state != "running" and not _online(world, seen.server):
+            yield (
+                f"{vm} is {seen.state} and its server {seen.server} is not online: "
+                "nothing is started until that server is recovered"
+            )
+
+
+def _unplaced(placement: Placement) -> Iterator[str]:
+    """One line for all VMs that wait for the same thing."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for left in placement.unplaced:
+        alike.setdefault((left.why, left.mend), []).append(left.vm)
+    for (why, mend), vms in alike.items():
+        verb = "is" if len(vms) == 1 else "are"
+        yield f"{', '.join(vms)} {verb} not placed: {why} → {mend}"
+
+
+def _astray(inventory: Inventory, world: World, addresses: AddressPlan) -> Iterator[str]:
+    """What runs otherwise than the inventory says, and is left so."""
+    for vm, seen in sorted(world.vms.items()):
+        if vm not in inventory.vms:
+            continue
+        pin = inventory.vms[vm].cluster
+        if pin not in (None, seen.cluster):
+            yield f"{vm} runs in {seen.cluster} but is pinned to {pin}: it is left where it is"
+        given = addresses.given.get(vm)
+        if given is None or not seen.addresses:
+            continue
+        has = set(parse(seen.addresses))
+        wants = set(parse(tuple(a for a in _own(given) if a)))
+        if wants != has:
+            missing = ", ".join(sorted(map(str, wants - has))) or "nothing more"
+            extra = ", ".join(sorted(map(str, has - wants))) or "nothing"
+            yield (
+                f"{vm} has other addresses than planned: it should get {missing} and lose {extra}; "
+                "metal does not change the addresses of a VM that exists: do it in Proxmox"
+            )
+
+
+def _own(addressing: Addressing) -> tuple[str | None, ...]:
+    return (addressing.private_ipv4, addressing.public_ipv4, addressing.ipv6)
