@@ -1,0 +1,7 @@
+"""Proxmox VE over its own API: one cluster, through whichever of its nodes answers."""
+
+from metal.drivers.proxmox.driver import Proxmox
+from metal.drivers.proxmox.node import NodeAccess
+from metal.drivers.proxmox.patience import Patience
+
+__all__ = ["NodeAccess", "Patience", "Proxmox"]

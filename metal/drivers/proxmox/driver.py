@@ -1,0 +1,113 @@
+"""metal.drivers.ports.Hypervisor for Proxmox VE 8 and 9."""
+
+from collections.abc import Callable
+
+from metal.drivers.proxmox import ceph, forming, guests
+from metal.drivers.proxmox.api import Api
+from metal.drivers.proxmox.look import look
+from metal.drivers.proxmox.node import Node, NodeAccess
+from metal.drivers.proxmox.patience import Patience
+from metal.model.addresses import Addressing
+from metal.model.errors import BadInput
+from metal.model.world import SeenCluster, SeenVm
+
+
+class Proxmox:
+    """One cluster, or a solo node.
+
+    `nodes`: every server of the inventory's cluster, joined already or not.
+    `cluster`: its name in the inventory, for what `look` returns.
+    `password`: node → the password of `user` there, asked for at each login and never kept.
+    `repinned`: told (node, fingerprint) when joining gave a node a new certificate.
+    """
+
+    def __init__(
+        self,
+        nodes: dict[str, NodeAccess],
+        user: str = "root@pam",
+        *,
+        cluster: str = "",
+        password: Callable[[str], str],
+        patience: Patience | None = None,
+        repinned: Callable[[str, str], None] = lambda _node, _pin: None,
+    ) -> None:
+        self._patience = patience or Patience()
+        timeout = (self._patience.connect, self._patience.answer)
+        made = {n: Node(n, access, user, password, timeout) for n, access in nodes.items()}
+        self._api, self._cluster, self._repinned = Api(made, self._patience), cluster, repinned
+
+    @property
+    def silent(self) -> dict[str, str]:
+        """Node → why it did not answer the last look."""
+        return dict(self._api.silent)
+
+    def look(self) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
+        """Never raises for a silent node; addresses of VMs on one that is gone are not known."""
+        return look(self._api, self._cluster)
+
+    def ensure_created(self, name: str, node: str) -> None:
+        forming.ensure_created(self._api, name, self._node(node))
+
+    def ensure_joined(self, node: str, through: str) -> None:
+        forming.ensure_joined(self._api, self._node(node), self._node(through), self._repinned)
+
+    def ensure_ceph(self, node: str, *, first: bool, network: str) -> None:
+        ceph.ensure_ceph(self._api, node, first=first, network=network)
+
+    def ensure_osd(self, node: str, device: str, serial: str | None = None) -> None:
+        ceph.ensure_osd(self._api, node, device, serial)
+
+    def unused_disks(self, node: str) -> tuple[str, ...]:
+        """Device paths of the disks that nothing uses, in order."""
+        return ceph.unused_disks(self._api, node)
+
+    def ensure_pool(self, name: str) -> None:
+        ceph.ensure_pool(self._api, name)
+
+    def ensure_vm(
+        self,
+        *,
+        vmid: int,
+        name: str,
+        node: str,
+        vcpus: int,
+        memory_mib: int,
+        disk_gib: int,
+        storage: str,
+        addressing: Addressing,
+        ha: bool,
+    ) -> None:
+        guests.ensure_vm(
+            self._api,
+            vmid=vmid,
+            name=name,
+            node=node,
+            vcpus=vcpus,
+            memory_mib=memory_mib,
+            disk_gib=disk_gib,
+            storage=storage,
+            addressing=addressing,
+            ha=ha,
+        )
+
+    def ensure_started(self, vmid: int) -> None:
+        guests.ensure_started(self._api, vmid)
+
+    def ensure_migrated(self, vmid: int, target: str) -> None:
+        guests.ensure_migrated(self._api, vmid, target)
+
+    def ensure_apart(self, group: str, vmids: tuple[int, ...]) -> None:
+        guests.ensure_apart(self._api, group, vmids)
+
+    def ha_managed(self) -> frozenset[int]:
+        """Ids of the VMs that the cluster restarts elsewhere by itself."""
+        return guests.ha_managed(self._api)
+
+    def where(self, vmid: int) -> tuple[str, str]:
+        return guests.where(self._api, vmid)
+
+    def _node(self, name: str) -> Node:
+        if name not in self._api.nodes:
+            known = ", ".join(self._api.nodes)
+            raise BadInput(f"no access to a node {name!r}", where=name, mend=f"known: {known}")
+        return self._api.nodes[name]

@@ -1,0 +1,176 @@
+"""Create a cluster and join nodes to it, one at a time.
+
+What the API really does is measured: straight after create there is no quorum yet, it answers
+401 for seconds during create and join, the joining node's ticket is dead afterwards and its
+certificate may be a new one, and a 200 with a UPID is no success.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from metal.drivers.proxmox.api import Api, Standing
+from metal.drivers.proxmox.node import ApiError, LoginRefused, Node
+from metal.model.errors import BadInput, Failed, MetalError, Refused, Unreachable
+
+NAME_LIMIT = 15
+UNSETTLED = (Unreachable, LoginRefused, ApiError)
+"""What a node that is just being reconfigured answers."""
+
+
+def ensure_created(api: Api, name: str, node: Node) -> None:
+    if len(name) > NAME_LIMIT:
+        raise BadInput(
+            f"a cluster's name has at most {NAME_LIMIT} characters, {name!r} has {len(name)}",
+            where=node.name,
+            mend="give it a shorter one in inventory.toml",
+        )
+    if _standing(api, node).name is None:
+        _nobody_else_has_one(api, node)
+        _write(api, node, "cluster/config", {"clustername": name}, lambda: _is_in(node))
+    standing = _standing(api, node)
+    if standing.name != name:
+        raise Refused(
+            f"it is in the cluster {standing.name!r} already, not in {name!r}",
+            where=node.name,
+            mend="name that cluster in inventory.toml, or reinstall the server",
+        )
+    wait_quorate(api, node, node.name)
+    api.forget()
+
+
+def ensure_joined(
+    api: Api, node: Node, through: Node, repinned: Callable[[str, str], None]
+) -> None:
+    wait_quorate(api, through, through.name)
+    cluster = _standing(api, through)
+    if cluster.name is None:
+        raise Failed("there is no cluster to join yet", where=through.name, mend="create it first")
+    if node.name not in cluster.nodes:
+        own = _standing(api, node)
+        if own.name is not None and own.name != cluster.name:
+            raise Refused(
+                f"it is in the cluster {own.name!r} already",
+                where=node.name,
+                mend=f"reinstall it before it can join {cluster.name!r}",
+            )
+        _write(
+            api,
+            node,
+            "cluster/config/join",
+            {
+                "hostname": through.access.address,
+                "password": through.password(),
+                "fingerprint": _proven_fingerprint(through),
+            },
+            lambda: node.name in Standing.of(through).nodes,
+        )
+    wait_quorate(api, through, node.name)
+    _follow_certificate(api, node, through, repinned)
+    # Its own API must be back as well: the next call may be for it alone.
+    wait_quorate(api, node, node.name)
+    api.forget()
+
+
+def wait_quorate(api: Api, through: Node, member: str) -> None:
+    """Until `member` is online and the cluster quorate, as `through` sees it."""
+
+    def ready() -> bool:
+        standing = Standing.of(through)
+        return standing.quorate and standing.nodes.get(member, False)
+
+    api.patience.until(
+        ready,
+        seconds=api.patience.quorum,
+        late=f"{member} is not online in a quorate cluster",
+        where=through.name,
+        tolerate=UNSETTLED,
+    )
+
+
+def _standing(api: Api, node: Node) -> Standing:
+    """The standing of a node that may be restarting its API this moment."""
+    found: list[Standing] = []
+    api.patience.until(
+        lambda: not found.append(Standing.of(node)),  # type: ignore[func-returns-value]
+        seconds=api.patience.lock,
+        late="its API does not answer",
+        where=node.name,
+        tolerate=UNSETTLED,
+    )
+    return found[-1]
+
+
+def _is_in(node: Node) -> bool:
+    return Standing.of(node).name is not None
+
+
+def _nobody_else_has_one(api: Api, node: Node) -> None:
+    """Two clusters of one entry could never be merged: every node must say it has none."""
+    for other in api.nodes.values():
+        if other is not node and (found := _standing(api, other)).name is not None:
+            raise Refused(
+                f"{other.name} is in the cluster {found.name!r} already",
+                where=node.name,
+                mend="plan again: the cluster is then taken on from that node",
+            )
+
+
+def _proven_fingerprint(through: Node) -> str:
+    """What the joining node must see: said by the API, and equal to what we pinned ourselves."""
+    info = through.get("cluster/config/join", node=through.name)
+    told = next((n["pve_fp"] for n in info["nodelist"] if n["name"] == through.name), "")
+    if told.upper() != through.access.pin.upper():
+        raise Refused(
+            f"its join information names the certificate {told or '(none)'}, pinned is another",
+            where=through.name,
+            mend="find out who changed its certificate before anything joins it",
+        )
+    return str(told)
+
+
+def _write(
+    api: Api, node: Node, path: str, params: dict[str, Any], done: Callable[[], bool]
+) -> None:
+    """Post a reconfiguration and wait for its effect; its own task may become unreadable."""
+
+    def write() -> None:
+        upid = str(node.post(path, params))
+        try:
+            api.follow(upid, node)
+        except (Unreachable, Refused, ApiError):
+            # Not the task's failure but ours to read it: the effect tells.
+            api.patience.until(
+                done,
+                seconds=api.patience.quorum,
+                late=f"no effect of {path} is seen",
+                where=node.name,
+                tolerate=UNSETTLED,
+            )
+
+    api.settle(lambda: _quietly(done), write, late=f"no effect of {path} is seen on {node.name}")
+
+
+def _quietly(done: Callable[[], bool]) -> bool:
+    try:
+        return done()
+    except UNSETTLED:
+        return False
+
+
+def _follow_certificate(
+    api: Api, node: Node, through: Node, repinned: Callable[[str, str], None]
+) -> None:
+    """A join may give the node a certificate of the cluster's: its members vouch for it."""
+    shown = _vouched(through, node.name)
+    if shown and shown != node.access.pin.upper():
+        node.repin(shown)
+        repinned(node.name, shown)
+
+
+def _vouched(through: Node, name: str) -> str:
+    try:
+        rows = through.get("nodes")
+    except MetalError:
+        return ""
+    row = next((r for r in rows if r["node"] == name), None)
+    return str((row or {}).get("ssl_fingerprint") or "").upper()

@@ -1,0 +1,93 @@
+"""What a cluster shows now. Nothing is concluded from silence."""
+
+from metal.drivers.proxmox import ceph, guests
+from metal.drivers.proxmox.api import Api, Standing
+from metal.drivers.proxmox.node import Node
+from metal.model.errors import MetalError
+from metal.model.world import NodeState, SeenCluster, SeenVm
+
+
+def look(api: Api, cluster_name: str) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
+    """(cluster, node → state, VM name → VM); all unknown when no node answers."""
+    try:
+        chosen, standing = api.choose()
+    except MetalError:
+        return SeenCluster(), dict.fromkeys(api.nodes, "unknown"), {}
+    silent = dict(api.silent)
+    states = _states(api, standing, silent)
+    cluster = SeenCluster(
+        formed=_formed(api, standing, silent),
+        quorate=standing.quorate if standing.name or len(api.nodes) == 1 else None,
+        nodes=_members(api, chosen.name, standing),
+    )
+    try:
+        if standing.name:
+            cluster = cluster.model_copy(update={"ceph_osds": ceph.osds(api)})
+        vms = _vms(api, cluster_name, standing)
+    except MetalError as error:
+        silent[chosen.name], vms = error.what, {}
+    api.silent = silent
+    return cluster, dict(states), vms
+
+
+def _states(api: Api, standing: Standing, silent: dict[str, str]) -> dict[str, NodeState]:
+    states: dict[str, NodeState] = {}
+    for name, node in api.nodes.items():
+        if standing.name and name in standing.nodes:
+            # A node without quorum sees only itself: what it misses may well be alive.
+            missing: NodeState = "offline" if standing.quorate else "unknown"
+            states[name] = "online" if standing.nodes[name] else missing
+        elif name in silent:
+            states[name] = "unknown"
+        else:
+            states[name] = _answers(node, silent)
+    return states
+
+
+def _answers(node: Node, silent: dict[str, str]) -> NodeState:
+    try:
+        Standing.of(node)
+    except MetalError as error:
+        silent[node.name] = error.what
+        return "unknown"
+    return "online"
+
+
+def _formed(api: Api, standing: Standing, silent: dict[str, str]) -> bool | None:
+    if standing.name or len(api.nodes) == 1:
+        return True
+    # Nobody who answers is in a cluster; one who is silent might be.
+    return None if silent else False
+
+
+def _members(api: Api, chosen: str, standing: Standing) -> tuple[str, ...]:
+    if standing.name:
+        return tuple(sorted(standing.nodes))
+    return (chosen,) if len(api.nodes) == 1 else ()
+
+
+def _vms(api: Api, cluster: str, standing: Standing) -> dict[str, SeenVm]:
+    found: dict[str, SeenVm] = {}
+    for row in guests.rows(api):
+        vmid = int(row["vmid"])
+        name = str(row.get("name") or f"vm-{vmid}")
+        if name in found:
+            name = f"{name}#{vmid}"
+        node = str(row["node"])
+        # Of a node that is gone the cluster only repeats what it last heard.
+        online = standing.nodes.get(node, False)
+        found[name] = SeenVm(
+            vmid=vmid,
+            cluster=cluster,
+            server=node,
+            state=guests.state_of(row) if online else "unknown",
+            addresses=_addresses(api, node, vmid) if online else (),
+        )
+    return found
+
+
+def _addresses(api: Api, node: str, vmid: int) -> tuple[str, ...]:
+    try:
+        return guests.addresses(api.node().get(f"nodes/{node}/qemu/{vmid}/config"))
+    except MetalError:
+        return ()

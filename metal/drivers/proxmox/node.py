@@ -1,0 +1,221 @@
+"""One node's API: pinned TLS, a ticket of its own, errors in our words.
+
+proxmoxer builds the URLs and reads the answers; the connection is ours, because proxmoxer's own
+password login posts through an unpinned module-level `requests.post`.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from proxmoxer.backends.https import JsonSerializer
+from proxmoxer.core import ProxmoxResource, ResourceException
+
+from metal.drivers.pins import pinned_session
+from metal.model.errors import Failed, MetalError, Refused, Unreachable
+
+RENEW_AFTER = 3600.0
+"""Seconds; a ticket lives two hours."""
+_GATEWAY = frozenset({502, 503, 504, 595, 596, 597, 598, 599})
+"""The node answered, but what it asked in turn did not: 595 connect, 596 TLS (AnyEvent)."""
+_BUSY = ("can't lock file", "got timeout", "trying to acquire lock", "is locked")
+
+
+@dataclass(frozen=True)
+class NodeAccess:
+    """Where a node's API is, and which certificate it must show."""
+
+    address: str
+    port: int
+    pin: str
+    """SHA-256 of the certificate: upper-case hex pairs parted by colons."""
+
+
+class ApiError(Failed):
+    """The API said no. `status` is the HTTP status, `message` its reason."""
+
+    def __init__(self, status: int, message: str, *, where: str, mend: str = "") -> None:
+        super().__init__(message, where=where, mend=mend)
+        self.status, self.message = status, message
+
+    @property
+    def busy(self) -> bool:
+        """Somebody else holds the lock: the same call may work in a moment."""
+        return self.status == 500 and any(sign in self.message.lower() for sign in _BUSY)
+
+
+class LoginRefused(Refused):
+    """401 for a fresh login: a wrong password, or a node in the middle of joining."""
+
+
+class Node:
+    """All methods may be called from any thread. Raises MetalError only."""
+
+    def __init__(
+        self,
+        name: str,
+        access: NodeAccess,
+        user: str,
+        password: Callable[[str], str],
+        timeout: tuple[float, float],
+    ) -> None:
+        self.name, self.access = name, access
+        self._user, self._password, self._timeout = user, password, timeout
+        self._lock = threading.Lock()
+        self._ticket, self._csrf, self._born = "", "", 0.0
+        self._resource = self._connect()
+
+    def repin(self, pin: str) -> None:
+        """Trust the certificate `pin` from now on; whoever calls has proof of it."""
+        self.access = NodeAccess(self.access.address, self.access.port, pin)
+        self._resource = self._connect()
+        self._ticket = ""
+
+    def get(self, path: str, **params: Any) -> Any:
+        """Read. A connection that the server had closed while idle is opened again, once."""
+        try:
+            return self._call("GET", path, params)
+        except _Dropped:
+            return self._call("GET", path, params)
+
+    def post(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Write, at most once: after Unreachable look first whether it happened."""
+        return self._call("POST", path, dict(params or {}))
+
+    def put(self, path: str, params: Mapping[str, Any]) -> Any:
+        """Write, at most once, as `post`."""
+        return self._call("PUT", path, dict(params))
+
+    def password(self) -> str:
+        """Of the account here: what a joining node must know of the one it joins through."""
+        return self._password(self.name)
+
+    # ── one call ────────────────────────────────────────────────────────────────────────────
+
+    def _call(self, method: str, path: str, params: dict[str, Any]) -> Any:
+        used = self._logged_in()
+        try:
+            return self._send(method, path, params)
+        except _Unauthorised:
+            # Old tickets die when a node joins a cluster. 401 means nothing was done.
+            self._logged_in(instead_of=used)
+            try:
+                return self._send(method, path, params)
+            except _Unauthorised as error:
+                raise self._refused_login() from error
+
+    def _send(self, method: str, path: str, params: dict[str, Any]) -> Any:
+        call = getattr(self._resource(path), method.lower())
+        try:
+            return call(**params)
+        except ResourceException as error:
+            raise self._explain(error, f"{method} /{path}") from None
+
+    def _explain(self, error: ResourceException, call: str) -> MetalError:
+        where, said = f"{self.name} ({call})", str(error.content).strip()
+        if error.status_code == 401:
+            return _Unauthorised(said, where=where)
+        if error.status_code == 403:
+            return Refused(
+                f"not permitted: {said}", where=where, mend=f"give {self._user} the permission"
+            )
+        if error.status_code in _GATEWAY:
+            return Unreachable(f"{said or 'no answer'} ({error.status_code})", where=where)
+        wrong = error.errors if isinstance(error.errors, dict) else {}
+        details = "; ".join(f"{k}: {str(v).strip()}" for k, v in wrong.items())
+        return ApiError(error.status_code, ": ".join(p for p in (said, details) if p), where=where)
+
+    # ── the session ─────────────────────────────────────────────────────────────────────────
+
+    def _connect(self) -> ProxmoxResource:
+        host = f"[{self.access.address}]" if ":" in self.access.address else self.access.address
+        self._base = f"https://{host}:{self.access.port}/api2/json"
+        self._session = pinned_session(self.access.pin)
+        return ProxmoxResource(base_url=self._base, session=self, serializer=JsonSerializer())
+
+    def request(
+        self, method: str, url: str, data: Any = None, params: Any = None
+    ) -> requests.Response:
+        """What proxmoxer sends through: adds ticket and time-out, keeps the error's reason."""
+        headers = {"Cookie": f"PVEAuthCookie={self._ticket}"}
+        if method != "GET":
+            headers["CSRFPreventionToken"] = self._csrf
+        answer = self._exchange(method, url, data=data, params=params, headers=headers)
+        if answer.status_code >= 400:
+            answer.reason = _reason(answer)
+        return answer
+
+    def _exchange(self, method: str, url: str, **what: Any) -> requests.Response:
+        where = f"{self.name} ({self.access.address}:{self.access.port})"
+        try:
+            return self._session.request(
+                method, url, timeout=self._timeout, allow_redirects=False, **what
+            )
+        except requests.exceptions.SSLError:
+            raise Unreachable("the TLS handshake failed", where=where) from None
+        except requests.exceptions.Timeout:
+            raise Unreachable("no answer in time", where=where) from None
+        except requests.exceptions.ConnectionError as error:
+            kind = Unreachable if "refused" in str(error).lower() else _Dropped
+            raise kind("the connection failed", where=where) from None
+        except requests.exceptions.RequestException as error:
+            raise Failed(f"the call failed: {type(error).__name__}", where=where) from None
+
+    def _logged_in(self, instead_of: str | None = None) -> str:
+        """The ticket in use; a new one if there is none, it is old, or `instead_of` was it."""
+        with self._lock:
+            old = time.monotonic() - self._born > RENEW_AFTER
+            if not self._ticket or old or self._ticket == instead_of:
+                self._log_in()
+            return self._ticket
+
+    def _log_in(self) -> None:
+        self._ticket = ""
+        form = {"username": self._user, "password": self._password(self.name)}
+        url = f"{self._base}/access/ticket"
+        try:
+            answer = self._exchange("POST", url, data=form)
+        except _Dropped:
+            answer = self._exchange("POST", url, data=form)
+        if answer.status_code == 401:
+            raise self._refused_login()
+        if answer.status_code != 200:
+            raise Unreachable(
+                f"no login now: {answer.status_code} {_reason(answer)}", where=self.name
+            )
+        granted = answer.json()["data"]
+        if granted.get("NeedTFA"):
+            raise Refused(
+                f"{self._user} needs a second factor",
+                where=self.name,
+                mend="take the second factor off that account, or use another",
+            )
+        self._ticket, self._csrf = granted["ticket"], granted["CSRFPreventionToken"]
+        self._born = time.monotonic()
+
+    def _refused_login(self) -> LoginRefused:
+        return LoginRefused(
+            f"it does not let {self._user} in (401)",
+            where=self.name,
+            mend=f"check the escrowed password root/{self.name} against the server's",
+        )
+
+
+class _Unauthorised(Refused):
+    """401: the ticket is not valid any more."""
+
+
+class _Dropped(Unreachable):
+    """The connection broke: the server closes idle ones after five seconds."""
+
+
+def _reason(answer: requests.Response) -> str:
+    """Why it failed: in the JSON's `message`, or in the status line as older versions do."""
+    try:
+        message = answer.json().get("message")
+    except (ValueError, AttributeError):
+        message = None
+    return str(message or answer.reason or "").strip()
