@@ -1,0 +1,1 @@
+"""Alembic migrations of the state store; metal/operations/schema.py runs them."""
