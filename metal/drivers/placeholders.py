@@ -1,0 +1,18 @@
+"""Texts that makers leave in serial numbers and names because nobody filled them in (R32)."""
+
+import re
+
+_PLACEHOLDER = re.compile(
+    r"""^(?: [\s.\-_x0]*                                # blanks, dots, zeros
+        | to\ be\ filled.* | default\ string | not\ (?:specified|available|applicable|present)
+        | n/?a | none | null | unknown | undefined | empty | system\ .*(?:serial|sku|version).*
+        | (?:chassis|product|board|base\ board)\ (?:serial|part|product)\ (?:number|name)
+        | o\.?e\.?m\.? | 0?123456789.* | 1234567890.* )$""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def told(value: object) -> str | None:
+    """The text if it says anything, else None."""
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    return None if _PLACEHOLDER.match(text) else text
