@@ -1,0 +1,65 @@
+"""What every command knows of the person in front of it: where, how to print, how loud."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from metal.cli.bars import Talk
+    from metal.controller.workspace import Workspace
+
+
+def _from_environment() -> str:
+    return os.environ.get("METAL_WORKSPACE") or "."
+
+
+@dataclass
+class Face:
+    """The global options, and the few things a command does with them."""
+
+    workspace: str = field(default_factory=_from_environment)
+    output: str = "table"
+    no_color: bool = field(default_factory=lambda: bool(os.environ.get("NO_COLOR")))
+    verbose: bool = False
+    resumable: str = ""
+    """What Ctrl-C says: how to go on with what was begun."""
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.workspace)
+
+    @property
+    def interactive(self) -> bool:
+        """True if somebody can be asked."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def open(self) -> "Workspace":
+        """The workspace; BadInput when there is none."""
+        from metal.controller.workspace import Workspace
+
+        return Workspace.open(self.folder)
+
+    def say(self, text: str = "") -> None:
+        """Talk: stderr."""
+        click.echo(text, err=True, color=False if self.no_color else None)
+
+    def progress(self) -> "Talk":
+        """Progress bars on a terminal, lines with --verbose, else silence; a context manager."""
+        from metal.cli.bars import talk
+
+        return talk(self)
+
+    def show(self, lines: list[str], document: Any, rows: list[Any] | None = None) -> None:
+        """Data: stdout, in the shape that was asked for.
+
+        `lines` is the table; `document` what `-o json` prints; `rows` what `-o ndjson` prints,
+        one a line (the document itself when absent).
+        """
+        from metal.cli.output import data_lines
+
+        for line in data_lines(self.output, lines, document, rows):
+            click.echo(line, color=False if self.no_color else None)

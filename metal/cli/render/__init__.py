@@ -1,0 +1,1 @@
+"""Data as lines for people: pure functions, tried by golden files."""

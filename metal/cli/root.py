@@ -1,0 +1,40 @@
+"""`metal` itself: the global options and the table of commands."""
+
+import click
+
+from metal import __version__
+from metal.cli.lazy import LazyGroup, global_options
+
+COMMANDS = {
+    "init": ("metal.cli.verbs.init", "Make a workspace."),
+    "check": ("metal.cli.verbs.check", "Name every mistake in the inventory and its profiles."),
+    "enroll": ("metal.cli.verbs.enroll", "Learn what servers are and take over their BMCs."),
+    "plan": ("metal.cli.verbs.plan", "Show what would be done, why and how risky it is."),
+    "apply": ("metal.cli.verbs.apply", "Do what a plan says, or go on with what was begun."),
+    "status": ("metal.cli.verbs.status", "Show the fleet: servers, nodes, VMs."),
+    "watch": ("metal.cli.verbs.watch", "Notice servers that fail; with --act heal what they hold."),
+    "drain": ("metal.cli.verbs.drain", "Move every VM off a server, live."),
+    "run": ("metal.cli.verbs.run", "List, show, resume or cancel operations."),
+    "lab": ("metal.cli.verbs.lab", "A virtual rack to try all of it on."),
+    "tui": ("metal.cli.verbs.tui", "The fleet full screen, driven by keys."),
+    "completion": ("metal.cli.verbs.completion", "Print the completion script of a shell."),
+}
+
+EPILOG = """\
+The options above may also stand after the command. Data goes to stdout, talk to stderr.
+
+\b
+Exit codes: 0 done, 1 failed, 2 bad input, 3 refused, 4 unreachable,
+10 changes pending, 130 interrupted."""
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    params=global_options(),
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+@click.version_option(__version__, message="metal %(version)s")
+def metal() -> None:
+    """From a pallet of donated servers to running VMs."""

@@ -1,0 +1,36 @@
+"""`metal drain`: empty a server while its VMs run on."""
+
+import click
+
+from metal.cli.complete import servers
+from metal.cli.face import Face
+from metal.cli.lazy import Verb
+
+
+@click.command("drain", cls=Verb)
+@click.argument("server", shell_complete=servers)
+@click.option("--plan", "only_plan", is_flag=True, help="Only show what would move where.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.pass_context
+def command(ctx: click.Context, server: str, only_plan: bool, yes: bool) -> None:
+    """Move every VM off SERVER, live, and keep it empty.
+
+    Refused when a VM has nowhere to go.
+    """
+    from metal.cli.render.plan import plan_lines
+    from metal.cli.screen import width
+    from metal.cli.verbs.apply import RESUMABLE, approve, carry_out
+    from metal.cli.verbs.plan import CHANGES_PENDING
+    from metal.controller.look import look
+    from metal.controller.planning import drain_plan
+
+    face = ctx.ensure_object(Face)
+    workspace = face.open()
+    with face.progress() as progress:
+        plan = drain_plan(workspace, look(workspace, progress=progress), server)
+    if only_plan:
+        face.show(plan_lines(plan, width()), plan, list(plan.actions))
+        ctx.exit(CHANGES_PENDING if plan.actions else 0)
+    face.resumable = RESUMABLE
+    approve(face, plan, yes=yes)
+    carry_out(face, workspace, plan)
