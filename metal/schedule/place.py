@@ -22,7 +22,9 @@ class Home:
 
     cluster: str
     server: str
-    mates: tuple[str, ...] = ()
+    freest: bool
+    """No other server that may have it had more of its memory free."""
+    mates: tuple[str, ...]
     """Other VMs of its replica group and their servers: "mail2 on bora1"."""
 
 
@@ -106,6 +108,7 @@ class _Attempt:
             if wanted.apart:
                 self.groups.setdefault(wanted.apart, set()).add(vm)
         self.new: set[str] = set()
+        self.freest: dict[str, bool] = {}
         self.left: dict[str, Unplaced] = {}
         self.ejections = EJECTIONS
 
@@ -157,8 +160,9 @@ class _Attempt:
     def _put(self, vm: str, only: Room | None = None) -> bool:
         """Place it on the best server that can take it."""
         guest = self.guests[vm]
-        for room, host in self._candidates(vm, only):
+        for rank, (room, host) in enumerate(self._candidates(vm, only)):
             if room.put(guest, host):
+                self.freest[vm] = rank == 0
                 self.fleet.ledgers[room.site].add(vm)
                 self.fleet.where[vm] = (room.name, host.name)
                 self.new.add(vm)
@@ -175,6 +179,7 @@ class _Attempt:
     def _put_back(self, vm: str, room: Room, host: Host) -> None:
         """Where it was before, which is known to be allowed."""
         room.put(self.guests[vm], host)
+        self.freest[vm] = False
         self.fleet.ledgers[room.site].add(vm)
         self.fleet.where[vm] = (room.name, host.name)
         self.new.add(vm)
@@ -265,7 +270,7 @@ class _Attempt:
             for other in others
             if other in self.fleet.where
         )
-        return Home(cluster, server, mates)
+        return Home(cluster, server, self.freest[vm], mates)
 
     def _explain(self, vm: str) -> Unplaced:
         """Why no cluster could take it, one by one, and what would mend that."""

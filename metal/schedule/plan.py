@@ -82,13 +82,13 @@ def _place(
 
 def _why(inventory: Inventory, vm: str, home: Home, addressing: Addressing) -> str:
     """Why there and why those addresses, for someone who did not make the plan."""
-    solo = len(inventory.clusters[home.cluster].servers) == 1
-    if solo:
-        place = f"pinned to {home.cluster}"
-    elif inventory.vms[vm].cluster:
-        place = f"pinned to {home.cluster}; {home.server} keeps it survivable"
+    pinned = inventory.vms[vm].cluster is not None
+    if len(inventory.clusters[home.cluster].servers) == 1:
+        place = f"{home.cluster} is where the inventory pins it"
+    elif home.freest:
+        place = f"most memory free in {home.cluster}" if pinned else "most memory free of all"
     else:
-        place = f"{home.cluster} has room, and {home.server} keeps it survivable"
+        place = f"room in {home.cluster} that keeps every server's failure survivable"
     apart = f"; kept apart from {', '.join(home.mates)}" if home.mates else ""
     return f"{place}{apart}; {_address_text(addressing)}: {inventory.vms[vm].why}"
 

@@ -103,11 +103,19 @@ def failure_verdict(nodes: Sequence[Node], failed: Node) -> Verdict:
         return Verdict.NOT
     grouped = [g for g in failed.guests.values() if g.apart]
     largest = max((g.memory for g in failed.guests.values()), default=0)
-    if not grouped and len(survivors) >= 1 and _roomy(survivors, failed.used, largest):
+    if not grouped and _roomy(survivors, spare - failed.used, largest):
         return Verdict.SURVIVABLE
-    if len(survivors) != 2 or len({g.apart for g in grouped}) < len(grouped):
-        return _pack(list(failed.guests.values()), survivors)[0]
-    return _subset_sum(failed, grouped, survivors[0], survivors[1])
+    if len(survivors) == 2:
+        split = _fixed(grouped, *survivors)
+        if split is not None:
+            loose, on_a, on_b = split
+            sums = failed.sums
+            for guest in loose:
+                sums |= sums << guest.memory
+            need = failed.used - on_a - on_b
+            free_a, free_b = survivors[0].free - on_a, survivors[1].free - on_b
+            return Verdict.SURVIVABLE if _halves(sums, need, free_a, free_b) else Verdict.NOT
+    return _pack(list(failed.guests.values()), survivors)[0]
 
 
 def restart_plan(nodes: Sequence[Node], failed: str) -> dict[str, str] | None:
@@ -122,36 +130,82 @@ def pack(guests: Sequence[Guest], nodes: Sequence[Node]) -> dict[str, str] | Non
     return _pack(list(guests), nodes)[1]
 
 
-def _roomy(survivors: Sequence[Node], need: int, largest: int) -> bool:
+def _roomy(survivors: Sequence[Node], slack: int, largest: int) -> bool:
     """Filled one after the other, each survivor but the last wastes less than the largest VM."""
-    if any(n.free < 0 for n in survivors):
-        return False
-    spare = sum(n.free for n in survivors)
-    return spare - need >= (len(survivors) - 1) * largest
+    return all(n.free >= 0 for n in survivors) and slack >= (len(survivors) - 1) * largest
 
 
-def _subset_sum(failed: Node, grouped: list[Guest], a: Node, b: Node) -> Verdict:
-    on_a, on_b = a.groups(), b.groups()
-    free_a, free_b, sums, need = a.free, b.free, failed.sums, failed.used
+def _fixed(grouped: list[Guest], a: Node, b: Node) -> tuple[list[Guest], int, int] | None:
+    """VMs with a replica on one survivor are fixed to the other: (the rest, units fixed to a,
+    units fixed to b). None when groups need more than that: the general search decides.
+    """
+    if len({g.apart for g in grouped}) < len(grouped):
+        return None
+    groups_a, groups_b = a.groups(), b.groups()
+    loose: list[Guest] = []
+    on_a = on_b = 0
     for guest in grouped:
-        if guest.apart in on_a and guest.apart in on_b:
-            return Verdict.NOT
-        if guest.apart in on_a:
-            free_b -= guest.memory
-            need -= guest.memory
-        elif guest.apart in on_b:
-            free_a -= guest.memory
-            need -= guest.memory
+        if guest.apart in groups_a and guest.apart in groups_b:
+            return None
+        if guest.apart in groups_a:
+            on_b += guest.memory
+        elif guest.apart in groups_b:
+            on_a += guest.memory
         else:
-            sums |= sums << guest.memory
+            loose.append(guest)
+    return loose, on_a, on_b
+
+
+def _halves(sums: int, need: int, free_a: int, free_b: int) -> int:
+    """The subset sums that may go to a while the rest fits on b, as bits; 0 when there is none."""
     low, high = max(0, need - free_b), min(need, free_a)
-    if high < low or free_b < 0:
-        return Verdict.NOT
-    reachable = (sums >> low) & ((1 << (high - low + 1)) - 1)
-    return Verdict.SURVIVABLE if reachable else Verdict.NOT
+    if free_a < 0 or free_b < 0 or high < low:
+        return 0
+    return ((sums >> low) & ((1 << (high - low + 1)) - 1)) << low
+
+
+def _split(guests: list[Guest], a: Node, b: Node) -> tuple[Verdict, dict[str, str] | None] | None:
+    """The exact packing into two nodes, read back from the subset sums; None as for `_fixed`."""
+    split = _fixed([g for g in guests if g.apart], a, b)
+    if split is None:
+        return None
+    grouped, on_a, on_b = split
+    loose = [g for g in guests if not g.apart] + grouped
+    steps = [1]
+    for guest in loose:
+        steps.append(steps[-1] | steps[-1] << guest.memory)
+    need = sum(g.memory for g in loose)
+    free_a, free_b = a.free - on_a, b.free - on_b
+    halves = _halves(steps[-1], need, free_a, free_b)
+    if not halves:
+        return Verdict.NOT, None
+    left = _nearest(halves, (need + free_a - free_b) // 2)
+    groups_a = a.groups()
+    found = {g.name: b.name if g.apart in groups_a else a.name for g in guests}
+    for guest, before in zip(reversed(loose), reversed(steps[:-1]), strict=True):
+        if left >= guest.memory and before >> (left - guest.memory) & 1:
+            left -= guest.memory
+            found[guest.name] = a.name
+        else:
+            found[guest.name] = b.name
+    return Verdict.SURVIVABLE, found
+
+
+def _nearest(bits: int, target: int) -> int:
+    """The set bit nearest to `target`: what leaves both survivors about as free."""
+    target = max(0, target)
+    below = (bits & ((1 << (target + 1)) - 1)).bit_length() - 1
+    above = bits >> target
+    if not above:
+        return below
+    up = target + (above & -above).bit_length() - 1
+    return up if below < 0 or up - target < target - below else below
 
 
 def _pack(guests: list[Guest], nodes: Sequence[Node]) -> tuple[Verdict, dict[str, str] | None]:
+    exact = _split(guests, nodes[0], nodes[1]) if len(nodes) == 2 else None
+    if exact is not None:
+        return exact
     order = sorted(guests, key=lambda g: (-g.memory, g.apart is None, g.name))
     free = [n.free for n in nodes]
     groups = [n.groups() for n in nodes]
