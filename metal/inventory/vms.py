@@ -1,0 +1,90 @@
+"""VMs: what they wish for can be had where they are to run."""
+
+from metal.inventory.draft import Draft
+from metal.model.fleet import Vm
+
+
+def check_vms(draft: Draft) -> None:
+    for name, vm in draft.vms.items():
+        if not vm.why.strip():
+            what = "`why` is empty: the next volunteer must be able to judge the wish"
+            draft.at_value(("vms", name, "why"), what, "say it in a few words")
+        _services(draft, name, vm)
+        _treatment(draft, name, vm)
+        _alone(draft, name, vm)
+    _groups(draft)
+
+
+def _services(draft: Draft, name: str, vm: Vm) -> None:
+    """A port once; behind a proxy once for each host name."""
+    seen = set()
+    for i, service in enumerate(vm.serves):
+        told_by = service.name if vm.ipv4 == "proxy" else None
+        key = (service.protocol, service.port, told_by)
+        if key in seen:
+            what = f"{service.protocol} port {service.port} is served twice"
+            draft.at_value(("vms", name, "serves", i), what, "remove one of the two")
+        seen.add(key)
+
+
+def _treatment(draft: Draft, name: str, vm: Vm) -> None:
+    path = ("vms", name, "ipv4")
+    if vm.ipv4 == "proxy" and not any(s.name and s.protocol == "tcp" for s in vm.serves):
+        what = "`proxy` without a named service: nothing tells this VM from others"
+        mend = 'serves = [{ port = 443, name = "www.example.org" }], or ipv4 = "nat"'
+        draft.at_value(path, what, mend)
+    if vm.ipv4 == "nat" and not vm.serves:
+        what = "`nat` without a port to forward"
+        draft.at_value(path, what, 'add `serves = [{ port = … }]`, or ipv4 = "ipv6"')
+    sites = _sites(draft, vm)
+    if not sites:
+        return
+    where = f"at {sites[0]}" if len(sites) == 1 else "at any site"
+    if vm.ipv4 == "ipv6":
+        if vm.serves and not any(draft.sites[s].subnets.ipv6 for s in sites):
+            what = f"serves the world over IPv6 only, but there is no IPv6 {where}"
+            draft.at_value(path, what, "pin it to another cluster, or add `ipv6` to the subnets")
+    elif not any(draft.sites[s].ipv4_pool for s in sites):
+        what = f"asks for `{vm.ipv4}`, but there is no public IPv4 {where}"
+        mend = "pin it to a cluster at another site, add an `ipv4_pool`, or take `ipv6`"
+        draft.at_value(path, what, mend)
+
+
+def _sites(draft: Draft, vm: Vm) -> list[str]:
+    """Where it may run; empty when a mistake elsewhere leaves that open."""
+    clusters = [vm.cluster] if vm.cluster else list(draft.clusters)
+    sites = [draft.site_of(c) for c in clusters]
+    known = [s for s in sites if s in draft.sites]
+    return list(dict.fromkeys(s for s in known if s)) if len(known) == len(sites) else []
+
+
+def _alone(draft: Draft, name: str, vm: Vm) -> None:
+    """A cluster of one restarts nothing: what is pinned there has a replica elsewhere."""
+    cluster = draft.clusters.get(vm.cluster or "")
+    if cluster is None or len(cluster.servers) > 1:
+        return
+    replicas = [n for n, v in draft.vms.items() if v.apart == vm.apart and n != name]
+    if vm.apart is None or all(draft.vms[r].cluster == vm.cluster for r in replicas):
+        what = f"is pinned to `{vm.cluster}`, a single server, without a replica elsewhere"
+        mend = "give it an `apart` group with a VM on another cluster, or pin it to another"
+        draft.at_value(("vms", name, "cluster"), what, mend)
+
+
+def _groups(draft: Draft) -> None:
+    """An apart group needs as many servers as it has VMs, in all and where they are pinned."""
+    groups: dict[str, list[str]] = {}
+    for name, vm in draft.vms.items():
+        if vm.apart is not None:
+            groups.setdefault(vm.apart, []).append(name)
+    for group, vms in groups.items():
+        _crowd(draft, group, vms, len(draft.declared["servers"]), "in all")
+        for cluster, fleet in draft.clusters.items():
+            pinned = [v for v in vms if draft.vms[v].cluster == cluster]
+            _crowd(draft, group, pinned, len(set(fleet.servers)), f"in cluster `{cluster}`")
+
+
+def _crowd(draft: Draft, group: str, vms: list[str], servers: int, where: str) -> None:
+    if len(vms) > servers:
+        what = f"group `{group}` has {len(vms)} VMs, but there are {servers} servers {where}"
+        mend = "replicas never share a server: fewer of them, or another cluster for some"
+        draft.at_value(("vms", vms[servers], "apart"), what, mend)
