@@ -51,7 +51,9 @@ class InstallServer(_Action):
 class Osd(Frozen):
     server: str
     device: str
-    """/dev/sdb and the like."""
+    """/dev/sdb and the like; "*": every disk that nothing uses, where the BMC lists no drives."""
+    serial: str | None = None
+    """Finds the disk whatever the kernel calls it today; None when not known."""
 
 
 class FormCluster(_Action):
