@@ -52,8 +52,14 @@ class Hypervisor(Protocol):
     def ensure_ceph(self, node: str, *, first: bool, network: str) -> None:
         """Ceph is initialised and `node` has a monitor and a manager."""
 
-    def ensure_osd(self, node: str, device: str) -> None:
-        """An encrypted OSD on `device`. A disk in use by anything else is Refused."""
+    def ensure_osd(self, node: str, device: str, serial: str | None = None) -> None:
+        """An encrypted OSD on the disk of that serial, or else on `device` (/dev/sdb).
+
+        A disk in use by anything else is Refused.
+        """
+
+    def unused_disks(self, node: str) -> tuple[str, ...]:
+        """Device paths of the node's disks that nothing uses, in order."""
 
     def ensure_pool(self, name: str) -> None:
         """A replicated pool of size 3/min 2 that is also a storage for VM disks."""
@@ -77,6 +83,12 @@ class Hypervisor(Protocol):
 
     def ensure_migrated(self, vmid: int, target: str) -> None:
         """The VM runs on `target`, moved live; returns once it does."""
+
+    def ensure_apart(self, group: str, vmids: tuple[int, ...]) -> None:
+        """HA never puts two of these VMs on one node. Those not HA-managed are passed over."""
+
+    def ha_managed(self) -> frozenset[int]:
+        """Ids of the VMs that the cluster restarts elsewhere by itself."""
 
     def where(self, vmid: int) -> tuple[str, str]:
         """(node, running|stopped|unknown) of a VM."""

@@ -1,6 +1,7 @@
 """metal.drivers.ports.Hypervisor for Proxmox VE 8 and 9."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from metal.drivers.proxmox import ceph, forming, guests
 from metal.drivers.proxmox.api import Api
@@ -16,8 +17,10 @@ class Proxmox:
     """One cluster, or a solo node.
 
     `nodes`: every server of the inventory's cluster, joined already or not.
-    `cluster`: its name in the inventory, for what `look` returns.
+    `cluster`: its name in the inventory, for what `look` returns. `solo`: it is a machine of its
+    own, complete without any cluster configuration.
     `password`: node → the password of `user` there, asked for at each login and never kept.
+    `poll`: seconds between two looks while it waits; the rest of `patience` are deadlines.
     `repinned`: told (node, fingerprint) when joining gave a node a new certificate.
     """
 
@@ -27,14 +30,19 @@ class Proxmox:
         user: str = "root@pam",
         *,
         cluster: str = "",
+        solo: bool = False,
         password: Callable[[str], str],
         patience: Patience | None = None,
+        poll: float | None = None,
         repinned: Callable[[str, str], None] = lambda _node, _pin: None,
     ) -> None:
         self._patience = patience or Patience()
+        if poll is not None:
+            self._patience = replace(self._patience, poll=poll)
         timeout = (self._patience.connect, self._patience.answer)
         made = {n: Node(n, access, user, password, timeout) for n, access in nodes.items()}
-        self._api, self._cluster, self._repinned = Api(made, self._patience), cluster, repinned
+        self._api, self._repinned = Api(made, self._patience), repinned
+        self._cluster, self._solo = cluster, solo
 
     @property
     def silent(self) -> dict[str, str]:
@@ -43,7 +51,7 @@ class Proxmox:
 
     def look(self) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
         """Never raises for a silent node; addresses of VMs on one that is gone are not known."""
-        return look(self._api, self._cluster)
+        return look(self._api, self._cluster, solo=self._solo)
 
     def ensure_created(self, name: str, node: str) -> None:
         forming.ensure_created(self._api, name, self._node(node))

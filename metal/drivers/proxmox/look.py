@@ -7,7 +7,9 @@ from metal.model.errors import MetalError
 from metal.model.world import NodeState, SeenCluster, SeenVm
 
 
-def look(api: Api, cluster_name: str) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
+def look(
+    api: Api, cluster_name: str, *, solo: bool
+) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
     """(cluster, node → state, VM name → VM); all unknown when no node answers."""
     try:
         chosen, standing = api.choose()
@@ -16,9 +18,9 @@ def look(api: Api, cluster_name: str) -> tuple[SeenCluster, dict[str, str], dict
     silent = dict(api.silent)
     states = _states(api, standing, silent)
     cluster = SeenCluster(
-        formed=_formed(api, standing, silent),
-        quorate=standing.quorate if standing.name or len(api.nodes) == 1 else None,
-        nodes=_members(api, chosen.name, standing),
+        formed=_formed(standing, silent, solo),
+        quorate=standing.quorate if standing.name or solo else None,
+        nodes=_members(chosen.name, standing, solo),
     )
     try:
         if standing.name:
@@ -53,17 +55,17 @@ def _answers(node: Node, silent: dict[str, str]) -> NodeState:
     return "online"
 
 
-def _formed(api: Api, standing: Standing, silent: dict[str, str]) -> bool | None:
-    if standing.name or len(api.nodes) == 1:
+def _formed(standing: Standing, silent: dict[str, str], solo: bool) -> bool | None:
+    if standing.name or solo:
         return True
     # Nobody who answers is in a cluster; one who is silent might be.
     return None if silent else False
 
 
-def _members(api: Api, chosen: str, standing: Standing) -> tuple[str, ...]:
+def _members(chosen: str, standing: Standing, solo: bool) -> tuple[str, ...]:
     if standing.name:
         return tuple(sorted(standing.nodes))
-    return (chosen,) if len(api.nodes) == 1 else ()
+    return (chosen,) if solo else ()
 
 
 def _vms(api: Api, cluster: str, standing: Standing) -> dict[str, SeenVm]:

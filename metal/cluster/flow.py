@@ -1,0 +1,84 @@
+"""Form a cluster: create, join one at a time, Ceph, OSDs, pool. Every step is safe to repeat."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from metal.cluster.ports import POOL, ClusterPorts
+from metal.model.plan import FormCluster
+from metal.operations.run import Run
+
+__all__ = ["ClusterPorts", "form"]
+TRIES = 4
+Step = Callable[[str, Callable[[], Any]], Any]
+
+
+def form(run: Run, action: FormCluster, ports: ClusterPorts) -> dict[str, Any]:
+    """Ends with all servers members of one quorate cluster, and told so to `ports.member`."""
+    hypervisor = ports.hypervisor
+    first, *others = action.servers
+    told = _Progress(run, _length(action))
+
+    def step(name: str, act: Callable[[], Any]) -> Any:
+        told.next(name)
+        return run.step(name, act, tries=TRIES, backoff=ports.every)
+
+    if others:
+        create = partial(hypervisor.ensure_created, action.cluster, first)
+        step(f"create {action.cluster} on {first}", create)
+    else:
+        told.next(f"{first} answers")
+        run.wait(
+            f"{first} answers",
+            partial(_answers, ports, first),
+            seconds=ports.patience,
+            every=ports.every,
+            late=f"{first}: its Proxmox API does not answer",
+        )
+    for server in others:
+        step(f"join {server}", partial(hypervisor.ensure_joined, server, first))
+    if action.ceph:
+        _ceph(step, action, ports)
+    for server in action.servers:
+        step(f"record {server} as a member", partial(ports.member, server))
+    return {"cluster": action.cluster, "servers": list(action.servers)}
+
+
+def _ceph(step: Step, action: FormCluster, ports: ClusterPorts) -> None:
+    hypervisor, network = ports.hypervisor, ports.network
+    for index, server in enumerate(action.servers):
+        first = index == 0
+        step(
+            f"Ceph on {server}",
+            partial(hypervisor.ensure_ceph, server, first=first, network=network),
+        )
+    for osd in action.osds:
+        server, devices = osd.server, [osd.device]
+        if osd.device == "*":
+            # Recorded before the first is taken: a repetition must not choose anew.
+            devices = step(f"find the disks of {server}", partial(hypervisor.unused_disks, server))
+        for device in devices:
+            create = partial(hypervisor.ensure_osd, server, device, osd.serial)
+            step(f"OSD on {server} {device}", create)
+    step(f"pool {POOL}", partial(hypervisor.ensure_pool, POOL))
+
+
+def _answers(ports: ClusterPorts, server: str) -> bool | None:
+    if ports.hypervisor.look()[1].get(server) != "online":
+        return None
+    return True
+
+
+def _length(action: FormCluster) -> int:
+    """Steps to come, about: disks that must be found first count as one each."""
+    ceph = len(action.servers) + len(action.osds) + 1 if action.ceph else 0
+    return 2 * len(action.servers) + ceph
+
+
+class _Progress:
+    def __init__(self, run: Run, total: int) -> None:
+        self._run, self._total, self._done = run, total, 0
+
+    def next(self, text: str) -> None:
+        self._run.progress(min(1.0, self._done / self._total), text)
+        self._done += 1

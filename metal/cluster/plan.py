@@ -1,0 +1,101 @@
+"""Which clusters must be formed, of which servers, on which disks. Pure."""
+
+from collections.abc import Set
+
+from metal.model.disks import data_disks
+from metal.model.fleet import Inventory
+from metal.model.life import Life, Status
+from metal.model.plan import FormCluster, Osd, Risk
+from metal.model.world import SeenCluster, SeenServer, World
+
+IN_CLUSTER = frozenset({Life.MEMBER, Life.DRAINING})
+
+
+def plan_clusters(
+    inventory: Inventory, world: World, installing: Set[str] = frozenset()
+) -> list[FormCluster]:
+    """Clusters that are not wholly formed although all their servers are, or will be, installed.
+
+    `installing`: servers that an action `install:NAME` of the same plan installs. A solo
+    machine has nothing to form: its action sees it answer, so that its life moves on.
+    """
+    actions = []
+    for name in inventory.clusters:
+        servers = _to_form(inventory, world, installing, name)
+        if servers:
+            actions.append(_action(inventory, world, installing, name, servers))
+    return actions
+
+
+def _to_form(
+    inventory: Inventory, world: World, installing: Set[str], name: str
+) -> tuple[str, ...]:
+    """The servers, those that are members already first; empty when there is nothing to do."""
+    seen = world.clusters.get(name, SeenCluster())
+    lives = {s: world.servers.get(s, SeenServer()) for s in inventory.clusters[name].servers}
+    kept = {s: at for s, at in lives.items() if at.life is not Life.RETIRED}
+    fresh = {s for s, at in kept.items() if at.life is Life.INSTALLED or s in installing}
+    if any(kept[s].status is Status.HELD for s in fresh):
+        return ()
+    if not kept or not all(s in fresh or at.life in IN_CLUSTER for s, at in kept.items()):
+        return ()
+    # A node that is down is still listed by its cluster: only a quorate one's word counts.
+    stranded = len(kept) > 1 and bool(seen.quorate) and not set(kept) <= set(seen.nodes)
+    if not fresh and not stranded:
+        return ()
+    return tuple(sorted(kept, key=lambda s: s not in seen.nodes))
+
+
+def _action(
+    inventory: Inventory,
+    world: World,
+    installing: Set[str],
+    name: str,
+    servers: tuple[str, ...],
+) -> FormCluster:
+    needs = tuple(f"install:{s}" for s in servers if s in installing)
+    if len(servers) == 1:
+        return FormCluster(
+            cluster=name,
+            servers=servers,
+            ceph=False,
+            what=f"take {servers[0]} into use as the solo machine {name}",
+            why="it is installed; once its API answers, VMs may be placed on it",
+            risk=Risk.SAFE,
+            needs=needs,
+        )
+    ceph = inventory.clusters[name].ceph
+    osds = tuple(osd for s in servers if ceph for osd in _osds(inventory, world, s))
+    members = set(world.clusters.get(name, SeenCluster()).nodes)
+    joining = [s for s in servers if s not in members]
+    return FormCluster(
+        cluster=name,
+        servers=servers,
+        ceph=ceph,
+        osds=osds,
+        what=f"form the cluster {name} of {', '.join(servers)}" + (" with Ceph" if ceph else ""),
+        why=_why(name, servers, joining),
+        # It rewrites the configuration of nodes that carry no VMs yet, and takes blank disks
+        # only: a disk in use is refused.
+        risk=Risk.DISRUPTS,
+        needs=needs,
+    )
+
+
+def _why(name: str, servers: tuple[str, ...], joining: list[str]) -> str:
+    if len(joining) == len(servers):
+        return f"its servers are installed and there is no cluster {name} yet"
+    if joining:
+        return f"{name} has been begun: {', '.join(joining)} must still join"
+    return f"all have joined {name}, but what comes after was not finished"
+
+
+def _osds(inventory: Inventory, world: World, server: str) -> tuple[Osd, ...]:
+    """One OSD a drive that is not the system's; servers that are members already keep theirs."""
+    if world.servers.get(server, SeenServer()).life in IN_CLUSTER:
+        return ()
+    learned = inventory.servers[server].learned
+    if learned is None or not learned.disks:
+        return (Osd(server=server, device="*"),)
+    disks = data_disks(inventory.profile(server), learned)
+    return tuple(Osd(server=server, device=d.name, serial=d.serial) for d in disks)

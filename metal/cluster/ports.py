@@ -1,0 +1,32 @@
+"""What the flows of this stage need, put together by whoever composes the stages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from metal.drivers.ports import Hypervisor
+
+POOL = "vms"
+"""Ceph pool and storage of the VMs' disks."""
+LOCAL = "local"
+"""Storage of a machine without Ceph: Proxmox on a plain Debian has no other."""
+
+
+def storage_of(ceph: bool) -> str:
+    """The storage that holds VM disks in a cluster with or without Ceph."""
+    return POOL if ceph else LOCAL
+
+
+@dataclass(frozen=True)
+class ClusterPorts:
+    """For one cluster."""
+
+    hypervisor: Hypervisor
+    network: str = ""
+    """Ceph's network in CIDR form: the site's management network."""
+    storage: str = POOL
+    member: Callable[[str], None] = lambda _server: None
+    """Records that a server has become a member. Safe to repeat."""
+    patience: float = 300.0
+    """Seconds to wait for a solo machine's API."""
+    every: float = 1.0
+    """Seconds between two looks, and before the first repetition of a step."""

@@ -1,0 +1,71 @@
+"""Place, start and move VMs: one durable operation each."""
+
+from typing import Any
+
+from metal.cluster.ports import ClusterPorts
+from metal.model.errors import Failed
+from metal.model.plan import MigrateVm, PlaceVm, StartVm
+from metal.operations.run import Run
+
+TRIES = 4
+
+
+def place(run: Run, action: PlaceVm, ports: ClusterPorts) -> dict[str, Any]:
+    """The VM exists, runs, and was seen running: on the planned server, or where HA has put it."""
+    run.progress(0.1, f"make {action.vm} on {action.server}")
+    run.step(f"make {action.vm}", lambda: _make(action, ports), tries=TRIES, backoff=ports.every)
+    return _start(run, action.vm, action.vmid, ports)
+
+
+def start(run: Run, action: StartVm, ports: ClusterPorts) -> dict[str, Any]:
+    """A VM that exists runs."""
+    return _start(run, action.vm, action.vmid, ports)
+
+
+def migrate(run: Run, action: MigrateVm, ports: ClusterPorts) -> dict[str, Any]:
+    """The VM is on the target, moved live if it ran."""
+    run.progress(0.1, f"move {action.vm} from {action.source} to {action.target}")
+    run.step(
+        f"move {action.vm} to {action.target}",
+        lambda: ports.hypervisor.ensure_migrated(action.vmid, action.target),
+        tries=TRIES,
+        backoff=ports.every,
+    )
+    return {"vm": action.vm, "server": action.target}
+
+
+def _make(action: PlaceVm, ports: ClusterPorts) -> None:
+    ports.hypervisor.ensure_vm(
+        vmid=action.vmid,
+        name=action.vm,
+        node=action.server,
+        vcpus=action.vcpus,
+        memory_mib=action.memory_mib,
+        disk_gib=action.disk_gib,
+        storage=ports.storage,
+        addressing=action.addressing,
+        ha=action.ha,
+    )
+
+
+def _start(run: Run, vm: str, vmid: int, ports: ClusterPorts) -> dict[str, Any]:
+    run.progress(0.5, f"start {vm}")
+    run.step(
+        f"start {vm}",
+        lambda: ports.hypervisor.ensure_started(vmid),
+        tries=TRIES,
+        backoff=ports.every,
+    )
+    seen: dict[str, Any] = run.step(f"see {vm} run", lambda: _seen(vm, vmid, ports), tries=TRIES)
+    return seen
+
+
+def _seen(vm: str, vmid: int, ports: ClusterPorts) -> dict[str, Any]:
+    server, state = ports.hypervisor.where(vmid)
+    if state != "running":
+        raise Failed(
+            f"{vm} was started, but is {state} now",
+            where=server,
+            mend="its console in Proxmox tells why; the same command starts it again",
+        )
+    return {"vm": vm, "server": server}

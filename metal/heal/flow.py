@@ -1,0 +1,143 @@
+"""Recover what ran on a dead server; empty one that is about to die.
+
+Recovering never starts a VM: that is the cluster's HA, which starts each once only. What is done
+here is to prove that the server is off, to keep it off, and to see what became of its VMs.
+"""
+
+from functools import partial
+from typing import Any
+
+from metal.heal.ports import HealPorts
+from metal.model.errors import Failed, Refused, Unreachable
+from metal.model.plan import DrainServer, MigrateVm, RecoverServer
+from metal.operations.run import Run
+
+__all__ = ["HealPorts", "drain", "recover"]
+TRIES = 4
+
+
+def recover(run: Run, action: RecoverServer, ports: HealPorts) -> dict[str, Any]:
+    """The server is proven off and held, and each of its HA VMs was seen running elsewhere.
+
+    Unreachable when the BMC is silent: then nothing at all is concluded. Failed when VMs stay
+    down because HA does not manage them, or because HA did not get to them in time.
+    """
+    server = action.server
+    run.progress(0.0, f"prove {server} off")
+    proof = run.step(
+        f"prove {server} off", lambda: _prove_off(server, ports), tries=TRIES, backoff=ports.every
+    )
+    run.progress(0.2, f"keep {server} out")
+    note = f"fenced: {', '.join(proof['readings'])} read back from its BMC; {action.why}"
+    run.step(f"hold {server}", lambda: ports.hold(server, note))
+    managed = run.step(
+        "ask which VMs HA restarts",
+        lambda: sorted(ports.hypervisor.ha_managed()),
+        tries=TRIES,
+        backoff=ports.every,
+    )
+    awaited = {vm: vmid for vm, vmid in action.vms.items() if vmid in managed}
+    landed = _see_them_run(run, server, awaited, ports)
+    stranded = sorted(set(action.vms) - set(awaited))
+    if stranded:
+        raise Failed(
+            f"{', '.join(stranded)} stay down: HA does not manage them, and their disks or their "
+            "place are on the dead server",
+            where=server,
+            mend=f"repair {server}, or restore them elsewhere; then metal run resume {run.id}",
+        )
+    return {"server": server, "proof": proof, "vms": landed}
+
+
+def drain(run: Run, action: DrainServer, ports: HealPorts) -> dict[str, Any]:
+    """Every VM of the plan was moved live, in order, and none is left on the server."""
+    server, total = action.server, len(action.moves)
+    run.step(f"mark {server} draining", lambda: ports.draining(server))
+    for done, move in enumerate(action.moves):
+        run.progress(done / (total + 1), f"move {move.vm} to {move.target} ({done + 1}/{total})")
+        run.step(
+            f"move {move.vm} to {move.target}",
+            partial(_move, move, ports),
+            tries=TRIES,
+            backoff=ports.every,
+        )
+    run.progress(total / (total + 1), f"see that {server} is empty")
+    run.step(f"see that {server} is empty", lambda: _see_empty(server, ports), tries=TRIES)
+    return {"server": server, "moved": [move.vm for move in action.moves]}
+
+
+# ── steps ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _prove_off(server: str, ports: HealPorts) -> dict[str, Any]:
+    bmc = ports.bmc()
+    try:
+        bmc.ensure_power("off")
+        readings = [bmc.power(), bmc.power()]
+        if readings != ["off", "off"]:
+            raise Failed(
+                f"its BMC was told to switch it off, and then read {' and '.join(readings)}",
+                where=server,
+                mend="somebody must cut its power by hand; nothing was done to its VMs",
+            )
+        return {"protocol": bmc.protocol, "readings": readings}
+    finally:
+        bmc.close()
+
+
+def _see_them_run(run: Run, server: str, vms: dict[str, int], ports: HealPorts) -> dict[str, str]:
+    """VM → the node it was seen running on. One deadline for all."""
+    landed: dict[str, str] = {}
+
+    def all_run() -> dict[str, str] | None:
+        for vm, vmid in vms.items():
+            if vm in landed:
+                continue
+            node, state = ports.hypervisor.where(vmid)
+            if node != server and state == "running":
+                landed[vm] = node
+                run.progress(0.3 + 0.7 * len(landed) / len(vms), f"{vm} runs on {node}")
+        return dict(landed) if len(landed) == len(vms) else None
+
+    late = "HA was not seen to restart every VM"
+    try:
+        seen: dict[str, str] = run.wait(
+            f"the VMs of {server} run elsewhere",
+            all_run,
+            seconds=ports.patience,
+            every=ports.every,
+            late=late,
+        )
+    except Failed as error:
+        if not error.what.startswith(late):
+            raise
+        missing = ", ".join(sorted(set(vms) - set(landed)))
+        raise Failed(
+            f"HA has not restarted {missing} within {ports.patience:g} s",
+            where=server,
+            mend="see HA and Ceph in Proxmox: is there room, is the pool writable? "
+            f"then metal run resume {run.id}",
+        ) from error
+    return seen
+
+
+def _move(move: MigrateVm, ports: HealPorts) -> None:
+    try:
+        ports.hypervisor.ensure_migrated(move.vmid, move.target)
+    except Refused as error:
+        raise Refused(
+            f"{move.vm} stays where it is: {error.what}", where=error.where, mend=error.mend
+        ) from error
+
+
+def _see_empty(server: str, ports: HealPorts) -> None:
+    cluster, _nodes, vms = ports.hypervisor.look()
+    if cluster.quorate is not True:
+        raise Unreachable("no quorate cluster tells whether it is empty", where=server)
+    left = sorted(name for name, vm in vms.items() if vm.server == server)
+    if left:
+        raise Failed(
+            f"{', '.join(left)} came there after the plan was made",
+            where=server,
+            mend="plan again: the server stays draining, and the rest is moved off",
+        )

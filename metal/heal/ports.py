@@ -1,0 +1,23 @@
+"""What the flows of this stage need, put together by whoever composes the stages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from metal.drivers.ports import Bmc, Hypervisor
+
+
+@dataclass(frozen=True)
+class HealPorts:
+    """For one server and its cluster."""
+
+    hypervisor: Hypervisor
+    bmc: Callable[[], Bmc]
+    """Opens the server's BMC, logged in; the flow closes it."""
+    hold: Callable[[str, str], None]
+    """(server, note): nothing may be done with the server until a person releases it."""
+    draining: Callable[[str], None]
+    """Records that the server's life is `draining`. Safe to repeat."""
+    patience: float = 600.0
+    """Seconds to wait for the cluster's HA: 180 are usual when the HA master died."""
+    every: float = 1.0
+    """Seconds between two looks, and before the first repetition of a step."""
