@@ -1,0 +1,113 @@
+"""What a cluster's Ceph is: monitors, managers, OSDs, pools."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from metal.lab.proxmox.state import Cluster, Node
+
+
+@dataclass
+class Osd:
+    number: int
+    node: str
+    device: str
+    encrypted: bool
+    size: int
+
+
+@dataclass
+class Ceph:
+    fsid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    settings: dict[str, Any] | None = None
+    """None until `init`."""
+    monitors: dict[str, str] = field(default_factory=dict)
+    """Monitor → node."""
+    managers: dict[str, str] = field(default_factory=dict)
+    osds: dict[int, Osd] = field(default_factory=dict)
+    pools: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def truth(self) -> dict[str, Any]:
+        return {
+            "initialised": self.settings is not None,
+            "monitors": sorted(self.monitors),
+            "managers": sorted(self.managers),
+            "osds": [
+                {"id": o.number, "node": o.node, "device": o.device, "encrypted": o.encrypted}
+                for o in self.osds.values()
+            ],
+            "pools": sorted(self.pools),
+        }
+
+    def monitors_up(self, cluster: Cluster, now: float) -> list[str]:
+        return [name for name, node in self.monitors.items() if _up(cluster, node, now)]
+
+    def osds_up(self, cluster: Cluster, now: float) -> list[Osd]:
+        return [osd for osd in self.osds.values() if _up(cluster, osd.node, now)]
+
+    def quorate(self, cluster: Cluster, now: float) -> bool:
+        return 2 * len(self.monitors_up(cluster, now)) > len(self.monitors)
+
+    def serves(self, cluster: Cluster, now: float) -> bool:
+        """Whether its pools can be written to: a quorum, and min_size hosts with an OSD up."""
+        hosts = {osd.node for osd in self.osds_up(cluster, now)}
+        need = max((pool["min_size"] for pool in self.pools.values()), default=1)
+        return self.quorate(cluster, now) and len(hosts) >= need
+
+    def status(self, cluster: Cluster, now: float) -> dict[str, Any]:
+        """As `ceph status -f json`, the parts that are looked at."""
+        up = self.osds_up(cluster, now)
+        quorum = self.monitors_up(cluster, now)
+        managers = [name for name, node in self.managers.items() if _up(cluster, node, now)]
+        checks = self._checks(cluster, now)
+        return {
+            "fsid": self.fsid,
+            "health": {"status": "HEALTH_WARN" if checks else "HEALTH_OK", "checks": checks},
+            "quorum_names": quorum,
+            "monmap": {
+                "num_mons": len(self.monitors),
+                "mons": [{"name": name} for name in self.monitors],
+            },
+            "osdmap": {
+                "num_osds": len(self.osds),
+                "num_up_osds": len(up),
+                "num_in_osds": len(self.osds),
+            },
+            "pgmap": {
+                "num_pools": len(self.pools),
+                "num_pgs": sum(pool["pg_num"] for pool in self.pools.values()),
+                "bytes_total": sum(osd.size for osd in up),
+            },
+            "mgrmap": {
+                "available": bool(managers),
+                "active_name": managers[0] if managers else "",
+                "num_standbys": max(0, len(managers) - 1),
+            },
+        }
+
+    def _checks(self, cluster: Cluster, now: float) -> dict[str, Any]:
+        found = {}
+        down = len(self.osds) - len(self.osds_up(cluster, now))
+        if down:
+            found["OSD_DOWN"] = f"{down} osds down"
+        absent = len(self.monitors) - len(self.monitors_up(cluster, now))
+        if absent:
+            found["MON_DOWN"] = f"{absent}/{len(self.monitors)} mons down"
+        need = max((pool["size"] for pool in self.pools.values()), default=0)
+        if len(self.osds) < need:
+            found["TOO_FEW_OSDS"] = f"OSD count {len(self.osds)} < osd_pool_default_size {need}"
+        return {
+            name: {"severity": "HEALTH_WARN", "summary": {"message": text, "count": 1}}
+            for name, text in found.items()
+        }
+
+
+def _up(cluster: Cluster, name: str, now: float) -> bool:
+    node = cluster.members.get(name)
+    return node is not None and _counted(node, now)
+
+
+def _counted(node: Node, now: float) -> bool:
+    return node.answers and node.member_from <= now

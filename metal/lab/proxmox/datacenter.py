@@ -1,0 +1,305 @@
+"""All Proxmox VE of a lab: its nodes, the clusters they form, and what is true of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metal.lab.clock import Clock
+from metal.lab.proxmox import calls, handlers, tasks, vms
+from metal.lab.proxmox.ceph import Ceph
+from metal.lab.proxmox.ha import Ha
+from metal.lab.proxmox.state import Cluster, Disk, Node, Pace
+from metal.lab.proxmox.storage import lone_storages
+from metal.lab.proxmox.timeline import Timeline
+from metal.lab.proxmox.wire import NoAnswer, Wire
+from metal.lab.web import Certificate, self_signed
+from metal.model.errors import Refused
+
+__all__ = ["Datacenter", "NodeHandle"]
+assert handlers.MODULES  # Importing them is what makes the calls answered.
+
+DISK_BYTES = 960_197_124_096
+
+
+@dataclass(frozen=True)
+class NodeHandle:
+    """What the lab may know of a node it added."""
+
+    name: str
+    address: str
+    port: int
+    fingerprint: str
+    """SHA-256 of its certificate, upper-case hex pairs parted by colons."""
+
+
+class Datacenter:
+    """One per lab. All methods may be called from any thread; times are lab seconds."""
+
+    def __init__(self, clock: Clock, certificates: Path, pace: Pace | None = None) -> None:
+        self.pace = pace or Pace()
+        self.timeline = Timeline(clock)
+        self._certificates = certificates
+        self._epoch = time.time() - clock.now()
+        self._lock = threading.RLock()
+        self._nodes: dict[str, Node] = {}
+        self._wires: dict[tuple[str, int], Wire] = {}
+        self._listening = threading.Lock()
+        self._events: deque[dict[str, Any]] = deque(maxlen=10_000)
+        self._serving = False
+
+    # ── what the lab does to it ──────────────────────────────────────────────────────────────
+
+    def add_node(
+        self,
+        name: str,
+        address: str,
+        *,
+        memory_gib: float,
+        threads: int,
+        disks: list[str],
+        root_password_check: Callable[[str], bool],
+        port: int = 8006,
+        certificate: Certificate | None = None,
+        ceph_packages: bool = True,
+    ) -> NodeHandle:
+        """An installed node in no cluster yet, without power.
+
+        The first of `disks` (names as "nvme0n1") holds the system. A node of that name that was
+        there is forgotten: its server was installed anew.
+        """
+        certificate = certificate or self_signed(self._certificates, f"pve-{name}", address)
+        self.power_off(name, missing_ok=True)
+        with self._lock:
+            self.timeline.catch_up()
+            self._forget(name)
+            node = Node(
+                name=name,
+                address=address,
+                port=port,
+                memory_mib=int(memory_gib * 1024),
+                threads=threads,
+                disks=[
+                    Disk(f"/dev/{disk.removeprefix('/dev/')}", DISK_BYTES, "" if n else "LVM")
+                    for n, disk in enumerate(disks)
+                ],
+                certificate=certificate,
+                password_check=root_password_check,
+                cluster=Cluster(),
+                ceph_packages=ceph_packages,
+            )
+            self._alone(node)
+            self._nodes[name] = node
+        return NodeHandle(name, address, port, certificate.fingerprint)
+
+    def power_on(self, name: str) -> None:
+        """Its API answers at once; a cluster's member counts again after some seconds."""
+        with self._lock:
+            self.timeline.catch_up()
+            self._wake(self._node(name), "power on")
+        self._listen()
+
+    def power_off(self, name: str, *, missing_ok: bool = False) -> None:
+        """Pull the power: its API is cut off and its VMs end, now."""
+        with self._lock:
+            if missing_ok and name not in self._nodes:
+                return
+            self.timeline.catch_up()
+            self._die(self._node(name), "power off")
+        self._listen()
+
+    def cable(self, name: str, *, plugged: bool) -> None:
+        """The node's network: without it its VMs run on until its watchdog fires."""
+        with self._lock:
+            self.timeline.catch_up()
+            node = self._node(name)
+            if node.cabled == plugged:
+                return
+            node.cabled = plugged
+            node.member_from = self.timeline.now + self.pace.membership
+            self.event(name, f"network {'on' if plugged else 'off'}")
+        self._listen()
+
+    def start(self) -> None:
+        """Open the API of every node that has power, now and later."""
+        self._serving = True
+        self._listen()
+
+    def stop(self) -> None:
+        self._serving = False
+        self._listen()
+
+    def truth(self) -> dict[str, Any]:
+        """What is so, whatever any node believes.
+
+        {"vms": [{cluster, vmid, name, node, copies, max_copies, starts, config}], "nodes": name →
+        {…}, "clusters": name → {…}, "events": [{at, where, what}]}. `copies` are the nodes where
+        it runs now; `max_copies` is the most there ever were at once, and must never exceed 1.
+        """
+        with self._lock:
+            self.timeline.catch_up()
+            clusters = self._clusters()
+            return {
+                "vms": [
+                    {
+                        "cluster": key,
+                        "vmid": vm.vmid,
+                        "name": vm.name,
+                        "node": vm.node,
+                        "copies": sorted(vm.copies),
+                        "max_copies": vm.max_copies,
+                        "starts": vm.starts,
+                        "config": dict(vm.config),
+                    }
+                    for key, cluster in clusters.items()
+                    for vm in cluster.vms.values()
+                ],
+                "nodes": {node.name: self._node_truth(node) for node in self._nodes.values()},
+                "clusters": {
+                    key: {
+                        "name": cluster.name,
+                        "members": sorted(cluster.members),
+                        "version": cluster.version,
+                        "quorate": any(
+                            n.quorate(self.timeline.now) for n in cluster.members.values()
+                        ),
+                        "ceph": cluster.ceph.truth(),
+                        "ha": cluster.ha.truth(),
+                    }
+                    for key, cluster in clusters.items()
+                },
+                "events": list(self._events),
+            }
+
+    # ── what its own parts ask of it ─────────────────────────────────────────────────────────
+
+    def epoch(self) -> float:
+        """The lab's time as seconds since 1970, which is what Proxmox tells."""
+        return self._epoch + self.timeline.now
+
+    def event(self, where: str, what: str) -> None:
+        self._events.append({"at": round(self.timeline.now, 3), "where": where, "what": what})
+
+    def node_at(self, address: str) -> Node | None:
+        """Who is at an address or of a name, if it can be reached."""
+        for node in self._nodes.values():
+            if address in (node.address, node.name) and node.answers:
+                return node
+        return None
+
+    def reset(self, node: Node) -> None:
+        """Its watchdog fires: everything on it ends, and it boots again."""
+        self._die(node, "reset by watchdog")
+        self.timeline.after(self.pace.reset, lambda: self._back(node))
+        self._listen_soon()
+
+    def _back(self, node: Node) -> None:
+        if self._nodes.get(node.name) is node:
+            self._wake(node, "up again")
+            self._listen_soon()
+
+    def _wake(self, node: Node, why: str) -> None:
+        if node.powered:
+            return
+        now = self.timeline.now
+        node.powered, node.up_since = True, now
+        node.lives += 1
+        node.member_from = now + (self.pace.membership if node.cluster.name else 0)
+        self.event(node.name, why)
+        node.cluster.ha.woke(node)
+        for vm in node.cluster.vms.values():
+            if vm.node == node.name and vm.config.get("onboot"):
+                self.timeline.after(2 * self.pace.membership, _onboot(self, node, vm.vmid))
+
+    def _die(self, node: Node, why: str) -> None:
+        if not node.powered:
+            return
+        tasks.interrupt(self, node)
+        for vm in node.running():
+            vm.end(node.name)
+        node.powered = False
+        self.event(node.name, why)
+
+    def _node(self, name: str) -> Node:
+        if name not in self._nodes:
+            raise Refused("no such node in the lab", where=name, mend="add it first")
+        return self._nodes[name]
+
+    def _alone(self, node: Node) -> None:
+        cluster = Cluster()
+        cluster.members[node.name] = node
+        cluster.storages = lone_storages()
+        cluster.users["root@pam"] = {"enable": 1, "expire": 0}
+        cluster.ceph = Ceph()
+        cluster.ha = Ha(self, cluster)
+        node.cluster = cluster
+
+    def _forget(self, name: str) -> None:
+        """A node installed anew: its cluster still lists the old one, which never comes back."""
+        old = self._nodes.pop(name, None)
+        if old:
+            old.cabled = False
+
+    def _clusters(self) -> dict[str, Cluster]:
+        """By name; an unclustered node by its own."""
+        found: dict[str, Cluster] = {}
+        for node in self._nodes.values():
+            found[node.cluster.name or node.name] = node.cluster
+        return found
+
+    def _node_truth(self, node: Node) -> dict[str, Any]:
+        return {
+            "power": "on" if node.powered else "off",
+            "cabled": node.cabled,
+            "cluster": node.cluster.name,
+            "quorate": node.quorate(self.timeline.now),
+            "free_memory_mib": node.free_memory_mib(),
+            "running": sorted(vm.vmid for vm in node.running()),
+        }
+
+    def _listen_soon(self) -> None:
+        """For those who hold the lock: sockets are opened and closed without it."""
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        """Let sockets follow power."""
+        with self._listening:
+            with self._lock:
+                on = [n for n in self._nodes.values() if self._serving and n.answers]
+                wanted = {(node.name, node.lives): node for node in on}
+            for key in self._wires.keys() - wanted.keys():
+                self._wires.pop(key).cut()
+            for key in wanted.keys() - self._wires.keys():
+                node = wanted[key]
+                self._wires[key] = Wire(
+                    node.address, node.port, node.certificate, self._answerer(node)
+                )
+
+    def _answerer(self, node: Node) -> Callable[..., Any]:
+        life = node.lives
+
+        def answer(method: str, path: str, given: dict[str, Any], headers: dict[str, str]) -> Any:
+            with self._lock:
+                self.timeline.catch_up()
+                if not node.answers or node.lives != life:
+                    raise NoAnswer
+                return calls.answer(self, node, method, path, given, headers)
+
+        return answer
+
+
+def _onboot(dc: Datacenter, node: Node, vmid: int) -> Callable[[], None]:
+    life = node.lives
+
+    def start() -> None:
+        vm = node.cluster.vms.get(vmid)
+        here = vm and vm.node == node.name and node.powered and node.lives == life
+        if vm and here and not vm.copies and not node.cluster.ha.has(vmid):
+            vms.start(dc, node, vm, "root@pam")
+
+    return start

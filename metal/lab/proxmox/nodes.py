@@ -1,0 +1,152 @@
+"""Nodes, their tasks and disks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metal.lab.proxmox.calls import Call, handles
+from metal.lab.proxmox.errors import ApiError
+from metal.lab.proxmox.state import Node
+from metal.lab.proxmox.tasks import Task
+
+GIB = 1 << 30
+
+
+@handles("GET", "/version")
+def version(call: Call) -> dict[str, str]:
+    return {"version": "9.2.1", "release": "9.2", "repoid": "0d1ab0ff"}
+
+
+@handles("GET", "/nodes")
+def nodes(call: Call) -> list[dict[str, Any]]:
+    return [entry(call, node) for node in call.cluster.members.values()]
+
+
+def entry(call: Call, node: Node) -> dict[str, Any]:
+    """A node as in /nodes; of one that is not seen nothing is known but its name."""
+    told: dict[str, Any] = {
+        "node": node.name,
+        "id": f"node/{node.name}",
+        "type": "node",
+        "ssl_fingerprint": node.certificate.fingerprint,
+        "status": "offline",
+        "level": "",
+    }
+    if node not in call.node.partition(call.now):
+        return told
+    return told | {
+        "status": "online",
+        "cpu": min(1.0, 0.02 * len(node.running())),
+        "maxcpu": node.threads,
+        "mem": (node.memory_mib - node.free_memory_mib()) << 20,
+        "maxmem": node.memory_mib << 20,
+        "disk": 4 * GIB,
+        "maxdisk": 94 * GIB,
+        "uptime": int(call.now - node.up_since),
+    }
+
+
+@handles("GET", "/nodes/{node}/status")
+def status(call: Call) -> dict[str, Any]:
+    node = call.node
+    used = (node.memory_mib - node.free_memory_mib()) << 20
+    total = node.memory_mib << 20
+    return {
+        "uptime": int(call.now - node.up_since),
+        "cpu": min(1.0, 0.02 * len(node.running())),
+        "loadavg": ["0.10", "0.10", "0.10"],
+        "cpuinfo": {"cpus": node.threads, "model": "Lab CPU"},
+        "memory": {"total": total, "used": used, "free": total - used},
+        "rootfs": {"total": 94 * GIB, "used": 4 * GIB, "avail": 90 * GIB, "free": 90 * GIB},
+        "pveversion": "pve-manager/9.2.1/0d1ab0ff",
+        "kversion": "Linux 6.14.8-2-pve",
+    }
+
+
+@handles("GET", "/nodes/{node}/version")
+def node_version(call: Call) -> dict[str, str]:
+    return {"version": "9.2.1", "release": "9.2", "repoid": "0d1ab0ff"}
+
+
+@handles("GET", "/nodes/{node}/disks/list")
+def disks(call: Call) -> list[dict[str, Any]]:
+    return [
+        {
+            "devpath": disk.device,
+            "size": disk.size,
+            "type": "nvme" if "nvme" in disk.device else "ssd",
+            "used": disk.used or None,
+            "osdid": disk.osd,
+            "health": "PASSED",
+            "wearout": 97,
+            "gpt": int(bool(disk.used)),
+            "model": "Lab disk",
+            "serial": f"{call.node.name}-{disk.device.rpartition('/')[2]}",
+        }
+        for disk in call.node.disks
+    ]
+
+
+@handles("PUT", "/nodes/{node}/disks/wipedisk")
+def wipe(call: Call) -> str:
+    disk = next((d for d in call.node.disks if d.device == call.params["disk"]), None)
+    if disk is None:
+        raise ApiError(500, f"unable to get device info for '{call.params['disk']}'")
+    if disk.osd >= 0 or disk is call.node.disks[0]:
+        raise ApiError(500, f"disk/partition '{disk.device}' has a holder")
+
+    def work() -> Any:
+        yield 1
+        disk.used = ""
+
+    return call.task("wipedisk", disk.device.rpartition("/")[2], work())
+
+
+@handles("GET", "/nodes/{node}/tasks")
+def tasks(call: Call) -> list[dict[str, Any]]:
+    source = call.params.get("source", "archive")
+    found = [
+        task.entry()
+        for task in call.node.tasks.values()
+        if source == "all" or (task.ended is None) == (source == "active")
+        if call.params.get("vmid") in (None, int(task.ident) if task.ident.isdigit() else -1)
+        if call.params.get("typefilter", task.kind) == task.kind
+    ]
+    start = call.params.get("start", 0)
+    found.sort(key=lambda told: -int(str(told["starttime"])))
+    return found[start : start + call.params.get("limit", 50)]
+
+
+@handles("GET", "/nodes/{node}/tasks/{upid}/status")
+def task_status(call: Call) -> dict[str, Any]:
+    return _task(call).status()
+
+
+@handles("GET", "/nodes/{node}/tasks/{upid}/log")
+def task_log(call: Call) -> list[dict[str, Any]]:
+    lines = _task(call).log or ["no content"]
+    start = call.params.get("start", 0)
+    limit = call.params.get("limit", 50) or len(lines)
+    return [{"n": n + 1, "t": line} for n, line in enumerate(lines)][start : start + limit]
+
+
+@handles("DELETE", "/nodes/{node}/tasks/{upid}")
+def stop_task(call: Call) -> None:
+    task = _task(call)
+    if task.ended is None:
+        task.work.close()
+        task.ended, task.exit_status = call.dc.epoch(), "interrupted by signal"
+        task.log.append("received interrupt")
+
+
+def _task(call: Call) -> Task:
+    upid = call.params["upid"]
+    task = call.node.tasks.get(upid)
+    if task:
+        return task
+    parts = upid.split(":")
+    if len(parts) != 9 or parts[0] != "UPID":
+        raise ApiError(
+            400, "Parameter verification failed.", {"upid": "unable to parse worker upid"}
+        )
+    raise ApiError(500, "no such task")
