@@ -53,6 +53,8 @@ class Subnets(Frozen):
     management: IPvAnyNetwork
     gateway: IPvAnyAddress
     """Default gateway of the management network."""
+    nameservers: tuple[IPvAnyAddress, ...] = ()
+    """Resolvers of the hosts; their gateway when absent."""
     private_ipv4: IPvAnyNetwork
     """RFC 1918 network of the VMs: what NAT and the proxy forward to."""
     public_ipv4: IPvAnyNetwork | None = None

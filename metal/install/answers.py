@@ -1,0 +1,153 @@
+"""What the installer is told about one server, every value checked. Pure, and holds no secret.
+
+A preseed is shell and debconf at once: a value with a quote, a newline or a blank in the wrong
+place would become a command that runs as root. So each is held to the narrowest form that its
+kind allows, and anything else is BadInput.
+"""
+
+import re
+from urllib.parse import urlsplit
+
+from metal.model.base import Frozen
+from metal.model.errors import BadInput
+from metal.model.fleet import Inventory
+from metal.model.plan import InstallServer
+
+HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+PATH = re.compile(r"(/[A-Za-z0-9._~+-]+)*")
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+DISK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._: /()#-]{0,79}")
+SERIAL = re.compile(r"[A-Za-z0-9._+-]{1,64}")
+SSH_KEY = re.compile(r"((?:ssh|ecdsa|sk)-[a-z0-9@.-]+) ([A-Za-z0-9+/]+={0,3})(?: .*)?")
+
+BASE_PACKAGES = ("openssh-server", "dropbear-initramfs", "cryptsetup-initramfs", "curl", "openssl")
+"""What the rest of the preseed relies on, whatever the profile says."""
+
+
+class Mirror(Frozen):
+    """A Debian mirror in the parts that debconf asks for."""
+
+    protocol: str
+    host: str
+    """With its port, if it has one."""
+    directory: str
+
+
+class Proxmox(Frozen):
+    """An apt source and the URL of the key that signs it."""
+
+    repository: str
+    key: str
+
+
+class SystemDisk(Frozen):
+    name: str
+    """The kernel's name without /dev, such as sda, where no serial number is known."""
+    serial: str
+    """As udev prints it; empty when it is not known."""
+
+
+class Answers(Frozen):
+    """Everything of one install but the secrets."""
+
+    server: str
+    domain: str
+    debian: str
+    recipe: str
+    mac: str
+    address: str
+    netmask: str
+    """Dotted for IPv4, the prefix length for IPv6, as netcfg wants it."""
+    gateway: str
+    nameservers: tuple[str, ...]
+    mirror: Mirror
+    proxmox: Proxmox | None
+    disk: SystemDisk
+    packages: tuple[str, ...]
+    root_keys: tuple[str, ...]
+    """SSH public keys without their comments."""
+    boot_url: str
+
+
+def answers(inventory: Inventory, action: InstallServer, mirror: str, boot_url: str) -> Answers:
+    """The answers for the server of `action`; BadInput where the inventory cannot be used.
+
+    The disk and the release are the plan's; the rest is as the inventory is now.
+    """
+    server = inventory.servers[action.server]
+    subnets, profile = inventory.sites[server.site].subnets, inventory.profiles[action.profile]
+    network, where = subnets.management, f"servers.{action.server}"
+    packages = dict.fromkeys((*BASE_PACKAGES, *profile.packages))
+    return Answers(
+        server=action.server,
+        domain=inventory.fleet.domain,
+        debian=action.debian,
+        recipe=profile.recipe,
+        mac=action.mac,
+        address=str(server.address),
+        netmask=str(network.netmask if network.version == 4 else network.prefixlen),
+        gateway=str(subnets.gateway),
+        nameservers=tuple(map(str, subnets.nameservers or (subnets.gateway,))),
+        mirror=_mirror(mirror),
+        proxmox=_proxmox(inventory.fleet.proxmox_mirror, action.debian),
+        disk=_disk(action, where),
+        packages=tuple(
+            _checked(PACKAGE, p, "no name of a Debian package", f"profile {action.profile}")
+            for p in packages
+        ),
+        root_keys=_root_keys(inventory),
+        boot_url=_url(boot_url, "the boot service's URL"),
+    )
+
+
+def _checked(form: re.Pattern[str], value: str, fault: str, where: str) -> str:
+    if not form.fullmatch(value):
+        raise BadInput(f"{value[:80]!r} is {fault}", where=where, mend="write it in plain ASCII")
+    return value
+
+
+def _url(url: str, what: str) -> str:
+    """`url` without a slash at its end, made of plain parts only."""
+    parts = urlsplit(url)
+    plain = parts.scheme in ("http", "https") and HOST.fullmatch(parts.netloc)
+    if not plain or not PATH.fullmatch(parts.path.rstrip("/")) or "?" in url or "#" in url:
+        raise BadInput(
+            f"{url[:120]!r} cannot be {what}",
+            where="inventory.toml",
+            mend="give a plain URL such as http://mirror.example.org/debian",
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def _mirror(url: str) -> Mirror:
+    parts = urlsplit(_url(url, "a Debian mirror"))
+    return Mirror(protocol=parts.scheme, host=parts.netloc, directory=parts.path or "/")
+
+
+def _proxmox(url: str | None, debian: str) -> Proxmox | None:
+    """Debian's release names Proxmox's too; the key lies beside the folder of the packages."""
+    if url is None:
+        return None
+    base = _url(url, "a mirror of Proxmox packages")
+    keyring = (
+        "proxmox-archive-keyring-trixie" if debian == "trixie" else f"proxmox-release-{debian}"
+    )
+    return Proxmox(
+        repository=f"{base} {debian} pve-no-subscription",
+        key=f"{base.rpartition('/')[0]}/{keyring}.gpg",
+    )
+
+
+def _disk(action: InstallServer, where: str) -> SystemDisk:
+    """udev writes blanks in serial numbers as underscores; BMCs pad them."""
+    name = _checked(DISK, action.disk, "no name of a disk", where)
+    serial = re.sub(r"\s+", "_", (action.disk_serial or "").strip())
+    if serial:
+        _checked(SERIAL, serial, "no serial number of a disk", where)
+    return SystemDisk(name=name.removeprefix("/dev/"), serial=serial)
+
+
+def _root_keys(inventory: Inventory) -> tuple[str, ...]:
+    """The SSH keys among the administrators' keys; an age recipient logs in nowhere."""
+    found = (SSH_KEY.fullmatch(key.strip()) for key in inventory.recipients())
+    return tuple(f"{key[1]} {key[2]}" for key in found if key)

@@ -1,0 +1,75 @@
+"""Which servers are to be installed. Pure: what is not known is a warning, never a guess."""
+
+import re
+
+from metal.model.disks import system_disk
+from metal.model.errors import BadInput
+from metal.model.fleet import Disk, Inventory, Learned
+from metal.model.life import Life, Status
+from metal.model.plan import InstallServer, Risk
+from metal.model.world import SeenServer, World
+
+INSTALLABLE = frozenset({Life.ENROLLED, Life.TESTED})
+KERNEL_NAME = re.compile(r"(/dev/)?(sd[a-z]{1,2}|vd[a-z]|xvd[a-z]|nvme[0-9]+n[0-9]+)")
+"""What Linux calls a drive: the only names that find one without its serial number."""
+
+
+def plan_installs(inventory: Inventory, world: World) -> tuple[list[InstallServer], list[str]]:
+    """(installs in the inventory's order, warnings for servers that cannot be installed yet)."""
+    installs: list[InstallServer] = []
+    warnings: list[str] = []
+    for name in inventory.servers:
+        seen = world.servers.get(name, SeenServer())
+        if seen.life not in INSTALLABLE:
+            continue
+        if seen.status == Status.HELD:
+            warnings.append(f"{name} is held and not installed: {seen.note or 'no reason noted'}")
+            continue
+        try:
+            installs.append(_install(inventory, name))
+        except BadInput as error:
+            warnings.append(f"{name} is not installed: {error.what}; {error.mend}")
+    return installs, warnings
+
+
+def _install(inventory: Inventory, name: str) -> InstallServer:
+    """BadInput, saying what to write where, when a fact is missing."""
+    server, profile = inventory.servers[name], inventory.profile(name)
+    learned = server.learned or Learned()
+    disk = _findable(system_disk(profile, learned), name)
+    serial = f", serial number {disk.serial}" if disk.serial else ""
+    return InstallServer(
+        what=f"install Debian {profile.debian} on {name}",
+        why=f"{name} is enrolled and empty for us; this wipes its drive {disk.name} "
+        f"({disk.size_gib} GiB{serial}) and no other",
+        risk=Risk.DESTROYS,
+        server=name,
+        site=server.site,
+        profile=server.profile,
+        debian=profile.debian,
+        mac=_mac(server.boot_mac, learned, name),
+        uuid=learned.uuid,
+        disk=disk.name,
+        disk_serial=disk.serial,
+    )
+
+
+def _mac(boot_mac: str | None, learned: Learned, name: str) -> str:
+    if boot_mac:
+        return boot_mac
+    if learned.macs:
+        return learned.macs[0]
+    raise BadInput(
+        "no network card of it is known to boot from",
+        mend=f'write boot_mac = "…" below [servers.{name}]',
+    )
+
+
+def _findable(disk: Disk, name: str) -> Disk:
+    """A drive that the installer can tell from all others."""
+    if not disk.serial and not KERNEL_NAME.fullmatch(disk.name):
+        raise BadInput(
+            f"the installer could not find the drive {disk.name!r}: its serial number is unknown",
+            mend=f"add serial, or name it as Linux does (sda), below [servers.{name}.learned]",
+        )
+    return disk

@@ -1,0 +1,114 @@
+"""The preseed and the iPXE scripts, rendered from templates. Pure: same input, same bytes.
+
+A workspace's own template wins over the packaged one of the same name.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+
+from metal.install.answers import Answers
+from metal.model.errors import BadInput
+
+SECRET = re.compile(r"[A-Za-z0-9._-]{16,128}")
+HASH = re.compile(r"\$2b\$[0-9]{2}\$[A-Za-z0-9./]{53}")
+PLAIN = re.compile(r"[^\x00-\x1f\x7f\\]*")
+
+
+class Templates:
+    """Templates such as "preseed/base.cfg.j2", looked for in `folders` in their order."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._jinja = Environment(
+            loader=FileSystemLoader(folders),
+            undefined=StrictUndefined,
+            finalize=_refuse_control,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,
+        )
+        self._jinja.filters |= {"quoted": quoted, "printed": printed, "continued": continued}
+
+    def render(self, name: str, **values: Any) -> str:
+        """BadInput when the template is missing or asks for what is not there."""
+        try:
+            return self._jinja.get_template(name).render(**values)
+        except TemplateError as error:
+            # From None: a chained template error would carry every value, secrets too.
+            raise BadInput(
+                f"cannot be rendered: {type(error).__name__}: {error.message}",
+                where=name,
+                mend="mend the workspace's own template, or remove it to get the packaged one",
+            ) from None
+
+
+def render_script(templates: Templates, answers: Answers, token: str) -> str:
+    """The iPXE script that starts the installer; `token` names the install."""
+    return templates.render("pxe/boot.ipxe.j2", **_values(answers), token=_secret(token))
+
+
+def render_disk_script(templates: Templates) -> str:
+    """The iPXE script that boots what is on the disk."""
+    return templates.render("pxe/disk.ipxe")
+
+
+def render_preseed(
+    templates: Templates, answers: Answers, *, passphrase: str, root_hash: str, token: str
+) -> str:
+    """The installer's answers. `root_hash`: crypt(5) hash of the root password, bcrypt."""
+    if not HASH.fullmatch(root_hash):
+        raise BadInput("the root password's hash is no bcrypt hash", where=answers.server)
+    values = _values(answers) | {"report": f"{answers.boot_url}/report/{_secret(token)}"}
+    return templates.render(
+        "preseed/base.cfg.j2",
+        **values,
+        passphrase=_secret(passphrase),
+        root_hash=root_hash,
+        up_script=_Rendered(templates.render("preseed/metal-up.sh.j2", **values)),
+        up_unit=_Rendered(templates.render("preseed/metal-up.service", **values)),
+    )
+
+
+def _values(answers: Answers) -> dict[str, Any]:
+    return {name: getattr(answers, name) for name in Answers.model_fields}
+
+
+def _secret(secret: str) -> str:
+    """Secrets are made by metal; one with other characters is not, and is not shown."""
+    if not SECRET.fullmatch(secret):
+        raise BadInput("a secret is not in the form that metal makes", mend="make it anew")
+    return secret
+
+
+class _Rendered(str):
+    """Text that a filter made safe, or that is a template's own: may hold newlines."""
+
+
+def _refuse_control(value: Any) -> Any:
+    """No value that is put into a template may end its line or escape what follows it."""
+    if isinstance(value, str) and not isinstance(value, _Rendered) and not PLAIN.fullmatch(value):
+        raise BadInput("a value holds a control character or a backslash", where="preseed")
+    return value
+
+
+def quoted(value: str) -> str:
+    """`value` as one word of the shell. No backslash: debconf's parser would see it first."""
+    return _Rendered("'" + _refuse_control(value).replace("'", "'\"'\"'") + "'")
+
+
+def printed(lines: str | Sequence[str]) -> str:
+    """A command that prints the lines (a text, or a sequence of lines): printf '%s\\n' …"""
+    if isinstance(lines, str):
+        lines = lines.splitlines()
+    return _Rendered("printf '%s\\n' " + " ".join(quoted(line) for line in lines))
+
+
+def continued(script: str) -> str:
+    """A script as the continuation lines of one debconf value: comments and blank lines go."""
+    commands = [line.strip() for line in script.splitlines()]
+    commands = [line for line in commands if line and not line.startswith("#")]
+    return _Rendered("; \\\n".join(f"    {line}" for line in commands))
