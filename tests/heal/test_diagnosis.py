@@ -1,0 +1,213 @@
+"""Stories of failing servers, one file each in worlds/, and what must never be concluded.
+
+An inventory of four servers, and looks at it written as differences from "all is well".
+"""
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metal.heal.plan import diagnose, plan_heal
+from metal.model.errors import Refused
+from metal.model.fleet import Inventory
+from metal.model.life import Life, Status
+from metal.model.plan import MigrateVm, RecoverServer, Risk
+from metal.model.world import SeenCluster, SeenServer, SeenVm, World
+
+WORLDS = sorted((Path(__file__).parent / "worlds").glob("*.toml"))
+VMS = {"mail": (101, "alba1"), "wiki": (102, "alba1"), "git": (103, "alba2")}
+
+
+def inventory() -> Inventory:
+    """Site lisbon with the cluster alba of three, site utrecht with the solo machine duna1."""
+    return Inventory.model_validate(
+        {
+            "fleet": {"name": "test", "domain": "example.org"},
+            "administrators": {},
+            "sites": {"lisbon": _site("row 2", 11), "utrecht": _site("U", 14)},
+            "servers": {
+                **{f"alba{n}": _server("lisbon", f"10.11.1.1{n}") for n in (1, 2, 3)},
+                "duna1": _server("utrecht", "10.14.1.11"),
+            },
+            "clusters": {
+                "alba": {"servers": ["alba1", "alba2", "alba3"]},
+                "duna": {"servers": ["duna1"], "ceph": False},
+            },
+            "profiles": {"node": {"description": "any"}},
+        }
+    )
+
+
+def _site(place: str, net: int) -> dict[str, Any]:
+    return {
+        "donor": {"name": "A donor", "contact": "noc@example.org"},
+        "place": place,
+        "subnets": {
+            "bmc": f"10.{net}.0.0/24",
+            "management": f"10.{net}.1.0/24",
+            "gateway": f"10.{net}.1.1",
+            "private_ipv4": f"10.{net}.128.0/20",
+        },
+    }
+
+
+def _server(site: str, address: str) -> dict[str, Any]:
+    return {
+        "site": site,
+        "rack": "A",
+        "profile": "node",
+        "address": address,
+        "bmc": {"address": address.replace(".1.1", ".0.1")},
+    }
+
+
+@dataclass(frozen=True)
+class Story:
+    looks: list[World]
+    """Oldest first; the last is now."""
+    moves: Callable[[str], tuple[MigrateVm, ...]]
+    expect: dict[str, Any]
+
+
+def load(path: Path) -> Story:
+    told = tomllib.loads(path.read_text())
+    quorate = told.get("quorate", True)
+    return Story([_world(look, quorate) for look in told["looks"]], _moves(told), told["expect"])
+
+
+def _world(look: dict[str, Any], quorate: bool) -> World:
+    servers: dict[str, SeenServer] = {}
+    silent = {}
+    for name in inventory().servers:
+        said = {"life": "member", "node": "online", "power": "on", "health": "ok"}
+        said |= look.get(name, {})
+        if "silent" in said:
+            silent[f"bmc {name}"] = said.pop("silent")
+        servers[name] = SeenServer.model_validate(said)
+    vms = {}
+    for vm, (vmid, usual) in VMS.items():
+        server = look.get("moved", {}).get(vm, usual)
+        state = "running" if servers[server].node == "online" else "unknown"
+        vms[vm] = SeenVm.model_validate(
+            {"vmid": vmid, "cluster": "alba", "server": server, "state": state}
+        )
+    return World(
+        servers=servers,
+        clusters={
+            "alba": SeenCluster(formed=True, quorate=quorate, nodes=("alba1", "alba2", "alba3")),
+            "duna": SeenCluster(formed=True, quorate=True, nodes=("duna1",)),
+        },
+        vms=vms,
+        silent=silent,
+    )
+
+
+def _moves(told: dict[str, Any]) -> Callable[[str], tuple[MigrateVm, ...]]:
+    room = told.get("room", list(VMS))
+
+    def choose(server: str) -> tuple[MigrateVm, ...]:
+        if "refusal" in told:
+            raise Refused(told["refusal"], where=server)
+        return tuple(
+            MigrateVm(
+                vm=vm,
+                vmid=vmid,
+                cluster="alba",
+                source=server,
+                target="alba3",
+                what=f"move {vm}",
+                why="its server fails",
+                risk=Risk.DISRUPTS,
+            )
+            for vm, (vmid, at) in VMS.items()
+            if at == server and vm in room
+        )
+
+    return choose
+
+
+# ── tests ──
+
+
+@pytest.mark.parametrize("path", WORLDS, ids=lambda p: p.stem)
+def test_story(path: Path) -> None:
+    story = load(path)
+    *earlier, now = story.looks
+    found = {n: d.state for n, d in diagnose(inventory(), now, earlier).items()}
+    expect = story.expect
+    assert {n: found.get(n) for n in expect["states"]} == expect["states"]
+
+    actions, holds = plan_heal(inventory(), now, earlier, story.moves)
+    assert [a.id for a in actions] == expect.get("actions", [])
+    for text in expect.get("holds", []):
+        assert any(text in hold for hold in holds), holds
+    if "holds" not in expect:
+        assert holds == ()
+    if "victims" in expect:
+        assert isinstance(actions[0], RecoverServer)
+        assert actions[0].vms == expect["victims"]
+    if "risk" in expect:
+        assert actions[0].risk == expect["risk"]
+
+
+def test_unmentioned_servers_are_healthy() -> None:
+    story = load(Path(__file__).parent / "worlds" / "dead.toml")
+    states = {n: d.state for n, d in diagnose(inventory(), story.looks[-1]).items()}
+    assert states == {"alba1": "dead", "alba2": "healthy", "alba3": "healthy", "duna1": "healthy"}
+
+
+NAMES = tuple(inventory().servers)
+seen = st.builds(
+    SeenServer,
+    life=st.sampled_from(Life),
+    status=st.sampled_from([Status.DONE, Status.HELD, Status.FAILED]),
+    power=st.sampled_from(["on", "off", "unknown"]),
+    health=st.sampled_from(["ok", "warning", "critical", "unknown"]),
+    node=st.sampled_from(["online", "offline", "unknown"]),
+)
+worlds = st.builds(
+    World,
+    servers=st.fixed_dictionaries(dict.fromkeys(NAMES, seen)),
+    clusters=st.fixed_dictionaries(
+        {
+            c: st.builds(SeenCluster, formed=st.just(True), quorate=st.sampled_from([True, None]))
+            for c in ("alba", "duna")
+        }
+    ),
+)
+
+
+@given(world=worlds, earlier=st.lists(worlds, max_size=3))
+def test_nothing_is_concluded_from_silence(world: World, earlier: list[World]) -> None:
+    """Dead needs a BMC that says off; an action needs a quorate cluster that says offline."""
+    inventory = inventory()
+    diagnoses = diagnose(inventory, world, earlier)
+    for name, diagnosis in diagnoses.items():
+        if diagnosis.state == "dead":
+            assert world.servers[name].power == "off"
+    actions, _ = plan_heal(inventory, world, earlier, lambda _server: ())
+    for action in actions:
+        server = world.servers[action.server]
+        assert server.life is Life.MEMBER
+        assert server.status is not Status.HELD
+        if isinstance(action, RecoverServer):
+            assert server.node == "offline"
+            assert server.power in ("on", "off")
+            assert world.clusters[action.cluster].quorate is True
+        else:
+            assert (server.node, server.health) == ("online", "critical")
+
+
+@given(world=worlds, earlier=st.lists(worlds, max_size=3))
+def test_one_cause_acts_on_one_server_of_a_site(world: World, earlier: list[World]) -> None:
+    """A fault that hits a whole site at once never makes us switch its servers off."""
+    inventory = inventory()
+    actions, _ = plan_heal(inventory, world, earlier, lambda _server: ())
+    recovered = [inventory.servers[a.server].site for a in actions if a.kind == "recover"]
+    assert len(recovered) == len(set(recovered))
