@@ -46,12 +46,13 @@ class AddressShortage:
     missing: int
     """Public IPv4 addresses that would have to be added to the pool."""
     lighter: dict[str, Treatment]
-    """VMs at the site that would do with less, and with what: each spares an address."""
+    """VMs at the site that could do with less, and with what: each spares an address. The least
+    important first; whether its `why` allows it is for people to judge."""
 
     def __str__(self) -> str:
         text = f"{self.site}: " + "; ".join(f"{vm}: {why}" for vm, why in self.vms.items())
         mend = [f"add {self.missing} to sites.{self.site}.ipv4_pool"] if self.missing else []
-        mend += [f'give {vm} ipv4 = "{less}"' for vm, less in self.lighter.items()]
+        mend += [f'give {vm} ipv4 = "{less}"' for vm, less in list(self.lighter.items())[:3]]
         return f"{text} → {' or '.join(mend)}" if mend else text
 
 
@@ -258,7 +259,7 @@ class _SitePlanner:
         found: dict[str, Treatment] = {}
         claims = self.ledger.claims()
         addresses = max(share(claims).values(), default=-1) + 1
-        for vm in self.vms:
+        for vm in sorted(self.vms, key=lambda vm: (self.inventory.vms[vm].priority, vm)):
             wanted = self.inventory.vms[vm]
             if wanted.ipv4 not in ("dedicated", "nat") or not wanted.serves:
                 continue

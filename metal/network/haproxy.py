@@ -18,7 +18,6 @@ HEADER = """\
 # Proxy of site {site}, rendered by metal: what is changed here by hand is lost.
 global
     log stdout format raw daemon
-    maxconn 20000
 
 defaults
     log global
