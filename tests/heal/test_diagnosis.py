@@ -186,12 +186,12 @@ worlds = st.builds(
 @given(world=worlds, earlier=st.lists(worlds, max_size=3))
 def test_nothing_is_concluded_from_silence(world: World, earlier: list[World]) -> None:
     """Dead needs a BMC that says off; an action needs a quorate cluster that says offline."""
-    inventory = inventory()
-    diagnoses = diagnose(inventory, world, earlier)
+    fleet = inventory()
+    diagnoses = diagnose(fleet, world, earlier)
     for name, diagnosis in diagnoses.items():
         if diagnosis.state == "dead":
             assert world.servers[name].power == "off"
-    actions, _ = plan_heal(inventory, world, earlier, lambda _server: ())
+    actions, _ = plan_heal(fleet, world, earlier, lambda _server: ())
     for action in actions:
         server = world.servers[action.server]
         assert server.life is Life.MEMBER
@@ -207,7 +207,7 @@ def test_nothing_is_concluded_from_silence(world: World, earlier: list[World]) -
 @given(world=worlds, earlier=st.lists(worlds, max_size=3))
 def test_one_cause_acts_on_one_server_of_a_site(world: World, earlier: list[World]) -> None:
     """A fault that hits a whole site at once never makes us switch its servers off."""
-    inventory = inventory()
-    actions, _ = plan_heal(inventory, world, earlier, lambda _server: ())
-    recovered = [inventory.servers[a.server].site for a in actions if a.kind == "recover"]
+    fleet = inventory()
+    actions, _ = plan_heal(fleet, world, earlier, lambda _server: ())
+    recovered = [fleet.servers[a.server].site for a in actions if a.kind == "recover"]
     assert len(recovered) == len(set(recovered))

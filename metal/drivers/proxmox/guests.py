@@ -72,7 +72,7 @@ def ensure_vm(
             mend=f"remove or renumber that VM; {vmid} is what {name} must have",
         )
     if ha:
-        _ensure_ha(api, vmid)
+        _ensure_ha(api, vmid, label(name, addressing))
 
 
 def ensure_started(api: Api, vmid: int) -> None:
@@ -181,6 +181,25 @@ def describe(name: str, addressing: Addressing) -> str:
     return "\n\n".join(lines)
 
 
+def label(name: str, addressing: Addressing) -> str:
+    """The comment of its HA resource: what nobody else can tell once its node is dead."""
+    return " ".join((f"{TAG}:", name, *addresses(cards(addressing))))
+
+
+def labels(api: Api) -> dict[int, tuple[str, tuple[str, ...]]]:
+    """VM id → (name, addresses) of the HA-managed VMs that we made, whatever their node does.
+
+    Proxmox itself shows a VM on a dead node without a name, and its configuration not at all.
+    """
+    found = {}
+    for row in api.get("cluster/ha/resources"):
+        mark, _, rest = str(row.get("comment", "")).partition(" ")
+        if str(row["sid"]).startswith("vm:") and mark == f"{TAG}:" and rest:
+            name, *told = rest.split()
+            found[int(str(row["sid"])[3:])] = (name, tuple(told))
+    return found
+
+
 def addresses(config: dict[str, Any]) -> tuple[str, ...]:
     """Every static address in a VM's ipconfig0, ipconfig1, …, with prefix length."""
     found = []
@@ -217,8 +236,8 @@ def _name(api: Api, vmid: int) -> tuple[str, str]:
     """(its name, its node); the list of a cluster has no name for a VM made just now."""
     row = _there(api, vmid)
     node = str(row["node"])
-    name = row.get("name") or api.get(f"nodes/{node}/qemu/{vmid}/config").get("name", "")
-    return str(name), node
+    name = row.get("name") or labels(api).get(vmid, ("", ()))[0]
+    return str(name or api.get(f"nodes/{node}/qemu/{vmid}/config").get("name", "")), node
 
 
 def _settled(api: Api, vmid: int) -> bool:
@@ -227,12 +246,12 @@ def _settled(api: Api, vmid: int) -> bool:
     return row is not None and row.get("lock") != "create"
 
 
-def _ensure_ha(api: Api, vmid: int) -> None:
+def _ensure_ha(api: Api, vmid: int, comment: str) -> None:
     api.settle(
         lambda: vmid in ha_managed(api),
         lambda: api.post(
             "cluster/ha/resources",
-            {"sid": f"vm:{vmid}", "state": "started", "comment": TAG},
+            {"sid": f"vm:{vmid}", "state": "started", "comment": comment},
         ),
         late=f"VM {vmid} is not HA-managed",
     )

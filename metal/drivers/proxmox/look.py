@@ -70,9 +70,11 @@ def _members(chosen: str, standing: Standing, solo: bool) -> tuple[str, ...]:
 
 def _vms(api: Api, cluster: str, standing: Standing) -> dict[str, SeenVm]:
     found: dict[str, SeenVm] = {}
+    labels = guests.labels(api)
     for row in guests.rows(api):
         vmid = int(row["vmid"])
-        name = str(row.get("name") or f"vm-{vmid}")
+        label, last_known = labels.get(vmid, (f"vm-{vmid}", ()))
+        name = str(row.get("name") or label)
         if name in found:
             name = f"{name}#{vmid}"
         node = str(row["node"])
@@ -83,7 +85,7 @@ def _vms(api: Api, cluster: str, standing: Standing) -> dict[str, SeenVm]:
             cluster=cluster,
             server=node,
             state=guests.state_of(row) if online else "unknown",
-            addresses=_addresses(api, node, vmid) if online else (),
+            addresses=_addresses(api, node, vmid) if online else last_known,
         )
     return found
 
