@@ -8,7 +8,7 @@ from metal.drivers.ports import Hypervisor
 POOL = "vms"
 """Ceph pool and storage of the VMs' disks."""
 LOCAL = "local"
-"""Storage of a machine without Ceph: Proxmox on a plain Debian has no other."""
+"""On a machine without Ceph: its own storage, whatever the driver finds that it is called."""
 
 
 def storage_of(ceph: bool) -> str:

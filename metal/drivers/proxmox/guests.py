@@ -17,6 +17,8 @@ from metal.model.world import VmState
 
 BRIDGE = "vmbr0"
 TAG = "metal"
+LOCAL = "local"
+"""Asked for where there is no Ceph: whatever storage of the node itself keeps VM disks."""
 CALM = 5
 """Looks without a sign of a migration before it counts as given up."""
 CPU = "x86-64-v2-AES"
@@ -37,6 +39,7 @@ def ensure_vm(
     ha: bool,
 ) -> None:
     if _row(api, vmid) is None:
+        storage = _storage(api, node, storage)
         params = {
             "vmid": vmid,
             "name": name,
@@ -223,6 +226,25 @@ def rows(api: Api) -> list[dict[str, Any]]:
 
 def _row(api: Api, vmid: int) -> dict[str, Any] | None:
     return next((row for row in rows(api) if int(row["vmid"]) == vmid), None)
+
+
+def _storage(api: Api, node: str, wanted: str) -> str:
+    """`wanted`; for "local", if that keeps no VM disks, the node's own storage that does.
+
+    Proxmox on a plain Debian keeps them in `local`, its own installer makes `local-lvm`.
+    """
+    rows = api.get(f"nodes/{node}/storage", content="images", enabled=1)
+    fit = {str(row["storage"]): not row.get("shared") for row in rows}
+    if wanted in fit:
+        return wanted
+    own = sorted(name for name, local in fit.items() if local)
+    if wanted == LOCAL and own:
+        return own[0]
+    raise Failed(
+        f"no storage {wanted!r} for VM disks",
+        where=node,
+        mend=f"it has {', '.join(sorted(fit)) or 'none'}: make one in Datacenter → Storage",
+    )
 
 
 def _there(api: Api, vmid: int) -> dict[str, Any]:

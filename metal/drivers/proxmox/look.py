@@ -27,7 +27,9 @@ def look(
             cluster = cluster.model_copy(update={"ceph_osds": ceph.osds(api)})
         vms = _vms(api, cluster_name, standing)
     except MetalError as error:
-        silent[chosen.name], vms = error.what, {}
+        # VMs that could not be listed must not look as if there were none.
+        api.silent = {**silent, chosen.name: error.what}
+        return SeenCluster(), dict.fromkeys(api.nodes, "unknown"), {}
     api.silent = silent
     return cluster, dict(states), vms
 
@@ -70,8 +72,9 @@ def _members(chosen: str, standing: Standing, solo: bool) -> tuple[str, ...]:
 
 def _vms(api: Api, cluster: str, standing: Standing) -> dict[str, SeenVm]:
     found: dict[str, SeenVm] = {}
-    labels = guests.labels(api)
-    for row in guests.rows(api):
+    rows = guests.rows(api)
+    labels = guests.labels(api) if any(not row.get("name") for row in rows) else {}
+    for row in rows:
         vmid = int(row["vmid"])
         label, last_known = labels.get(vmid, (f"vm-{vmid}", ()))
         name = str(row.get("name") or label)
