@@ -106,7 +106,9 @@ def _sha256(file: Path) -> str:
 
 def _pieces(url: str, largest: int) -> Iterator[bytes]:
     """The body in pieces, never more than `largest` bytes of it, and never less than promised."""
-    with requests.get(url, stream=True, timeout=TIMEOUT) as answer:
+    # identity: some mirrors would call initrd.gz compressed on the way, and it would come unpacked.
+    plain = {"Accept-Encoding": "identity"}
+    with requests.get(url, stream=True, timeout=TIMEOUT, headers=plain) as answer:
         if answer.status_code >= 500:
             raise Unreachable(f"the mirror answers {answer.status_code}", where=url, mend="wait")
         if answer.status_code != 200:

@@ -18,7 +18,7 @@ from metal.operations.installs import Install
 from metal.operations.store import Store
 
 _FINGERPRINT: TypeAdapter[str] = TypeAdapter(Fingerprint)
-BCRYPT_ROUNDS = 10
+BCRYPT_ROUNDS = 8
 """The password is random and long: a slow hash protects it no better."""
 
 

@@ -1,0 +1,232 @@
+"""What runs on a simulated server: its firmware, iPXE, the Debian installer, the first boot.
+
+It speaks to the boot service as the real ones do, over HTTP, and does what the texts say that it
+gets: the boot script, the kernel's arguments, the preseed. Whatever it does ends at once when
+the power goes.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import bcrypt
+import requests
+
+from metal.lab.clock import Clock
+from metal.lab.machine import Boot, DiskState, Machine
+from metal.lab.preseeding import (
+    Prompt,
+    Script,
+    parse_preseed,
+    parse_script,
+    report_urls,
+    wanted_disk,
+)
+
+POST_SECONDS = 20.0
+SCRIPT_TRIES, SCRIPT_PAUSE = 120, 5.0
+"""A server whose only boot device is the network tries it over and over."""
+INSTALL_SECONDS = {"preseed": 30.0, "partitioned": 20.0, "base": 60.0, "finished": 90.0}
+"""Lab seconds up to each phase; a fast machine with a near mirror."""
+REPORT_TRIES, REPORT_PAUSE = 5, 2.0
+UP_SECONDS, UP_PAUSE = 30.0, 10.0
+HTTP_SECONDS = 20.0
+
+
+class _PowerLost(Exception):
+    """The machine went off, or was restarted: nothing runs on it any more."""
+
+
+class Firmware:
+    """Call it as `machine.on_boot`: it returns when nothing is left to do until the next boot."""
+
+    def __init__(
+        self, boot_url: str, clock: Clock, on_installed_boot: Callable[[Machine], dict[str, Any]]
+    ) -> None:
+        self._boot_url, self._clock = boot_url.rstrip("/"), clock
+        self._on_installed_boot = on_installed_boot
+        self.notes: dict[str, str] = {}
+        """Machine → the last line on its console."""
+
+    def __call__(self, machine: Machine, boot: Boot) -> None:
+        try:
+            _Session(self, machine, boot).run()
+        except _PowerLost:
+            pass
+        except Prompt as prompt:
+            self.notes[machine.name] = f"the installer stopped: {prompt}"
+
+    def pause(self, boot: Boot, seconds: float) -> None:
+        if self._clock.sleep(seconds, boot.off):
+            raise _PowerLost
+
+    @property
+    def boot_url(self) -> str:
+        return self._boot_url
+
+    def installed_boot(self, machine: Machine) -> dict[str, Any]:
+        return self._on_installed_boot(machine)
+
+
+class _Session:
+    """One boot of one machine."""
+
+    def __init__(self, firmware: Firmware, machine: Machine, boot: Boot) -> None:
+        self.firmware, self.machine, self.boot = firmware, machine, boot
+        self.http = requests.Session()
+        self.http.trust_env = False
+
+    def run(self) -> None:
+        self.pause(POST_SECONDS)
+        script = self._from_network() if self.boot.device == "network" else Script()
+        if script.kernel:
+            self._install(script)
+        else:
+            self._from_disk()
+
+    def pause(self, seconds: float) -> None:
+        self.firmware.pause(self.boot, seconds)
+
+    def say(self, line: str) -> None:
+        self.firmware.notes[self.machine.name] = line
+
+    # ── HTTP, watching the power ────────────────────────────────────────────────────────────
+
+    def _get(self, url: str) -> bytes | None:
+        """The body; None when there was no answer, or not the wanted one."""
+        return self._ask("GET", url)
+
+    def _ask(self, method: str, url: str, data: dict[str, str] | None = None) -> bytes | None:
+        if self.boot.off.is_set():
+            raise _PowerLost
+        try:
+            with self.http.request(method, url, data=data, timeout=HTTP_SECONDS) as answer:
+                body = answer.content if answer.status_code == 200 else None
+        except requests.RequestException:
+            body = None
+        if self.boot.off.is_set():
+            raise _PowerLost
+        return body
+
+    # ── iPXE ────────────────────────────────────────────────────────────────────────────────
+
+    def _from_network(self) -> Script:
+        """The script it got, its files fetched; the disk after too many tries."""
+        hardware = self.machine.hardware
+        query = urlencode({"mac": hardware.nics[0].mac, "uuid": hardware.uuid})
+        for _ in range(SCRIPT_TRIES):
+            text = self._get(f"{self.firmware.boot_url}/boot?{query}")
+            if text is not None:
+                script = self._loaded(text.decode())
+                if script is not None:
+                    return script
+            self.say("iPXE: no boot script yet")
+            self.pause(SCRIPT_PAUSE)
+        return Script()
+
+    def _loaded(self, text: str) -> Script | None:
+        """The script with its kernel and initrd downloaded; None if one did not come."""
+        try:
+            script = parse_script(text)
+        except ValueError as error:
+            self.say(f"iPXE: {error}")
+            return None
+        files = [url for url in (script.kernel, script.initrd) if url]
+        return script if all(self._get(url) for url in files) else None
+
+    # ── the Debian installer ────────────────────────────────────────────────────────────────
+
+    def _install(self, script: Script) -> None:
+        url = script.argument("url", "preseed/url")
+        if script.initrd is None or url is None or script.argument("auto") != "true":
+            raise Prompt("which language? (no initrd, auto=true or url= on the kernel's line)")
+        self.say("the installer starts")
+        self.pause(INSTALL_SECONDS["preseed"])
+        text = self._get(url)
+        if text is None:
+            raise Prompt("the preseed could not be fetched")
+        answers = parse_preseed(text.decode())
+        reports = report_urls(answers["preseed/early_command"])
+        reports |= report_urls(answers["preseed/late_command"])
+        disk = self._partition(answers)
+        self._report(reports, "partitioned")
+        for phase in ("base", "finished"):
+            self.say(f"installing: {phase}")
+            self.pause(INSTALL_SECONDS[phase])
+            if phase == "finished":
+                self._put_system(disk, answers, reports)
+            self._report(reports, phase)
+        self.machine.reboot()
+
+    def _partition(self, answers: dict[str, str]) -> DiskState:
+        """The disk that was named, empty now and encrypted; no other is touched."""
+        name, serial = wanted_disk(answers["partman/early_command"])
+        drives = self.machine.hardware.drives
+        chosen = [d.name for d in drives if (d.serial == serial if serial else _same(d.name, name))]
+        if len(chosen) != 1:
+            raise Prompt(f"{len(chosen)} disks are {name} {serial}")
+        passphrase = answers["partman-crypto/passphrase"]
+        if answers["partman-crypto/passphrase-again"] != passphrase:
+            raise Prompt("the two passphrases differ")
+        disk = self.machine.disks[chosen[0]]
+        disk.wipes += 1
+        disk.system, disk.installed_with = "", {}
+        disk.luks_key_sha256 = hashlib.sha256(passphrase.encode()).hexdigest()
+        self.say(f"partitioning {chosen[0]}")
+        self.pause(INSTALL_SECONDS["partitioned"])
+        return disk
+
+    def _put_system(
+        self, disk: DiskState, answers: dict[str, str], reports: dict[str, str]
+    ) -> None:
+        disk.installed_with = {
+            "hostname": answers.get("netcfg/get_hostname", ""),
+            "address": answers["netcfg/get_ipaddress"],
+            "packages": answers.get("pkgsel/include", "").split(),
+            "root_hash": answers["passwd/root-password-crypted"],
+            "up_url": reports.get("up"),
+        }
+        disk.system = f"debian {answers['mirror/suite']}"
+
+    def _report(self, reports: dict[str, str], phase: str) -> None:
+        """As the preseed's commands do: a few tries, and on without an answer."""
+        for _ in range(REPORT_TRIES if phase in reports else 0):
+            if self._ask("POST", reports[phase]) is not None:
+                return
+            self.pause(REPORT_PAUSE)
+
+    # ── the installed system ────────────────────────────────────────────────────────────────
+
+    def _from_disk(self) -> None:
+        disk = _system_disk(self.machine)
+        if disk is None:
+            self.say("no bootable device")
+            return
+        self.pause(UP_SECONDS)
+        details = self.firmware.installed_boot(self.machine)
+        self.say(f"{disk.system}, up")
+        self._report_up(disk, {name: str(value) for name, value in details.items()})
+
+    def _report_up(self, disk: DiskState, details: dict[str, str]) -> None:
+        """The unit of the first boot: until it was accepted, then never again."""
+        while url := disk.installed_with.get("up_url"):
+            if self._ask("POST", url, details) is not None:
+                disk.installed_with["up_url"] = None
+                return
+            self.pause(UP_PAUSE)
+
+
+def root_password_ok(machine: Machine, password: str) -> bool:
+    """Whether `password` is root's on the system that was installed; False without one."""
+    disk = _system_disk(machine)
+    root_hash = disk.installed_with.get("root_hash", "") if disk else ""
+    return bool(root_hash) and bcrypt.checkpw(password.encode(), root_hash.encode())
+
+
+def _system_disk(machine: Machine) -> DiskState | None:
+    return next((disk for disk in machine.disks.values() if disk.system), None)
+
+
+def _same(drive: str, name: str) -> bool:
+    return drive.removeprefix("/dev/") == name.removeprefix("/dev/")

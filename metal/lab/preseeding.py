@@ -1,0 +1,136 @@
+"""What the Debian installer understands of its boot script, kernel line and preseed.
+
+The lab's installer acts on these texts as they stand and knows nothing of how they were made.
+"""
+
+import re
+import shlex
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+ESSENTIAL = (
+    "netcfg/get_ipaddress",
+    "mirror/country",
+    "mirror/suite",
+    "passwd/root-password-crypted",
+    "passwd/make-user",
+    "partman-auto/method",
+    "partman-auto/expert_recipe",
+    "partman-auto/choose_recipe",
+    "partman-auto-crypto/erase_disks",
+    "partman-crypto/passphrase",
+    "partman-crypto/passphrase-again",
+    "partman-crypto/weak_passphrase",
+    "partman-lvm/confirm",
+    "partman-lvm/confirm_nooverwrite",
+    "partman/choose_partition",
+    "partman/confirm",
+    "partman/confirm_nooverwrite",
+    "partman/early_command",
+    "pkgsel/run_tasksel",
+    "preseed/early_command",
+    "preseed/late_command",
+    "finish-install/reboot_in_progress",
+)
+"""Unattended, the installer stops at a prompt for each of these that is not answered."""
+TYPES = frozenset(
+    {"string", "boolean", "select", "multiselect", "password", "note", "seen", "text"}
+)
+
+
+class Prompt(Exception):
+    """The installer stops here and waits for a person who is not there."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """An iPXE script that boots a kernel; `kernel` is None where it boots the disk."""
+
+    kernel: str | None = None
+    arguments: tuple[str, ...] = ()
+    initrd: str | None = None
+
+    def argument(self, *names: str) -> str | None:
+        """The value of the first kernel argument that has one of the names."""
+        pairs = (a.partition("=") for a in self.arguments)
+        return next((value for name, eq, value in pairs if eq and name in names), None)
+
+
+def parse_script(text: str) -> Script:
+    """What iPXE does with a script. ValueError where it would stop with an error."""
+    lines = text.splitlines()
+    if not lines or lines[0].strip() != "#!ipxe":
+        raise ValueError("no iPXE script: it does not begin with #!ipxe")
+    kernel: str | None = None
+    initrd: str | None = None
+    arguments: tuple[str, ...] = ()
+    for line in lines[1:]:
+        words = [] if line.lstrip().startswith("#") else line.split()
+        match words[:1]:
+            case []:
+                continue
+            case ["kernel"]:
+                kernel, arguments = words[1], tuple(words[2:])
+            case ["initrd"]:
+                initrd = words[-1]
+            case ["boot"]:
+                if kernel is None:
+                    raise ValueError("boot without a kernel")
+                return Script(kernel, arguments, initrd)
+            case ["sanboot" | "exit"]:
+                return Script()
+            case ["echo" | "set" | "isset" | "sleep"]:
+                continue
+            case _:
+                raise ValueError(f"unknown command {words[0]!r}")
+    return Script()
+
+
+def parse_preseed(text: str) -> dict[str, str]:
+    """Question → value of the owner d-i, as debconf-set-selections(1) reads the file.
+
+    Comment lines go first, also between continued ones; a continued line loses its backslash and
+    its indentation.
+    """
+    answers: dict[str, str] = {}
+    line = ""
+    for raw in text.splitlines():
+        if raw.startswith("#") or not raw.strip():
+            continue
+        part = raw.strip()
+        if part.endswith("\\"):
+            line = f"{line} {part[:-1].rstrip()}".strip()
+            continue
+        words = f"{line} {part}".strip().split(None, 3)
+        line = ""
+        if len(words) < 3 or words[2] not in TYPES:
+            raise Prompt(f"the preseed cannot be parsed at {raw[:60]!r}")
+        if words[0] == "d-i" and words[2] != "seen":
+            answers[words[1]] = words[3] if len(words) > 3 else ""
+    missing = [question for question in ESSENTIAL if question not in answers]
+    if missing:
+        raise Prompt(f"unanswered: {', '.join(missing)}")
+    return answers
+
+
+def report_urls(command: str) -> dict[str, str]:
+    """Phase → URL of every report that a command of the preseed posts with wget or curl."""
+    urls: dict[str, str] = {}
+    for call in re.findall(r"\b(?:wget|curl)\b[^;|&]*", command):
+        posts = "--post-data" in call or "--data" in call
+        for url in re.findall(r"https?://[^\s'\";]+", call) if posts else ():
+            urls[urlsplit(url).path.rsplit("/", 1)[-1]] = url
+    return urls
+
+
+def wanted_disk(early_command: str) -> tuple[str, str]:
+    """(name, serial number) of the disk that partman's early command chooses."""
+    if "debconf-set partman-auto/disk" not in early_command:
+        raise Prompt("no disk is chosen: partman would ask which")
+    values = []
+    for variable in ("disk_name", "disk_serial"):
+        found = re.search(rf"\b{variable}=('[^']*'|[^;\s]*)", early_command)
+        if found is None:
+            raise Prompt(f"the early command sets no {variable}")
+        values.append(" ".join(shlex.split(found[1])))
+    return values[0], values[1]
