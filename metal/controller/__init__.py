@@ -1,0 +1,1 @@
+"""Composes the stages: opens a workspace, looks, plans, judges, applies, watches."""

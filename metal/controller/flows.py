@@ -1,0 +1,111 @@
+"""Which flow carries out which action: the one place where stages, ports and operations meet."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from metal.cluster.flow import form
+from metal.cluster.ports import ClusterPorts, storage_of
+from metal.cluster.vms import migrate, place, start
+from metal.controller.workspace import Workspace
+from metal.drivers.mirror import fetch_installer
+from metal.heal.flow import drain, recover
+from metal.heal.ports import HealPorts
+from metal.install.flow import InstallPorts, Patience, install
+from metal.model.errors import Failed
+from metal.model.life import Life
+from metal.model.plan import (
+    Action,
+    DrainServer,
+    FormCluster,
+    InstallServer,
+    MigrateVm,
+    PlaceVm,
+    RecoverServer,
+    StartVm,
+)
+from metal.operations.run import Run
+
+Flow = Callable[[Run], Any]
+_ACTION: TypeAdapter[Action] = TypeAdapter(Action)
+
+
+def subjects(action: Action) -> tuple[str, ...]:
+    """What the action's operation claims while it is open: nothing else may touch it."""
+    match action:
+        case InstallServer():
+            return (f"server {action.server}",)
+        case FormCluster():
+            return (f"cluster {action.cluster}", *(f"server {s}" for s in action.servers))
+        case PlaceVm() | StartVm() | MigrateVm():
+            return (f"vm {action.vm}",)
+        case DrainServer():
+            return (f"server {action.server}", *(f"vm {m.vm}" for m in action.moves))
+        case RecoverServer():
+            return (f"server {action.server}", *(f"vm {v}" for v in action.vms))
+
+
+def flow_of(workspace: Workspace, action: Action) -> Flow:
+    """The function that carries the action out, its ports filled in."""
+    match action:
+        case InstallServer():
+            return partial(install, action=action, ports=_install_ports(workspace, action))
+        case FormCluster():
+            return partial(form, action=action, ports=_cluster_ports(workspace, action.cluster))
+        case PlaceVm():
+            return partial(place, action=action, ports=_cluster_ports(workspace, action.cluster))
+        case StartVm():
+            return partial(start, action=action, ports=_cluster_ports(workspace, action.cluster))
+        case MigrateVm():
+            return partial(migrate, action=action, ports=_cluster_ports(workspace, action.cluster))
+        case DrainServer():
+            return partial(drain, action=action, ports=_heal_ports(workspace, action))
+        case RecoverServer():
+            return partial(recover, action=action, ports=_heal_ports(workspace, action))
+
+
+def action_of(params: object) -> Action:
+    """The action an operation was opened for, from its journal."""
+    try:
+        return _ACTION.validate_python(params)
+    except ValueError as error:
+        raise Failed(
+            "the journal holds an action this version does not understand",
+            mend="resume it with the version that began it, or `metal run cancel` it",
+        ) from error
+
+
+def _install_ports(workspace: Workspace, action: InstallServer) -> InstallPorts:
+    mirror, cache = workspace.mirror(action.site), workspace.state / "installer"
+    return InstallPorts(
+        store=workspace.store,
+        secrets=workspace.secrets,
+        bmc=workspace.bmc,
+        fetch=lambda: fetch_installer(mirror, action.debian, cache),
+        patience=Patience.at_pace(workspace.inventory.fleet.poll_seconds),
+    )
+
+
+def _cluster_ports(workspace: Workspace, cluster: str) -> ClusterPorts:
+    inventory = workspace.inventory
+    subnets = inventory.sites[inventory.site_of(cluster)].subnets
+    return ClusterPorts(
+        hypervisor=workspace.hypervisor(cluster),
+        network=str(subnets.management),
+        storage=storage_of(inventory.clusters[cluster].ceph),
+        member=lambda server: workspace.store.servers.move(server, Life.MEMBER),
+        every=inventory.fleet.poll_seconds,
+    )
+
+
+def _heal_ports(workspace: Workspace, action: DrainServer | RecoverServer) -> HealPorts:
+    servers = workspace.store.servers
+    return HealPorts(
+        hypervisor=workspace.hypervisor(action.cluster),
+        bmc=lambda: workspace.bmc(action.server),
+        hold=servers.hold,
+        draining=lambda server: servers.move(server, Life.DRAINING),
+        every=workspace.inventory.fleet.poll_seconds,
+    )

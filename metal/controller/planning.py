@@ -1,0 +1,96 @@
+"""One plan of all stages: installs, then clusters, then VMs, then the judge."""
+
+from collections.abc import Sequence
+
+from metal.cluster.plan import plan_clusters
+from metal.controller.workspace import Workspace
+from metal.install.plan import plan_installs
+from metal.model.errors import BadInput, Refused
+from metal.model.fleet import Inventory
+from metal.model.laws import judge
+from metal.model.plan import Action, DrainServer, Plan, Risk, fingerprint
+from metal.model.world import World
+from metal.schedule.moves import drain_moves
+from metal.schedule.plan import plan_vms
+
+
+def plan_fleet(inventory: Inventory, world: World) -> Plan:
+    """What takes the world seen to the inventory wanted; pure, and not judged yet."""
+    installs, install_warnings = plan_installs(inventory, world)
+    forms = plan_clusters(inventory, world, frozenset(a.server for a in installs))
+    formed = {name for name, seen in world.clusters.items() if seen.formed}
+    vms, vm_warnings = plan_vms(
+        inventory,
+        world,
+        frozenset(formed | {f.cluster for f in forms}),
+        {f.cluster: f.id for f in forms},
+    )
+    return Plan(
+        fingerprint=fingerprint(inventory, world),
+        actions=(*installs, *forms, *vms),
+        warnings=(*install_warnings, *vm_warnings),
+    )
+
+
+def make_plan(workspace: Workspace, world: World) -> Plan:
+    """The judged plan for this world; Refused when it would break a law."""
+    return judged(plan_fleet(workspace.inventory, world), workspace.inventory, world)
+
+
+def drain_plan(workspace: Workspace, world: World, server: str) -> Plan:
+    """Empty one server, most important VMs first; judged."""
+    inventory = workspace.inventory
+    if server not in inventory.servers:
+        known = ", ".join(inventory.servers)
+        raise BadInput("no such server", where=server, mend=f"the inventory has {known}")
+    action = drain_action(inventory, world, server)
+    plan = Plan(fingerprint=fingerprint(inventory, world), actions=(action,))
+    return judged(plan, inventory, world)
+
+
+def drain_action(inventory: Inventory, world: World, server: str) -> DrainServer:
+    """The drain of one server; Refused, with every reason, if a VM of it has nowhere to go."""
+    moves = drain_moves(inventory, world, server)
+    cluster = inventory.cluster_of(server)
+    if moves.stranded or cluster is None:
+        reasons = "; ".join(f"{s.vm}: {s.why}" for s in moves.stranded) or "it is in no cluster"
+        raise Refused(
+            f"cannot be emptied: {reasons}",
+            where=server,
+            mend="free memory on its peers, or shut those VMs down first",
+        )
+    return DrainServer(
+        what=f"live-migrate {len(moves.moves)} VMs off {server} and keep it empty",
+        why="asked for",
+        risk=Risk.DISRUPTS,
+        server=server,
+        cluster=cluster,
+        moves=moves.moves,
+    )
+
+
+def judged(plan: Plan, inventory: Inventory, world: World) -> Plan:
+    """The same plan; Refused, naming each breach, when the judge finds one."""
+    breaches = judge(plan, inventory, world)
+    if breaches:
+        lines = "\n".join(f"  {b.law}: {b.subject}: {b.what}" for b in breaches)
+        raise Refused(
+            f"the plan would break {len(breaches)} laws:\n{lines}",
+            mend="change what the inventory asks for; this is never applied",
+        )
+    return plan
+
+
+def in_order(actions: Sequence[Action]) -> list[Action]:
+    """Sorted so that every action comes after what it needs; BadInput on a circle."""
+    known = {a.id for a in actions}
+    done: set[str] = set()
+    left, ordered = list(actions), []
+    while left:
+        ready = [a for a in left if not (set(a.needs) & known) - done]
+        if not ready:
+            raise BadInput("the plan's actions wait for each other", mend="make a new plan")
+        ordered += ready
+        done |= {a.id for a in ready}
+        left = [a for a in left if a.id not in done]
+    return ordered

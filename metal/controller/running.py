@@ -1,0 +1,57 @@
+"""Operations as people see them: list, show, resume, cancel."""
+
+from contextlib import nullcontext
+
+from metal.controller.applying import apply
+from metal.controller.flows import action_of
+from metal.controller.performing import perform_shown
+from metal.controller.progress import Progress
+from metal.controller.serving import BootService
+from metal.controller.workspace import Workspace
+from metal.model.errors import Failed, Refused
+from metal.model.life import Status
+from metal.model.plan import InstallServer
+from metal.operations.journal import Operation
+
+
+def list_runs(workspace: Workspace, *, everything: bool = False) -> list[Operation]:
+    """Open operations, newest last; all of them when asked."""
+    return workspace.store.journal.list(open_only=not everything)
+
+
+def show_run(workspace: Workspace, number: int) -> Operation:
+    """One operation with its steps; BadInput if there is none of that number."""
+    return workspace.store.journal.show(number)
+
+
+def cancel_run(workspace: Workspace, number: int) -> None:
+    """Give an operation up and release what it claims. Refused while somebody runs it."""
+    journal = workspace.store.journal
+    operation = journal.show(number)
+    journal.cancel(number)
+    if operation.kind == "apply":
+        workspace.store.plans.abandon()
+
+
+def resume_run(workspace: Workspace, number: int, progress: Progress) -> None:
+    """Go on with an operation where it stands; raises what it fails with."""
+    operation = workspace.store.journal.show(number)
+    if operation.status in (Status.DONE, Status.CANCELLED):
+        raise Refused(f"it is {operation.status}", where=f"operation {number}")
+    if operation.kind == "apply":
+        outcome = apply(workspace, None, progress=progress)
+        if outcome.failed:
+            raise Failed(f"{len(outcome.failed)} actions were not done", where=operation.subject)
+        return
+    if "action" not in operation.params:
+        raise Refused(
+            f"{operation.kind} is resumed by its own command",
+            where=f"operation {number}",
+            mend=f"run `metal {operation.kind} {operation.subject}` again",
+        )
+    action = action_of(operation.params["action"])
+    serving = BootService(workspace) if isinstance(action, InstallServer) else nullcontext()
+    with serving:
+        why = perform_shown(workspace, number, action, progress)
+    if why:
+        raise Failed(why, where=f"operation {number}")

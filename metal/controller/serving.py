@@ -1,0 +1,21 @@
+"""The boot service, run by whoever needs servers answered."""
+
+from metal.controller.workspace import Workspace
+from metal.drivers.netboot import boot_app
+from metal.drivers.web import WebServer
+from metal.install.desk import Desk
+
+
+class BootService:
+    """Serves scripts, installers and preseeds while the `with` block lasts."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        host, _, port = workspace.inventory.fleet.boot_listen.rpartition(":")
+        self._server = WebServer(boot_app(Desk(workspace)), host.strip("[]"), int(port))
+
+    def __enter__(self) -> "BootService":
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()

@@ -1,0 +1,120 @@
+"""A workspace: inventory.toml, profiles/, secrets/ and state/ in one folder, opened on demand."""
+
+from functools import cached_property
+from pathlib import Path
+
+from metal.drivers.bmc import connect
+from metal.drivers.ports import Bmc
+from metal.drivers.proxmox import NodeAccess, Patience, Proxmox
+from metal.drivers.secrets import AgeSecrets
+from metal.inventory import load
+from metal.model.errors import BadInput, Refused
+from metal.model.fleet import Inventory
+from metal.model.life import Life
+from metal.operations.store import Store, open_store
+
+API_PORT = 8006
+
+
+class Workspace:
+    """Everything of one fleet. Cheap to make: each part opens when it is first used."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def open(cls, folder: Path) -> "Workspace":
+        """The workspace `folder` lies in; BadInput if neither it nor a parent is one."""
+        start = folder.absolute()
+        for candidate in (start, *start.parents):
+            if (candidate / "inventory.toml").is_file():
+                return cls(candidate)
+        raise BadInput(
+            "no inventory.toml here or above",
+            where=str(folder),
+            mend="`metal init` makes a workspace; -C names another",
+        )
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        return load(self.folder)
+
+    def reload(self) -> None:
+        """Read the inventory again: enrolment wrote to it."""
+        self.__dict__.pop("inventory", None)
+
+    @cached_property
+    def store(self) -> Store:
+        return open_store(self.inventory.fleet.state, self.state)
+
+    @cached_property
+    def secrets(self) -> AgeSecrets:
+        return AgeSecrets(self.folder / "secrets", self.state, self.inventory.recipients())
+
+    @property
+    def boot_url(self) -> str:
+        """How servers reach the boot service, without a slash at the end."""
+        fleet = self.inventory.fleet
+        return (fleet.boot_url or f"http://{fleet.boot_listen}").rstrip("/")
+
+    def mirror(self, site: str) -> str:
+        """The Debian mirror of a site; BadInput if nobody set one."""
+        url = self.inventory.sites[site].mirror or self.inventory.fleet.mirror
+        if not url:
+            raise BadInput(
+                "no Debian mirror is set",
+                where="inventory.toml, [fleet]",
+                mend='add mirror = "http://MIRROR/debian" (`metal init` reads the machine\'s own)',
+            )
+        return url.rstrip("/")
+
+    def bmc(self, server: str) -> Bmc:
+        """Log in to an enrolled server's BMC with the escrowed password."""
+        access = self.inventory.servers[server].bmc
+        password = self.secrets.reveal(f"bmc/{server}")
+        if password is None:
+            raise Refused(
+                "no BMC password of it is kept here",
+                where=server,
+                mend=f"enrol it from this workspace: `metal enroll {server}`",
+            )
+        return connect(access, access.user, password)
+
+    def hypervisor(self, cluster: str) -> Proxmox:
+        """The Proxmox of a cluster, through its installed nodes. Connects when first used."""
+        records = self.store.servers.all()
+        nodes = {
+            name: NodeAccess(str(self.inventory.servers[name].address), API_PORT, pin)
+            for name in self.inventory.clusters[cluster].servers
+            if (pin := records[name].node_fingerprint if name in records else None)
+        }
+        return Proxmox(
+            nodes,
+            cluster=cluster,
+            password=self._root_password,
+            patience=Patience(poll=self.inventory.fleet.poll_seconds),
+            repinned=self._repin,
+        )
+
+    def _repin(self, node: str, fingerprint: str) -> None:
+        """Joining gave the node a certificate of the cluster's authority; the driver proved it."""
+        self.store.servers.unpin(node)
+        self.store.servers.pin(node, fingerprint)
+
+    def _root_password(self, node: str) -> str:
+        password = self.secrets.reveal(f"root/{node}")
+        if password is None:
+            raise Refused(
+                "no root password of it is kept here",
+                where=node,
+                mend="an administrator can read it from secrets/root/ and set state anew",
+            )
+        return password
+
+    def life(self, server: str) -> Life:
+        record = self.store.servers.all().get(server)
+        return record.life if record else Life.FOUND

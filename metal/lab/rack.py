@@ -1,0 +1,155 @@
+"""The rack itself: ten machines (or however many the inventory holds), their BMCs and Proxmox."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from metal.lab.clock import Clock
+from metal.lab.firmware import Firmware, root_password_ok
+from metal.lab.hardware import hardware_for
+from metal.lab.ipmi_bmc import IpmiBmc
+from metal.lab.machine import Boot, Machine
+from metal.lab.proxmox import Datacenter
+from metal.lab.redfish_bmc import RedfishBmc
+from metal.lab.topology import FACTORY_PASSWORD, FACTORY_USER, IPMI_PORT, REDFISH_PORT, Topology
+from metal.lab.web import Certificate, self_signed
+from metal.model.errors import BadInput
+from metal.model.fleet import Inventory, Server
+
+FAULTS = {
+    "crash": "the system hangs: no answer from it, the BMC says on",
+    "dead": "the power supply burns out: the BMC says off, and on does nothing",
+    "psu": "a power supply fails: the server runs on, its BMC complains",
+    "bmc-silent": "the BMC answers nobody",
+    "repair": "everything is well again",
+}
+OLD_BMCS = 1
+"""How many of the IPMI BMCs are of the oldest kind: cipher suite 3 only."""
+
+
+class Rack:
+    """All machines of a lab and the protocols they speak."""
+
+    def __init__(self, inventory: Inventory, shape: Topology, folder: Path) -> None:
+        self.inventory, self.clock = inventory, Clock(shape.speed)
+        self.certificates = folder / "lab" / "certificates"
+        self.datacenter = Datacenter(self.clock, self.certificates)
+        self.machines: dict[str, Machine] = {}
+        self.bmcs: dict[str, RedfishBmc | IpmiBmc] = {}
+        firmware = Firmware(shape.boot_url, self.clock, self._system_up)
+        suites = self._cipher_suites()
+        for name, hardware in hardware_for(inventory).items():
+            machine = self.machines[name] = Machine(name, hardware)
+            machine.on_boot = firmware
+            self.bmcs[name] = self._bmc(machine, inventory.servers[name], suites.get(name, 17))
+
+    def start(self) -> None:
+        self.datacenter.start()
+        for bmc in self.bmcs.values():
+            bmc.start()
+
+    def stop(self) -> None:
+        for machine in self.machines.values():
+            machine.power_off()
+        for bmc in self.bmcs.values():
+            bmc.stop()
+        self.datacenter.stop()
+
+    def _cipher_suites(self) -> dict[str, int]:
+        """The last IPMI machines of the inventory's oldest cluster speak suite 3 only."""
+        ipmi = [n for n, s in self.inventory.servers.items() if s.bmc.protocol == "ipmi"]
+        clustered = [n for n in ipmi if len(self._peers(n)) > 1]
+        return dict.fromkeys(clustered[-OLD_BMCS:], 3)
+
+    def _peers(self, server: str) -> tuple[str, ...]:
+        cluster = self.inventory.cluster_of(server)
+        return self.inventory.clusters[cluster].servers if cluster else ()
+
+    def _bmc(self, machine: Machine, server: Server, suite: int) -> RedfishBmc | IpmiBmc:
+        address, accounts = server.bmc.address, {FACTORY_USER: FACTORY_PASSWORD}
+        if server.bmc.protocol == "ipmi":
+            port = server.bmc.port or IPMI_PORT
+            return IpmiBmc(machine, address, port, accounts, cipher_suite=suite, faults=set())
+        certificate = self_signed(self.certificates, f"bmc-{machine.name}", address)
+        port = server.bmc.port or REDFISH_PORT
+        return RedfishBmc(machine, address, port, certificate, accounts, faults=set())
+
+    # ── what the installed system does ──────────────────────────────────────────────────────
+
+    def _system_up(self, machine: Machine) -> dict[str, Any]:
+        """The installed system has booted: its Proxmox answers until the power goes."""
+        name = machine.name
+        certificate = self._node_certificate(name)
+        if name not in self.datacenter.truth()["nodes"]:
+            threads = machine.hardware.cpu.threads or 1
+            self.datacenter.add_node(
+                name,
+                str(self.inventory.servers[name].address),
+                memory_gib=machine.hardware.memory_gib,
+                threads=threads,
+                disks=_system_first(machine),
+                root_password_check=lambda password: root_password_ok(machine, password),
+                certificate=certificate,
+            )
+        self.datacenter.power_on(name)
+        if boot := machine.boot:
+            threading.Thread(target=self._until_off, args=(name, boot), daemon=True).start()
+        return {"fingerprint": certificate.fingerprint}
+
+    def _until_off(self, name: str, boot: Boot) -> None:
+        boot.off.wait()
+        self.datacenter.power_off(name)
+
+    def _node_certificate(self, name: str) -> Certificate:
+        address = str(self.inventory.servers[name].address)
+        return self_signed(self.certificates, f"node-{name}", address)
+
+    # ── faults and truth ────────────────────────────────────────────────────────────────────
+
+    def break_(self, server: str, fault: str) -> None:
+        """Let `fault` (see FAULTS) happen to `server`."""
+        if server not in self.machines:
+            known = ", ".join(self.machines)
+            raise BadInput("no such server in this lab", where=server, mend=f"it has {known}")
+        machine, bmc = self.machines[server], self.bmcs[server]
+        match fault:
+            case "crash":
+                self.datacenter.power_off(server)
+            case "dead":
+                machine.plugged = False
+                machine.power_off()
+            case "psu":
+                machine.complaints = ("PSU 2: power supply failure detected",)
+            case "bmc-silent":
+                bmc.faults.add("silent")
+            case "repair":
+                machine.plugged, machine.complaints = True, ()
+                bmc.faults.clear()
+            case _:
+                raise BadInput(
+                    f"unknown fault {fault!r}", where=server, mend="one of " + ", ".join(FAULTS)
+                )
+
+    def truth(self) -> dict[str, Any]:
+        """What really is, whatever `metal` believes: tests and the demo check against it."""
+        return {
+            "servers": {name: _machine_truth(machine) for name, machine in self.machines.items()},
+            **self.datacenter.truth(),
+        }
+
+
+def _system_first(machine: Machine) -> list[str]:
+    """Drive names, the one that holds the system first: the order Proxmox's double reads."""
+    return sorted(machine.disks, key=lambda name: not machine.disks[name].system)
+
+
+def _machine_truth(machine: Machine) -> dict[str, Any]:
+    return {
+        "power": machine.power,
+        "health": machine.health,
+        "power_ons": machine.power_ons,
+        "disks": {
+            name: {"system": disk.system, "wipes": disk.wipes, "luks": disk.luks_key_sha256}
+            for name, disk in machine.disks.items()
+        },
+    }
