@@ -64,6 +64,7 @@ def _frontend(public: str, port: int, routes: list[tuple[str, str]]) -> Iterator
         yield "    tcp-request inspect-delay 5s"
         match = "req.ssl_sni -i"
         yield f"    tcp-request content accept if {{ {match} {names} }}"
+        yield "    tcp-request content reject if { req.ssl_hello_type 1 }"
         yield "    tcp-request content reject if WAIT_END"
     for name, vm in routes:
         yield f"    use_backend {vm}-{port} if {{ {match} {name} }}"
