@@ -34,6 +34,9 @@ class Bmc(Protocol):
     def ensure_account(self, user: str, password: str) -> None:
         """The administrator account `user` has `password`; the session goes on with it."""
 
+    def ensure_locked_out(self, user: str) -> None:
+        """The account `user` (never the session's own) cannot log in any more."""
+
     def close(self) -> None: ...
 
 

@@ -54,10 +54,7 @@ class Redfish:
         except MetalError:
             self._session.logout()
             raise
-
-    @property
-    def fingerprint(self) -> str | None:
-        return self._session.fingerprint
+        self.fingerprint: str | None = self._session.fingerprint
 
     @property
     def _tree(self) -> Tree:

@@ -1,0 +1,304 @@
+"""One IPMI session on pyghmi: the cipher suite forced and verified, every wait with a deadline.
+
+Stands on pyghmi's `simplesession` and not on its usual `session`: that one shares sockets, an
+I/O thread and tables between all sessions of the process, hangs when a second one is opened to
+the same BMC, offers suite 17 and falls back to 3 by itself without looking at what the BMC
+accepted, and needs 5.6 s to say "None" of a dead BMC. `simplesession` has one socket a session and
+no thread; what it lacks (retries, time-outs) is added here.
+
+Protocol: IPMI 2.0 rev. 1.1, chapter 13. Quirk numbers (I…) are those of docs/bmc-quirks.md.
+"""
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from typing import Any
+
+from pyghmi import exceptions
+from pyghmi.ipmi import command, sdr
+from pyghmi.ipmi.oem import generic
+from pyghmi.ipmi.private import simplesession
+
+from metal.model.errors import Failed, MetalError, Refused, Unreachable
+
+SUITES = {17: (256, (3, 4, 1)), 3: (1, (1, 1, 1))}
+"""Suite → pyghmi's name of its hash, and (authentication, integrity, confidentiality), 22-20."""
+LADDER = (17, 3)
+NO_SUITE = (0x04, 0x05, 0x10, 0x11, 0x12)
+"""Status codes by which BMCs say that they do not speak a suite (table 13-15; I01, I02)."""
+NO_RESOURCES, BAD_SESSION = (0x01, 0x0B), 0x02
+WRONG = (0x09, 0x0A, 0x0D, 0x0F)
+"""Role, privilege, name, check value: each may be what a BMC says to a wrong password."""
+RESEND = 0.7
+"""Seconds until a datagram is sent again; then twice as long, and so on."""
+QUIET = 3.0
+"""A BMC that answers, but not to an open session, may ignore suites it does not know (I01)."""
+
+
+class _NoSharing(dict[Any, Any]):
+    """pyghmi shares sensor records between BMCs of one kind and date: two machines that differ
+    in their drives would be told each other's. This table keeps nothing."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+
+sdr.shared_sdrs = _NoSharing()
+
+
+class Silent(Exception):
+    """No answer before the deadline. `heard`: it answered something before, so it lives."""
+
+    def __init__(self, heard: bool) -> None:
+        super().__init__("no answer in time")
+        self.heard = heard
+
+
+class WrongSuite(Exception):
+    """The BMC does not speak the proposed cipher suite."""
+
+
+class Rejected(Exception):
+    """The BMC does not let us in; `status` is the RMCP+ status, 0 if it was pyghmi's verdict."""
+
+    def __init__(self, what: str, status: int = 0) -> None:
+        super().__init__(what)
+        self.status = status
+
+
+class _Session(simplesession.Session):  # type: ignore[misc]  # pyghmi has no types
+    """pyghmi's session with one suite, a connected socket, retries and deadlines."""
+
+    socketchecking = threading.Lock()
+
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        user: str,
+        password: str,
+        *,
+        suite: int,
+        timeout: float,
+        quiet: float,
+    ) -> None:
+        """`timeout` s for each answer, `quiet` s for the one that tells whether it has `suite`."""
+        self._peer, self._patience, self._quiet = (address, port), timeout, quiet
+        self._hash, self._algorithms = SUITES[suite]
+        self._hurry(timeout)
+        try:
+            # A privilege given keeps pyghmi from trying again with a lower one.
+            super().__init__(address, user, password, port=port, privlevel=4)
+        except BaseException:
+            self.drop()
+            raise
+
+    # ── Socket and time ──────────────────────────────────────────────────────────────────────
+
+    def _assignsocket(self, server: Any = None) -> socket.socket:
+        family, kind, _, _, target = socket.getaddrinfo(*self._peer, type=socket.SOCK_DGRAM)[0]
+        udp = socket.socket(family, kind)
+        udp.connect(target)  # datagrams of others are dropped, a closed port is told at once
+        return udp
+
+    def _hurry(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._pause = RESEND
+
+    def _xmit_packet(
+        self, retry: bool = True, delay_xmit: float | None = None, timeout: Any = None
+    ) -> None:
+        if self.sequencenumber:  # 0 is that of packets outside a session and stays
+            self.sequencenumber += 1
+        if delay_xmit:
+            time.sleep(delay_xmit)
+        self.socket.send(bytes(self.netpacket))
+        self._resend_at = time.monotonic() + self._pause
+
+    def wait_for_rsp(self, timeout: float | None = None, callout: bool = True) -> None:
+        """Handle one answer, or send again what got none. Silent once the deadline is past."""
+        now = time.monotonic()
+        if now >= self._deadline:
+            raise Silent(heard=self.sockaddr is not None)
+        until = min(self._resend_at, self._deadline)
+        if select.select([self.socket], [], [], max(0.0, until - now))[0]:
+            self.process_pktqueue()
+        elif time.monotonic() >= self._resend_at:
+            self._pause *= 2
+            self._send_again()
+
+    def _send_again(self) -> None:
+        """A lost handshake begins anew: BMCs do not take a RAKP message twice."""
+        self._resend_at = time.monotonic() + self._pause
+        context = self.sessioncontext
+        if context == "OPENSESSION":
+            self.lastpayload = None
+            self._open_rmcpplus_request()
+        elif context in ("EXPECTINGRAKP2", "EXPECTINGRAKP4"):
+            self.lastpayload = None
+            self._relog()
+        elif self.lastpayload:
+            self.hasretried = 1
+            self.send_payload()
+
+    def awaitresponse(self, retry: bool) -> None:
+        while retry and self.lastresponse is None and self.logged:
+            self.wait_for_rsp()
+
+    def raw_command(self, *args: Any, **kwargs: Any) -> Any:
+        self._hurry(self._patience)
+        return super().raw_command(*args, **kwargs)
+
+    # ── Handshake ────────────────────────────────────────────────────────────────────────────
+
+    def _initsession(self) -> None:
+        super()._initsession()
+        self.attemptedhash = self._hash
+
+    def _get_session_challenge(self) -> None:
+        raise Failed(
+            "it speaks IPMI 1.5 only",
+            mend="update its firmware, or manage its power with a switched PDU",
+        )
+
+    def _open_rmcpplus_request(self) -> None:
+        if self.sessioncontext != "OPENSESSION":  # not when it is sent again
+            self._hurry(self._quiet)
+        super()._open_rmcpplus_request()
+
+    def _got_rmcp_response(self, data: Any) -> Any:
+        """Open session response, table 13-10: refused, or accepted with which algorithms?"""
+        if self.sessioncontext != "OPENSESSION" or data[0] != self.rmcptag:
+            return None
+        if data[1] in NO_SUITE:
+            raise WrongSuite(f"RMCP+ status {data[1]:#04x}")
+        _check_status(data[1])
+        accepted = tuple(data[i] & 0x3F for i in (16, 24, 32))
+        if accepted != self._algorithms:
+            raise WrongSuite(f"it answers with other algorithms {accepted}")
+        self._hurry(self._patience)
+        return super()._got_rmcp_response(data)
+
+    def _got_rakp2(self, data: Any) -> Any:
+        if data[0] == self.rmcptag and data[1] != BAD_SESSION:  # that one is begun anew
+            _check_status(data[1])
+        return super()._got_rakp2(data)
+
+    def _got_rakp4(self, data: Any) -> Any:
+        if data[0] == self.rmcptag and data[1] != BAD_SESSION:
+            _check_status(data[1])
+        return super()._got_rakp4(data)
+
+    def onlogon(self, parameter: Any) -> None:
+        if "error" in parameter:
+            raise Rejected(str(parameter["error"]))
+        super().onlogon(parameter)
+
+    # ── End ──────────────────────────────────────────────────────────────────────────────────
+
+    def logout(self, sessionok: bool = True) -> Any:
+        """Close session (22.19), and wait for the answer: BMCs have four sessions or so (I10)."""
+        if self.logged:
+            self._patience = min(self._patience, 2.0)
+            with contextlib.suppress(OSError, exceptions.IpmiException, Silent):
+                self.raw_command(netfn=6, command=0x3C, data=self.sessionid.to_bytes(4, "little"))
+        self.drop()
+        return {"success": True}
+
+    def drop(self) -> None:
+        """Forget it without a word: it is dead or was never open."""
+        simplesession.Session.keepalive_sessions.pop(self, None)
+        self.logged, self.logging = 0, False
+        udp = getattr(self, "socket", None)
+        if udp is not None:
+            udp.close()
+
+
+def _check_status(status: int) -> None:
+    if status:
+        raise Rejected(f"RMCP+ status {status:#04x}", status)
+
+
+class Command(command.Command):  # type: ignore[misc]  # pyghmi has no types
+    """pyghmi's commands on a session of ours, without its makers' extras.
+
+    Those open HTTPS connections of their own, whose certificates nobody pinned.
+    """
+
+    def __init__(self, session: _Session) -> None:
+        self.ipmi_session = session
+        self.onlogon = self.bmc = None
+        self.kwargs: dict[str, Any] = {}
+        self.certverify = self._sdrcachedir = self._sdr = self._netchannel = self._ipv6support = (
+            None
+        )
+        self._oem, self._oemknown = generic.OEMHandler(None, None), True
+
+
+def log_in(
+    where: str,
+    address: str,
+    port: int,
+    user: str,
+    password: str,
+    *,
+    suite: int | None,
+    timeout: float,
+) -> tuple[Command, int]:
+    """(commands, the suite that worked). One try of the password; suites cost no try.
+
+    With `suite` only that one is spoken: falling back would let somebody in between choose.
+    """
+    suites = (suite,) if suite else LADDER
+    reason = ""
+    for number in suites:
+        quiet = timeout if number == suites[-1] else min(QUIET, timeout)
+        try:
+            session = _Session(
+                address, port, user, password, suite=number, timeout=timeout, quiet=quiet
+            )
+            return Command(session), number
+        except WrongSuite as error:
+            reason = str(error)
+        except Silent as error:
+            if not error.heard or number == suites[-1]:
+                raise silence(where, error) from error
+        except Rejected as error:
+            raise _rejection(where, user, error) from error
+        except MetalError as error:
+            raise type(error)(error.what, where=where, mend=error.mend) from error
+        except OSError as error:
+            raise silence(where, error) from error
+    raise Refused(
+        f"it does not speak cipher suite {' or '.join(map(str, suites))} ({reason})",
+        where=where,
+        mend="allow one of 17 and 3 in its settings"
+        + ("; if its firmware changed, remove cipher_suite in the inventory" if suite else ""),
+    )
+
+
+def silence(where: str, error: Exception) -> Unreachable:
+    """What to tell when a BMC does not answer."""
+    closed = isinstance(error, ConnectionRefusedError)
+    return Unreachable(
+        "nothing listens there" if closed else f"no answer ({error})",
+        where=where,
+        mend="check its address, cable and power, and that IPMI over LAN is switched on",
+    )
+
+
+def _rejection(where: str, user: str, error: Rejected) -> MetalError:
+    if error.status in NO_RESOURCES:
+        return Unreachable(
+            "it has no session left", where=where, mend="old sessions end by themselves in 60 s"
+        )
+    if error.status in WRONG or "password" in str(error):
+        return Refused(
+            f"wrong password for {user!r} ({error}); one try was made, so that the BMC does not "
+            "lock the account",
+            where=where,
+            mend="ask the donor for the password or reset the BMC to its factory state",
+        )
+    return Failed(f"cannot log in as {user!r}: {error}", where=where)
