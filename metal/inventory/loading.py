@@ -12,7 +12,7 @@ from metal.inventory.fleet import check_fleet
 from metal.inventory.mistakes import InventoryErrors, Mistake, meant, suggest
 from metal.inventory.networks import check_networks
 from metal.inventory.positions import Positions
-from metal.inventory.reading import Source, read
+from metal.inventory.reading import Source, parse, read
 from metal.inventory.references import check_references
 from metal.inventory.vms import check_vms
 from metal.inventory.words import translate, without
@@ -42,10 +42,14 @@ EMPTY = Source(Path("inventory.toml"), {}, Positions(""))
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def load(workspace: Path) -> Inventory:
-    """The workspace's inventory. Raises InventoryErrors with every mistake at once."""
+def load(workspace: Path, text: str | None = None) -> Inventory:
+    """The workspace's inventory. Raises InventoryErrors with every mistake at once.
+
+    `text` stands for what is in inventory.toml: an edit is tried before it is written.
+    """
     workspace = _nearby(workspace)
-    source = read(workspace / "inventory.toml")
+    file = workspace / "inventory.toml"
+    source = read(file) if text is None else parse(file, text)
     unread = isinstance(source, Mistake)
     draft = Draft(source if isinstance(source, Source) else EMPTY)
     if isinstance(source, Mistake):

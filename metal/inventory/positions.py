@@ -36,6 +36,8 @@ class Positions:
     keys: dict[Path, int] = field(default_factory=dict)
     values: dict[Path, tuple[int, int]] = field(default_factory=dict)
     """Begin and end of each value; a [table] has none."""
+    tables: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    """Begin and end of each [header]."""
     again: dict[Path, int] = field(default_factory=dict)
     """Where a key or [table] is written a second time: tomllib refuses such a file."""
 
@@ -82,7 +84,6 @@ class _Scanner:
         self.at = 0
         self.latest: dict[Path, int] = {}
         """[[array of tables]] → index of its latest table."""
-        self.tables: set[Path] = set()
 
     def document(self) -> None:
         table: Path = ()
@@ -109,14 +110,14 @@ class _Scanner:
                 self.latest[path] = self.latest.get(path, -1) + 1
             if path in self.latest:
                 path += (self.latest[path],)
-        if path in self.tables:
+        if path in self.found.tables:
             self.found.again.setdefault(path, start)
         elif not many:
             # A [table] stands where its own header is, not where it was first implied.
             self.found.keys[path] = keys[-1][1]
         else:
             self.found.keys[path] = start
-        self.tables.add(path)
+        self.found.tables.setdefault(path, (start, self.at))
         return path
 
     def _pair(self, table: Path) -> None:

@@ -37,12 +37,18 @@ def read(file: Path) -> Source | Mistake:
     except OSError as error:
         return Mistake(file, 1, 1, f"cannot be read: {error.strerror}", "check its permissions")
     try:
-        # As tomllib does: line ends of another system count as one character.
-        text = raw.decode().replace("\r\n", "\n")
+        text = raw.decode()
     except UnicodeDecodeError as error:
         lines = raw[: error.start].split(b"\n")
         column = len(lines[-1].decode(errors="replace")) + 1
         return Mistake(file, len(lines), column, "is not UTF-8", "save the file as UTF-8")
+    return parse(file, text)
+
+
+def parse(file: Path, text: str) -> Source | Mistake:
+    """The text of `file`, or its first mistake in TOML."""
+    # As tomllib does: line ends of another system count as one character.
+    text = text.replace("\r\n", "\n")
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
