@@ -116,14 +116,14 @@ class _SitePlanner:
 
     def plan(self, remembered: Mapping[str, str]) -> dict[str, Addressing]:
         admitted = [vm for vm in self.vms if self._admit(vm)]
-        own = self._own(admitted)
-        shared = self._shared(own, remembered)
         private = self._private(admitted)
-        ipv6 = self._ipv6(admitted)
+        served = [vm for vm in admitted if vm in private]
+        own = self._own(served)
+        shared = self._shared(own, remembered)
+        ipv6 = self._ipv6(served)
         return {
             vm: self._addressing(vm, private[vm], own.get(vm), ipv6.get(vm), shared)
-            for vm in admitted
-            if vm in private
+            for vm in served
         }
 
     def shortage(self) -> AddressShortage:
@@ -194,6 +194,7 @@ class _SitePlanner:
             host = next((a for a in hosts if self._take(a)), None)
             if host is None:
                 self.without[vm] = f"{private_network(self.site)} has no free address left"
+                self.ledger.remove(vm)
             else:
                 found[vm] = host
         return found

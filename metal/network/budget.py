@@ -10,6 +10,8 @@ from metal.network.sites import Address, parse, pool, vm_network6
 
 PROXY = "(proxy)"
 """The site's proxy among those who share an address; no VM can be called that."""
+WEB_PORTS = frozenset({80, 443})
+"""The proxy's own, whatever names it serves today: nobody else gets them on its address."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ class Ledger:
     def claims(self, vm: str | None = None) -> dict[str, frozenset[Port]]:
         """Who shares addresses and with which ports; with `vm` as if it were here."""
         claims = dict(self.nat)
-        ports = {port for _, port in self.names}
+        ports = self._proxy_ports()
         proxied = bool(self.proxied)
         if vm is not None and self._vms[vm].ipv4 == "nat":
             claims[vm] = nat_ports(self._vms[vm])
@@ -175,13 +177,16 @@ class Ledger:
             claims[PROXY] = frozenset(("tcp", port) for port in ports)
         return claims
 
+    def _proxy_ports(self) -> set[int]:
+        return {*WEB_PORTS, *(port for _, port in self.names)}
+
     def _more(self, vm: str) -> int:
         """Addresses it would take besides those in use."""
         wanted = self._vms[vm]
         if wanted.ipv4 == "dedicated":
             return 1
         if wanted.ipv4 == "proxy" and self.proxied:
-            ports = {port for _, port in self.names}
+            ports = self._proxy_ports()
             if all(port in ports for _, port in proxy_names(wanted)):
                 return 0
         return _count(self.claims(vm)) - self._shared

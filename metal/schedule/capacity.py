@@ -178,7 +178,11 @@ def is_silent(inventory: Inventory, world: World, cluster: str, forming: bool) -
 
 def _room(inventory: Inventory, world: World, name: str, ready: bool, forming: bool) -> Room:
     cluster = inventory.clusters[name]
-    hosts = {server: _host(inventory, world, server, cluster.ceph) for server in cluster.servers}
+    hosts = {
+        server: _host(inventory, world, server, cluster.ceph)
+        for server in cluster.servers
+        if not _retired(world, server)
+    }
     return Room(
         name=name,
         site=inventory.site_of(name),
@@ -199,14 +203,20 @@ def _closed(inventory: Inventory, world: World, name: str, ready: bool, forming:
             return "it has no quorum"
     joined = seen.nodes if seen else ()
     for server in inventory.clusters[name].servers:
+        if _retired(world, server):
+            continue
         known = world.servers.get(server)
-        if known and known.life in (Life.DRAINING, Life.RETIRED):
-            return f"its server {server} is {known.life}"
+        if known and known.life is Life.DRAINING:
+            return f"its server {server} is draining"
         if forming and server not in joined:
             continue
         if known is None or known.node != "online":
             return f"its server {server} is {known.node if known else 'unknown'}"
     return ""
+
+
+def _retired(world: World, server: str) -> bool:
+    return server in world.servers and world.servers[server].life is Life.RETIRED
 
 
 def _host(inventory: Inventory, world: World, server: str, ceph: bool) -> Host:

@@ -1,0 +1,111 @@
+"""Where the VMs of a server go that must be emptied."""
+
+from collections.abc import Callable
+
+from metal.model.fleet import Inventory
+from metal.model.laws import judge
+from metal.model.life import Life
+from metal.model.plan import DrainServer, Plan, Risk, fingerprint
+from metal.model.world import SeenServer, SeenVm, World
+from metal.schedule.moves import drain_moves
+from metal.schedule.plan import plan_vms
+
+MakeFleet = Callable[..., Inventory]
+Formed = Callable[..., World]
+Applied = Callable[..., World]
+
+
+def on(server: str, vmid: int, *, state: str = "running") -> SeenVm:
+    return SeenVm.model_validate(
+        {"vmid": vmid, "cluster": server[:-1], "server": server, "state": state}
+    )
+
+
+def test_any_server_of_the_charity_can_be_emptied(
+    charity: Inventory, formed: Formed, applied: Applied
+) -> None:
+    world = formed(charity)
+    actions, _ = plan_vms(charity, world, frozenset(charity.clusters), {})
+    world = applied(world, actions)
+    for server in charity.servers:
+        here = {vm for vm, seen in world.vms.items() if seen.server == server}
+        drain = drain_moves(charity, world, server)
+        if server == "duna1":
+            assert {s.vm for s in drain.stranded} == here
+            continue
+        assert drain.stranded == ()
+        assert {m.vm for m in drain.moves} == here
+        priorities = [charity.vms[m.vm].priority for m in drain.moves]
+        assert priorities == sorted(priorities, reverse=True)
+        assert all(m.source == server != m.target for m in drain.moves)
+        action = DrainServer(
+            what=f"empty {server}",
+            why="a test",
+            risk=Risk.DISRUPTS,
+            server=server,
+            cluster=drain.moves[0].cluster,
+            moves=drain.moves,
+        )
+        plan = Plan(fingerprint=fingerprint(charity, world), actions=(action,))
+        assert judge(plan, charity, world) == []
+
+
+def test_two_left_cannot_stand_in_for_each_other_which_a_warning_says(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    fleet = make_fleet({"a": [4, 4, 4]}, {f"vm{n}": {"memory_gib": 2} for n in range(3)})
+    seen = {f"vm{n}": on(f"a{n + 1}", 100 + n) for n in range(3)}
+    drain = drain_moves(fleet, formed(fleet, seen), "a1")
+    assert [m.vm for m in drain.moves] == ["vm0"]
+    assert "cannot be survived" in drain.warnings[0]
+
+
+def test_packing_beats_spreading_when_memory_is_short(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    # Spread, the small one would go to the freer server and take the large one's place.
+    vms = {"small": {"priority": 90, "memory_gib": 2}, "large": {"priority": 10, "memory_gib": 6}}
+    fleet = make_fleet({"a": [8, 6, 2]}, vms)
+    seen = {"small": on("a1", 100), "large": on("a1", 101)}
+    drain = drain_moves(fleet, formed(fleet, seen), "a1")
+    assert {m.vm: m.target for m in drain.moves} == {"small": "a3", "large": "a2"}
+
+
+def test_who_has_nowhere_to_go_is_named_and_the_rest_moves(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    vms = {"first": {"priority": 90, "memory_gib": 3}, "last": {"priority": 10, "memory_gib": 3}}
+    fleet = make_fleet({"a": [8, 4]}, vms)
+    world = formed(fleet, {"first": on("a1", 100), "last": on("a1", 101)})
+    drain = drain_moves(fleet, world, "a1")
+    assert [m.vm for m in drain.moves] == ["first"]
+    assert drain.stranded[0].vm == "last"
+    assert "a2" in drain.stranded[0].why
+
+
+def test_replicas_stay_apart_and_targets_are_online(make_fleet: MakeFleet, formed: Formed) -> None:
+    fleet = make_fleet({"a": [8, 8, 8]}, {"db1": {"apart": "db"}, "db2": {"apart": "db"}})
+    world = formed(fleet, {"db1": on("a1", 100), "db2": on("a2", 101)})
+    assert drain_moves(fleet, world, "a1").moves[0].target == "a3"
+    offline = {**world.servers, "a3": SeenServer(life=Life.MEMBER, node="offline")}
+    worse = world.model_copy(update={"servers": offline})
+    drain = drain_moves(fleet, worse, "a1")
+    assert drain.moves == ()
+    assert "'db'" in drain.stranded[0].why
+
+
+def test_unmanaged_vms_are_left_and_said(make_fleet: MakeFleet, formed: Formed) -> None:
+    fleet = make_fleet({"a": [8, 8]}, {"vm": {}})
+    drain = drain_moves(fleet, formed(fleet, {"stranger": on("a1", 100)}), "a1")
+    assert drain.moves == ()
+    assert drain.stranded == ()
+    assert "stranger" in drain.warnings[0]
+
+
+def test_moving_a_vm_that_does_not_run_says_that_it_disrupts(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    fleet = make_fleet({"a": [8, 8]}, {"up": {}, "down": {}})
+    seen = {"up": on("a1", 100), "down": on("a1", 101, state="stopped")}
+    moves = {m.vm: m.risk for m in drain_moves(fleet, formed(fleet, seen), "a1").moves}
+    assert moves == {"up": Risk.SAFE, "down": Risk.DISRUPTS}

@@ -1,0 +1,188 @@
+"""Which VM where: examples a volunteer would ask about."""
+
+from collections.abc import Callable
+from typing import Any
+
+from metal.model.fleet import Inventory
+from metal.model.life import Life
+from metal.model.world import SeenCluster, SeenServer, SeenVm, World
+from metal.schedule.place import place
+
+MakeFleet = Callable[..., Inventory]
+Formed = Callable[..., World]
+
+
+def servers(fleet: Inventory, world: World, **options: Any) -> dict[str, str]:
+    """VM → server of what is placed."""
+    return {vm: home.server for vm, home in place(fleet, world, **options).homes.items()}
+
+
+def why_left(fleet: Inventory, world: World, **options: Any) -> dict[str, str]:
+    return {left.vm: str(left) for left in place(fleet, world, **options).unplaced}
+
+
+def test_the_whole_charity_has_a_home(charity: Inventory, formed: Formed) -> None:
+    placement = place(charity, formed(charity))
+    assert placement.unplaced == ()
+    assert len(placement.homes) == len(charity.vms) == 43
+    # Replicas stand in different clusters while there are enough of them.
+    for group in ("db", "runner", "login", "cache", "mail", "dns"):
+        clusters = [
+            h.cluster for vm, h in placement.homes.items() if charity.vms[vm].apart == group
+        ]
+        assert len(set(clusters)) == len(clusters), group
+
+
+def test_memory_is_spread(make_fleet: MakeFleet, formed: Formed) -> None:
+    fleet = make_fleet({"a": [16, 16, 16]}, {f"vm{n}": {} for n in range(6)})
+    homes = list(servers(fleet, formed(fleet)).values())
+    assert sorted(homes.count(s) for s in ("a1", "a2", "a3")) == [2, 2, 2]
+
+
+def test_what_runs_stays(make_fleet: MakeFleet, formed: Formed) -> None:
+    fleet = make_fleet({"a": [16, 16, 16]}, {"old": {}, "new": {}})
+    seen = {"old": SeenVm(vmid=100, cluster="a", server="a2", state="running")}
+    assert set(servers(fleet, formed(fleet, seen))) == {"new"}
+
+
+def test_survival_limits_what_is_placed(make_fleet: MakeFleet, formed: Formed) -> None:
+    # 3 × 4 GiB hold twelve VMs of 1 GiB, but only eight so that any server may die.
+    vms = {f"vm{n:02}": {"priority": n} for n in range(12)}
+    fleet = make_fleet({"a": [4, 4, 4]}, vms)
+    world = formed(fleet)
+    assert set(servers(fleet, world)) == {f"vm{n:02}" for n in range(4, 12)}
+    assert "could not be survived" in why_left(fleet, world)["vm00"]
+
+
+def test_memory_of_unmanaged_vms_counts_and_they_are_left_alone(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    fleet = make_fleet({"a": [4, 4]}, {"vm": {"memory_gib": 2}})
+    stranger = SeenVm(vmid=100, cluster="a", server="a1", state="running", memory_mib=3 * 1024)
+    placement = place(fleet, formed(fleet, {"stranger": stranger}))
+    assert not placement.homes
+    assert "stranger" in placement.fleet.notes[0]
+    unknown = stranger.model_copy(update={"memory_mib": None})
+    assert (
+        "how much memory stranger has"
+        in why_left(fleet, formed(fleet, {"stranger": unknown}))["vm"]
+    )
+
+
+def test_a_server_of_unknown_memory_gets_nothing(make_fleet: MakeFleet, formed: Formed) -> None:
+    fleet = make_fleet({"a": [8, 8, None]}, {f"vm{n}": {} for n in range(4)})
+    assert set(servers(fleet, formed(fleet)).values()) == {"a1", "a2"}
+
+
+def test_replicas_keep_apart_and_leave_room_for_a_restart(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    vms = {f"db{n}": {"apart": "db"} for n in range(3)}
+    fleet = make_fleet({"a": [16, 16, 16]}, vms)
+    # A third replica would have nowhere to restart when its server dies.
+    homes = servers(fleet, formed(fleet))
+    assert len(set(homes.values())) == len(homes) == 2
+    two = make_fleet({"a": [16, 16, 16], "b": [16, 16, 16]}, vms)
+    assert len(set(servers(two, formed(two)).values())) == 3
+
+
+def test_a_solo_machine_takes_pinned_replicas_only(make_fleet: MakeFleet, formed: Formed) -> None:
+    vms = {
+        "dns1": {"apart": "dns"},
+        "dns2": {"apart": "dns", "cluster": "solo"},
+        "loner": {"cluster": "solo"},
+        "free": {},
+    }
+    fleet = make_fleet({"a": [8, 8], "solo": [64]}, vms)
+    homes = servers(fleet, formed(fleet))
+    assert homes["dns2"] == "solo1"
+    assert homes["free"] != "solo1"
+    assert homes["dns1"] != "solo1"
+    assert "replica elsewhere" in why_left(fleet, formed(fleet))["loner"]
+
+
+def test_a_replica_on_a_solo_machine_needs_its_mate_placed(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    vms = {
+        "dns1": {"apart": "dns", "memory_gib": 100},
+        "dns2": {"apart": "dns", "cluster": "solo"},
+    }
+    fleet = make_fleet({"a": [8, 8], "solo": [64]}, vms)
+    assert not servers(fleet, formed(fleet))
+
+
+def test_one_vm_is_moved_aside_to_make_room(make_fleet: MakeFleet, formed: Formed) -> None:
+    # `a` is the freer one, so `first` goes there, where `pinned` then has no room any more.
+    vms = {
+        "first": {"priority": 90, "memory_gib": 4},
+        "pinned": {"priority": 10, "memory_gib": 8, "cluster": "a"},
+    }
+    fleet = make_fleet({"a": [10, 10], "b": [5, 5]}, vms)
+    homes = servers(fleet, formed(fleet))
+    assert homes["pinned"].startswith("a")
+    assert homes["first"].startswith("b")
+
+
+def test_the_site_must_be_able_to_give_the_treatment(make_fleet: MakeFleet, formed: Formed) -> None:
+    vms = {f"mail{n}": {"ipv4": "dedicated", "serves": [{"port": 25}]} for n in range(4)}
+    fleet = make_fleet({"a": [32, 32], "b": [32, 32]}, vms, pool=1)
+    placement = place(fleet, formed(fleet))
+    assert sorted(h.cluster for h in placement.homes.values()) == ["a", "b"]
+    assert "ipv4_pool" in placement.unplaced[0].mend
+
+
+def test_cpu_is_promised_by_the_factor_only(make_fleet: MakeFleet, formed: Formed) -> None:
+    vms = {f"vm{n}": {"vcpus": 2} for n in range(6)}
+    fleet = make_fleet({"a": [64, 64]}, vms, threads=2, cpu_factor=2)
+    assert len(servers(fleet, formed(fleet))) == 4
+    wide = make_fleet({"a": [64, 64]}, {"wide": {"vcpus": 8}}, threads=4)
+    assert "smallest server has 4 threads" in why_left(wide, formed(wide))["wide"]
+
+
+def test_a_silent_cluster_is_not_an_empty_one(make_fleet: MakeFleet, formed: Formed) -> None:
+    fleet = make_fleet({"a": [8, 8], "b": [8, 8]}, {"free": {}, "pinned": {"cluster": "a"}})
+    world = formed(fleet)
+    silent = world.model_copy(update={"clusters": {**world.clusters, "b": SeenCluster()}})
+    assert set(servers(fleet, silent)) == {"pinned"}
+    assert "may run in b, which does not answer" in why_left(fleet, silent)["free"]
+
+
+def test_a_degraded_cluster_takes_nothing_new(make_fleet: MakeFleet, formed: Formed) -> None:
+    fleet = make_fleet({"a": [8, 8, 8]}, {"vm": {}})
+    world = formed(fleet)
+    for state in (
+        SeenServer(life=Life.MEMBER, node="offline"),
+        SeenServer(life=Life.MEMBER, node="unknown"),
+        SeenServer(life=Life.DRAINING, node="online"),
+    ):
+        worse = world.model_copy(update={"servers": {**world.servers, "a2": state}})
+        assert "a2" in why_left(fleet, worse)["vm"]
+    retired = SeenServer(life=Life.RETIRED, node="unknown")
+    less = world.model_copy(update={"servers": {**world.servers, "a2": retired}})
+    assert servers(fleet, less)["vm"] in ("a1", "a3")
+
+
+def test_a_failing_server_gets_nothing_new(make_fleet: MakeFleet, formed: Formed) -> None:
+    fleet = make_fleet({"a": [8, 8, 8]}, {f"vm{n}": {} for n in range(4)})
+    world = formed(fleet)
+    failing = world.servers["a1"].model_copy(update={"health": "critical"})
+    worse = world.model_copy(update={"servers": {**world.servers, "a1": failing}})
+    assert "a1" not in servers(fleet, worse).values()
+
+
+def test_clusters_that_are_not_ready_are_named(make_fleet: MakeFleet) -> None:
+    fleet = make_fleet({"a": [8, 8]}, {"vm": {}})
+    assert "not formed yet" in why_left(fleet, World(), ready=())["vm"]
+    assert set(servers(fleet, World(), ready=("a",), forming=("a",))) == {"vm"}
+
+
+def test_a_full_ceph_takes_nothing_new(make_fleet: MakeFleet, formed: Formed) -> None:
+    fleet = make_fleet({"a": [64, 64, 64]}, {"big": {"disk_gib": 700}, "small": {"disk_gib": 70}})
+    disks = ({"name": "sda", "size_gib": 100}, {"name": "sdb", "size_gib": 500})
+    document = fleet.model_dump()
+    for server in document["servers"].values():
+        server["learned"]["disks"] = disks
+    known = Inventory.model_validate(document)
+    assert set(servers(known, formed(known))) == {"small"}
+    assert "its disks have" in why_left(known, formed(known))["big"]
