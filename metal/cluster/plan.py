@@ -8,7 +8,7 @@ from metal.model.life import Life, Status
 from metal.model.plan import FormCluster, Osd, Risk
 from metal.model.world import SeenCluster, SeenServer, World
 
-IN_CLUSTER = frozenset({Life.MEMBER, Life.DRAINING})
+LEAVING = frozenset({Life.DRAINING, Life.RETIRED})
 
 
 def plan_clusters(
@@ -33,11 +33,11 @@ def _to_form(
     """The servers, those that are members already first; empty when there is nothing to do."""
     seen = world.clusters.get(name, SeenCluster())
     lives = {s: world.servers.get(s, SeenServer()) for s in inventory.clusters[name].servers}
-    kept = {s: at for s, at in lives.items() if at.life is not Life.RETIRED}
+    kept = {s: at for s, at in lives.items() if at.life not in LEAVING}
     fresh = {s for s, at in kept.items() if at.life is Life.INSTALLED or s in installing}
     if any(kept[s].status is Status.HELD for s in fresh):
         return ()
-    if not kept or not all(s in fresh or at.life in IN_CLUSTER for s, at in kept.items()):
+    if not kept or not all(s in fresh or at.life is Life.MEMBER for s, at in kept.items()):
         return ()
     # A node that is down is still listed by its cluster: only a quorate one's word counts.
     stranded = len(kept) > 1 and bool(seen.quorate) and not set(kept) <= set(seen.nodes)
@@ -54,7 +54,7 @@ def _action(
     servers: tuple[str, ...],
 ) -> FormCluster:
     needs = tuple(f"install:{s}" for s in servers if s in installing)
-    if len(servers) == 1:
+    if len(inventory.clusters[name].servers) == 1:
         return FormCluster(
             cluster=name,
             servers=servers,
@@ -92,7 +92,7 @@ def _why(name: str, servers: tuple[str, ...], joining: list[str]) -> str:
 
 def _osds(inventory: Inventory, world: World, server: str) -> tuple[Osd, ...]:
     """One OSD a drive that is not the system's; servers that are members already keep theirs."""
-    if world.servers.get(server, SeenServer()).life in IN_CLUSTER:
+    if world.servers.get(server, SeenServer()).life is Life.MEMBER:
         return ()
     learned = inventory.servers[server].learned
     if learned is None or not learned.disks:
