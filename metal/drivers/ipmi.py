@@ -14,7 +14,7 @@ from pyghmi.exceptions import IpmiException
 
 from metal.drivers.ipmi_facts import read_facts, read_health
 from metal.drivers.ipmi_session import Command, Silent, log_in, silence
-from metal.model.errors import Failed, MetalError, Refused
+from metal.model.errors import Failed, MetalError, Refused, WrongPassword
 from metal.model.facts import Facts, HealthReport, Power
 
 T = TypeVar("T")
@@ -136,7 +136,7 @@ class Ipmi:
             self._run(lambda c: _write_account(c, user, password))
             try:
                 fresh = self._log_in(user, password)
-            except Refused as error:
+            except WrongPassword as error:
                 raise Failed(
                     f"the BMC did not take the account {user!r}",
                     where=self.where,

@@ -21,7 +21,7 @@ from pyghmi.ipmi import command, sdr
 from pyghmi.ipmi.oem import generic
 from pyghmi.ipmi.private import simplesession
 
-from metal.model.errors import Failed, MetalError, Refused, Unreachable
+from metal.model.errors import Failed, MetalError, Refused, Unreachable, WrongPassword
 
 SUITES = {17: (256, (3, 4, 1)), 3: (1, (1, 1, 1))}
 """Suite → pyghmi's name of its hash, and (authentication, integrity, confidentiality), 22-20."""
@@ -295,7 +295,7 @@ def _rejection(where: str, user: str, error: Rejected) -> MetalError:
             "it has no session left", where=where, mend="old sessions end by themselves in 60 s"
         )
     if error.status in WRONG or "password" in str(error):
-        return Refused(
+        return WrongPassword(
             f"wrong password for {user!r} ({error}); one try was made, so that the BMC does not "
             "lock the account",
             where=where,

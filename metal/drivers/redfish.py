@@ -19,7 +19,7 @@ from metal.drivers.redfish_facts import (
     read_facts,
 )
 from metal.drivers.redfish_session import Answer, Body, RedfishSession, link
-from metal.model.errors import Failed, MetalError, Refused
+from metal.model.errors import Failed, MetalError, Refused, WrongPassword
 from metal.model.facts import Facts, HealthReport, Power
 
 RESETS: dict[str, tuple[str, ...]] = {"on": ("On", "ForceOn"), "off": ("ForceOff",)}
@@ -190,7 +190,7 @@ class Redfish:
             answer = self._write_account(user, password)
             try:
                 self._session.login(user, password)
-            except Refused as error:
+            except WrongPassword as error:
                 raise Failed(
                     f"the BMC did not take the account {user!r} ({answer.complaint})",
                     where=self._session.where,

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import requests
 
 from metal.drivers.pins import pinned_session, seen_fingerprint
-from metal.model.errors import Failed, Refused, Unreachable
+from metal.model.errors import Failed, Refused, Unreachable, WrongPassword
 
 ROOT = "/redfish/v1/"
 BIGGEST = 16 * 1024 * 1024
@@ -103,7 +103,7 @@ class RedfishSession:
 
     def _wrong(self, user: str, answer: Answer) -> Exception:
         if answer.status in (400, 401, 403):
-            return Refused(
+            return WrongPassword(
                 f"wrong password for {user!r} ({answer.complaint}); one try was made, "
                 "so that the BMC does not lock the account",
                 where=self.where,

@@ -39,6 +39,10 @@ class Refused(MetalError):
     exit_code = 3
 
 
+class WrongPassword(Refused):
+    """A credential was refused, after one try. Another one may be tried once, if it is at hand."""
+
+
 class Unreachable(MetalError):
     """No answer. Silent is not absent: nothing is concluded from it. Worth a retry."""
 

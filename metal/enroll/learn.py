@@ -1,0 +1,117 @@
+"""What a BMC told → what the inventory keeps. Pure.
+
+What enrolment learned and what a person wrote before are merged: a BMC that does not tell
+something never erases what somebody knew.
+"""
+
+import re
+from collections.abc import Iterable
+
+from metal.model.facts import Cpu, Drive, Facts
+from metal.model.fleet import Disk, Learned
+
+GIB = 2**30
+DIMM_SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 256, 512)
+"""GiB, as modules are made."""
+MIXED_UNITS = (1, 2**20 / 10**6, 2**30 / 10**9)
+"""How far off totals are: right, MB taken for MiB, GB taken for GiB."""
+
+
+def learned(facts: Facts, previous: Learned | None = None) -> Learned:
+    """The inventory's entry: `facts` where they say something, else what stood there before."""
+    before = previous or Learned()
+    return Learned(
+        vendor=facts.vendor or before.vendor,
+        model=facts.model or before.model,
+        serial=facts.serial or before.serial,
+        uuid=facts.uuid.lower() if facts.uuid else before.uuid,
+        cpu=cpu_text(facts.cpu) or before.cpu,
+        cores=facts.cpu.cores or before.cores,
+        threads=facts.cpu.threads or before.threads,
+        memory_gib=memory_gib(facts) or before.memory_gib,
+        macs=tuple(dict.fromkeys(n.mac for n in facts.nics or ())) or before.macs,
+        disks=_disks(facts.drives or ()) or before.disks,
+    )
+
+
+def cpu_text(cpu: Cpu) -> str | None:
+    """ "2 × Intel Xeon Silver 4114": without the marks, the clock and the padding of makers."""
+    if not cpu.model:
+        return None
+    name = re.sub(r"\((?:R|TM|C)\)|@.*|\bCPU\b|\b0\b|\b\d+-Core Processor\b", " ", cpu.model)
+    name = " ".join(name.split())
+    return f"{cpu.sockets} × {name}" if cpu.sockets else name
+
+
+def memory_gib(facts: Facts) -> int | None:
+    """Whole GiB: the sum of real modules where they are told, else the total, units mended."""
+    if facts.dimms:
+        return sum(_real_size(d.size_gib) for d in facts.dimms)
+    if not facts.memory_gib:
+        return None
+    for factor in MIXED_UNITS:
+        total = facts.memory_gib * factor
+        whole = round(total / 4) * 4
+        if whole and abs(total - whole) < total / 500:
+            return whole
+    return round(facts.memory_gib)
+
+
+def _real_size(gib: float) -> int:
+    """The module size that is meant: some BMCs tell 15.26 GiB of one of 16."""
+    nearest = min(DIMM_SIZES, key=lambda size: abs(size - gib))
+    return nearest if abs(nearest - gib) <= nearest * 0.08 else round(gib)
+
+
+def _disks(drives: Iterable[Drive]) -> tuple[Disk, ...]:
+    """Drives of a known size: one without is an empty bay, or nothing can be planned with it."""
+    return tuple(
+        Disk(name=d.name, size_gib=d.size_bytes // GIB, media=d.media, serial=d.serial)
+        for d in drives
+        if d.size_bytes
+    )
+
+
+def changes(old: Learned | None, new: Learned) -> list[str]:
+    """What is different from the last time, in words; nothing if there was no last time."""
+    if old is None or old == Learned():
+        return []
+    said = []
+    for field in ("vendor", "model", "serial", "uuid", "cpu", "cores", "threads", "memory_gib"):
+        before, after = getattr(old, field), getattr(new, field)
+        if before != after and before is not None:
+            said.append(f"{field}: {before} → {after}")
+    said += _came_and_went("network card", old.macs, new.macs)
+    said += _disk_changes(old.disks, new.disks)
+    return said
+
+
+def _disk_changes(old: tuple[Disk, ...], new: tuple[Disk, ...]) -> list[str]:
+    """By serial where both have them: a disk that moved to another name is still the same."""
+    serials = all(d.serial for d in (*old, *new))
+    before, after = (
+        {(d.serial or "") if serials else d.name: d for d in disks} for disks in (old, new)
+    )
+    said = _came_and_went("disk", map(_disk_text, _only(before, after)), ())
+    said += _came_and_went("disk", (), map(_disk_text, _only(after, before)))
+    for key in before.keys() & after.keys():
+        if before[key].size_gib != after[key].size_gib:
+            said.append(
+                f"disk {_disk_text(after[key])}: {before[key].size_gib} → {after[key].size_gib} GiB"
+            )
+    return said
+
+
+def _only(these: dict[str, Disk], others: dict[str, Disk]) -> list[Disk]:
+    return [disk for key, disk in these.items() if key not in others]
+
+
+def _disk_text(disk: Disk) -> str:
+    return f"{disk.name} (serial {disk.serial})" if disk.serial else disk.name
+
+
+def _came_and_went(what: str, old: Iterable[str], new: Iterable[str]) -> list[str]:
+    before, after = list(old), list(new)
+    return [f"{what} {item} is gone" for item in before if item not in after] + [
+        f"{what} {item} is new" for item in after if item not in before
+    ]
