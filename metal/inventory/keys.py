@@ -37,7 +37,7 @@ def key_problem(key: str) -> Problem | None:
             return why, f"use {_WANTED}; `ssh-keygen -t ed25519` makes one"
     words = key.split()
     if not words or words[0] not in ("ssh-ed25519", "ssh-rsa"):
-        return f"{key[:20]!r} begins no known kind of public key", f"use {_WANTED}"
+        return f"{key[:40]!r} is no public key", f"use {_WANTED}"
     return _ssh(words)
 
 

@@ -75,11 +75,20 @@ def _form(action: FormCluster, after: After) -> Iterator[str]:
             yield f"takes {server}, which is {life}: it must be installed first"
     if action.ceph != after.inventory.clusters[action.cluster].ceph:
         yield "differs from the inventory over Ceph"
-    for osd, times in Counter(action.osds).items():
-        if osd.server not in action.servers:
-            yield f"puts an OSD on {osd.server}, which it does not take"
+    yield from _osds(action, after)
+
+
+def _osds(action: FormCluster, after: After) -> Iterator[str]:
+    """One OSD a disk, none on the disk that this plan gives to Debian."""
+    system = {(i.server, i.disk_serial or i.disk) for i in after.installs}
+    disks = Counter((osd.server, osd.serial or osd.device) for osd in action.osds)
+    for (server, disk), times in disks.items():
+        if server not in action.servers:
+            yield f"puts an OSD on {server}, which it does not take"
         if times > 1:
-            yield f"puts {times} OSDs on {osd.device} of {osd.server}"
+            yield f"puts {times} OSDs on disk {disk} of {server}"
+        if (server, disk) in system:
+            yield f"puts an OSD on {disk} of {server}, the disk that gets Debian"
 
 
 def _drain(action: DrainServer, after: After) -> Iterator[str]:
