@@ -88,6 +88,7 @@ class Rack:
                 memory_gib=machine.hardware.memory_gib,
                 threads=threads,
                 disks=_system_first(machine),
+                serials={d.name: d.serial for d in machine.hardware.drives if d.serial},
                 root_password_check=lambda password: root_password_ok(machine, password),
                 certificate=certificate,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,9 +67,11 @@ class Datacenter:
         port: int = 8006,
         certificate: Certificate | None = None,
         ceph_packages: bool = True,
+        serials: Mapping[str, str] | None = None,
     ) -> NodeHandle:
         """An installed node in no cluster yet, without power.
 
+        `serials`: disk name → serial number; NODE-DISK where it has none.
         The first of `disks` (names as "nvme0n1") holds the system. A node of that name that was
         there is forgotten: its server was installed anew.
         """
@@ -85,7 +87,12 @@ class Datacenter:
                 memory_mib=int(memory_gib * 1024),
                 threads=threads,
                 disks=[
-                    Disk(f"/dev/{disk.removeprefix('/dev/')}", DISK_BYTES, "" if n else "LVM")
+                    Disk(
+                        f"/dev/{disk.removeprefix('/dev/')}",
+                        DISK_BYTES,
+                        "" if n else "LVM",
+                        serial=(serials or {}).get(disk, f"{name}-{disk}"),
+                    )
                     for n, disk in enumerate(disks)
                 ],
                 certificate=certificate,

@@ -81,7 +81,7 @@ def disks(call: Call) -> list[dict[str, Any]]:
             "wearout": 97,
             "gpt": int(bool(disk.used)),
             "model": "Lab disk",
-            "serial": f"{call.node.name}-{disk.device.rpartition('/')[2]}",
+            "serial": disk.serial,
         }
         for disk in call.node.disks
     ]

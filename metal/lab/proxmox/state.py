@@ -47,6 +47,7 @@ class Disk:
     used: str = ""
     """As in `disks/list`: empty, "LVM", "partitions"…"""
     osd: int = -1
+    serial: str = ""
 
 
 @dataclass
