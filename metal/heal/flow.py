@@ -134,10 +134,11 @@ def _see_empty(server: str, ports: HealPorts) -> None:
     cluster, _nodes, vms = ports.hypervisor.look()
     if cluster.quorate is not True:
         raise Unreachable("no quorate cluster tells whether it is empty", where=server)
-    left = sorted(name for name, vm in vms.items() if vm.server == server)
+    left = sorted(n for n, vm in vms.items() if vm.server == server and vm.state != "stopped")
     if left:
         raise Failed(
-            f"{', '.join(left)} came there after the plan was made",
+            f"still there: {', '.join(left)}, which the plan did not move",
             where=server,
-            mend="plan again: the server stays draining, and the rest is moved off",
+            mend="the server stays draining; move what is not in the inventory by hand, "
+            "and plan again for the rest",
         )

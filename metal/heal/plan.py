@@ -89,22 +89,19 @@ def _recovery(
 def _victims(world: World, earlier: Sequence[World], name: str) -> dict[str, int]:
     """VM → id of what ran there when it died.
 
-    The last look that still saw the node online knows best; what stopped by then stays stopped.
-    Since then the cluster may have moved some: they count, and are found elsewhere later.
+    A dead node's VMs are `unknown`: the last look that saw it online tells which of them had
+    been stopped. Those that HA has moved already are not there any more, and need nothing.
     """
     last = next(
-        (w for w in reversed(earlier) if w.servers.get(name, SeenServer()).node == "online"), None
+        (w for w in reversed(earlier) if w.servers.get(name, SeenServer()).node == "online"),
+        World(),
     )
-    found: dict[str, int] = {}
-    stopped: set[str] = set()
-    if last:
-        there = {n: vm for n, vm in last.vms.items() if vm.server == name}
-        found |= {n: vm.vmid for n, vm in there.items() if vm.state != "stopped"}
-        stopped = {n for n, vm in there.items() if vm.state == "stopped"}
-    for vm, seen in world.vms.items():
-        if seen.server == name and seen.state != "stopped" and vm not in stopped:
-            found[vm] = seen.vmid
-    return dict(sorted(found.items()))
+    stopped = {vm for vm, seen in last.vms.items() if seen.state == "stopped"}
+    return {
+        vm: seen.vmid
+        for vm, seen in sorted(world.vms.items())
+        if seen.server == name and seen.state != "stopped" and vm not in stopped
+    }
 
 
 def _drain(
@@ -117,7 +114,11 @@ def _drain(
     holds: list[str],
 ) -> None:
     cluster, said = inventory.cluster_of(name), "; ".join(diagnosis.evidence)
-    there = {n for n, vm in world.vms.items() if vm.server == name}
+    there = {
+        n
+        for n, vm in world.vms.items()
+        if vm.server == name and vm.state != "stopped" and n in inventory.vms
+    }
     try:
         moves = drain_moves(name)
     except MetalError as error:

@@ -40,6 +40,8 @@ def inventory() -> Inventory:
                 "duna": {"servers": ["duna1"], "ceph": False},
             },
             "profiles": {"node": {"description": "any"}},
+            "sizes": {"small": {"vcpus": 1, "memory_gib": 1, "disk_gib": 10}},
+            "vms": {name: {"size": "small", "why": "only inside"} for name in VMS},
         }
     )
 
@@ -94,6 +96,7 @@ def _world(look: dict[str, Any], quorate: bool) -> World:
     for vm, (vmid, usual) in VMS.items():
         server = look.get("moved", {}).get(vm, usual)
         state = "running" if servers[server].node == "online" else "unknown"
+        state = "stopped" if vm in look.get("stopped", ()) else state
         vms[vm] = SeenVm.model_validate(
             {"vmid": vmid, "cluster": "alba", "server": server, "state": state}
         )
