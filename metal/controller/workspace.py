@@ -95,6 +95,7 @@ class Workspace:
         return Proxmox(
             nodes,
             cluster=cluster,
+            solo=len(self.inventory.clusters[cluster].servers) == 1,
             password=self._root_password,
             patience=Patience(poll=self.inventory.fleet.poll_seconds),
             repinned=self._repin,
