@@ -16,7 +16,8 @@ from metal.model.plan import InstallServer
 HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 PATH = re.compile(r"(/[A-Za-z0-9._~+-]+)*")
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
-DISK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._: /()#-]{0,79}")
+DISK = re.compile(r"[a-z][a-z0-9]{1,15}")
+UNPLAIN = re.compile(r"[^A-Za-z0-9._:()-]+")
 SERIAL = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 SSH_KEY = re.compile(r"((?:ssh|ecdsa|sk)-[a-z0-9@.-]+) ([A-Za-z0-9+/]+={0,3})(?: .*)?")
 
@@ -139,12 +140,16 @@ def _proxmox(url: str | None, debian: str) -> Proxmox | None:
 
 
 def _disk(action: InstallServer, where: str) -> SystemDisk:
-    """udev writes blanks in serial numbers as underscores; BMCs pad them."""
-    name = _checked(DISK, action.disk, "no name of a disk", where)
+    """udev writes blanks in serial numbers as underscores; BMCs pad them.
+
+    With a serial number the name is for people only, and may be any text in a BMC's fashion.
+    """
+    name = action.disk.removeprefix("/dev/")
     serial = re.sub(r"\s+", "_", (action.disk_serial or "").strip())
     if serial:
         _checked(SERIAL, serial, "no serial number of a disk", where)
-    return SystemDisk(name=name.removeprefix("/dev/"), serial=serial)
+        return SystemDisk(name=UNPLAIN.sub("_", name)[:60], serial=serial)
+    return SystemDisk(name=_checked(DISK, name, "no name of a disk", where), serial="")
 
 
 def _root_keys(inventory: Inventory) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import re
 
+from metal.install.answers import answers
 from metal.model.disks import system_disk
 from metal.model.errors import BadInput
 from metal.model.fleet import Disk, Inventory, Learned
@@ -12,6 +13,9 @@ from metal.model.world import SeenServer, World
 INSTALLABLE = frozenset({Life.ENROLLED, Life.TESTED})
 KERNEL_NAME = re.compile(r"(/dev/)?(sd[a-z]{1,2}|vd[a-z]|xvd[a-z]|nvme[0-9]+n[0-9]+)")
 """What Linux calls a drive: the only names that find one without its serial number."""
+
+
+ANY_URL = "http://not.set.example"
 
 
 def plan_installs(inventory: Inventory, world: World) -> tuple[list[InstallServer], list[str]]:
@@ -26,7 +30,9 @@ def plan_installs(inventory: Inventory, world: World) -> tuple[list[InstallServe
             warnings.append(f"{name} is held and not installed: {seen.note or 'no reason noted'}")
             continue
         try:
-            installs.append(_install(inventory, name))
+            install = _install(inventory, name)
+            _check_answers(inventory, install)
+            installs.append(install)
         except BadInput as error:
             warnings.append(f"{name} is not installed: {error.what}; {error.mend}")
     return installs, warnings
@@ -52,6 +58,12 @@ def _install(inventory: Inventory, name: str) -> InstallServer:
         disk=disk.name,
         disk_serial=disk.serial,
     )
+
+
+def _check_answers(inventory: Inventory, install: InstallServer) -> None:
+    """BadInput now rather than when the server asks for its preseed."""
+    mirror = inventory.sites[install.site].mirror or inventory.fleet.mirror or ANY_URL
+    answers(inventory, install, mirror, inventory.fleet.boot_url or ANY_URL)
 
 
 def _mac(boot_mac: str | None, learned: Learned, name: str) -> str:

@@ -23,6 +23,7 @@ from metal.lab.preseeding import (
     report_urls,
     wanted_disk,
 )
+from metal.model.facts import Drive
 
 POST_SECONDS = 20.0
 SCRIPT_TRIES, SCRIPT_PAUSE = 120, 5.0
@@ -162,8 +163,7 @@ class _Session:
     def _partition(self, answers: dict[str, str]) -> DiskState:
         """The disk that was named, empty now and encrypted; no other is touched."""
         name, serial = wanted_disk(answers["partman/early_command"])
-        drives = self.machine.hardware.drives
-        chosen = [d.name for d in drives if (d.serial == serial if serial else _same(d.name, name))]
+        chosen = [d.name for d in self.machine.hardware.drives if _chosen(d, name, serial)]
         if len(chosen) != 1:
             raise Prompt(f"{len(chosen)} disks are {name} {serial}")
         passphrase = answers["partman-crypto/passphrase"]
@@ -228,5 +228,8 @@ def _system_disk(machine: Machine) -> DiskState | None:
     return next((disk for disk in machine.disks.values() if disk.system), None)
 
 
-def _same(drive: str, name: str) -> bool:
-    return drive.removeprefix("/dev/") == name.removeprefix("/dev/")
+def _chosen(drive: Drive, name: str, serial: str) -> bool:
+    """By the serial number as udev writes it, else by the kernel's name."""
+    if serial:
+        return "_".join((drive.serial or "").split()) == serial
+    return drive.name.removeprefix("/dev/") == name

@@ -1,0 +1,188 @@
+"""A whole site on loopback: store, desk, boot service, mirror, and one machine with firmware."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyrage
+import pytest
+
+from metal.drivers.mirror import fetch_installer
+from metal.drivers.netboot import boot_app
+from metal.drivers.secrets import AgeSecrets
+from metal.drivers.web import WebServer
+from metal.install.desk import Desk
+from metal.install.flow import InstallPorts, Patience, install
+from metal.install.plan import plan_installs
+from metal.lab.clock import Clock
+from metal.lab.firmware import Firmware
+from metal.lab.machine import Hardware, Machine
+from metal.lab.mirror import mirror_app
+from metal.model.facts import Cpu, Drive, Nic
+from metal.model.fleet import Inventory
+from metal.model.life import Life
+from metal.model.plan import InstallServer
+from metal.model.world import SeenServer, World
+from metal.operations.run import perform
+from metal.operations.store import open_store
+
+PIN = ":".join(["AB"] * 32)
+MAC, UUID = "02:00:5e:00:01:01", "4c4c4544-0042-4a10-8036-b4c04f4d3132"
+SPEED = 1000.0
+PATIENCE = Patience(boot=30, preseed=30, partitioned=60, base=60, finished=60, up=60, poll=0.005)
+
+
+def make_inventory(**changes: Any) -> Inventory:
+    """One site, one enrolled server alba1 with two drives; `changes` go into [servers.alba1]."""
+    admin = str(pyrage.x25519.Identity.from_str(ADMIN).to_public())
+    server = {
+        "site": "lisbon",
+        "rack": "L2",
+        "profile": "ceph-node",
+        "address": "10.11.1.11",
+        "bmc": {"address": "10.11.0.11"},
+        "learned": {
+            "uuid": UUID,
+            "macs": [MAC, "02:00:5e:00:01:02"],
+            "disks": [
+                {"name": "sda", "size_gib": 3726, "serial": "ZC11ABCD"},
+                {"name": "sdb", "size_gib": 223, "serial": "S3Z1NX0K"},
+            ],
+        },
+        **changes,
+    }
+    return Inventory.model_validate(
+        {
+            "fleet": {"name": "attic", "domain": "attic.example.org"},
+            "administrators": {
+                "ana": {"name": "Ana", "keys": [admin, "ssh-ed25519 " + SSH + " ana@desk"]}
+            },
+            "sites": {
+                "lisbon": {
+                    "place": "row 2",
+                    "donor": {"name": "Tejo", "contact": "noc@tejo.example.edu"},
+                    "subnets": {
+                        "bmc": "10.11.0.0/24",
+                        "management": "10.11.1.0/24",
+                        "gateway": "10.11.1.1",
+                        "private_ipv4": "10.11.128.0/20",
+                    },
+                }
+            },
+            "servers": {"alba1": server},
+            "clusters": {"alba": {"servers": ["alba1"], "ceph": False}},
+            "profiles": {
+                "ceph-node": {"description": "a node", "packages": ["proxmox-ve", "chrony"]}
+            },
+        }
+    )
+
+
+ADMIN = str(pyrage.x25519.Identity.generate())
+SSH = "AAAAC3NzaC1lZDI1NTE5AAAAIOFQR82sR9l2HrhOaZOTKxsNOH7up80N8Q6GD7Tf1dWk"
+
+
+def make_machine() -> Machine:
+    drives = (Drive(name="sda", serial="ZC11ABCD"), Drive(name="sdb", serial="S3Z1NX0K"))
+    nics = (Nic(name="eno1", mac=MAC), Nic(name="eno2", mac="02:00:5e:00:01:02"))
+    return Machine("alba1", Hardware("Dell", "R640", "X1", UUID, "1", "1", Cpu(), (), drives, nics))
+
+
+class MachineBmc:
+    """A BMC's effect without its protocol: those have tests of their own."""
+
+    protocol, fingerprint, cipher_suite = "redfish", None, None
+
+    def __init__(self, site: "Site") -> None:
+        self.site = site
+
+    def ensure_power(self, wanted: str) -> None:
+        self.site.bmc_calls.append(f"power {wanted}")
+        machine = self.site.machine
+        machine.power_on() if wanted == "on" else machine.power_off()
+
+    def ensure_network_boot_once(self) -> None:
+        self.site.bmc_calls.append("network")
+        self.site.machine.boot_once = "network"
+
+    def close(self) -> None:
+        self.site.bmc_calls.append("close")
+
+
+@dataclass
+class Site:
+    """Also the workspace that the desk sees."""
+
+    folder: Path
+    inventory: Inventory
+    machine: Machine
+    bmc_calls: list[str] = field(default_factory=list)
+    boot_url: str = ""
+    mirror_url: str = ""
+    patience: Patience = PATIENCE
+
+    def __post_init__(self) -> None:
+        self.state = self.folder / "state"
+        self.store = open_store("sqlite", self.state)
+        self.secrets = AgeSecrets(self.folder / "secrets", self.state, self.inventory.recipients())
+        self.store.servers.move("alba1", Life.ENROLLED)
+        self.firmware: Firmware | None = None
+
+    def mirror(self, _site: str) -> str:
+        return self.mirror_url
+
+    @property
+    def action(self) -> InstallServer:
+        world = World(servers={"alba1": SeenServer(life=Life.ENROLLED)})
+        return plan_installs(self.inventory, world)[0][0]
+
+    @property
+    def ports(self) -> InstallPorts:
+        def fetch() -> None:
+            fetch_installer(self.mirror_url, "trixie", self.state / "installer")
+
+        bmc: Callable[[str], Any] = lambda _name: MachineBmc(self)  # noqa: E731
+        return InstallPorts(self.store, self.secrets, bmc, fetch, self.patience)
+
+    def open(self) -> Any:
+        action = self.action
+        params = {"action": action.model_dump(mode="json")}
+        return self.store.journal.open("install", action.id, ["server alba1"], params)
+
+    def install(self) -> Any:
+        """Perform the open install of alba1, or a new one, to its end."""
+        action, ports = self.action, self.ports
+        return perform(self.store, self.open(), lambda run: install(run, action, ports))
+
+    def administrator_opens(self, name: str) -> str:
+        sealed = (self.folder / "secrets" / f"{name}.age").read_bytes()
+        return pyrage.decrypt(sealed, [pyrage.x25519.Identity.from_str(ADMIN)]).decode()
+
+    @property
+    def disk(self) -> Any:
+        return self.machine.disks["sdb"]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path / "workspace", make_inventory(), make_machine())
+    boot = WebServer(boot_app(Desk(site)), "127.0.0.1").start()
+    mirror = WebServer(mirror_app(), "127.0.0.1").start()
+    site.boot_url, site.mirror_url = boot.url, f"{mirror.url}/debian"
+    site.firmware = Firmware(site.boot_url, Clock(SPEED), lambda _m: {"fingerprint": PIN})
+    site.machine.on_boot = site.firmware
+    try:
+        yield site
+    finally:
+        site.machine.power_off()
+        boot.stop()
+        mirror.stop()
+        site.store.close()
+
+
+@pytest.fixture
+def made() -> SimpleNamespace:
+    """How to make an inventory and a machine of one's own."""
+    return SimpleNamespace(inventory=make_inventory, machine=make_machine, pin=PIN, mac=MAC)

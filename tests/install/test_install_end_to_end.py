@@ -1,0 +1,100 @@
+"""From an enrolled server to an installed one, over HTTP and through a real store."""
+
+import hashlib
+
+import requests
+
+from metal.install.desk import hash_of, token_of
+from metal.lab.firmware import root_password_ok
+from metal.model.life import Life, Status
+
+
+def test_an_enrolled_server_becomes_an_installed_one(site, made):
+    outcome = site.install()
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    record = site.store.servers.get("alba1")
+    assert (record.life, record.status) == (Life.INSTALLED, Status.DONE)
+    assert record.node_fingerprint == made.pin
+    assert site.store.installs.phase("alba1") == ("up", {"fingerprint": made.pin})
+
+
+def test_only_the_planned_disk_is_wiped_and_administrators_can_open_it(site):
+    site.install()
+    assert {name: disk.wipes for name, disk in site.machine.disks.items()} == {"sda": 0, "sdb": 1}
+    key = site.administrator_opens("disk/alba1")
+    assert site.disk.luks_key_sha256 == hashlib.sha256(key.encode()).hexdigest()
+    assert site.disk.system == "debian trixie"
+    assert site.disk.installed_with["address"] == "10.11.1.11"
+    assert "proxmox-ve" in site.disk.installed_with["packages"]
+    assert root_password_ok(site.machine, site.administrator_opens("root/alba1"))
+    assert not root_password_ok(site.machine, "wrong")
+
+
+def test_afterwards_the_controller_forgot_the_disk_key_but_not_roots_password(site):
+    site.install()
+    assert site.secrets.reveal("disk/alba1") is None
+    assert site.secrets.reveal("root/alba1") == site.administrator_opens("root/alba1")
+
+
+def test_no_secret_is_in_the_journal_or_the_database(site):
+    site.install()
+    key = site.administrator_opens("disk/alba1")
+    root = site.administrator_opens("root/alba1")
+    files = [f for f in site.folder.rglob("*") if f.is_file() and "installer" not in f.parts]
+    assert any(f.name == "metal.db" for f in files)
+    for secret in (key, root, token_of(key)):
+        assert not [f for f in files if secret.encode() in f.read_bytes()]
+
+
+def test_a_machine_nobody_knows_boots_its_disk(site):
+    site.open()
+    answer = requests.get(f"{site.boot_url}/boot?mac=02:00:5e:ff:ff:ff", timeout=5)
+    assert answer.status_code == 200
+    assert "sanboot" in answer.text
+    assert "preseed" not in answer.text
+
+
+def test_an_installed_machine_boots_its_disk_even_from_the_network(site, made):
+    site.install()
+    assert "sanboot" in requests.get(f"{site.boot_url}/boot?mac={made.mac}", timeout=5).text
+
+
+def test_a_preseed_is_handed_out_once(site):
+    operation = site.open()
+    site.secrets.escrow("disk/alba1", "k" * 32, controller=True)
+    site.secrets.escrow("root/alba1", "r" * 32, controller=True)
+    token = token_of("k" * 32)
+    site.store.installs.open("alba1", site.action.mac, None, hash_of(token), operation.id)
+    url = f"{site.boot_url}/preseed/{token}"
+    first, second = requests.get(url, timeout=5), requests.get(url, timeout=5)
+    assert first.status_code == 200 and "k" * 32 in first.text
+    assert second.status_code == 410 and "k" * 32 not in second.text
+    assert requests.get(f"{url}x", timeout=5).status_code == 404
+
+
+def test_a_preseed_that_cannot_be_rendered_is_not_used_up(site):
+    own = site.folder / "preseed" / "base.cfg.j2"
+    own.parent.mkdir()
+    own.write_text("{{ no_such_thing }}")
+    operation = site.open()
+    site.secrets.escrow("disk/alba1", "k" * 32, controller=True)
+    site.secrets.escrow("root/alba1", "r" * 32, controller=True)
+    token = token_of("k" * 32)
+    site.store.installs.open("alba1", site.action.mac, None, hash_of(token), operation.id)
+    url = f"{site.boot_url}/preseed/{token}"
+    assert requests.get(url, timeout=5).status_code == 500
+    own.unlink()
+    assert requests.get(url, timeout=5).status_code == 200
+
+
+def test_reports_are_believed_only_after_the_preseed_was_taken(site, made):
+    operation = site.open()
+    token = token_of("k" * 32)
+    site.store.installs.open("alba1", site.action.mac, None, hash_of(token), operation.id)
+    up = f"{site.boot_url}/report/{token}/up"
+    assert requests.post(up, data={"fingerprint": made.pin}, timeout=5).status_code == 409
+    site.store.installs.take(hash_of(token))
+    assert requests.post(up, data={"fingerprint": "AB:CD"}, timeout=5).status_code == 400
+    assert requests.post(up, data={}, timeout=5).status_code == 400
+    assert requests.post(up, json={"fingerprint": made.pin}, timeout=5).status_code == 200
+    assert requests.post(up, data={"fingerprint": made.pin}, timeout=5).status_code == 200

@@ -1,0 +1,301 @@
+"""What the installer gets: as recorded, true to debconf and the shell, and nothing breaks out."""
+
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metal.install.answers import answers
+from metal.install.render import Templates, render_disk_script, render_preseed, render_script
+from metal.inventory.defaults import defaults
+from metal.lab.preseeding import parse_preseed, parse_script, report_urls, wanted_disk
+from metal.model.errors import BadInput
+from metal.model.plan import InstallServer, Risk
+
+GOLDEN = Path(__file__).parent / "golden"
+TOKEN = "T0k3n-of_the_install-0123456789abcdefghijklm"
+SECRETS = {
+    "passphrase": "k3y0fthed1sk" + "x" * 20,
+    "root_hash": "$2b$08$" + "a" * 53,
+    "token": TOKEN,
+}
+MIRROR, BOOT = "http://mirror.example.org:8000/debian", "http://10.11.1.1:8080"
+
+
+def action_for(**changes):
+    return InstallServer(
+        **{
+            "what": "install",
+            "why": "why",
+            "risk": Risk.DESTROYS,
+            "server": "alba1",
+            "site": "lisbon",
+            "profile": "ceph-node",
+            "debian": "trixie",
+            "mac": "02:00:5e:00:01:01",
+            "disk": "sdb",
+            "disk_serial": "S3Z1NX0K",
+            **changes,
+        }
+    )
+
+
+def with_fleet(inventory, **changes):
+    return inventory.model_copy(update={"fleet": inventory.fleet.model_copy(update=changes)})
+
+
+@pytest.fixture
+def templates():
+    return Templates([defaults()])
+
+
+@pytest.fixture
+def plain(made):
+    return answers(made.inventory(), action_for(), MIRROR, BOOT)
+
+
+def check_golden(name, text):
+    file = GOLDEN / name
+    if os.environ.get("METAL_GOLDEN"):
+        file.write_text(text)
+    assert text == file.read_text(), f"if that is wanted: METAL_GOLDEN=1 pytest {__file__}"
+
+
+def test_golden_preseed(templates, plain):
+    check_golden("alba1.cfg", render_preseed(templates, plain, **SECRETS))
+
+
+def test_golden_preseed_with_proxmox_on_bookworm_by_kernel_name(templates, made):
+    inventory = with_fleet(made.inventory(), proxmox_mirror="https://mirror.example.org/pve/")
+    action = action_for(debian="bookworm", disk="/dev/nvme0n1", disk_serial=None)
+    told = answers(inventory, action, "https://mirror.example.org", BOOT + "/")
+    check_golden("alba1-bookworm-proxmox.cfg", render_preseed(templates, told, **SECRETS))
+
+
+def test_golden_scripts(templates, plain):
+    check_golden("alba1.ipxe", render_script(templates, plain, TOKEN))
+    check_golden("disk.ipxe", render_disk_script(templates))
+
+
+@pytest.mark.skipif(not shutil.which("debconf-set-selections"), reason="no debconf here")
+@pytest.mark.parametrize("name", ["alba1.cfg", "alba1-bookworm-proxmox.cfg"])
+def test_debconf_accepts_the_preseed(name):
+    check = ["debconf-set-selections", "--checkonly", GOLDEN / name]
+    ran = subprocess.run(check, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_the_script_gives_the_kernel_what_the_installer_needs(templates, plain):
+    script = parse_script(render_script(templates, plain, TOKEN))
+    assert script.kernel == f"{BOOT}/installer/trixie/linux"
+    assert script.initrd == f"{BOOT}/installer/trixie/initrd.gz"
+    assert script.argument("url") == f"{BOOT}/preseed/{TOKEN}"
+    assert script.argument("netcfg/get_ipaddress") == "10.11.1.11"
+    assert len(script.arguments) < 32, "the kernel panics at more"
+    assert script.arguments[-2:] == ("---", "console=ttyS0")
+
+
+def test_all_four_phases_are_reported(templates, plain):
+    told = parse_preseed(render_preseed(templates, plain, **SECRETS))
+    early, late = told["preseed/early_command"], told["preseed/late_command"]
+    assert list(report_urls(early)) == ["partitioned", "base"]
+    assert set(report_urls(late)) == {"finished", "up"}
+    assert report_urls(late)["up"] == f"{BOOT}/report/{TOKEN}/up"
+
+
+def test_a_workspaces_own_template_wins(templates, plain, tmp_path):
+    own = tmp_path / "preseed" / "recipes" / "luks-lvm"
+    own.parent.mkdir(parents=True)
+    own.write_text("d-i partman-auto/method string mine\n")
+    text = render_preseed(Templates([tmp_path, defaults()]), plain, **SECRETS)
+    assert "string mine" in text and "string crypto" not in text
+
+
+def test_a_broken_template_says_its_name_and_no_secret(plain, tmp_path):
+    own = tmp_path / "preseed" / "base.cfg.j2"
+    own.parent.mkdir(parents=True)
+    own.write_text("{{ passphrase }} {{ nonsense }}")
+    with pytest.raises(BadInput) as caught:
+        render_preseed(Templates([tmp_path, defaults()]), plain, **SECRETS)
+    assert caught.value.where == "preseed/base.cfg.j2" and "nonsense" in caught.value.what
+    assert SECRETS["passphrase"] not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_an_unknown_recipe_is_named(templates, plain):
+    with pytest.raises(BadInput, match="no-such"):
+        render_preseed(templates, plain.model_copy(update={"recipe": "no-such"}), **SECRETS)
+
+
+# ── run by a real shell ─────────────────────────────────────────────────────────────────────
+
+
+def stubs(folder, **scripts):
+    """Commands of the installer, as far as the preseed's own commands see them."""
+    folder.mkdir()
+    for name, script in scripts.items():
+        file = folder / name.replace("_", "-")
+        file.write_text("#!/bin/sh\n" + script)
+        file.chmod(0o755)
+    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+UDEVADM = """case "$*" in
+    *sda) echo ID_SERIAL_SHORT=ZC11ABCD; echo ID_MODEL=S3Z1NX0K;;
+    *sdb) echo ID_SERIAL=SSD_S3Z1NX0K; echo ID_SCSI_SERIAL=S3Z1NX0K; echo ID_SERIAL_SHORT=5000c5;;
+    *sdc) echo ID_SERIAL_SHORT=S3Z1NX0K-2;;
+esac"""
+
+
+@pytest.mark.parametrize(
+    ("name", "serial", "chosen"),
+    [("sda", "S3Z1NX0K", "/dev/sdb"), ("sdc", None, "/dev/sdc"), ("sdd", None, None)],
+)
+def test_the_early_command_chooses_the_disk(templates, made, tmp_path, name, serial, chosen):
+    action = action_for(disk=name, disk_serial=serial)
+    told = answers(made.inventory(), action, MIRROR, BOOT)
+    command = parse_preseed(render_preseed(templates, told, **SECRETS))["partman/early_command"]
+    environment = stubs(
+        tmp_path / "bin",
+        list_devices="printf '%s\\n' /dev/sda /dev/sdb /dev/sdc",
+        udevadm=UDEVADM,
+        debconf_set='echo "$*"',
+        sleep="kill -TERM $PPID",
+    )
+    command = command.replace("/dev/console", "/dev/stdout")
+    ran = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True)
+    assert ran.stderr == ""
+    if chosen:
+        assert ran.stdout == f"partman-auto/disk {chosen}\ngrub-installer/bootdev {chosen}\n"
+    else:
+        assert ran.stdout == f"metal: 0 disks are {name} , so none is touched\n"
+    assert wanted_disk(command) == (name, serial or "")
+
+
+def test_the_late_command_prepares_the_first_boot(templates, plain, tmp_path):
+    command = parse_preseed(render_preseed(templates, plain, **SECRETS))["preseed/late_command"]
+    target = tmp_path / "target"
+    for folder in ("etc/systemd/system", "root", "usr/local/sbin"):
+        (target / folder).mkdir(parents=True)
+    log = f'echo "${{0##*/}} $*" >>{tmp_path}/log'
+    environment = stubs(tmp_path / "bin", in_target=log, wget=log)
+    command = command.replace("/target", str(target))
+    ran = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    keys = target / "root/.ssh/authorized_keys"
+    assert keys.read_text().startswith("ssh-ed25519 AAAA") and len(keys.read_text().split()) == 2
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o600
+    assert "10.11.1.11 alba1.attic.example.org alba1" in (target / "etc/hosts").read_text()
+    assert "IP=10.11.1.11::10.11.1.1:255.255.255.0:alba1" in (
+        (target / "etc/initramfs-tools/conf.d/metal").read_text()
+    )
+    script = target / "usr/local/sbin/metal-up"
+    assert subprocess.run(["sh", "-n", script]).returncode == 0
+    assert stat.S_IMODE(script.stat().st_mode) == 0o700
+    assert "ExecStart=/usr/local/sbin/metal-up" in (
+        (target / "etc/systemd/system/metal-up.service").read_text()
+    )
+    assert (tmp_path / "log").read_text().splitlines() == [
+        "in-target update-initramfs -u",
+        "in-target systemctl enable metal-up.service",
+        f"wget -q -T 10 -t 5 -O /dev/null --post-data= {BOOT}/report/{TOKEN}/finished",
+    ]
+
+
+def test_the_first_boot_reports_the_certificate_and_removes_itself(templates, plain, tmp_path):
+    command = parse_preseed(render_preseed(templates, plain, **SECRETS))["preseed/late_command"]
+    script = tmp_path / "metal-up"
+    print_script = command[command.index("printf '%s\\n' '#!/bin/sh'") :].split(" >/target")[0]
+    text = subprocess.run(["sh", "-c", print_script], capture_output=True, text=True).stdout
+    script.write_text(text.replace("/usr/local/sbin/metal-up", str(script)))
+    environment = stubs(
+        tmp_path / "bin",
+        openssl='echo "sha256 Fingerprint=AB:CD"',
+        # Refused the first time, accepted the second.
+        curl=f'echo "$*" >>{tmp_path}/log; [ "$(wc -l <{tmp_path}/log)" -ge 2 ]',
+        sleep="exit 0",
+        systemctl=f'echo "systemctl $*" >>{tmp_path}/log',
+    )
+    ran = subprocess.run(["sh", script], env=environment, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    first, second, third = (tmp_path / "log").read_text().splitlines()
+    assert first == second
+    assert first.endswith(f"--data fingerprint=AB:CD {BOOT}/report/{TOKEN}/up")
+    assert third == "systemctl disable metal-up.service"
+    assert not script.exists()
+
+
+# ── nothing in the inventory breaks out of its line ─────────────────────────────────────────
+
+hostile = st.one_of(
+    st.text(max_size=30),
+    st.text("ab1 '\"\\\n\r\t;&|$`(){}<>#%*?!~:/.@=,+-_", max_size=30),
+    st.sampled_from(
+        ["sda'; reboot; '", "x\nd-i passwd/root-password password x", "$(reboot)", "a \\", "`x`"]
+    ),
+)
+
+
+def shape(text):
+    """The first two words of every line: which questions are answered, in which order."""
+    return [line.split()[:2] for line in text.splitlines() if line.startswith("d-i ")]
+
+
+@settings(max_examples=150, deadline=None)
+@given(value=hostile, where=st.sampled_from(["disk", "serial", "package", "mirror", "key", "url"]))
+def test_no_text_of_the_inventory_adds_an_answer_or_a_command(value, where):
+    templates, inventory = Templates([defaults()]), _INVENTORY
+    action, mirror, boot = action_for(), MIRROR, BOOT
+    match where:
+        case "disk":
+            action = action_for(disk=value)
+        case "serial":
+            action = action_for(disk_serial=value)
+        case "package":
+            profile = inventory.profiles["ceph-node"].model_copy(update={"packages": (value,)})
+            inventory = inventory.model_copy(update={"profiles": {"ceph-node": profile}})
+        case "mirror":
+            mirror = "http://mirror.example.org/" + value
+        case "url":
+            boot = "http://" + value
+        case "key":
+            ana = inventory.administrators["ana"]
+            ana = ana.model_copy(update={"keys": (*ana.keys, "ssh-rsa AAAA " + value)})
+            inventory = inventory.model_copy(update={"administrators": {"ana": ana}})
+    try:
+        told = answers(inventory, action, mirror, boot)
+        text = render_preseed(templates, told, **SECRETS)
+        render_script(templates, told, TOKEN)
+    except BadInput:
+        return
+    assert shape(text) == _SHAPE
+    commands = parse_preseed(text)
+    for name, baseline in _COMMANDS.items():
+        # Quoted parts aside, the commands are those of the template.
+        assert _unquoted(commands[name]) == _unquoted(baseline)
+
+
+def _unquoted(command):
+    """The command without what its quotes hold, nor the URLs that were checked."""
+    import re
+
+    command = re.sub(r"'[^']*'", "''", command)
+    return re.sub(r"https?://[A-Za-z0-9./:~+_\[\]-]+", "URL", command).replace("'' ", "")
+
+
+def _baseline():
+    import runpy
+
+    made = runpy.run_path(str(Path(__file__).with_name("conftest.py")))
+    inventory = made["make_inventory"]()
+    told = answers(inventory, action_for(), MIRROR, BOOT)
+    text = render_preseed(Templates([defaults()]), told, **SECRETS)
+    commands = {k: v for k, v in parse_preseed(text).items() if k.endswith("_command")}
+    return inventory, shape(text), commands
+
+
+_INVENTORY, _SHAPE, _COMMANDS = _baseline()
