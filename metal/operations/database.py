@@ -234,7 +234,11 @@ def _explain(error: DBAPIError, where: str) -> MetalError:
             where=where,
             mend="see that its server runs and can be reached, then try again",
         )
-    return Failed(f"the state database failed: {said}", where=where, mend="metal check")
+    return Failed(
+        f"the state database failed: {said}",
+        where=where,
+        mend="run the same again; report it if it stays",
+    )
 
 
 def _code(error: BaseException | None) -> str:

@@ -98,7 +98,7 @@ class Journal:
     def take(self, id: int) -> Lease:
         """The lease of an open operation. Refused while another process may be running it."""
         self.show(id)
-        return take(self._database, id, self._lease_seconds)
+        return take(self._database, id, self._lease_seconds, this_process())
 
     def list(self, *, open_only: bool = False) -> list[Operation]:
         """Every operation, oldest first."""

@@ -7,6 +7,7 @@ a process that slept through its lease finds another number there and changes no
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, select, update
 from metal.model.errors import MetalError, Refused
 from metal.model.life import Status
 from metal.operations.database import Database
-from metal.operations.owner import Owner, gone, this_process
+from metal.operations.owner import Owner, gone
 from metal.operations.tables import operations
 
 log = logging.getLogger(__name__)
@@ -36,9 +37,8 @@ class Lease:
     seconds: float
 
 
-def take(database: Database, operation: int, seconds: float) -> Lease:
-    """Become the owner of an open operation. Refused while its owner may be alive."""
-    me = this_process()
+def take(database: Database, operation: int, seconds: float, me: Owner) -> Lease:
+    """Make `me` the owner of an open operation. Refused while its owner may be alive."""
     with database.write() as conn:
         now = database.now(conn)
         row = conn.execute(select(operations).where(operations.c.id == operation)).one()
@@ -80,9 +80,13 @@ def refuse_owned(row: Any, now: float, here: Owner) -> None:
     if alive(row, now, here):
         raise Refused(
             f"operation {row.id} ({row.kind} {row.subject}) is being run by "
-            f"{Owner.loads(row.owner)} since {round(now - row.taken)} s",
+            f"{Owner.loads(row.owner)} since {_local(row.taken)}",
             mend=f"wait for it (metal run show {row.id}), or end that process first",
         )
+
+
+def _local(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def write_fenced(database: Database, conn: Connection, lease: Lease, **values: Any) -> float:
@@ -102,7 +106,7 @@ def write_fenced(database: Database, conn: Connection, lease: Lease, **values: A
     )
     if done.rowcount != 1:
         raise LeaseLost(
-            f"another process took operation {lease.operation} over, so this one wrote nothing",
+            f"operation {lease.operation} was taken over or cancelled: nothing was written",
             mend=f"metal run show {lease.operation}",
         )
     return now

@@ -38,7 +38,11 @@ class Owner:
 
 def this_process() -> Owner:
     """The owner that the calling process is."""
-    pid = os.getpid()
+    return owner_of(os.getpid())
+
+
+def owner_of(pid: int) -> Owner:
+    """The owner that the living process `pid` is; it lives where the caller does."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
         space = str((_PROC / "self/ns/pid").readlink())

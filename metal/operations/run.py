@@ -204,7 +204,7 @@ class Run:
             raise _Stopped
         if self._lost.is_set():
             raise LeaseLost(
-                f"another process took {self._what} over", mend=f"metal run show {self.id}"
+                f"{self._what} was taken over or cancelled", mend=f"metal run show {self.id}"
             )
 
     def _refuse(self, how: str) -> NoReturn:

@@ -26,14 +26,12 @@ class Steps:
         A new row of a wait gets its deadline, `seconds` from now.
         """
         with self._database.write() as conn:
-            now = self.guard(conn)
             row = self._row(conn, number)
+            waits = seconds is not None and (row is None or row.result is None)
+            now = self.guard(conn, status=Status.WAITING if waits else Status.RUNNING)
             if row is None:
                 deadline = None if seconds is None else now + seconds
-                self._add(conn, number, name, now, deadline)
-                row = self._row(conn, number)
-            waits = row.deadline is not None and row.result is None
-            self.guard(conn, status=Status.WAITING if waits else Status.RUNNING)
+                row = self._add(conn, number, name, now, deadline)
             return row
 
     def finish(self, number: int, result: str) -> None:
@@ -83,9 +81,8 @@ class Steps:
 
     def _add(
         self, conn: Connection, number: int, name: str, now: float, deadline: float | None
-    ) -> None:
-        conn.execute(
-            insert(steps).values(
-                operation=self._id, number=number, name=name, began=now, deadline=deadline
-            )
+    ) -> Any:
+        new = insert(steps).values(
+            operation=self._id, number=number, name=name, began=now, deadline=deadline
         )
+        return conn.execute(new.returning(*steps.c)).one()
