@@ -51,8 +51,8 @@ def memory_gib(facts: Facts) -> int | None:
         return None
     for factor in MIXED_UNITS:
         total = facts.memory_gib * factor
-        whole = round(total / 4) * 4
-        if whole and abs(total - whole) < total / 500:
+        whole = round(total / 8) * 8
+        if whole and abs(total - whole) < total / 2000:
             return whole
     return round(facts.memory_gib)
 
