@@ -69,6 +69,14 @@ class Api:
         """The node in use."""
         return self._chosen or self.choose()[0]
 
+    def standing(self) -> Standing:
+        """Of the node in use; one that has lost touch with the others is not asked any longer."""
+        try:
+            standing = Standing.of(self.node())
+        except Unreachable:
+            return self.choose()[1]
+        return standing if standing.quorate else self.choose()[1]
+
     def forget(self) -> None:
         """Choose anew at the next call: the cluster has changed."""
         self._chosen = None

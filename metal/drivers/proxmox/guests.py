@@ -9,7 +9,7 @@ Both are on the bridge vmbr0 of the host.
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
-from metal.drivers.proxmox.api import Api, Standing
+from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.node import ApiError
 from metal.model.addresses import Addressing
 from metal.model.errors import Failed, Refused, Unreachable
@@ -102,7 +102,7 @@ def ensure_migrated(api: Api, vmid: int, target: str) -> None:
     node, state = where(api, vmid)
     if node == target and state != "unknown":
         return
-    if not Standing.of(api.node()).nodes.get(target, False):
+    if not api.standing().nodes.get(target, False):
         raise Refused(
             f"VM {vmid} cannot move to {target}: that node is not online",
             where=node,
@@ -122,8 +122,9 @@ def ensure_migrated(api: Api, vmid: int, target: str) -> None:
 
 def where(api: Api, vmid: int) -> tuple[str, VmState]:
     """Asks the node itself: the cluster's own list lags ten seconds behind."""
+    online = api.standing().nodes
     node = str(_there(api, vmid)["node"])
-    if not Standing.of(api.node()).nodes.get(node, False):
+    if not online.get(node, False):
         return node, "unknown"
     try:
         return node, state_of(api.get(f"nodes/{node}/qemu/{vmid}/status/current"))
