@@ -29,6 +29,11 @@ def plan_heal(
     diagnoses = diagnose(inventory, world, earlier)
     for name, diagnosis in diagnoses.items():
         if world.servers[name].life is not Life.MEMBER:
+            if diagnosis.state in ("dead", "suspect", "unreachable"):
+                holds.append(
+                    f"{name} fails while it is being emptied ({'; '.join(diagnosis.evidence)}): "
+                    "see that its cluster restarts what was left there."
+                )
             continue
         match diagnosis.state:
             case "dead" | "suspect":
