@@ -183,7 +183,7 @@ class _Reader:
             for path in filter(None, map(link, storage.get("Drives") or [])):
                 if path not in bodies:
                     bodies.update((path, b) for b in self.tree.bodies(iter([path])))
-        drives = [_drive(b) for b in bodies.values() if _present(b)]
+        drives = [_drive(b) for b in bodies.values() if _present(b) and _is_drive(b)]
         if not drives:
             for storage in self.tree.parts(self.system, "SimpleStorage"):
                 drives += [_drive(d) for d in storage.get("Devices") or [] if _present(d)]
@@ -197,12 +197,13 @@ class _Reader:
             for body in self.tree.parts(self.manager, name)
             if (mac := _mac(body))
         }
-        nics = [
-            Nic(name=told(b.get("Name")) or str(b.get("Id")), mac=mac)
-            for b in self.tree.parts(self.system, "EthernetInterfaces")
-            if (mac := _mac(b)) and mac not in own and "tomanager" not in str(b.get("Id")).lower()
-        ]
-        return tuple(nics or self._adapter_ports(own)) or None
+        nics: dict[str, Nic] = {}
+        for body in self.tree.parts(self.system, "EthernetInterfaces"):
+            mac = _mac(body)
+            if mac and mac not in own and "tomanager" not in str(body.get("Id")).lower():
+                # Gigabyte lists one card twice.
+                nics.setdefault(mac, Nic(name=told(body.get("Name")) or str(body["Id"]), mac=mac))
+        return tuple(nics.values() or self._adapter_ports(own)) or None
 
     def _adapter_ports(self, own: set[str]) -> list[Nic]:
         """MACs of the network adapters' ports, where the system lists no interface (R26)."""
@@ -294,6 +295,11 @@ def _cpu_model(cpu: Body) -> str | None:
     """Some tell "Intel Xeon processor" and put the name into the vendor's id (R34)."""
     real = told((cpu.get("ProcessorId") or {}).get("VendorId"))
     return real if real and " " in real else told(cpu.get("Model"))
+
+
+def _is_drive(body: Body) -> bool:
+    """Empty bays are listed as drives too, without a word about what would be in them."""
+    return any(body.get(key) for key in ("CapacityBytes", "SerialNumber", "Model"))
 
 
 def _drive(body: Body) -> Drive:

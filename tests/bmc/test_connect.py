@@ -1,0 +1,49 @@
+"""Which protocol a BMC is spoken to with."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from metal.drivers.bmc import connect
+from metal.lab.ipmi_bmc import IpmiBmc
+from metal.lab.machine import Machine
+from metal.lab.redfish_bmc import RedfishBmc
+from metal.model.errors import Refused, Unreachable
+from metal.model.fleet import BmcAccess
+
+FACTORY = ("root", "calvin-0")
+
+
+@pytest.fixture
+def ipmi_bmc(machine: Machine) -> Iterator[IpmiBmc]:
+    bmc = IpmiBmc(machine, "127.0.0.1", 0, dict([FACTORY])).start()
+    yield bmc
+    bmc.stop()
+
+
+def test_redfish_is_taken_where_there_is_one(redfish_bmc: RedfishBmc) -> None:
+    bmc = connect(BmcAccess(address="127.0.0.1", port=redfish_bmc.port), *FACTORY, timeout=2)
+    assert (bmc.protocol, bmc.fingerprint) == ("redfish", redfish_bmc.certificate.fingerprint)
+    bmc.close()
+
+
+def test_ipmi_where_there_is_none(ipmi_bmc: IpmiBmc) -> None:
+    bmc = connect(BmcAccess(address="127.0.0.1", port=ipmi_bmc.port), *FACTORY, timeout=2)
+    assert (bmc.protocol, bmc.cipher_suite, bmc.power()) == ("ipmi", 17, "off")
+    bmc.close()
+
+
+def test_a_changed_certificate_is_no_reason_to_fall_back(redfish_bmc: RedfishBmc) -> None:
+    access = BmcAccess(
+        address="127.0.0.1", port=redfish_bmc.port, fingerprint=":".join(["AB"] * 32)
+    )
+    with pytest.raises(Refused, match="certificate changed"):
+        connect(access, *FACTORY, timeout=2)
+    assert redfish_bmc.requests == 0
+
+
+def test_nobody_there(redfish_bmc: RedfishBmc) -> None:
+    redfish_bmc.stop()
+    access = BmcAccess(address="127.0.0.1", port=redfish_bmc.port)
+    with pytest.raises(Unreachable):
+        connect(access, *FACTORY, timeout=1)
