@@ -103,6 +103,9 @@ class _Service:
         return FileResponse(file, media_type="application/octet-stream")
 
     async def preseed(self, request: Any) -> Any:
+        if request.method != "GET":
+            # Starlette answers HEAD as GET without the body: that would use the preseed up.
+            raise _Refusal(405, "bad_request", "GET it")
         token = _token(request)
         try:
             answers = await _in_thread(self.desk.preseed, token)
