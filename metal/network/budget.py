@@ -135,7 +135,7 @@ class Ledger:
                 if other not in (None, vm):
                     return f"{other} serves {name} port {port} here already"
         more = self._more(vm)
-        if more > 0 and more > self.budget.free:
+        if more > self.budget.free:  # also when others were served beyond the pool already
             return (
                 f"its public IPv4 addresses are used up: {self.pool} in the pool, "
                 f"{len(self.dedicated)} dedicated, {self._shared} shared"

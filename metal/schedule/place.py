@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from metal.model.fleet import Inventory
 from metal.model.world import World
 from metal.schedule.capacity import Fleet, Host, Room, guest_of, survey
-from metal.schedule.survival import Guest
+from metal.schedule.survival import UNIT_MIB, Guest
 
 EJECTIONS = 3_000
 """How many pairs (VM moved aside, new home) one attempt may try."""
@@ -275,11 +275,11 @@ class _Attempt:
     def _explain(self, vm: str) -> Unplaced:
         """Why no cluster could take it, one by one, and what would mend that."""
         guest = self.guests[vm]
-        whys: dict[str, str] = {}
+        whys: dict[str, list[str]] = {}
         mends: dict[str, None] = {}
         for room in self._rooms(vm):
             why, mend = self._why_not(vm, guest, room)
-            whys[room.name] = why
+            whys.setdefault(why, []).append(room.name)
             mends[mend] = None
         if not whys:
             return Unplaced(
@@ -287,7 +287,8 @@ class _Attempt:
                 "there is no cluster of several servers for it",
                 "pin it to a solo machine and give it a replica elsewhere (apart)",
             )
-        return Unplaced(vm, "; ".join(f"{c}: {w}" for c, w in whys.items()), " or ".join(mends))
+        text = "; ".join(f"{', '.join(rooms)}: {why}" for why, rooms in whys.items())
+        return Unplaced(vm, text, " or ".join(list(mends)[:3]))
 
     def _why_not(self, vm: str, guest: Guest, room: Room) -> tuple[str, str]:
         if room.closed:
@@ -313,14 +314,11 @@ class _Attempt:
             )
         else:
             text = "with it the death of one server could not be survived"
-        gib = guest.memory * UNIT_GIB
-        return text, f"free {gib:g} GiB of memory in {room.name}, or give {vm} a smaller size"
+        gib = guest.memory * UNIT_MIB / 1024
+        return text, f"free {gib:g} GiB of memory there, or give {vm} a smaller size"
 
     def _mates_outside(self, vm: str, room: Room) -> bool:
         return any(cluster != room.name for cluster, _ in self._mates(vm))
-
-
-UNIT_GIB = 1 / 8
 
 
 def _address_mend(vm: str, site: str) -> str:
