@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import pyrage  # type: ignore[import-untyped]
+import pyrage
 
 from metal.model.errors import BadInput, Failed, Refused
 
