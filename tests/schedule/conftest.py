@@ -13,20 +13,24 @@ from metal.model.plan import PlaceVm, StartVm
 from metal.model.world import SeenCluster, SeenServer, SeenVm, World
 
 ROOT = Path(__file__).resolve().parents[2]
-MEMORY_GIB = {"bora2": 96, "cima1": 48, "cima2": 48, "duna1": 32}
+TYPICAL = {
+    "memory_gib": 64,
+    "threads": 24,
+    "disks": [{"name": "sda", "size_gib": 223}, {"name": "sdb", "size_gib": 894}],
+}
 
 
 @pytest.fixture(scope="session")
 def charity() -> Inventory:
-    """inventory.toml, its servers of 64 GiB (some less, one more) and 24 threads."""
+    """inventory.toml; servers of which it says nothing yet are typical ones."""
     document = tomllib.loads((ROOT / "inventory.toml").read_text())
     document["sizes"] = tomllib.loads((ROOT / "profiles/vms.toml").read_text())
     document["profiles"] = {
         file.stem: tomllib.loads(file.read_text())
         for file in (ROOT / "profiles/servers").glob("*.toml")
     }
-    for name, server in document["servers"].items():
-        server["learned"] = {"memory_gib": MEMORY_GIB.get(name, 64), "threads": 24}
+    for server in document["servers"].values():
+        server.setdefault("learned", TYPICAL)
     wanted = {k: v for k, v in document.items() if k in Inventory.model_fields}
     return Inventory.model_validate(wanted)
 
