@@ -9,20 +9,22 @@ if TYPE_CHECKING:  # requests and pyghmi cost a third of a second: loaded when u
     from metal.drivers.ports import Bmc
 
 HTTPS, RMCP = 443, 623
+PATIENCE = {"redfish": 30.0, "ipmi": 8.0}
+"""Seconds for one answer: some BMCs need 15 s for a resource, none as long for a datagram."""
 
 
-def connect(access: BmcAccess, user: str, password: str, *, timeout: float = 30) -> "Bmc":
+def connect(access: BmcAccess, user: str, password: str, *, timeout: float | None = None) -> "Bmc":
     """Log in: one try with this credential, no other.
 
+    `timeout` is in seconds for each answer; without it PATIENCE holds.
     `access.fingerprint` is enforced; without it the certificate seen is trusted and told by the
     Bmc's `fingerprint`. Refused: wrong password or changed certificate. Unreachable: no answer.
     """
     protocol = access.protocol
     if protocol == "auto":
-        protocol = "redfish" if _speaks_redfish(access, timeout) else "ipmi"
-    if protocol == "redfish":
-        return _redfish(access, user, password, timeout)
-    return _ipmi(access, user, password, timeout)
+        protocol = "redfish" if _speaks_redfish(access, timeout or PATIENCE["ipmi"]) else "ipmi"
+    open_ = _redfish if protocol == "redfish" else _ipmi
+    return open_(access, user, password, timeout or PATIENCE[protocol])
 
 
 def _redfish(access: BmcAccess, user: str, password: str, timeout: float) -> "Bmc":
@@ -55,9 +57,7 @@ def _speaks_redfish(access: BmcAccess, timeout: float) -> bool:
     """Whether the Redfish root answers. No credential is sent; a changed certificate is Refused."""
     from metal.drivers.redfish_session import ROOT, RedfishSession
 
-    session = RedfishSession(
-        access.address, access.port or HTTPS, access.fingerprint, min(timeout, 10)
-    )
+    session = RedfishSession(access.address, access.port or HTTPS, access.fingerprint, timeout)
     try:
         return "Systems" in session.get(ROOT)
     except Refused:

@@ -109,6 +109,8 @@ class RedfishSession:
                 where=self.where,
                 mend="ask the donor for the password or reset the BMC to its factory state",
             )
+        if answer.status in BUSY:
+            return self._silent(f"too busy to log in ({answer.complaint})")
         return Failed(f"cannot log in as {user!r}: {answer.complaint}", where=self.where)
 
     def _sessions(self) -> str:
@@ -146,7 +148,10 @@ class RedfishSession:
     def fetch(self, path: str) -> Answer:
         """Like `get`, with status and ETag."""
         answer = self._authorised("GET", path)
-        if not answer.ok:
+        if answer.status in BUSY:
+            raise self._silent(f"too busy to show {path} ({answer.complaint})")
+        whole = answer.status == 500 and "@odata.id" in answer.body  # beside an error (R20)
+        if not (answer.ok or whole):
             raise Failed(f"cannot read {path}: {answer.complaint}", where=self.where)
         return answer
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from metal.model.errors import Refused
+
 RMCP = b"\x06\x00\xff\x07"
 ASF_PING = b"\x06\x00\xff\x06\x00\x00\x11\xbe\x80"
 IPMI, OPEN, OPENED, RAKP1, RAKP2, RAKP3, RAKP4 = 0x00, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
@@ -87,7 +89,15 @@ class RmcpServer:
         self.picks_own_suite = False
         self._password_of, self._command = password_of, command
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((host, port))
+        try:
+            self._socket.bind((host, port))
+        except OSError as error:
+            self._socket.close()
+            raise Refused(
+                f"cannot listen: {error.strerror}",
+                where=f"{host}:{port}/udp",
+                mend="end what listens there, or set another address",
+            ) from error
         self.address: tuple[str, int] = self._socket.getsockname()
         self._stopping = False
         self._thread = threading.Thread(

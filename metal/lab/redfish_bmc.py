@@ -93,8 +93,11 @@ class RedfishBmc:
 
     async def _handle(self, request: Request) -> Response:
         self.requests += 1
-        while "silent" in self.faults:
-            await asyncio.sleep(0.05)
+        if "silent" in self.faults:
+            while "silent" in self.faults:
+                await asyncio.sleep(0.05)
+            # What was asked of a dead BMC is lost: it must not switch anything off later.
+            return _error(503, "the service is starting")
         if "slow" in self.faults:
             await asyncio.sleep(self.slowness)
         if "flaky" in self.faults and self.requests % 3 == 0:

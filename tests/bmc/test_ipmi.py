@@ -1,7 +1,9 @@
 """The IPMI driver (on pyghmi) against the double (which shares no code with it)."""
 
 import os
+import random
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -277,3 +279,23 @@ def test_ipmitool_agrees_with_the_double(bmc: IpmiBmc, machine: Machine) -> None
     sensors = ipmitool("sdr", "elist")
     assert "Presence detected, Failure detected" in sensors and "22 degrees C" in sensors
     assert "no matching cipher suite" in ipmitool("power", "status", suite=20 - bmc.cipher_suite)
+
+
+@pytest.mark.parametrize("bmc", [17], indirect=True)
+def test_the_double_answers_a_ping_and_survives_rubbish(bmc: IpmiBmc, open_ipmi: Open) -> None:
+    """Presence ping, 13.2.3; a malformed datagram gets no answer and does no harm."""
+    chance = random.Random(7)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.settimeout(5)
+        udp.connect(("127.0.0.1", bmc.port))
+        for length in range(1, 80):
+            rubbish = bytearray(chance.randbytes(length))
+            udp.send(b"\x06\x00\xff\x07" + rubbish)
+            udp.send(
+                b"\x06\x00\xff\x07\x06" + bytes([chance.choice([0, 16, 18, 20, 192])]) + rubbish
+            )
+        udp.send(b"\x06\x00\xff\x06\x00\x00\x11\xbe\x80\x2a\x00\x00")
+        while (answer := udp.recv(200))[3] != 6:
+            pass
+        assert answer[8:10] == b"\x40\x2a" and answer[20] & 0x80
+    assert open_ipmi().power() == "off"

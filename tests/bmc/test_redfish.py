@@ -181,6 +181,19 @@ def test_silence_is_unreachable_never_off(open_redfish: Open, redfish_bmc: Redfi
         bmc.power()
 
 
+def test_what_a_dead_bmc_was_asked_is_lost(
+    open_redfish: Open, redfish_bmc: RedfishBmc, machine: Machine
+) -> None:
+    bmc = open_redfish(timeout=0.3)
+    bmc.ensure_power("on")
+    redfish_bmc.faults.add("silent")
+    reset = "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset"
+    with pytest.raises(Unreachable):
+        bmc._session.post(reset, {"ResetType": "ForceOff"})
+    redfish_bmc.faults.clear()
+    assert (bmc.power(), machine.power) == ("on", "on")
+
+
 def test_a_web_page_is_no_bmc(open_redfish: Open, redfish_bmc: RedfishBmc) -> None:
     redfish_bmc.faults.add("html")
     with pytest.raises(Failed, match="no JSON"):
