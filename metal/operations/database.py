@@ -5,10 +5,11 @@ BEGIN IMMEDIATE; PostgreSQL: an advisory lock), so what it reads stays true unti
 ids are handed out in the order of commits. Nothing slow ever happens inside one.
 """
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,13 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads, and sees one state throughout on SQLite."""
-        with self.in_words(), self._engine.begin() as conn:
+        with self._in_words(), self._engine.begin() as conn:
             yield conn
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that holds the write lock; an exception undoes it whole. Never nest."""
-        with self._turn, self.in_words(), self._writer.begin() as conn:
+        with self._turn, self._in_words(), self._writer.begin() as conn:
             if self._postgresql:
                 conn.execute(select(func.pg_advisory_xact_lock(_LOCK)))
             yield conn
@@ -73,12 +74,12 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def in_words(self) -> Iterator[None]:
+    def _in_words(self) -> Iterator[None]:
         """Turn what the database says into an error a person can act on."""
         try:
             yield
         except DBAPIError as error:
-            raise _explain(error, self.where) from error
+            raise _explain(error.orig or error, self.where) from error
         except TimeoutError as error:
             raise Unreachable(
                 "no free connection to the state database",
@@ -107,6 +108,7 @@ def connect(url: str, state: Path, clock: Clock) -> Database:
 def _sqlite(state: Path, clock: Clock) -> Database:
     path = state / FILE
     _make_private(state, path)
+    _use_wal(path)
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         connect_args={"timeout": _BUSY_SECONDS},
@@ -114,10 +116,7 @@ def _sqlite(state: Path, clock: Clock) -> Database:
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
-    database = Database(engine, str(path), clock)
-    with database.in_words():
-        _use_wal(engine)
-    return database
+    return Database(engine, str(path), clock)
 
 
 def _make_private(state: Path, path: Path) -> None:
@@ -147,22 +146,19 @@ def _begin_sqlite(conn: Connection) -> None:
     conn.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _use_wal(engine: Engine) -> None:
+def _use_wal(path: Path) -> None:
     """Switch to write-ahead logging. SQLite does not wait for others here, so this does."""
     deadline = time.monotonic() + _BUSY_SECONDS
     pause = threading.Event()
-    connection = engine.raw_connection()
-    try:
-        while True:
-            try:
-                connection.cursor().execute("PRAGMA journal_mode=WAL")
-                return
-            except Exception as error:
-                if _code(error) != "SQLITE_BUSY" or time.monotonic() > deadline:
-                    raise DBAPIError("PRAGMA journal_mode=WAL", None, error) from error
-                pause.wait(0.02)
-    finally:
-        connection.close()
+    while True:
+        try:
+            with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.Error as error:
+            if _code(error) != "SQLITE_BUSY" or time.monotonic() > deadline:
+                raise _explain(error, str(path)) from error
+            pause.wait(0.02)
 
 
 def _postgresql(url: URL, clock: Clock) -> Database:
@@ -218,13 +214,14 @@ _WORDS: tuple[tuple[str, type[MetalError], str, str], ...] = (
 )
 
 
-def _explain(error: DBAPIError, where: str) -> MetalError:
-    said = (str(error.orig).strip() or type(error.orig).__name__).splitlines()[0]
-    code = _code(error.orig)
+def _explain(error: BaseException, where: str) -> MetalError:
+    """The error of a driver (sqlite3, psycopg) as one of ours."""
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    code = _code(error)
     for prefix, kind, what, mend in _WORDS:
         if code.startswith(prefix):
             return kind(f"{what} ({said})", where=where, mend=mend)
-    if not code and type(error.orig).__name__ in ("OperationalError", "InterfaceError"):
+    if not code and type(error).__name__ in ("OperationalError", "InterfaceError"):
         if "does not exist" in said or "authentication failed" in said:
             return BadInput(
                 f"the database refused: {said}", where=where, mend="correct fleet.state"
@@ -241,6 +238,6 @@ def _explain(error: DBAPIError, where: str) -> MetalError:
     )
 
 
-def _code(error: BaseException | None) -> str:
+def _code(error: BaseException) -> str:
     """SQLite's error name or PostgreSQL's SQLSTATE; empty when there is none."""
     return str(getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None) or "")

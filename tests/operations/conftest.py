@@ -1,4 +1,4 @@
-"""Stores on both engines, a throw-away PostgreSQL, a clock of the tests' own, and real processes."""
+"""Stores on both engines, a throw-away PostgreSQL, a clock of our own, and real processes."""
 
 import os
 import pwd
@@ -221,7 +221,7 @@ def _cluster(binaries: Path, folder: Path) -> Iterator[Postgresql]:
         _await(cluster, server, folder / "log")
         yield cluster
     finally:
-        server.send_signal(signal.SIGINT)  # fast shutdown
+        server.send_signal(signal.SIGQUIT)  # at once: nothing in it is worth keeping
         server.wait(PATIENCE)
 
 

@@ -19,12 +19,6 @@ pytestmark = pytest.mark.kill
 Log = Callable[[], list[str]]
 
 
-def finish(run: Run) -> None:
-    """The flow of worker.py's `three`, without standing still."""
-    for name in ("one", "two", "three"):
-        run.step(name, lambda name=name: f"{name} by another")
-
-
 def test_two_processes_and_only_one_runs(place, start, log: Log) -> None:
     place.open().close()
     both = [start(place, "three", "alba1") for _ in range(2)]
@@ -76,12 +70,15 @@ def test_a_sleeper_that_lost_its_lease_cannot_write(
     sleeper.tell()
     sleeper.hear("in two")
     os.kill(sleeper.process.pid, signal.SIGSTOP)
-    with place.open() as store:
+
+    def heir(run: Run) -> None:
         if heir_still_runs:
-            wake = lambda run: (run.step("one", str), let_it_try(sleeper), finish_rest(run))  # noqa: E731
-            outcome = until_free(lambda: perform(store, 1, wake))
-        else:
-            outcome = until_free(lambda: perform(store, 1, finish))
+            let_it_try(sleeper)
+        for name in ("one", "two", "three"):
+            run.step(name, lambda name=name: f"{name} by another")
+
+    with place.open() as store:
+        outcome = until_free(lambda: perform(store, 1, heir))
         assert outcome.status is Status.DONE
         before = store.journal.show(1)
         if not heir_still_runs:
@@ -89,11 +86,6 @@ def test_a_sleeper_that_lost_its_lease_cannot_write(
         assert sleeper.end() == (9, "lost")
         assert store.journal.show(1) == before
         assert before.steps[1].result == "two by another"
-
-
-def finish_rest(run: Run) -> None:
-    for name in ("two", "three"):
-        run.step(name, lambda name=name: f"{name} by another")
 
 
 def let_it_try(sleeper) -> None:
@@ -114,7 +106,7 @@ def until_free(attempt: Callable[[], Outcome]) -> Outcome:
 
 
 def test_killed_again_and_again_it_ends_the_same(place, start, log: Log) -> None:
-    steps, kills, dice = 12, 4, random.Random(8)
+    steps, kills, dice = 12, 3, random.Random(8)
     for _ in range(kills):
         worker = start(place, "many", "alba1", steps)
         worker.tell()
