@@ -45,27 +45,28 @@ class Splicer:
         return text
 
     def update(self, table: Path, pairs: Mapping[str, Any]) -> None:
-        """Give the keys of a table these values; None takes a key away. The table may be new."""
+        """Give the keys of a table these values; None takes a key away.
+
+        A table that is not there is made, empty if need be: to know nothing is also known.
+        """
         old = self._read(table)
-        changed = {k: v for k, v in pairs.items() if old.get(k) != v}
-        if not changed:
+        changed = {k: v for k, v in pairs.items() if (old or {}).get(k) != v}
+        if old is not None and not changed:
             return
         if table in self.found.tables:
             self._change_lines(table, changed)
         elif table in self.found.values:
             self._change_inline(table, changed)
-        elif not old and table[:-1] in self.found.tables:
+        elif old is None and table[:-1] in self.found.tables:
             self.append_table(table, changed, after=table[:-1])
-        elif not old and table[:-1] in self.found.values:
+        elif old is None and table[:-1] in self.found.values:
             self._change_inline(table[:-1], {str(table[-1]): _without_none(changed)})
         else:
             raise CannotSplice(".".join(map(str, table)))
 
     def append_table(self, table: Path, pairs: Mapping[str, Any], after: Path = ()) -> None:
         """A new [table] behind everything that is below `after`, or at the end of the text."""
-        lines = [f"[{'.'.join(_key(str(k)) for k in table)}]"]
-        lines += [pair(k, v) for k, v in pairs.items() if v is not None]
-        block = "\n".join(lines)
+        block = _block(table, pairs)
         ends = [e for p, (_, e) in self._everything() if after and p[: len(after)] == after]
         if ends:
             self._edit(self._line_end(max(ends)), f"\n\n{block}")
@@ -80,10 +81,12 @@ class Splicer:
             raise CannotSplice(".".join(map(str, array)))
         self._edit(max(items), f", {render(value)}")
 
-    def _read(self, table: Path) -> dict[str, Any]:
+    def _read(self, table: Path) -> dict[str, Any] | None:
         found: Any = self.data
         for part in table:
-            found = found.get(part, {}) if isinstance(found, dict) else found[part]
+            if not isinstance(found, dict) or part not in found:
+                return None
+            found = found[part]
         return dict(found)
 
     def _everything(self) -> Iterator[tuple[Path, tuple[int, int]]]:
@@ -103,9 +106,7 @@ class Splicer:
 
     def _change_lines(self, table: Path, changed: Mapping[str, Any]) -> None:
         """The keys of a [table], each on lines of its own."""
-        here = [self.found.tables[table][1]]
-        here += [e for p, (_, e) in self.found.values.items() if self._in_header(p, table)]
-        end = self._line_end(max(here))
+        end = self._own_end(table)
         for key, value in changed.items():
             path = (*table, key)
             if path not in self.found.values:
@@ -117,6 +118,12 @@ class Splicer:
                 self._remove_line(path)
             else:
                 self._replace(path, key, value)
+
+    def _own_end(self, table: Path) -> int:
+        """Where a [table]'s own pairs end, before its [sub.tables]."""
+        here = [self.found.tables[table][1]]
+        here += [e for p, (_, e) in self.found.values.items() if self._in_header(p, table)]
+        return self._line_end(max(here))
 
     def _in_header(self, path: Path, table: Path) -> bool:
         """The pair is written below the header of `table`, not below one of its [sub.tables]."""
@@ -147,14 +154,19 @@ class Splicer:
     def _change_inline(self, table: Path, changed: Mapping[str, Any]) -> None:
         """The keys of an { inline = table }; unfolded into a [table] where it grows too long."""
         start, end = self.found.values[table]
-        whole = _without_none({**self._read(table), **changed})
+        whole = _without_none({**(self._read(table) or {}), **changed})
         new = render(whole)
         line = self._line_start(start)
         if start - line + len(new) <= WIDTH or table[:-1] not in self.found.tables:
             self._edit(start, new, end)
             return
         self._remove_line(table)
-        self.append_table(table, whole, after=table[:-1])
+        self._edit(self._own_end(table[:-1]), f"\n\n{_block(table, whole)}")
+
+
+def _block(table: Path, pairs: Mapping[str, Any]) -> str:
+    lines = [f"[{'.'.join(_key(str(k)) for k in table)}]"]
+    return "\n".join([*lines, *(pair(k, v) for k, v in pairs.items() if v is not None)])
 
 
 def pair(key: str, value: Any) -> str:

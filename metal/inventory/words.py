@@ -123,7 +123,8 @@ def _value(detail: ErrorDetails, name: str) -> tuple[str, str]:
     if kind == "too_short":
         return f"`{name}` has too few entries", f"at least {context['min_length']} is needed"
     if kind == "value_error":
-        return f"`{name}`: {detail['msg'].removeprefix('Value error, ')}", ""
+        what = str(detail["msg"]).removeprefix("Value error, ")
+        return f"`{name}`: {what}", "one address, or first-last with the lower one first"
     stem = "int" if kind == "int_from_float" else kind
     for start, (thing, mend) in _TYPES.items():
         if stem.startswith(start):

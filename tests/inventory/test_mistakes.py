@@ -1,0 +1,202 @@
+"""Each mistake alone: found once, at its place, in words that mend it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from metal.inventory import InventoryErrors, Mistake, load
+
+Find = Callable[[str], tuple[Mistake, ...]]
+
+TOP = Path(__file__).resolve().parents[2]
+GOLDEN = Path(__file__).parent / "golden"
+
+# (what is replaced in base.toml, by what; « marks where the mistake is reported; its words)
+ONE_MISTAKE = [
+    # TOML itself
+    ('name = "base"', "name = «base", "is not TOML"),
+    ("[servers.zee1]", "«[servers.rio1]", "`servers.rio1` is written twice; the first is in line"),
+    ('rack = "Z"', 'rack = "Z"\n«rack = "Y"', "`servers.zee1.rack` is written twice"),
+    # Shape
+    ("domain =", "«domian =", "unknown key `domian`\n  → did you mean `domain`?"),
+    ("[vms.irc]", "[«vm.irc]", "unknown section `vm`\n  → did you mean `vms`?"),
+    ("protocol =", "«protocl =", "unknown key `protocl`\n  → did you mean `protocol`?"),
+    ("place = \"Delft, attic\"", "place = «5", "`place` must be text, not 5"),
+    ('unit = 2', 'unit = «"two"', "`unit` must be a whole number, not 'two'"),
+    ("unit = 2", "unit = «99", "`unit` is 99\n  → it must be at most 60"),
+    ("port = 25 ", "port = «70000 ", "`port` is 70000\n  → it must be at most 65535"),
+    ("ceph = false", 'ceph = «"perhaps"', "`ceph` must be true or false"),
+    ('ipv4 = "nat"', 'ipv4 = «"NAT"', "`ipv4` cannot be 'NAT'\n  → did you mean `nat`?"),
+    ('"02:00:5e:00:00:04"', '«"02-00-5E-00-00-04"', "is no MAC address"),
+    ('gateway = "10.2.1.1"', 'gateway = «"10.2.1"', "`gateway` must be an IP address"),
+    ('bmc = "10.2.0.0/24"', 'bmc = «"10.2.0.1/24"', "`bmc` must be an IP network"),
+    ('"192.0.2.6"', '«"192.0.2.6-5"', "is no IPv4 address or range"),
+    ('servers = ["zee1"]', "servers = «[]", "`servers` has too few entries"),
+    ('name = "base"', 'name = «"Base"', "`name`: 'Base' is no name"),
+    ("[vms.irc]", "[vms.«IRC]", "'IRC' is no name"),
+    ('why = "one port"', "", "`why` is missing\n  → add `why = …`: Why it needs"),
+    # Fleet
+    ('"0.0.0.0:8080"', '«"8080"', "`boot_listen` is '8080', not host:port"),
+    ('"0.0.0.0:8080"', '«"[::]:80800"', "not host:port"),
+    ('"0.0.0.0:8080"', '"0.0.0.0:8080"\nstate = «"mysql://u:p@h/d"', "`state` is neither sqlite"),
+    ('"0.0.0.0:8080"', '"0.0.0.0:8080"\nmirror = «"ftp://m.example.org"', "not an http:// or"),
+    # Administrators
+    ('["age1yku', '[«"age1zku', "this age recipient is damaged"),
+    ('"ssh-ed25519 AAAA', '«"ecdsa-sha2-nistp256 AAAA', "ECDSA keys can only sign"),
+    ('"ssh-ed25519 AAAA', '«"sk-ssh-ed25519@openssh.com AAAA', "in a security token"),
+    ('"ssh-ed25519 AAAAC3', '«"ssh-ed25519 AAAAC4', "this ssh-ed25519 key is damaged"),
+    # References
+    ('site = "delft"', 'site = «"delf"', "there is no site `delf`\n  → did you mean `delft`?"),
+    ('profile = "solo"', 'profile = «"sole"', "there is no profile `sole`"),
+    ('size = "tiny"', 'size = «"tinny"', "there is no size `tinny`\n  → did you mean `tiny`?"),
+    ('cluster = "rio"', 'cluster = «"roi"', "there is no cluster `roi`"),
+    ('"rio2", "rio3"]', '"rio2", «"rio4", "rio3"]', "there is no server `rio4`"),
+    ('servers = ["zee1"]', 'servers = ["zee1", «"rio1"]', "server `rio1` is at porto"),
+    ('servers = ["zee1"]', 'servers = ["zee1", «"zee1"]', "server `zee1` is already twice here"),
+    ('"rio2", "rio3"]', '"rio2"]', "server `rio3` is in no cluster"),
+    ("[clusters.zee]", '[clusters.«zeeenzeeenzeeeen]', "cluster name"),
+    ("[vms.irc]", "[vms.«zee1]", "VM `zee1` has the name of a server"),
+    # Networks
+    ('address = "10.1.1.12"', 'address = «"10.1.2.12"', "outside `porto.management` 10.1.1.0/24"),
+    ('address = "10.1.1.12"', 'address = «"10.1.1.11"', "is the address of server `rio1`"),
+    ('address = "10.1.1.12"', 'address = «"10.1.1.1"', "is the address of a gateway of porto"),
+    ('address = "10.1.1.12"', 'address = «"10.1.1.255"', "stands for the whole of 10.1.1.0/24"),
+    ('address = "10.1.0.12"', 'address = «"10.2.0.12"', "outside `porto.bmc` 10.1.0.0/24"),
+    ('address = "10.1.0.12"', 'address = «"10.1.0.1222"', "neither an IP address nor a host name"),
+    ('"10.1.0.12"\nport = 6623', '«"10.1.0.11"', "is the address of the BMC of `rio1` already"),
+    ('gateway = "10.2.1.1"', 'gateway = «"10.3.1.1"', "10.3.1.1 is outside `management`"),
+    ('"192.0.2.1"\nipv6', '«"192.0.3.1"\nipv6', "192.0.3.1 is outside `public_ipv4`"),
+    ('public_gateway = "192.0.2.1"', "", "`public_ipv4` without `public_gateway`"),
+    ('bmc = "10.2.0.0/24"', 'bmc = "10.2.0.0/24"\nipv6 = «"2001:db8:1:2::/64"', "of porto"),
+    ('"10.2.128.0/20"', '«"10.2.0.0/16"', "overlaps"),
+    ('ipv6 = "2001:db8:1::/48"', 'ipv6 = «"2001:db8:1::/96"', "longer than a /64"),
+    ('ipv6 = "2001:db8:1::/48"', 'ipv6 = «"10.9.0.0/16"', "which is not IPv6"),
+    ('"192.0.2.6"]', '«"192.0.2.20"]', "192.0.2.20 is outside `public_ipv4` 192.0.2.0/28"),
+    ('"192.0.2.6"]', '«"192.0.2.4"]', "holds an address that the pool has already"),
+    ('"192.0.2.6"]', '«"192.0.2.1"]', "holds the gateway 192.0.2.1"),
+    ('"192.0.2.6"]', '«"192.0.2.15"]', "which stands for the whole of 192.0.2.0/28"),
+    ('"10.2.1.11"', '"10.2.1.11"\nboot_mac = «"02:00:5e:00:00:04"', "of server `rio3` already"),
+    # VMs
+    (', name = "www.base.example.org" }', " }", "`proxy` without a named service"),
+    ("serves = [{ port = 6697 }]", "", "`nat` without a port to forward"),
+    ("{ port = 25 }", "{ port = 25 }, «{ port = 25 }", "tcp port 25 is served twice"),
+    ('size = "tiny"', 'cluster = "zee"\napart = "db"\nsize = "tiny"', "no public IPv4 at delft"),
+    ('why = "inside only"', 'why = «" "', "`why` is empty"),
+    ('apart = "db"\nwhy = "replica"', 'why = "replica"', "a single server, without a replica"),
+]  # fmt: skip
+
+
+def test_the_base_is_sound(mistakes: Find, base: str) -> None:
+    assert mistakes(base) == ()
+
+
+@pytest.mark.parametrize(("old", "new", "words"), ONE_MISTAKE)
+def test_one_mistake(mistakes: Find, base: str, old: str, new: str, words: str) -> None:
+    assert old in base
+    marked = base.replace(old, new, 1)
+    found = mistakes(marked.replace("«", ""))
+    shown = "\n".join(map(str, found))
+    here = [m for m in found if words in str(m)]
+    assert here, shown
+    if "«" in marked:
+        before = marked[: marked.index("«")].split("\n")
+        assert (here[0].line, here[0].column) == (len(before), len(before[-1]) + 1), shown
+    assert all(m.mend for m in found), shown
+    assert len(found) <= 2, shown  # a second only where one thing truly is wrong twice
+
+
+def test_what_is_no_mistake(mistakes: Find, base: str) -> None:
+    one_net = base.replace('management = "10.2.1.0/24"', 'management = "10.2.0.0/24"')
+    one_net = one_net.replace('gateway = "10.2.1.1"', 'gateway = "10.2.0.1"')
+    one_net = one_net.replace('address = "10.2.1.11"', 'address = "10.2.0.12"')
+    assert mistakes(one_net) == (), "a small rack has one network for BMCs and hosts"
+    forwarded = base.replace('address = "10.1.0.12"', 'address = "10.1.0.11"')
+    assert mistakes(forwarded) == (), "BMCs behind forwarded ports of one address"
+    names = '{ port = 443, name = "a.example.org" }, { port = 443, name = "b.example.org" }'
+    two_names = base.replace('{ port = 443, name = "www.base.example.org" }', names)
+    assert mistakes(two_names) == (), "a proxy tells two names of one VM apart"
+
+
+def test_an_apart_group_needs_servers(mistakes: Find, base: str) -> None:
+    vm = '\n[vms.{}]\nsize = "tiny"\napart = "db"\nwhy = "one more"\n'
+    in_all = base + "".join(vm.format(f"more{i}") for i in range(3))
+    (mistake,) = mistakes(in_all)
+    assert "group `db` has 5 VMs, but there are 4 servers in all" in mistake.what
+    pinned = base.replace("[vms.db1]\n", '[vms.db1]\ncluster = "zee"\n')
+    assert any("1 servers in cluster `zee`" in m.what for m in mistakes(pinned))
+
+
+def test_somebody_must_hold_the_keys(mistakes: Find, base: str) -> None:
+    start, end = base.index("[administrators.ana]"), base.index("[sites.porto]")
+    (mistake,) = mistakes(base[:start] + base[end:])
+    assert "there is no administrator" in mistake.what
+
+
+def test_profiles_are_read_too_and_own_ones_win(workspace: Path) -> None:
+    own = workspace / "profiles" / "servers"
+    own.mkdir(parents=True)
+    (own / "solo.toml").write_text('description = "mine"\n\nreserved_memory_gb = 2\n')
+    (workspace / "profiles" / "vms.toml").write_text("[tiny]\nvcpus = 0\n")
+    with pytest.raises(InventoryErrors) as caught:
+        load(workspace)
+    text = str(caught.value).replace(f"{workspace}/", "")
+    assert "profiles/servers/solo.toml:3:1: unknown key `reserved_memory_gb`" in text
+    assert "→ did you mean `reserved_memory_gib`?" in text
+    assert "profiles/vms.toml:2:9: `vcpus` is 0" in text
+    assert "there is no size `medium`" in text
+    (own / "solo.toml").write_text('description = "mine"\nreserved_memory_gib = 2\n')
+    (workspace / "profiles" / "vms.toml").unlink()
+    assert load(workspace).profiles["solo"].reserved_memory_gib == 2
+    assert load(workspace).profiles["ceph-node"].reserved_memory_gib == 16
+
+
+def test_what_cannot_be_read_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InventoryErrors, match="no such file") as caught:
+        load(tmp_path)
+    assert caught.value.exit_code == 2
+    (tmp_path / "inventory.toml").write_bytes(b'[fleet]\nname = "\xff"\n')
+    with pytest.raises(InventoryErrors, match=r"inventory.toml:2:9: is not UTF-8"):
+        load(tmp_path)
+
+
+def test_all_at_once_as_a_person_sees_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One file with everything wrong; METAL_GOLDEN=1 writes the golden file anew."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inventory.toml").write_text((GOLDEN / "broken.toml").read_text())
+    with pytest.raises(InventoryErrors) as caught:
+        load(tmp_path)
+    golden = GOLDEN / "broken.txt"
+    if os.environ.get("METAL_GOLDEN"):
+        golden.write_text(f"{caught.value}\n")
+    assert f"{caught.value}\n" == golden.read_text()
+
+
+def test_no_secret_is_repeated(mistakes: Find, base: str) -> None:
+    secret = "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ"
+    state = 'boot_listen = "0.0.0.0:8080"\nstate = "postgres://metal:hunter22@db/metal"'
+    text = base.replace('boot_listen = "0.0.0.0:8080"', state)
+    text = text.replace('["age1', f'["{secret}", "age1')
+    shown = "\n".join(map(str, mistakes(text)))
+    assert "private key" in shown and "`state`" in shown
+    assert "hunter22" not in shown and "QQQQ" not in shown
+
+
+def test_the_repositorys_own_inventory_is_sound() -> None:
+    inventory = load(TOP)
+    assert len(inventory.servers) == 10 and len(inventory.vms) == 43
+
+
+def test_loading_pulls_in_nothing_heavy() -> None:
+    code = (
+        "import sys, pathlib, metal.inventory as i; i.load(pathlib.Path('.'));"
+        "print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, check=True
+    )
+    heavy = {"tomlkit", "pyrage", "sqlalchemy", "textual", "pyghmi", "proxmoxer", "starlette"}
+    assert not heavy & set(done.stdout.split())
