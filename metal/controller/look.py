@@ -1,7 +1,7 @@
 """Look at everything at once. Whatever does not answer is unknown, and said so."""
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from metal.controller.progress import Progress, silent
@@ -10,91 +10,105 @@ from metal.model.errors import MetalError
 from metal.model.facts import HealthReport, Power
 from metal.model.life import Life
 from metal.model.world import NodeState, SeenCluster, SeenServer, SeenVm, World
+from metal.operations.servers import ServerRecord
 
 WORKERS = 32
 """Looks at once: the floor is the slowest BMC, not their sum."""
 
 T = TypeVar("T")
+BmcSeen = tuple[Power, HealthReport]
+ClusterSeen = tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]
+
+_SILENT_BMC: BmcSeen = ("unknown", HealthReport(health="unknown"))
+_SILENT_CLUSTER: ClusterSeen = (SeenCluster(), {}, {})
+_NEVER_FORMED = SeenCluster(formed=False, quorate=False)
+"""No server of it was ever installed by us."""
 
 
 def look(workspace: Workspace, *, progress: Progress = silent) -> World:
     """One look at every BMC and cluster, side by side; kept as the last look."""
-    inventory = workspace.inventory
-    records = workspace.store.servers.all()
-    silences: dict[str, str] = {}
-    progress.begin("look", "looking at servers and clusters")
-
-    def ask(key: str, question: Callable[[], T], unknown: T) -> T:
-        try:
-            return question()
-        except MetalError as error:
-            silences[key] = error.what
-            return unknown
-
-    def bmc_of(name: str) -> tuple[Power, HealthReport]:
-        bmc = workspace.bmc(name)
-        try:
-            return bmc.power(), bmc.health()
-        finally:
-            bmc.close()
-
-    enrolled = [n for n in inventory.servers if n in records and records[n].life != Life.FOUND]
-    reachable = [c for c in inventory.clusters if _installed(workspace, c)]
-    no_power: tuple[Power, HealthReport] = ("unknown", HealthReport(health="unknown"))
-    silent_cluster: tuple[SeenCluster, dict[str, str], dict[str, SeenVm]] = (SeenCluster(), {}, {})
-    with ThreadPoolExecutor(WORKERS) as pool:
-        bmcs = {n: pool.submit(ask, f"bmc {n}", _call(bmc_of, n), no_power) for n in enrolled}
-        clusters = {
-            c: pool.submit(ask, f"cluster {c}", workspace.hypervisor(c).look, silent_cluster)
-            for c in reachable
-        }
-    seen = {c: future.result() for c, future in clusters.items()}
-    nodes = {n: s for _, states, _ in seen.values() for n, s in states.items()}
-    servers = {}
-    for name in inventory.servers:
-        power, report = bmcs[name].result() if name in bmcs else no_power
-        record = records.get(name)
-        servers[name] = SeenServer(
-            life=record.life if record else Life.FOUND,
-            status=record.status if record else SeenServer().status,
-            note=record.note if record else "",
-            power=power,
-            health=report.health,
-            reasons=report.reasons,
-            node=_node_state(nodes.get(name)),
-        )
-    world = World(
-        servers=servers,
-        clusters={
-            c: seen[c][0] if c in seen else _unformed(c, records) for c in inventory.clusters
-        },
-        vms=_merge(vms for _, _, vms in seen.values()),
-        silent=dict(sorted(silences.items())),
-    )
+    progress.begin("look", "look at servers and clusters")
+    world = _Look(workspace).world()
     workspace.store.looks.save(world.model_dump_json())
-    progress.end("look", not silences, f"{len(silences)} did not answer" if silences else "")
+    quiet = f"{len(world.silent)} did not answer" if world.silent else ""
+    progress.end("look", not world.silent, quiet)
     return world
 
 
-def _call(question: Callable[[str], T], name: str) -> Callable[[], T]:
-    return lambda: question(name)
+class _Look:
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._records = workspace.store.servers.all()
+        self._silent: dict[str, str] = {}
 
+    def world(self) -> World:
+        inventory = self._workspace.inventory
+        with ThreadPoolExecutor(WORKERS) as pool:
+            bmcs = {n: self._ask_bmc(pool, n) for n in inventory.servers if self._enrolled(n)}
+            asked = {c: self._ask_cluster(pool, c) for c in inventory.clusters if self._answers(c)}
+        clusters = {name: future.result() for name, future in asked.items()}
+        nodes = {n: state for _, states, _ in clusters.values() for n, state in states.items()}
+        return World(
+            servers={
+                n: self._server(n, bmcs[n].result() if n in bmcs else _SILENT_BMC, nodes.get(n))
+                for n in inventory.servers
+            },
+            clusters={
+                c: clusters[c][0] if c in clusters else _NEVER_FORMED for c in inventory.clusters
+            },
+            vms={name: vm for _, _, vms in clusters.values() for name, vm in vms.items()},
+            silent=dict(sorted(self._silent.items())),
+        )
 
-def _installed(workspace: Workspace, cluster: str) -> bool:
-    """Whether any of its servers has an API to ask."""
-    records = workspace.store.servers.all()
-    members = workspace.inventory.clusters[cluster].servers
-    return any(n in records and records[n].node_fingerprint for n in members)
+    def _enrolled(self, server: str) -> bool:
+        return self._record(server).life is not Life.FOUND
 
+    def _answers(self, cluster: str) -> bool:
+        """Whether any of its servers was installed, so that there is an API to ask."""
+        members = self._workspace.inventory.clusters[cluster].servers
+        return any(self._record(n).node_fingerprint for n in members)
 
-def _unformed(cluster: str, records: object) -> SeenCluster:
-    """No server of it was ever installed by us: it is known not to be formed."""
-    return SeenCluster(formed=False, quorate=False)
+    def _record(self, server: str) -> ServerRecord:
+        return self._records.get(server, ServerRecord())
+
+    def _ask_bmc(self, pool: ThreadPoolExecutor, name: str) -> Future[BmcSeen]:
+        def ask() -> BmcSeen:
+            bmc = self._workspace.bmc(name)
+            try:
+                return bmc.power(), bmc.health()
+            finally:
+                bmc.close()
+
+        return pool.submit(self._or_unknown, f"bmc {name}", ask, _SILENT_BMC)
+
+    def _ask_cluster(self, pool: ThreadPoolExecutor, name: str) -> Future[ClusterSeen]:
+        def ask() -> ClusterSeen:
+            hypervisor = self._workspace.hypervisor(name)
+            seen = hypervisor.look()
+            self._silent.update((f"node {n}", why) for n, why in hypervisor.silent.items())
+            return seen
+
+        return pool.submit(self._or_unknown, f"cluster {name}", ask, _SILENT_CLUSTER)
+
+    def _or_unknown(self, key: str, ask: Callable[[], T], unknown: T) -> T:
+        try:
+            return ask()
+        except MetalError as error:
+            self._silent[key] = error.what
+            return unknown
+
+    def _server(self, name: str, bmc: BmcSeen, node: str | None) -> SeenServer:
+        record, (power, report) = self._record(name), bmc
+        return SeenServer(
+            life=record.life,
+            status=record.status,
+            note=record.note,
+            power=power,
+            health=report.health,
+            reasons=report.reasons,
+            node=_node_state(node),
+        )
 
 
 def _node_state(seen: str | None) -> NodeState:
     return "online" if seen == "online" else "offline" if seen == "offline" else "unknown"
-
-
-def _merge(parts: Iterable[dict[str, SeenVm]]) -> dict[str, SeenVm]:
-    return {name: vm for part in parts for name, vm in part.items()}

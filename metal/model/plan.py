@@ -167,9 +167,13 @@ class Plan(Frozen):
 def fingerprint(inventory: Inventory, world: World) -> str:
     """SHA-256 hex over canonical JSON of both; equal worlds give equal fingerprints.
 
-    Health and power come and go by themselves and change no plan's meaning on their own, but
-    a planner may read them, so they count too.
+    The words in which a BMC complains or an error reads carry figures that flicker, and no
+    planner reads them: they are left out. States (power, health, who is silent) count.
     """
-    both = [inventory.model_dump(mode="json"), world.model_dump(mode="json")]
+    seen = world.model_dump(mode="json")
+    for server in seen["servers"].values():
+        del server["reasons"], server["note"]
+    seen["silent"] = sorted(seen["silent"])
+    both = [inventory.model_dump(mode="json"), seen]
     canonical = json.dumps(both, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
