@@ -11,7 +11,7 @@ from metal.model.laws.after import After, Resident
 from metal.model.laws.breach import Breach
 from metal.model.laws.capacity import room_mib
 
-LIMIT = 300_000
+LIMIT = 100_000
 """Partial packings looked at before the judge gives up. What it can't prove is not survivable."""
 
 
