@@ -97,7 +97,7 @@ def test_an_action_is_there_once() -> None:
         place("nobody", "rio1", 101),
         place("a", "rio1", 101, cluster="zee"),
         start("a", "rio1", 101),
-        recover("rio1", a=101),
+        recover("rio1", stranger=101),
     ],
 )
 def test_names_are_known(action: Action) -> None:
@@ -179,6 +179,8 @@ def test_recovery_is_for_what_is_not_online() -> None:
     inventory = fleet({"a": vm()})
     assert named(inventory, dead, recover("rio1", a=101)) == set()
     assert named(inventory, unknown, recover("rio1", a=101)) == set()
+    gone = dead.model_copy(update={"vms": {}})
+    assert named(inventory, gone, recover("rio1", a=101)) == set(), "known from an earlier look"
     assert named(inventory, world, recover("rio1", a=101)) == {("recover", "rio1")}
     assert named(inventory, dead, recover("rio1", a=102)) == {("recover", "rio1")}
     assert named(inventory, dead, recover("rio2", a=101)) == {("recover", "rio2")}

@@ -76,7 +76,8 @@ def known_names(plan: Plan, inventory: Inventory, world: World) -> Iterator[Brea
                 servers = (server, *(m.target for m in moves))
                 vms = tuple(m.vm for m in moves)
             case RecoverServer(server=server, cluster=cluster, vms=died):
-                servers, vms = (server,), tuple(died)
+                # What ran on a dead node may be known from an earlier look only.
+                servers, vms = (server,), tuple(vm for vm in died if vm not in inventory.vms)
         yield from _check(action.id, servers, cluster, inventory)
         for vm in vms:
             if vm not in world.vms:

@@ -109,7 +109,9 @@ def _recover(action: RecoverServer, after: After) -> Iterator[str]:
     if after.seen(action.server).node == "online":
         yield "is online: what still runs must not be started elsewhere"
     for vm, vmid in action.vms.items():
-        seen = after.world.vms[vm]
+        seen = after.world.vms.get(vm)
+        if seen is None:
+            continue
         if seen.server != action.server:
             yield f"{vm} is on {seen.server}, it did not die here"
         if seen.vmid != vmid:
