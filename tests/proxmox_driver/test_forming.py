@@ -44,6 +44,18 @@ def test_a_join_that_was_begun_before_a_crash_is_waited_for_not_repeated(lab: An
     assert lab.events("entered cluster") == ["alba2"]
 
 
+def test_the_certificate_that_a_join_made_is_vouched_for_by_the_cluster(lab: Any) -> None:
+    """Killed between the join and its end: the node shows another certificate than we pinned."""
+    driver = lab.driver()
+    driver.ensure_created("alba", "alba1")
+    driver.ensure_joined("alba2", "alba1")
+    real = lab.access["alba2"]
+    lab.access["alba2"] = NodeAccess(real.address, real.port, lab.access["alba3"].pin)
+    told: dict[str, str] = {}
+    lab.driver(repinned=told.__setitem__).ensure_joined("alba2", "alba1")
+    assert told == {"alba2": real.pin}
+
+
 def test_a_create_that_was_begun_before_a_crash_is_waited_for(lab: Any) -> None:
     lab.driver()._api.nodes["alba1"].post("cluster/config", {"clustername": "alba"})
     lab.driver().ensure_created("alba", "alba1")

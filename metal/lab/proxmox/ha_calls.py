@@ -1,1 +1,222 @@
 """The calls about high availability."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from metal.lab.proxmox.calls import Call, handles
+from metal.lab.proxmox.errors import ApiError
+from metal.lab.proxmox.formats import split_list
+
+LISTS = ("resources", "nodes")
+"""What a rule holds as a list and tells as text."""
+
+
+def _sid(text: str) -> str:
+    """ "100" is short for "vm:100"."""
+    return text if ":" in text else f"vm:{text}"
+
+
+def _resource(call: Call) -> dict[str, Any]:
+    sid = _sid(call.params["sid"])
+    if sid not in call.cluster.ha.resources:
+        raise ApiError(500, f"no such resource '{sid}'")
+    return call.cluster.ha.resources[sid]
+
+
+def _digest(config: object) -> str:
+    return hashlib.sha1(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+@handles("GET", "/cluster/ha/resources")
+def resources(call: Call) -> list[dict[str, Any]]:
+    digest = _digest(call.cluster.ha.resources)
+    return [r | {"digest": digest} for r in call.cluster.ha.resources.values()]
+
+
+@handles("POST", "/cluster/ha/resources")
+def add_resource(call: Call) -> None:
+    sid = _sid(call.params["sid"])
+    kind, _, number = sid.partition(":")
+    if sid in call.cluster.ha.resources:
+        raise ApiError(500, f"resource ID '{sid}' already defined")
+    if kind != "vm" or int(number) not in call.cluster.vms:
+        raise ApiError(500, f"unable to add resource '{sid}' - service does not exist")
+    given = {"state": "started"} | call.without("sid", "type")
+    call.cluster.ha.add(sid, {"sid": sid, "type": kind} | given)
+
+
+@handles("GET", "/cluster/ha/resources/{sid}")
+def resource(call: Call) -> dict[str, Any]:
+    return _resource(call) | {"digest": _digest(call.cluster.ha.resources)}
+
+
+@handles("PUT", "/cluster/ha/resources/{sid}")
+def set_resource(call: Call) -> None:
+    held = _resource(call)
+    held.update(call.without("sid", "delete", "digest"))
+    for name in split_list(call.params.get("delete", "")):
+        held.pop(name, None)
+
+
+@handles("DELETE", "/cluster/ha/resources/{sid}")
+def remove_resource(call: Call) -> None:
+    call.cluster.ha.remove(_resource(call)["sid"])
+
+
+@handles("POST", "/cluster/ha/resources/{sid}/migrate")
+def migrate(call: Call) -> dict[str, str]:
+    return _command(call, "migrate")
+
+
+@handles("POST", "/cluster/ha/resources/{sid}/relocate")
+def relocate(call: Call) -> dict[str, str]:
+    return _command(call, "relocate")
+
+
+def _command(call: Call, what: str) -> dict[str, str]:
+    sid, node = _resource(call)["sid"], call.params["node"]
+    if node not in call.cluster.members:
+        raise ApiError(500, f"no such node '{node}'")
+    call.cluster.ha.command(what, sid, node)
+    return {"sid": sid, "requested-node": node}
+
+
+# ── rules ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _rule(call: Call) -> dict[str, Any]:
+    name = call.params["rule"]
+    if name not in call.cluster.ha.rules:
+        raise ApiError(500, f"no such ha rule '{name}'")
+    return call.cluster.ha.rules[name]
+
+
+def _held(params: dict[str, Any]) -> dict[str, Any]:
+    """A rule as it is kept: its lists as lists, node priorities left out."""
+    lists = {key: split_list(params[key]) for key in LISTS if key in params}
+    if "nodes" in lists:
+        lists["nodes"] = [node.partition(":")[0] for node in lists["nodes"]]
+    if "resources" in lists:
+        lists["resources"] = [_sid(sid) for sid in lists["resources"]]
+    return params | lists
+
+
+def _told(rule: dict[str, Any]) -> dict[str, Any]:
+    return rule | {key: ",".join(rule[key]) for key in LISTS if key in rule}
+
+
+@handles("GET", "/cluster/ha/rules")
+def rules(call: Call) -> list[dict[str, Any]]:
+    return [_told(rule) for rule in call.cluster.ha.rules.values()]
+
+
+@handles("POST", "/cluster/ha/rules")
+def add_rule(call: Call) -> None:
+    name = call.params["rule"]
+    if name in call.cluster.ha.rules:
+        raise ApiError(500, f"HA rule '{name}' already exists")
+    call.cluster.ha.rules[name] = _held(call.params)
+
+
+@handles("GET", "/cluster/ha/rules/{rule}")
+def rule(call: Call) -> dict[str, Any]:
+    return _told(_rule(call))
+
+
+@handles("PUT", "/cluster/ha/rules/{rule}")
+def set_rule(call: Call) -> None:
+    held = _rule(call)
+    held.update(_held(call.without("rule", "delete", "digest")))
+    for name in split_list(call.params.get("delete", "")):
+        held.pop(name, None)
+
+
+@handles("DELETE", "/cluster/ha/rules/{rule}")
+def remove_rule(call: Call) -> None:
+    del call.cluster.ha.rules[_rule(call)["rule"]]
+
+
+# ── status ───────────────────────────────────────────────────────────────────────────────────
+
+
+@handles("GET", "/cluster/ha/status/current")
+def current(call: Call) -> list[dict[str, Any]]:
+    """Quorum, master, agents and services, as the GUI shows them."""
+    ha, asked, now = call.cluster.ha, call.node.name, int(call.dc.epoch())
+    quorate = call.node.quorate(call.now)
+    rows: list[dict[str, Any]] = [
+        {
+            "id": "quorum",
+            "type": "quorum",
+            "node": asked,
+            "status": "OK" if quorate else "No quorum on node '" + asked + "'!",
+            "quorate": int(quorate),
+        }
+    ]
+    if ha.master:
+        status = f"{ha.master} (active)"
+        rows.append(
+            {
+                "id": "master",
+                "type": "master",
+                "node": ha.master,
+                "status": status,
+                "timestamp": now,
+            }
+        )
+    for name, node in ha.nodes.items():
+        busy = any(service.node == name for service in ha.services.values())
+        status = f"{name} ({'active' if busy else 'idle'})"
+        if node.state != "online":
+            status = f"{name} (old timestamp - dead?)"
+        rows.append(
+            {
+                "id": f"lrm:{name}",
+                "type": "lrm",
+                "node": name,
+                "status": status,
+                "timestamp": now,
+            }
+        )
+    return rows + [_service_row(call, sid) for sid in sorted(ha.resources)]
+
+
+def _service_row(call: Call, sid: str) -> dict[str, Any]:
+    ha, held = call.cluster.ha, call.cluster.ha.resources[sid]
+    service = ha.services.get(sid)
+    vm = call.cluster.vms.get(int(sid.partition(":")[2]))
+    node = service.node if service else vm.node if vm else ""
+    state = service.state if service else "queued"
+    return {
+        "id": f"service:{sid}",
+        "type": "service",
+        "sid": sid,
+        "node": node,
+        "state": state,
+        "crm_state": state,
+        "request_state": held["state"],
+        "status": f"{sid} ({node}, {state})",
+        "max_restart": int(held.get("max_restart", 1)),
+        "max_relocate": int(held.get("max_relocate", 1)),
+    }
+
+
+@handles("GET", "/cluster/ha/status/manager_status")
+def manager_status(call: Call) -> dict[str, Any]:
+    ha, now = call.cluster.ha, int(call.dc.epoch())
+    return {
+        "manager_status": {
+            "master_node": ha.master,
+            "timestamp": now,
+            "node_status": {name: node.state for name, node in ha.nodes.items()},
+            "service_status": {
+                sid: {"state": s.state, "node": s.node} | ({"target": s.target} if s.target else {})
+                for sid, s in ha.services.items()
+            },
+        },
+        "quorum": {"node": call.node.name, "quorate": int(call.node.quorate(call.now))},
+        "lrm_status": {},
+    }

@@ -1,0 +1,224 @@
+"""Recovering and draining as durable operations, against the Proxmox double."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metal.heal.flow import drain, recover
+from metal.heal.ports import HealPorts
+from metal.model.addresses import Addressing
+from metal.model.errors import Unreachable
+from metal.model.life import Status
+from metal.model.plan import DrainServer, MigrateVm, RecoverServer, Risk
+from metal.operations.run import Outcome, perform
+from metal.operations.store import Store, open_store
+
+WHY: dict[str, Any] = {"what": "a test", "why": "it tests", "risk": Risk.DISRUPTS}
+VMS = {"git": 101, "wiki": 102}
+RECOVER = RecoverServer(server="alba1", cluster="alba", vms=VMS, **WHY)
+DRAIN = DrainServer(
+    server="alba1",
+    cluster="alba",
+    moves=tuple(
+        MigrateVm(vm=vm, vmid=vmid, cluster="alba", source="alba1", target=target, **WHY)
+        for (vm, vmid), target in zip(VMS.items(), ("alba2", "alba3"), strict=True)
+    ),
+    **WHY,
+)
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+class Bmc:
+    """A BMC that really cuts the power of its node in the double."""
+
+    protocol = "redfish"
+    fingerprint = None
+    cipher_suite = None
+
+    def __init__(self, lab: Any, node: str) -> None:
+        self._lab, self._node = lab, node
+        self.reads: Any = None
+        self.silent = False
+        self.opened = self.closed = 0
+
+    def __call__(self) -> "Bmc":
+        self.opened += 1
+        return self
+
+    def ensure_power(self, wanted: str) -> None:
+        assert wanted == "off"
+        if self.silent:
+            raise Unreachable("no answer", where=self._node)
+        self._lab.datacenter.power_off(self._node)
+
+    def power(self) -> str:
+        if self.reads:
+            return str(self.reads)
+        return str(self._lab.datacenter.truth()["nodes"][self._node]["power"])
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Bench:
+    """A formed cluster with two running VMs on alba1, a store, and what the flows told it."""
+
+    def __init__(self, lab: Any, store: Store) -> None:
+        self.lab, self.store = lab, store
+        self.bmc = Bmc(lab, "alba1")
+        self.held: dict[str, str] = {}
+        self.drained: list[str] = []
+        self.driver = lab.form()
+
+    def vms(self, *, ha: bool) -> None:
+        for name, vmid in VMS.items():
+            self.driver.ensure_vm(
+                vmid=vmid,
+                name=name,
+                node="alba1",
+                vcpus=1,
+                memory_mib=1024,
+                disk_gib=10,
+                storage="vms",
+                addressing=Addressing(treatment="ipv6", private_ipv4=f"10.0.0.{vmid}/24"),
+                ha=ha,
+            )
+            self.driver.ensure_started(vmid)
+
+    def run(self, flow: Any, action: Any, *, patience: float = 20, **other: Any) -> Outcome:
+        given = {
+            "hypervisor": self.lab.driver(),
+            "bmc": self.bmc,
+            "hold": self.held.__setitem__,
+            "draining": self.drained.append,
+            "patience": patience,
+            "every": 0.05,
+        }
+        ports = HealPorts(**(given | other))
+        params = action.model_dump(mode="json")
+        operation = self.store.journal.open(action.kind, action.server, [], params)
+        return perform(self.store, operation, lambda r: flow(r, action, ports))
+
+    def truth(self) -> dict[str, Any]:
+        return {v["name"]: v for v in self.lab.datacenter.truth()["vms"]}
+
+
+@pytest.fixture
+def bench(lab: Any, tmp_path: Path) -> Iterator[Bench]:
+    with open_store("sqlite", tmp_path / "state") as store:
+        yield Bench(lab, store)
+
+
+def test_a_dead_server_is_proven_off_and_its_vms_run_elsewhere(bench: Bench) -> None:
+    bench.vms(ha=True)
+    bench.lab.datacenter.power_off("alba1")
+    outcome = bench.run(recover, RECOVER)
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert bench.held["alba1"].startswith("fenced: off, off read back")
+    for vm in bench.truth().values():
+        assert vm["max_copies"] == 1
+        assert vm["copies"] == [vm["node"]] != ["alba1"]
+    assert bench.bmc.opened == bench.bmc.closed == 1
+
+
+def test_a_hung_server_is_switched_off_first(bench: Bench) -> None:
+    bench.vms(ha=True)
+    bench.lab.datacenter.cable("alba1", plugged=False)
+    assert bench.run(recover, RECOVER).status is Status.DONE
+    assert bench.lab.datacenter.truth()["nodes"]["alba1"]["power"] == "off"
+    assert {vm["max_copies"] for vm in bench.truth().values()} == {1}
+
+
+def test_a_kill_between_fencing_and_seeing_is_resumed(bench: Bench) -> None:
+    bench.vms(ha=True)
+    bench.lab.datacenter.power_off("alba1")
+
+    def dies(_server: str, _note: str) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        bench.run(recover, RECOVER, hold=dies)
+    assert bench.run(recover, RECOVER).status is Status.DONE
+    assert bench.bmc.opened == 1, "the proof is in the journal"
+    assert set(bench.held) == {"alba1"}
+
+
+def test_a_silent_bmc_proves_nothing(bench: Bench) -> None:
+    bench.bmc.silent = True
+    outcome = bench.run(recover, RECOVER)
+    assert (outcome.status, outcome.exit_code) == (Status.FAILED, Unreachable.exit_code)
+    assert bench.held == {}
+    assert bench.bmc.opened == bench.bmc.closed > 1
+
+
+def test_a_bmc_that_does_not_read_off_is_no_proof(bench: Bench) -> None:
+    bench.bmc.reads = "on"
+    outcome = bench.run(recover, RECOVER)
+    assert outcome.status is Status.FAILED
+    assert "cut its power by hand" in outcome.error
+    assert bench.held == {}
+
+
+def test_vms_without_ha_stay_down_and_are_named(bench: Bench) -> None:
+    bench.vms(ha=False)
+    bench.lab.datacenter.power_off("alba1")
+    outcome = bench.run(recover, RECOVER)
+    assert outcome.status is Status.FAILED
+    assert "git, wiki stay down: HA does not manage them" in outcome.error
+    assert {vm["starts"] for vm in bench.truth().values()} == {1}
+
+
+def test_ha_that_does_nothing_in_time_is_told_with_names(bench: Bench) -> None:
+    bench.vms(ha=True)
+    bench.lab.datacenter.power_off("alba1")
+    outcome = bench.run(recover, RECOVER, patience=0.01)
+    assert outcome.status is Status.FAILED
+    assert "HA has not restarted git, wiki" in outcome.error
+
+
+def test_a_drain_moves_all_in_order_and_sees_it_empty(bench: Bench) -> None:
+    bench.vms(ha=True)
+    outcome = bench.run(drain, DRAIN)
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert bench.drained == ["alba1"]
+    assert {n: v["node"] for n, v in bench.truth().items()} == {"git": "alba2", "wiki": "alba3"}
+    assert {(v["starts"], v["max_copies"]) for v in bench.truth().values()} == {(1, 1)}
+
+
+def test_a_drain_killed_in_the_middle_is_resumed(bench: Bench) -> None:
+    bench.vms(ha=False)
+
+    class Dying:
+        def __init__(self, real: Any) -> None:
+            self._real = real
+
+        def ensure_migrated(self, vmid: int, target: str) -> None:
+            self._real.ensure_migrated(vmid, target)
+            raise Killed
+
+    with pytest.raises(Killed):
+        bench.run(drain, DRAIN, hypervisor=Dying(bench.driver))
+    outcome = bench.run(drain, DRAIN)
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert {n: v["node"] for n, v in bench.truth().items()} == {"git": "alba2", "wiki": "alba3"}
+
+
+def test_a_drain_to_a_dead_target_is_refused_and_says_which_vm(bench: Bench) -> None:
+    bench.vms(ha=False)
+    bench.lab.datacenter.power_off("alba2")
+    outcome = bench.run(drain, DRAIN)
+    assert outcome.exit_code == 3
+    assert "git stays where it is" in outcome.error
+
+
+def test_what_came_after_the_plan_is_named(bench: Bench) -> None:
+    bench.vms(ha=False)
+    short = DRAIN.model_copy(update={"moves": DRAIN.moves[:1]})
+    outcome = bench.run(drain, short)
+    assert outcome.status is Status.FAILED
+    assert "still there: wiki" in outcome.error
