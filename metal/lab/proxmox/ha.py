@@ -25,17 +25,8 @@ FENCE_DELAY = 60.0
 """From `unknown` to `fence`, and from losing quorum to the watchdog."""
 USER = "root@pam"
 STALE_LOCKS = frozenset(
-    [
-        "backup",
-        "mounted",
-        "migrate",
-        "clone",
-        "rollback",
-        "snapshot",
-        "snapshot-delete",
-        "suspending",
-        "suspended",
-    ]
+    {"backup", "mounted", "migrate", "clone", "rollback", "snapshot", "snapshot-delete"}
+    | {"suspending", "suspended"}
 )
 """What recovery removes from a VM whose node died."""
 
