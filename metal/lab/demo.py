@@ -172,7 +172,7 @@ def _escrowed_before(story: Story) -> bool:
     """The escrow file is older than the moment the preseed, which holds the key, went out."""
     for name in story.inventory.servers:
         written = (story.folder / "secrets" / "disk" / f"{name}.age").stat().st_mtime
-        if written > story.truth["servers"][name]["preseed_at"]:
+        if written > story.truth["servers"][name]["asked_at"]:
             return False
     return True
 

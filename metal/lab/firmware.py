@@ -6,6 +6,7 @@ the power goes.
 """
 
 import hashlib
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -144,6 +145,7 @@ class _Session:
             raise Prompt("which language? (no initrd, auto=true or url= on the kernel's line)")
         self.say("the installer starts")
         self.pause(INSTALL_SECONDS["preseed"])
+        self.machine.asked_at = time.time()
         text = self._get(url)
         if text is None:
             raise Prompt("the preseed could not be fetched")

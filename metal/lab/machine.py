@@ -70,6 +70,8 @@ class Machine:
         """"network" or None; used up at the next power-on."""
         self.power_ons = 0
         self.on_boot: Callable[[Machine, Boot], None] = lambda _m, _b: None
+        self.asked_at = 0.0
+        """When the installer last asked for its answers, seconds since the epoch."""
         self.plugged = True
         """False: no power at all, the BMC is dead too."""
         self._lock = threading.RLock()

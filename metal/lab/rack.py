@@ -149,6 +149,7 @@ def _machine_truth(machine: Machine) -> dict[str, Any]:
         "power": machine.power,
         "health": machine.health,
         "power_ons": machine.power_ons,
+        "asked_at": machine.asked_at,
         "disks": {
             name: {"system": disk.system, "wipes": disk.wipes, "luks": disk.luks_key_sha256}
             for name, disk in machine.disks.items()
