@@ -141,7 +141,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
                     stdout=pipe,
                     stderr=pipe,
                     text=True,
-                    env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+                    env={
+                        **os.environ,
+                        "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *sys.path[1:]]),
+                    },
                 )
             )
         )

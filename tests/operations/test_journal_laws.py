@@ -73,10 +73,20 @@ class Histories(RuleBasedStateMachine):
 
     # ── what may happen ─────────────────────────────────────────────────────────────────────
 
-    @precondition(lambda self: not self.over)
-    @rule(who=WHO)
-    def take(self, who: int) -> None:
-        me, free = self.actors[who], self.holder is None or self.until <= self.now
+    @rule(who=WHO, times=st.integers(1, 5))
+    def work(self, who: int, times: int) -> None:
+        """Take the operation, or go on with it; it may stop in the midst of a step."""
+        me = self.actors[who]
+        for _ in range(times):
+            if me.lease is None:
+                self._take(me)
+            elif me.inside:
+                self._finish(me)
+            else:
+                self._enter(me)
+
+    def _take(self, me: Actor) -> None:
+        free = not self.over and (self.holder is None or self.until <= self.now)
         try:
             lease = take(self.store.database, self.id, LEASE, me.owner)
         except Refused:
@@ -88,38 +98,30 @@ class Histories(RuleBasedStateMachine):
         self._hold(me)
         me.lease, me.number, me.inside = lease, 0, False
 
-    @rule(who=WHO)
-    def enter(self, who: int) -> None:
-        me = self.actors[who]
-        if me.lease is None or me.inside:
-            return
+    def _enter(self, me: Actor) -> None:
         if row := self._write(me, lambda: self._steps(me).enter(me.number, f"s{me.number}", None)):
             assert row.result == self.recorded.get(me.number)
             me.inside = row.result is None
             me.number += row.result is not None
 
-    @rule(who=WHO)
-    def finish(self, who: int) -> None:
-        me = self.actors[who]
-        if me.lease is None or not me.inside:
-            return
+    def _finish(self, me: Actor) -> None:
+        assert me.lease
         result = f'"{me.owner.pid} with fence {me.lease.fence}"'
         if self._write(me, lambda: self._steps(me).finish(me.number, result) or True):
             assert me.number not in self.recorded, "a step was recorded twice"
             self.recorded[me.number] = result
             me.number, me.inside = me.number + 1, False
 
-    @rule(who=WHO)
-    def beat(self, who: int) -> None:
-        me = self.actors[who]
-        if me.lease is not None:
-            self._write(me, lambda: self._renew(me))
+    @precondition(lambda self: self._believers())
+    @rule(who=st.data())
+    def beat(self, who: st.DataObject) -> None:
+        me = self._believer(who)
+        self._write(me, lambda: self._renew(me))
 
-    @rule(who=WHO)
-    def leave(self, who: int) -> None:
-        me = self.actors[who]
-        if me.lease is None:
-            return
+    @precondition(lambda self: self._believers())
+    @rule(who=st.data())
+    def leave(self, who: st.DataObject) -> None:
+        me = self._believer(who)
         if self._write(me, lambda: self._steps(me).leave(Status.FAILED, "tired") or True):
             self.holder = None
         me.lease, me.inside = None, False
@@ -176,6 +178,14 @@ class Histories(RuleBasedStateMachine):
         self._hold(me)
         return done
 
+    def _believers(self) -> list[Actor]:
+        """Who thinks that it holds the lease."""
+        return [one for one in self.actors if one.lease]
+
+    def _believer(self, who: st.DataObject) -> Actor:
+        believers = self._believers()
+        return believers[who.draw(st.integers(0, len(believers) - 1))]
+
     def _hold(self, me: Actor) -> None:
         self.holder, self.until = me, self.now + LEASE
 
@@ -195,4 +205,4 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
+TestHistories.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
