@@ -14,6 +14,14 @@ def place(run: Run, action: PlaceVm, ports: ClusterPorts) -> dict[str, Any]:
     """The VM exists, runs, and was seen running: on the planned server, or where HA has put it."""
     run.progress(0.1, f"make {action.vm} on {action.server}")
     run.step(f"make {action.vm}", lambda: _make(action, ports), tries=TRIES, backoff=ports.every)
+    if action.ha and action.apart:
+        group, vmids = action.apart, action.apart_vmids
+        run.step(
+            f"keep {action.vm} apart",
+            lambda: ports.hypervisor.ensure_apart(group, vmids),
+            tries=TRIES,
+            backoff=ports.every,
+        )
     return _start(run, action.vm, action.vmid, ports)
 
 

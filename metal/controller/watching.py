@@ -9,7 +9,7 @@ from metal.controller.performing import carry_out, perform_shown
 from metal.controller.planning import drain_action, judged
 from metal.controller.progress import Progress
 from metal.controller.workspace import Workspace
-from metal.heal.diagnosis import PATIENCE, Diagnosis
+from metal.heal.diagnosis import Diagnosis
 from metal.heal.plan import Moves, diagnose, plan_heal
 from metal.model.base import Frozen
 from metal.model.errors import MetalError
@@ -91,11 +91,10 @@ class Watcher:
 def watch_once(workspace: Workspace, *, act: bool, progress: Progress) -> WatchReport:
     """Watch until a verdict stands: a suspect is looked at again before anything is done."""
     watcher = Watcher(workspace, progress)
-    for _ in range(PATIENCE - 1):
-        report = watcher.round(act=False)
-        if report.actions or not any(d.state == "suspect" for d in report.diagnoses.values()):
-            break
-        time.sleep(workspace.inventory.fleet.poll_seconds)
+    report = watcher.round(act=False)
+    if any(d.state == "suspect" for d in report.diagnoses.values()):
+        # However often others looked just before: a switch that restarts must not cost a server.
+        time.sleep(workspace.inventory.fleet.suspect_seconds)
     return watcher.round(act=act)
 
 

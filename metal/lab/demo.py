@@ -5,6 +5,7 @@ lab's own truth, which `metal` never reads. It exits 0 only if each of them held
 """
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -191,6 +192,21 @@ def clusters(story: Story) -> None:
         all(c["ceph"]["osds"] for c in found) and all(osd["encrypted"] for osd in osds),
         found,
     )
+    story.claim("no two joins of a cluster ever overlapped", _joins_apart(story))
+
+
+JOIN_SECONDS = 6.0
+"""Lab seconds that a join takes: two that begin closer together overlap."""
+
+
+def _joins_apart(story: Story) -> bool:
+    times: dict[str, list[float]] = {}
+    for event in story.truth["events"]:
+        what, _, cluster = event["what"].rpartition(" ")
+        if what == "entered cluster":
+            times.setdefault(cluster, []).append(event["at"])
+    gaps = [b - a for at in times.values() for a, b in itertools.pairwise(at)]
+    return len(gaps) == 3 and min(gaps) >= JOIN_SECONDS
 
 
 def _clusters(story: Story) -> list[Any]:

@@ -73,6 +73,7 @@ def _move(document: MutableMapping[str, Any], shape: Topology) -> None:
     fleet["boot_url"] = shape.boot_url
     # As a person with a real clock would want 2 s; the lab's clock runs fast.
     fleet["poll_seconds"] = round(max(0.05, min(2.0, 4.0 / shape.speed)), 3)
+    fleet["suspect_seconds"] = round(60.0 / shape.speed, 3)
     fleet["state"] = "sqlite"
     places = {name: 10 * (i + 1) for i, name in enumerate(document["sites"])}
     for name, site in document["sites"].items():

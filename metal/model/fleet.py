@@ -194,6 +194,9 @@ class Fleet(Frozen):
     """How servers reach the boot service; http://<boot_listen> when absent."""
     poll_seconds: float = Field(default=2.0, gt=0, le=60)
     """How often metal asks again while it waits for something."""
+    suspect_seconds: float = Field(default=60.0, ge=0)
+    """How long a server must be lost to its cluster, its BMC saying on, before it is fenced:
+    longer than a switch takes to restart."""
 
 
 class ServerProfile(Frozen):

@@ -80,6 +80,10 @@ class PlaceVm(_Action):
     disk_gib: int
     ha: bool
     """True: the cluster restarts it elsewhere when its server dies."""
+    apart: str | None = None
+    """Its replica group, where others of that group are in the same cluster."""
+    apart_vmids: tuple[int, ...] = ()
+    """Those others and itself: HA must not restart one beside another."""
     addressing: Addressing
 
     @property

@@ -235,6 +235,8 @@ def _host(inventory: Inventory, world: World, server: str, ceph: bool) -> Host:
         host.closed = "its memory is not known"
     elif seen and seen.health == "critical":
         host.closed = "its BMC reports it as failing"
+    elif seen and seen.life is Life.DRAINING:
+        host.closed = "it is being emptied"
     return host
 
 

@@ -29,9 +29,11 @@ def plan_vms(
         current={vm: seen.addresses for vm, seen in world.vms.items()},
     )
     new = {vm: home for vm, home in placement.homes.items() if vm in addresses.given}
-    vmids = _vmids(world)
+    vmids = dict(zip(new, _vmids(world), strict=False))
+    known = {vm: seen.vmid for vm, seen in world.vms.items()} | vmids
+    groups = _groups(inventory, placement, known)
     places = tuple(
-        _place(inventory, vm, next(vmids), home, addresses.given[vm], needs)
+        _place(inventory, vm, vmids[vm], home, addresses.given[vm], needs, groups)
         for vm, home in new.items()
     )
     warnings = (
@@ -54,6 +56,18 @@ def _vmids(world: World) -> Iterator[int]:
         vmid += 1
 
 
+def _groups(
+    inventory: Inventory, placement: Placement, vmids: Mapping[str, int]
+) -> dict[tuple[str, str], tuple[int, ...]]:
+    """(cluster, replica group) → the ids of the group's VMs there, where there are several."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for vm, at in placement.fleet.where.items():
+        wanted = inventory.vms.get(vm)
+        if wanted and wanted.apart and vm in vmids:
+            found.setdefault((at[0], wanted.apart), []).append(vmids[vm])
+    return {key: tuple(sorted(ids)) for key, ids in found.items() if len(ids) > 1}
+
+
 def _place(
     inventory: Inventory,
     vm: str,
@@ -61,8 +75,11 @@ def _place(
     home: Home,
     addressing: Addressing,
     needs: Mapping[str, str],
+    groups: Mapping[tuple[str, str], tuple[int, ...]],
 ) -> PlaceVm:
     wanted = inventory.needs(vm)
+    group = inventory.vms[vm].apart or ""
+    together = groups.get((home.cluster, group), ())
     return PlaceVm(
         what=f"create {vm} on {home.server} and start it",
         why=_why(inventory, vm, home, addressing),
@@ -76,6 +93,8 @@ def _place(
         memory_mib=wanted.memory_mib,
         disk_gib=wanted.disk_gib,
         ha=len(inventory.clusters[home.cluster].servers) > 1,
+        apart=group if together else None,
+        apart_vmids=together,
         addressing=addressing,
     )
 

@@ -89,6 +89,7 @@ def _vms(api: Api, cluster: str, standing: Standing) -> dict[str, SeenVm]:
             server=node,
             state=guests.state_of(row) if online else "unknown",
             addresses=_addresses(api, node, vmid) if online else last_known,
+            memory_mib=int(row["maxmem"]) >> 20 if row.get("maxmem") else None,
         )
     return found
 
