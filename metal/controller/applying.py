@@ -4,6 +4,7 @@ The whole application is an operation too: it is how two `metal apply` are kept 
 the same command after a crash resumes the plan that was accepted instead of making a new one.
 """
 
+import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -86,6 +87,7 @@ class _Application:
         self.failed: dict[str, str] = {}
         self._finished: set[str] = set()
         """Ids of actions that an earlier run of this plan did."""
+        self._stop = threading.Event()
 
     def perform(self) -> None:
         store, mark = self.workspace.store, self.plan.fingerprint
@@ -100,7 +102,11 @@ class _Application:
 
     def _run(self, run: Run) -> None:
         with self._boot_service(), ThreadPoolExecutor(self.workers) as pool:
-            self._schedule(pool)
+            try:
+                self._schedule(pool)
+            except BaseException:
+                self._stop.set()  # Ctrl-C: the flows leave off between two steps.
+                raise
         if self.failed:
             raise Failed(
                 f"{len(self.failed)} of {len(self.plan.actions)} actions were not done",
@@ -147,4 +153,5 @@ class _Application:
         """Perform one action's operation; "" or why it failed."""
         if action.id in self._finished:
             return ""
-        return carry_out(self.workspace, action, self.progress, plan=self.plan.fingerprint)
+        mark = self.plan.fingerprint
+        return carry_out(self.workspace, action, self.progress, plan=mark, stop=self._stop)

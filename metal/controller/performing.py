@@ -16,9 +16,17 @@ SHOW_SECONDS = 0.2
 
 
 def carry_out(
-    workspace: Workspace, action: Action, progress: Progress, *, plan: str | None = None
+    workspace: Workspace,
+    action: Action,
+    progress: Progress,
+    *,
+    plan: str | None = None,
+    stop: threading.Event | None = None,
 ) -> str:
-    """Open (or go on with) the action's operation and perform it; "" or why it failed."""
+    """Open (or go on with) the action's operation and perform it; "" or why it failed.
+
+    Once `stop` is set the operation is left between two steps, to be resumed.
+    """
     params: dict[str, Any] = {"action": action.model_dump(mode="json")}
     if plan is not None:
         params["plan"] = plan
@@ -26,17 +34,23 @@ def carry_out(
     try:
         journal = workspace.store.journal
         operation = journal.open(action.kind, action.id, subjects(action), params)
-        why = perform_shown(workspace, operation.id, action, progress)
+        why = perform_shown(workspace, operation.id, action, progress, stop)
     except MetalError as error:
         why = str(error)
     progress.end(action.id, not why, why)
     return why
 
 
-def perform_shown(workspace: Workspace, operation: int, action: Action, progress: Progress) -> str:
+def perform_shown(
+    workspace: Workspace,
+    operation: int,
+    action: Action,
+    progress: Progress,
+    stop: threading.Event | None = None,
+) -> str:
     """Perform an operation that is open; "" or why it failed. Refused when another runs it."""
     with Shown(workspace, operation, action.id, progress):
-        outcome = perform(workspace.store, operation, flow_of(workspace, action))
+        outcome = perform(workspace.store, operation, flow_of(workspace, action), stop=stop)
     return "" if outcome.status is Status.DONE else outcome.error or str(outcome.status)
 
 

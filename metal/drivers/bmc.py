@@ -16,11 +16,11 @@ PATIENCE = {"redfish": 30.0, "ipmi": 8.0}
 def connect(access: BmcAccess, user: str, password: str, *, timeout: float | None = None) -> "Bmc":
     """Log in: one try with this credential, no other.
 
-    `timeout` is in seconds for each answer; without it PATIENCE holds.
+    `timeout` is in seconds for each answer; without it the access's own, else PATIENCE, holds.
     `access.fingerprint` is enforced; without it the certificate seen is trusted and told by the
     Bmc's `fingerprint`. Refused: wrong password or changed certificate. Unreachable: no answer.
     """
-    protocol = access.protocol
+    protocol, timeout = access.protocol, timeout or access.timeout
     if protocol == "auto":
         protocol = "redfish" if _speaks_redfish(access, timeout or PATIENCE["ipmi"]) else "ipmi"
     open_ = _redfish if protocol == "redfish" else _ipmi

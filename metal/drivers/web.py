@@ -30,6 +30,8 @@ class WebServer:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self._socket.bind((host, port))
+            # At once: two that may reuse an address can both bind it until one listens.
+            self._socket.listen(256)
         except OSError as error:
             self._socket.close()
             raise Refused(

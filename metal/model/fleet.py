@@ -87,6 +87,8 @@ class BmcAccess(Frozen):
     """Pinned at the first enrolment; a BMC that shows another is refused."""
     cipher_suite: Literal[3, 17] | None = None
     """The IPMI cipher suite that worked."""
+    timeout: float | None = Field(default=None, gt=0, le=300)
+    """Seconds to wait for an answer of a slow one; 30 over Redfish and 8 over IPMI when absent."""
 
 
 class Disk(Frozen):
