@@ -1,5 +1,6 @@
 """Progress on stderr: bars on a terminal, lines with --verbose, silence elsewhere."""
 
+import os
 import sys
 import threading
 from types import TracebackType
@@ -43,7 +44,8 @@ def talk(face: Face) -> Talk:
     """The Progress that suits where stderr goes."""
     if sys.stderr.isatty():
         return Bars(color=not face.no_color)
-    return Lines(face) if face.verbose else Talk()
+    plain = face.verbose or os.environ.get("METAL_PROGRESS") == "plain"
+    return Lines(face) if plain else Talk()
 
 
 def ending(what: str, ok: bool, text: str) -> str:

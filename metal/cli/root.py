@@ -14,6 +14,7 @@ COMMANDS = {
     "status": ("metal.cli.verbs.status", "Show the fleet: servers, nodes, VMs."),
     "watch": ("metal.cli.verbs.watch", "Notice servers that fail; with --act heal what they hold."),
     "drain": ("metal.cli.verbs.drain", "Move every VM off a server, live."),
+    "release": ("metal.cli.verbs.release", "Let a server take part again that was set aside."),
     "run": ("metal.cli.verbs.run", "List, show, resume or cancel operations."),
     "lab": ("metal.cli.verbs.lab", "A virtual rack to try all of it on."),
     "tui": ("metal.cli.verbs.tui", "The fleet full screen, driven by keys."),

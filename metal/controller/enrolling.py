@@ -30,6 +30,8 @@ class EnrollResult(Frozen):
     address: str
     ok: bool
     facts: Facts | None = None
+    learned: Learned | None = None
+    """What is known now: what the BMC told, and what a person wrote where it tells nothing."""
     changes: tuple[str, ...] = ()
     error: str | None = None
     exit_code: int = 0
@@ -135,7 +137,12 @@ class _Enrolment:
     def _result(self, name: str, seen: Looked) -> EnrollResult:
         address = self._workspace.inventory.servers[name].bmc.address
         return EnrollResult(
-            server=name, address=address, ok=True, facts=seen.facts, changes=seen.changes
+            server=name,
+            address=address,
+            ok=True,
+            facts=seen.facts,
+            learned=seen.learned,
+            changes=seen.changes,
         )
 
     def _failed(self, name: str, why: str, exit_code: int) -> EnrollResult:

@@ -47,8 +47,9 @@ class Watcher:
         diagnoses = diagnose(inventory, world, self._earlier)
         actions, holds = plan_heal(inventory, world, self._earlier, self._moves(world))
         self._earlier = [*self._earlier, world][-KEPT:]
-        if act:
+        if act and actions:
             failed |= self._carry_out(world, actions)
+            self._earlier = [*self._earlier, look(self._workspace)][-KEPT:]
         return WatchReport(diagnoses=diagnoses, actions=actions, failed=failed, holds=holds)
 
     def _go_on(self) -> dict[str, str]:

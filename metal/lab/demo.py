@@ -232,16 +232,49 @@ def vms(story: Story) -> None:
         running,
     )
     plan = json.loads(story.metal("-o", "json", "plan"))
-    story.claim(
-        "nothing is left to do, and every server may die (checked by the judge)",
-        plan["actions"] == [],
-        plan,
-    )
+    story.claim("nothing is left to do", plan["actions"] == [], plan)
+    frail = [server for server in inventory.servers if not _may_die(inventory, running, server)]
+    story.claim("any one server may die: there is room for what ran on it", not frail, frail)
 
 
 def _vms(story: Story) -> dict[str, Any]:
     """Name → what is true of that VM."""
     return {vm["name"]: vm for vm in story.truth["vms"]}
+
+
+def _may_die(inventory: Inventory, vms: Mapping[str, Any], server: str) -> bool:
+    """By trying every way to share its VMs out; a solo machine's need replicas elsewhere."""
+    lost = [name for name, vm in vms.items() if vm["copies"] == [server]]
+    cluster = inventory.cluster_of(server)
+    others = [s for s in inventory.clusters[cluster or ""].servers if s != server]
+    if not others:
+        return all(_has_replica(inventory, vms, name, server) for name in lost)
+    room = [_room(inventory, vms, other) for other in others]
+    memory = [inventory.needs(name).memory_mib for name in lost]
+    return any(
+        all(
+            sum(m for m, at in zip(memory, way, strict=True) if at == i) <= room[i]
+            for i in range(len(others))
+        )
+        for way in itertools.product(range(len(others)), repeat=len(lost))
+    )
+
+
+def _room(inventory: Inventory, vms: Mapping[str, Any], server: str) -> int:
+    """MiB that VMs may still take on a server."""
+    learned = inventory.servers[server].learned
+    held = [inventory.needs(n).memory_mib for n, vm in vms.items() if vm["copies"] == [server]]
+    total = (learned.memory_gib or 0) if learned else 0
+    return int((total - inventory.profile(server).reserved_memory_gib) * 1024) - sum(held)
+
+
+def _has_replica(inventory: Inventory, vms: Mapping[str, Any], vm: str, server: str) -> bool:
+    group = inventory.vms[vm].apart
+    return group is not None and any(
+        inventory.vms[other].apart == group and vms[other]["copies"] != [server]
+        for other in inventory.vms
+        if other != vm
+    )
 
 
 def _each_once(vms: Mapping[str, Any]) -> bool:
@@ -296,7 +329,7 @@ def _on(story: Story, server: str) -> dict[str, Any]:
 
 def screen(story: Story) -> None:
     """The TUI's fleet screen, as text."""
-    print(story.metal("tui", "--print"))
+    print(story.metal("tui", "--text"))
 
 
 CHAPTERS = (

@@ -9,7 +9,8 @@ from metal.tui.source import EventSeen, OperationSeen, Snapshot
 
 if TYPE_CHECKING:
     from metal.controller.workspace import Workspace
-    from metal.operations import Event, Operation
+    from metal.operations.events import Event
+    from metal.operations.journal import Operation
 
 ENDED = 20
 """How many operations that ended are shown."""
@@ -46,7 +47,8 @@ def last_look(workspace: "Workspace") -> tuple[World, datetime] | None:
     seen = workspace.store.looks.last()
     if seen is None:
         return None
-    return World.model_validate(seen.world), _time(seen.at)
+    at, world = seen
+    return World.model_validate_json(world), _time(at)
 
 
 def _time(seconds: float) -> datetime:

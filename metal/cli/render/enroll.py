@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from metal.model.facts import Facts
+from metal.model.fleet import Learned
 from metal.tui.grid import Column, fit, safe
 
 
@@ -17,6 +18,8 @@ class Enrolled(Protocol):
     def ok(self) -> bool: ...
     @property
     def facts(self) -> Facts | None: ...
+    @property
+    def learned(self) -> Learned | None: ...
     @property
     def changes(self) -> tuple[str, ...]: ...
     @property
@@ -45,17 +48,17 @@ def enroll_lines(results: list[Enrolled], width: int = 80) -> list[str]:
 
 def _cells(result: Enrolled) -> tuple[str, ...]:
     verdict = "ok" if result.ok else "FAILED"
-    facts = result.facts
-    if facts is None:
+    facts, known = result.facts, result.learned
+    if facts is None or known is None:
         return (result.server, result.address, "?", "", "?", "?", "?", verdict)
     return (
         result.server,
         result.address,
         facts.protocol,
-        safe(" ".join(filter(None, (facts.vendor, facts.model)))) or "?",
-        _or_unknown(facts.cpu.threads),
-        "?" if facts.memory_gib is None else f"{facts.memory_gib:g}G",
-        "?" if facts.drives is None else str(len(facts.drives)),
+        safe(" ".join(filter(None, (known.vendor, known.model)))) or "?",
+        _or_unknown(known.threads),
+        "?" if known.memory_gib is None else f"{known.memory_gib}G",
+        str(len(known.disks)) if known.disks else "?",
         verdict,
     )
 

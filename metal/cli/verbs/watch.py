@@ -31,7 +31,6 @@ def command(ctx: click.Context, once: bool, act: bool, every: float) -> None:
     A dead server's VMs are restarted elsewhere only when its BMC says it is off. One that is
     about to fail is emptied while its VMs run on. What cannot be proven is held for a person.
     """
-    from metal.cli.verbs.plan import CHANGES_PENDING
     from metal.controller.watching import watch_once
 
     face = ctx.ensure_object(Face)
@@ -43,8 +42,16 @@ def command(ctx: click.Context, once: bool, act: bool, every: float) -> None:
             report = watch_once(workspace, act=act, progress=progress)
         before = _tell(face, report, before)
         if once:
-            ctx.exit(CHANGES_PENDING if report.actions and not act else 0)
+            ctx.exit(_exit_code(report, act=act))
         threading.Event().wait(every)
+
+
+def _exit_code(report: "WatchReport", *, act: bool) -> int:
+    from metal.cli.verbs.plan import CHANGES_PENDING
+
+    if report.failed:
+        return 1
+    return CHANGES_PENDING if report.actions and not act else 0
 
 
 def _tell(face: Face, report: "WatchReport", before: list[str] | None) -> list[str]:

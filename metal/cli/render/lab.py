@@ -1,0 +1,39 @@
+"""What really is in a lab, as lines."""
+
+from typing import TYPE_CHECKING
+
+from metal.tui.grid import Column, fit
+
+if TYPE_CHECKING:
+    from metal.lab.control import LabStatus
+
+COLUMNS = (
+    Column("SERVER"),
+    Column("POWER"),
+    Column("HEALTH"),
+    Column("SYSTEM", rank=1, grows=True, least=8),
+    Column("WIPES", rank=2, right=True),
+    Column("VMS", right=True),
+)
+
+
+def lab_lines(status: "LabStatus", width: int = 80) -> list[str]:
+    """One line a server, then the VMs in one."""
+    vms = status.truth.get("vms", [])
+    rows = []
+    for name, server in status.truth["servers"].items():
+        disks = server["disks"].values()
+        system = next((d["system"] for d in disks if d["system"]), "-")
+        wipes = str(sum(d["wipes"] for d in disks))
+        running = str(sum(name in vm["copies"] for vm in vms))
+        rows.append((name, server["power"], server["health"], system, wipes, running))
+    grid = fit(COLUMNS, rows, width)
+    twice = [vm["name"] for vm in vms if vm["max_copies"] > 1]
+    return [
+        f"lab {status.lab} in {status.folder}, its clock runs {status.speed:g} times as fast",
+        grid.header,
+        *map(grid.line, rows),
+        "",
+        f"{sum(bool(vm['copies']) for vm in vms)} of {len(vms)} VMs run"
+        + (f"; RAN TWICE: {', '.join(twice)}" if twice else ""),
+    ]

@@ -1,0 +1,31 @@
+"""`metal check`: every mistake of the inventory at once."""
+
+import click
+
+from metal.cli.face import Face
+from metal.cli.lazy import Verb
+
+
+@click.command("check", cls=Verb)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Name every mistake in inventory.toml and profiles/, each with its place and its mend.
+
+    Ends with 2 when there is one. With -o json the mistakes are data, on stdout.
+    """
+    from metal.inventory import InventoryErrors
+
+    face = ctx.ensure_object(Face)
+    workspace = face.open()
+    try:
+        inventory = workspace.inventory
+    except InventoryErrors as errors:
+        if face.output == "table":
+            raise
+        face.show([], [vars(mistake) | {"text": str(mistake)} for mistake in errors.mistakes])
+        ctx.exit(errors.exit_code)
+    count = f"{len(inventory.servers)} servers, {len(inventory.clusters)} clusters"
+    if face.output == "table":
+        face.say(f"no mistakes: {len(inventory.sites)} sites, {count}, {len(inventory.vms)} VMs")
+    else:
+        face.show([], [])
