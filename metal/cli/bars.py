@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import Task, TaskID
 
-BAR_CELLS = 22
+BAR_CELLS = 14
 
 
 class Talk:
@@ -114,6 +114,7 @@ class Bars(Talk):
 def _rich_progress(color: bool) -> "RichProgress":
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn, TextColumn
+    from rich.table import Column
     from rich.text import Text
 
     class AsciiBar(ProgressColumn):
@@ -123,9 +124,11 @@ def _rich_progress(color: bool) -> "RichProgress":
             return Text(bar(task.completed / (task.total or 1.0), BAR_CELLS), style="cyan")
 
     return Progress(
-        AsciiBar(),
-        TextColumn("{task.description}", markup=False),
-        TextColumn("{task.fields[say]}", style="dim", markup=False),
+        AsciiBar(table_column=Column(min_width=BAR_CELLS, no_wrap=True)),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+        TextColumn(
+            "{task.fields[say]}", style="dim", markup=False, table_column=Column(no_wrap=True)
+        ),
         console=Console(stderr=True, no_color=not color, highlight=False),
         transient=True,
         refresh_per_second=8,

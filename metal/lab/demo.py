@@ -135,8 +135,9 @@ def _factory_refused(story: Story) -> bool:
 
 def build(story: Story) -> None:
     """`metal plan`, `metal apply`: install, form the clusters, place the VMs."""
-    story.metal("plan", "--out", str(story.folder / "plan.json"), expect=10)
-    story.metal("apply", str(story.folder / "plan.json"), "--yes")
+    plan = os.path.relpath(story.folder / "plan.json")
+    story.metal("plan", "--out", plan, expect=10)
+    story.metal("apply", plan, "--yes")
     truth = story.truth
     systems = {
         name: [(d, s) for d, s in server["disks"].items() if s["system"]]
@@ -359,9 +360,8 @@ def main() -> int:
     finally:
         _end(folder)
     seconds = time.monotonic() - story.started
-    print(
-        f"{story.checked} claims, all of them checked, in {seconds:.0f} s. The workspace: {folder}"
-    )
+    where = os.path.relpath(folder)
+    print(f"{story.checked} claims, all of them checked, in {seconds:.0f} s. Look around: {where}/")
     return 0
 
 
