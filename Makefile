@@ -25,5 +25,8 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch $@
 
+bench: $(VENV)/ready
+	$(BIN)/python -m metal.lab.bench
+
 clean:
 	rm -rf $(VENV) .demo .lab

@@ -1,17 +1,22 @@
-"""A workspace: inventory.toml, profiles/, secrets/ and state/ in one folder, opened on demand."""
+"""A workspace: inventory.toml, profiles/, secrets/ and state/ in one folder, opened on demand.
+
+What a part needs is imported when it is opened: `metal check` must not wait for the drivers.
+"""
 
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from metal.drivers.bmc import connect
-from metal.drivers.ports import Bmc
-from metal.drivers.proxmox import NodeAccess, Patience, Proxmox
-from metal.drivers.secrets import AgeSecrets
 from metal.inventory import load
 from metal.model.errors import BadInput, Refused
 from metal.model.fleet import Inventory
 from metal.model.life import Life
-from metal.operations.store import Store, open_store
+
+if TYPE_CHECKING:
+    from metal.drivers.ports import Bmc
+    from metal.drivers.proxmox import Proxmox
+    from metal.drivers.secrets import AgeSecrets
+    from metal.operations.store import Store
 
 API_PORT = 8006
 
@@ -48,11 +53,15 @@ class Workspace:
         self.__dict__.pop("inventory", None)
 
     @cached_property
-    def store(self) -> Store:
+    def store(self) -> "Store":
+        from metal.operations.store import open_store
+
         return open_store(self.inventory.fleet.state, self.state)
 
     @cached_property
-    def secrets(self) -> AgeSecrets:
+    def secrets(self) -> "AgeSecrets":
+        from metal.drivers.secrets import AgeSecrets
+
         return AgeSecrets(self.folder / "secrets", self.state, self.inventory.recipients())
 
     @property
@@ -72,8 +81,10 @@ class Workspace:
             )
         return url.rstrip("/")
 
-    def bmc(self, server: str) -> Bmc:
+    def bmc(self, server: str) -> "Bmc":
         """Log in to an enrolled server's BMC with the escrowed password."""
+        from metal.drivers.bmc import connect
+
         access = self.inventory.servers[server].bmc
         password = self.secrets.reveal(f"bmc/{server}")
         if password is None:
@@ -84,8 +95,10 @@ class Workspace:
             )
         return connect(access, access.user, password)
 
-    def hypervisor(self, cluster: str) -> Proxmox:
+    def hypervisor(self, cluster: str) -> "Proxmox":
         """The Proxmox of a cluster, through its installed nodes. Connects when first used."""
+        from metal.drivers.proxmox import NodeAccess, Patience, Proxmox
+
         records = self.store.servers.all()
         nodes = {
             name: NodeAccess(str(self.inventory.servers[name].address), API_PORT, pin)
