@@ -1,0 +1,80 @@
+"""Once in a real terminal: tmux, 80x25, the Linux console's terminal type."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE = 60.0
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+
+class Terminal:
+    def __init__(self, socket: str) -> None:
+        self.socket = socket
+
+    def tmux(self, *words: str) -> str:
+        done = subprocess.run(["tmux", "-L", self.socket, *words], capture_output=True, text=True)
+        return done.stdout
+
+    def until(self, holds: Callable[[str], bool]) -> str:
+        """The screen once `holds`; fails with the screen when it does not in time."""
+        pause, deadline = threading.Event(), time.monotonic() + DEADLINE
+        while not holds(screen := self.tmux("capture-pane", "-p")):
+            assert time.monotonic() < deadline, screen
+            pause.wait(0.05)
+        return screen
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    # tmux's own socket folder: the default one may not be ours.
+    os.environ["TMUX_TMPDIR"] = str(tmp_path)
+    terminal = Terminal("metal-test")
+    yield terminal
+    terminal.tmux("kill-server")
+    del os.environ["TMUX_TMPDIR"]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, recorded: ModuleType) -> Path:
+    """A copy of the repository's workspace with a recorded look in its state."""
+    from metal.controller.workspace import Workspace
+
+    folder = tmp_path / "fleet"
+    for part in ("profiles", "pxe", "preseed"):
+        shutil.copytree(ROOT / part, folder / part)
+    shutil.copy(ROOT / "inventory.toml", folder)
+    store = Workspace.open(folder).store
+    store.looks.save(recorded.world(recorded.inventory()).model_dump_json())
+    store.close()
+    return folder
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+def test_the_real_command_on_a_console(terminal: Terminal, workspace: Path, locale: str) -> None:
+    command = (
+        f"env -u NO_COLOR TERM=linux LANG={locale} LC_ALL={locale} "
+        f"{sys.executable} -m metal -C {workspace} tui; echo ended with $?; read line"
+    )
+    terminal.tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "25", command)
+    screen = terminal.until(lambda text: "alba1" in text and "q quit" in text)
+    assert "critical" in screen and "duna1" in screen
+    assert screen.isascii()
+    terminal.tmux("send-keys", "Down", "Enter")
+    terminal.until(lambda text: "server alba2" in text)
+    terminal.tmux("send-keys", "q")
+    terminal.until(lambda text: "attic-commons: fleet" in text)
+    terminal.tmux("send-keys", "q")
+    terminal.until(lambda text: "ended with 0" in text)
