@@ -11,7 +11,7 @@ from typing import Any
 
 from metal.controller.look import look
 from metal.controller.performing import carry_out
-from metal.controller.planning import in_order
+from metal.controller.planning import in_order, judged
 from metal.controller.progress import Progress
 from metal.controller.serving import BootService
 from metal.controller.workspace import Workspace
@@ -40,7 +40,7 @@ def open_plan(workspace: Workspace) -> Plan | None:
 def accept(workspace: Workspace, plan: Plan) -> bool:
     """Make `plan` the open plan; True when it already was.
 
-    Refused when it is stale, or another is open.
+    Refused when it is stale, when it would break a law, or when another is open.
     """
     current = open_plan(workspace)
     if current is not None:
@@ -51,13 +51,15 @@ def accept(workspace: Workspace, plan: Plan) -> bool:
                 mend="`metal apply` resumes it; `metal run list` shows where it stands",
             )
         return True
-    seen = fingerprint(workspace.inventory, look(workspace))
-    if seen != plan.fingerprint:
+    world = look(workspace)
+    if fingerprint(workspace.inventory, world) != plan.fingerprint:
         raise Refused(
             "the plan is stale: the inventory or the world changed since it was made",
             where=f"plan {plan.fingerprint[:12]}",
             mend="make a new one: `metal plan`",
         )
+    # The file may have been edited since it was made: nobody's word counts but the judge's.
+    judged(plan, workspace.inventory, world)
     workspace.store.plans.accept(plan.model_dump_json(), plan.fingerprint)
     return False
 
