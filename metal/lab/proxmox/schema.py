@@ -72,7 +72,7 @@ def _object(rule: dict[str, Any], given: Parameters, errors: dict[str, str]) -> 
     for name, value in given.items():
         prop = properties.get(name) or properties.get(_indexed(name))
         if prop is None:
-            if not rule.get("additionalProperties", "properties" not in rule):
+            if not rule.get("additionalProperties", not properties):
                 errors[name] = UNKNOWN
             else:
                 good[name] = value
