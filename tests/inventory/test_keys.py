@@ -34,7 +34,11 @@ def age_takes(key: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("key", [ED25519, f"{ED25519} ana@example.org", RSA, f"{RSA} b", AGE])
+@pytest.mark.parametrize(
+    "key",
+    [ED25519, f"{ED25519} ana@example.org", RSA, f"{RSA} b", AGE],
+    ids=["ed25519", "ed25519 with a comment", "rsa", "rsa with a comment", "age"],
+)
 def test_usable_keys(key: str) -> None:
     assert age_takes(key)
     assert key_problem(key) is None
@@ -57,6 +61,8 @@ def test_usable_keys(key: str) -> None:
         ("ana@example.org", "is no public key"),
         ("", "is no public key"),
     ],
+    # The keys are made anew in each process: they cannot name the tests.
+    ids=[str(number) for number in range(13)],
 )
 def test_unusable_keys_say_why(key: str, why: str) -> None:
     problem = key_problem(key)
