@@ -48,7 +48,8 @@ def accept(workspace: Workspace, plan: Plan) -> bool:
             raise Refused(
                 "another plan is half carried out",
                 where=f"plan {current.fingerprint[:12]}",
-                mend="`metal apply` resumes it; `metal run list` shows where it stands",
+                mend="`metal apply` goes on with it; `metal run list` shows where it stands, "
+                "and `metal run cancel` of its apply gives it up",
             )
         return True
     world = look(workspace)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -66,16 +65,6 @@ def workspace(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def recorded() -> ModuleType:
-    """tests/tui/recorded_fleet.py."""
-    spec = importlib.util.spec_from_file_location("recorded", ROOT / "tests/tui/recorded_fleet.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def looked(workspace: Path, recorded: ModuleType) -> Path:
     """The workspace with a recorded look in its state."""
@@ -84,21 +73,6 @@ def looked(workspace: Path, recorded: ModuleType) -> Path:
     with Workspace.open(workspace).store as store:
         store.looks.save(recorded.world(recorded.inventory()).model_dump_json())
     return workspace
-
-
-@pytest.fixture
-def golden() -> Callable[[str, str], None]:
-    """Compare with tests/cli/golden/NAME; METAL_GOLDEN=1 writes it."""
-
-    def compare(name: str, text: str) -> None:
-        file = HERE / "golden" / name
-        if os.environ.get("METAL_GOLDEN") == "1":
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-        assert text == file.read_text(encoding="utf-8")
-        assert all(len(line) <= 80 for line in text.splitlines())
-
-    return compare
 
 
 @pytest.fixture

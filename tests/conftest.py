@@ -1,0 +1,50 @@
+"""What tests of several parts share: the recorded fleet, the Proxmox double, golden files."""
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+
+
+def _module(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def recorded() -> ModuleType:
+    """tests/tui/recorded_fleet.py."""
+    return _module(HERE / "tui" / "recorded_fleet.py")
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Any]:
+    """The Proxmox double on loopback: installed nodes, no cluster yet, a clock 300 times as fast."""
+    made = _module(HERE / "proxmox_driver" / "lab.py").Lab(tmp_path / "certificates", speed=300)
+    made.datacenter.start()
+    yield made
+    made.datacenter.stop()
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare with golden/NAME beside the test; METAL_GOLDEN=1 writes it. No line beyond 80."""
+
+    def compare(name: str, text: str) -> None:
+        file = request.path.parent / "golden" / name
+        if os.environ.get("METAL_GOLDEN") == "1":
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        assert text == file.read_text(encoding="utf-8")
+        assert all(len(line) <= 80 for line in text.splitlines())
+
+    return compare
