@@ -28,7 +28,7 @@ def recorded() -> ModuleType:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Any]:
-    """The Proxmox double on loopback: installed nodes, no cluster yet, a clock 300 times as fast."""
+    """The Proxmox double: installed nodes, no cluster yet, a clock 300 times as fast."""
     made = _module(HERE / "proxmox_driver" / "lab.py").Lab(tmp_path / "certificates", speed=300)
     made.datacenter.start()
     yield made
