@@ -8,7 +8,7 @@ from metal.install.plan import plan_installs
 from metal.model.errors import BadInput, Refused
 from metal.model.fleet import Inventory
 from metal.model.laws import judge
-from metal.model.plan import Action, DrainServer, Plan, Risk, fingerprint
+from metal.model.plan import Action, DrainServer, Plan, Risk, count, fingerprint
 from metal.model.world import World
 from metal.schedule.moves import drain_moves
 from metal.schedule.plan import plan_vms
@@ -60,7 +60,7 @@ def drain_action(inventory: Inventory, world: World, server: str) -> DrainServer
             mend="free memory on its peers, or shut those VMs down first",
         )
     return DrainServer(
-        what=f"live-migrate {len(moves.moves)} VMs off {server} and keep it empty",
+        what=f"live-migrate {count(len(moves.moves), 'VM')} off {server} and keep it empty",
         why="asked for",
         risk=Risk.DISRUPTS,
         server=server,

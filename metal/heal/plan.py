@@ -6,7 +6,7 @@ from metal.heal.diagnosis import PATIENCE, Diagnosis, diagnose
 from metal.model.errors import MetalError
 from metal.model.fleet import Inventory
 from metal.model.life import Life
-from metal.model.plan import DrainServer, MigrateVm, RecoverServer, Risk
+from metal.model.plan import DrainServer, MigrateVm, RecoverServer, Risk, count
 from metal.model.world import SeenCluster, SeenServer, World
 
 __all__ = ["Diagnosis", "diagnose", "plan_heal"]
@@ -141,7 +141,7 @@ def _drain(
             server=name,
             cluster=cluster,
             moves=moves,
-            what=f"empty {name} by live migration of {len(moves)} VM{'s'[: len(moves) != 1]}",
+            what=f"empty {name} by live migration of {count(len(moves), 'VM')}",
             why=said,
             risk=Risk.DISRUPTS,
         )

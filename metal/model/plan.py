@@ -16,6 +16,11 @@ from metal.model.fleet import Inventory
 from metal.model.world import World
 
 
+def count(number: int, noun: str) -> str:
+    """ "1 VM", "2 VMs": for the words of an action."""
+    return f"{number} {noun}{'s'[: number != 1]}"
+
+
 class Risk(StrEnum):
     SAFE = "safe"
     DISRUPTS = "disrupts"

@@ -14,6 +14,7 @@ def command(ctx: click.Context) -> None:
     Ends with 2 when there is one. With -o json the mistakes are data, on stdout.
     """
     from metal.inventory import InventoryErrors
+    from metal.model.plan import count
 
     face = ctx.ensure_object(Face)
     workspace = face.open()
@@ -24,8 +25,13 @@ def command(ctx: click.Context) -> None:
             raise
         face.show([], [vars(mistake) | {"text": str(mistake)} for mistake in errors.mistakes])
         ctx.exit(errors.exit_code)
-    count = f"{len(inventory.servers)} servers, {len(inventory.clusters)} clusters"
     if face.output == "table":
-        face.say(f"no mistakes: {len(inventory.sites)} sites, {count}, {len(inventory.vms)} VMs")
+        found = (
+            count(len(inventory.sites), "site"),
+            count(len(inventory.servers), "server"),
+            count(len(inventory.clusters), "cluster"),
+            count(len(inventory.vms), "VM"),
+        )
+        face.say(f"no mistakes: {', '.join(found)}")
     else:
         face.show([], [])
