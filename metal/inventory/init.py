@@ -17,7 +17,7 @@ GITIGNORE = """\
 # The controller's own: its key, its journal, what it holds for unattended use.
 /state/
 # Rehearsals.
-/lab/
+/.lab/
 """
 
 

@@ -48,3 +48,9 @@ def check_transition(server: str, before: Life, after: Life) -> None:
             where=server,
             mend=f"from {before} it can become: {allowed}",
         )
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram: what docs/life.md shows."""
+    arrows = [f"    {a} --> {b}" for a, after in TRANSITIONS.items() for b in Life if b in after]
+    return "\n".join(["stateDiagram-v2", f"    [*] --> {Life.FOUND}", *arrows])

@@ -1,13 +1,14 @@
 """The life table: what it allows happens, nothing else, and every life can be lived."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metal.model.errors import Refused
-from metal.model.life import TRANSITIONS, Life, check_transition
+from metal.model.life import TRANSITIONS, Life, check_transition, diagram
 
 LIVES = st.sampled_from(list(Life))
 
@@ -54,3 +55,8 @@ def test_a_walk_never_skips_enrolment_or_draining(wishes: list[Life]) -> None:
     for at, life in enumerate(walk):
         if life == Life.INSTALLED:
             assert Life.ENROLLED in walk[:at]
+
+
+def test_the_documented_diagram_is_drawn_from_the_table() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "life.md"
+    assert f"```mermaid\n{diagram()}\n```" in page.read_text()
