@@ -21,12 +21,15 @@ pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is no
 
 
 class Terminal:
-    def __init__(self, socket: str) -> None:
-        self.socket = socket
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+        """Of its socket: the default one may not be ours."""
 
     def tmux(self, *words: str) -> str:
-        done = subprocess.run(["tmux", "-L", self.socket, *words], capture_output=True, text=True)
-        return done.stdout
+        # Its own shell: an account of a service may have one that only says good-bye.
+        env = {**os.environ, "SHELL": "/bin/sh", "TMUX_TMPDIR": self.folder}
+        command = ["tmux", "-L", "metal-test", *words]
+        return subprocess.run(command, capture_output=True, text=True, env=env).stdout
 
     def until(self, holds: Callable[[str], bool]) -> str:
         """The screen once `holds`; fails with the screen when it does not in time."""
@@ -39,12 +42,9 @@ class Terminal:
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    # tmux's own socket folder: the default one may not be ours.
-    os.environ["TMUX_TMPDIR"] = str(tmp_path)
-    terminal = Terminal("metal-test")
+    terminal = Terminal(tmp_path)
     yield terminal
     terminal.tmux("kill-server")
-    del os.environ["TMUX_TMPDIR"]
 
 
 @pytest.fixture
