@@ -1,5 +1,6 @@
 """The full-screen face. It reads snapshots in a worker thread and never waits for anything."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import work
@@ -79,9 +80,9 @@ class MetalApp(App[None]):
         try:
             snapshot = self.source.snapshot()
         except MetalError as error:
-            self.call_from_thread(self.show, None, error.what)
+            self._tell(self.show, None, error.what)
         else:
-            self.call_from_thread(self.show, snapshot, "")
+            self._tell(self.show, snapshot, "")
 
     def show(self, snapshot: Snapshot | None, said: str) -> None:
         """Draw what was read; the last snapshot stays when reading failed."""
@@ -98,7 +99,12 @@ class MetalApp(App[None]):
             self.source.look()
         except MetalError as error:
             said = error.what
-        self.call_from_thread(self._looked, said)
+        self._tell(self._looked, said)
+
+    def _tell(self, what: Callable[..., None], *words: object) -> None:
+        """From a worker: call in the app's own thread, unless the person has left meanwhile."""
+        if self.is_running:
+            self.call_from_thread(what, *words)
 
     def _looked(self, said: str) -> None:
         self._looking, self._trouble = False, said

@@ -85,8 +85,10 @@ class Page(Screen[None]):
     # ── drawing ─────────────────────────────────────────────────────────────────────────────
 
     def redraw(self) -> None:
-        """Show the app's snapshot."""
-        if not self.is_mounted:
+        """Show the app's snapshot. Nothing, while the page is being taken down: a look that took
+        long may end just then."""
+        lines = self.query(Lines)
+        if not (self.is_mounted and lines):
             return
         snapshot, width = self.metal.snapshot, self.size.width
         if snapshot is None:
@@ -94,18 +96,20 @@ class Page(Screen[None]):
             return
         self._say("title", f"metal  {self.name_of_page(snapshot)}", self.metal.said or snapshot.age)
         self._say("numbers", self.numbers(snapshot), "")
-        self.query_one(Lines).fill(self.lines(snapshot, width - MARGIN))
+        lines.first().fill(self.lines(snapshot, width - MARGIN))
 
     def _say(self, bar: str, left: str, right: str) -> None:
         room = max(0, self.size.width - 2)
         right = cut(safe(right), room)
         left = cut(safe(left), max(0, room - len(right) - 1))
         text = f" {left}{right.rjust(room - len(left))} "
-        self.query_one(f"#{bar}", Static).update(Content(text))
+        for found in self.query(f"#{bar}").results(Static):
+            found.update(Content(text))
 
     def on_lines_moved(self) -> None:
         shown = f"/{self.wanted}  " if self.wanted else ""
-        self._say("keys", self.KEYS, shown + self.query_one(Lines).position)
+        for lines in self.query(Lines):
+            self._say("keys", self.KEYS, shown + lines.position)
 
     def on_resize(self) -> None:
         self.redraw()
