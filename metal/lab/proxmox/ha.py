@@ -264,9 +264,14 @@ class Ha:
             service.state, service.target = "started", ""
 
     def _recover(self, sid: str, service: Service, vm: Vm, wanted: str) -> None:
-        """The configuration moves to another node; without one it is tried again every round."""
-        target = self._choose(vm, {service.node})
+        """The configuration moves to an online node, maybe its own once that is up again.
+
+        Without one it is tried again every round, until the resource is disabled.
+        """
+        target = self._choose(vm, set())
         if not target:
+            if wanted == "disabled":
+                service.state, service.task, service.failed = "request_stop", None, []
             return
         self._dc.event(target, f"HA: recovers {sid} from {service.node}")
         if vm.lock in STALE_LOCKS:
