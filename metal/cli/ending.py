@@ -1,5 +1,6 @@
 """How a command ends: every exception becomes one shape on stderr and one exit code."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from metal.cli.face import Face
 from metal.model.errors import MetalError
 
 INTERRUPTED = 130
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Not a defect of ours: a person must make room."""
 BROKEN_PIPE = 141
 """What a shell reports for a process that SIGPIPE ended."""
 
@@ -23,7 +26,8 @@ def ended(command: click.Command, words: list[str]) -> int:
             if face.no_color:
                 context.color = False
             command.invoke(context)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed by whoever started us
+                sys.stdout.flush()
         return 0
     except click.exceptions.Exit as end:
         return end.exit_code
@@ -41,6 +45,8 @@ def ended(command: click.Command, words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return _full(face, error)
         return _crashed(face, error)
 
 
@@ -63,6 +69,11 @@ def _complain(face: Face, code: int, what: str, mend: str) -> int:
 def _help_of(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     return f"{context.command_path} --help" if context else ""
+
+
+def _full(face: Face, error: OSError) -> int:
+    what = f"{error.filename or 'the output'}: cannot be written: {error.strerror}"
+    return _complain(face, 1, what, "make room there; the same command goes on")
 
 
 def _crashed(face: Face, error: Exception) -> int:

@@ -53,6 +53,19 @@ class Face:
 
         return talk(self)
 
+    def write(self, file: Path, text: str) -> None:
+        """A file the person named; BadInput when it cannot be written there."""
+        from metal.model.errors import BadInput
+
+        try:
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise BadInput(
+                f"cannot be written: {error.strerror}",
+                where=str(file),
+                mend="name a file in a folder that exists and is yours to write in",
+            ) from None
+
     def show(self, lines: list[str], document: Any, rows: list[Any] | None = None) -> None:
         """Data: stdout, in the shape that was asked for.
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from metal.controller.workspace import Workspace
     from metal.model.plan import Plan
 
+WRITES_ONE = "`metal plan --out FILE` writes one"
 RESUMABLE = "nothing is lost: the same command goes on where it stopped"
 
 
@@ -55,14 +56,16 @@ def read_plan(file: Path) -> "Plan":
     try:
         return Plan.model_validate_json(file.read_bytes())
     except OSError as error:
-        raise BadInput(f"cannot be read: {error.strerror}", where=str(file)) from None
+        raise BadInput(
+            f"cannot be read: {error.strerror}", where=str(file), mend=WRITES_ONE
+        ) from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise BadInput(
             f"is no plan: {place + ': ' if place else ''}{first['msg']}",
             where=str(file),
-            mend="`metal plan --out FILE` writes one",
+            mend=WRITES_ONE,
         ) from None
 
 

@@ -34,7 +34,7 @@ def command(ctx: click.Context, out: Path | None) -> None:
     with face.progress() as progress:
         plan = make_plan(workspace, look(workspace, progress=progress))
     if out is not None:
-        out.write_text(plan.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        face.write(out, plan.model_dump_json(indent=2) + "\n")
         face.say(f"the plan is in {out}: `metal apply {out}` carries it out")
     face.show(plan_lines(plan, width()), plan, list(plan.actions))
     if plan.actions:

@@ -33,7 +33,7 @@ def command(face: Face, text: bool, screenshot: Path | None, recorded: Path | No
     if screenshot is not None:
         from metal.tui.text import fleet_as_svg
 
-        screenshot.write_text(fleet_as_svg(source.snapshot()), encoding="utf-8")
+        face.write(screenshot, fleet_as_svg(source.snapshot()))
         face.say(f"written to {screenshot}")
     elif text:
         from metal.cli.screen import width
