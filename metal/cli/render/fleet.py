@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from metal.cli.render.hang import hanging
 from metal.model.fleet import Inventory
 from metal.model.world import World
-from metal.tui.grid import Column, cut, fit, safe
+from metal.tui.grid import Column, cut, fit
 from metal.tui.rows import SERVER_COLUMNS, ServerRow, racks, totals
 
 INDENT = "  "
@@ -26,15 +27,17 @@ def fleet_lines(inventory: Inventory, world: World, width: int = 80) -> list[str
     for rack in found:
         lines.append(cut(rack.heading, width))
         lines += [INDENT + grid.line(row.cells) for row in rack.servers]
-    return [*lines, "", *silent_lines(world), totals(inventory, world).text]
+    return [*lines, "", *silent_lines(world, width), totals(inventory, world).text]
 
 
-def silent_lines(world: World) -> list[str]:
+def silent_lines(world: World, width: int = 80) -> list[str]:
     """What did not answer: unknown is not off."""
     if not world.silent:
         return []
     return ["No answer (unknown, not off):"] + [
-        f"{INDENT}{safe(who)}: {safe(why)}" for who, why in world.silent.items()
+        line
+        for who, why in world.silent.items()
+        for line in hanging(INDENT, f"{who}: {why}", width, under=4)
     ]
 
 

@@ -1,8 +1,8 @@
 """A plan as people read it: by stage, each action with its risk, what and why."""
 
 from collections import Counter
-from textwrap import wrap
 
+from metal.cli.render.hang import hanging
 from metal.model.plan import Action, InstallServer, Plan, Risk
 from metal.tui.grid import safe
 
@@ -32,26 +32,16 @@ def plan_lines(plan: Plan, width: int = 80) -> list[str]:
         lines.append(summary(plan))
     if plan.warnings:
         lines += ["", "Warnings"]
-        lines += [line for text in plan.warnings for line in _hanging("- ", text, width)]
+        lines += [line for text in plan.warnings for line in hanging("- ", text, width)]
     return lines
 
 
 def action_lines(action: Action, width: int) -> list[str]:
     """Risk and what on the first line, why below."""
     mark = f"{MARKS[action.risk]:<{MARK_CELLS}}"
-    what = _hanging(INDENT + mark, action.what, width)
-    why = _hanging(INDENT + " " * MARK_CELLS, f"because {action.why}", width)
+    what = hanging(INDENT + mark, action.what, width)
+    why = hanging(INDENT + " " * MARK_CELLS, f"because {action.why}", width)
     return what + why
-
-
-def _hanging(lead: str, text: str, width: int) -> list[str]:
-    return wrap(
-        safe(text),
-        width,
-        initial_indent=lead,
-        subsequent_indent=" " * len(lead),
-        break_on_hyphens=False,
-    )
 
 
 def summary(plan: Plan) -> str:

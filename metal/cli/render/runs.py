@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from metal.cli.render.hang import hanging
 from metal.tui.grid import Column, fit, safe
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def detail_lines(operation: "Operation", width: int = 80) -> list[str]:
     if operation.owner:
         lines.append(f"run by   {operation.owner}{'' if operation.alive else ' (gone)'}")
     if operation.error:
-        lines.append(f"why      {safe(operation.error)}")
+        lines += hanging("why      ", operation.error, width)
     return [*lines, "", *(_step(step)[:width] for step in operation.steps)]
 
 

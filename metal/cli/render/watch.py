@@ -1,27 +1,31 @@
 """What a round of watching found, as lines."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from metal.tui.grid import safe
+from metal.cli.render.hang import hanging
 
 if TYPE_CHECKING:
     from metal.controller.watching import WatchReport
 
 
-def watch_lines(report: "WatchReport") -> list[str]:
+def watch_lines(report: "WatchReport", width: int = 80) -> list[str]:
     """Servers that are not healthy, what was (or would be) done, and what a person must see to."""
-    lines = [
-        f"{name}: {found.state}: {safe('; '.join(found.evidence))}"
-        for name, found in report.diagnoses.items()
-        if found.state != "healthy"
-    ]
-    healthy = len(report.diagnoses) - len(lines)
-    lines.append(f"{healthy} of {len(report.diagnoses)} servers are healthy")
+    return [line for text in _findings(report) for line in hanging("", text, width, under=2)]
+
+
+def _findings(report: "WatchReport") -> Iterator[str]:
+    ill = {name: d for name, d in report.diagnoses.items() if d.state != "healthy"}
+    for name, diagnosis in ill.items():
+        yield f"{name}: {diagnosis.state}: {'; '.join(diagnosis.evidence)}"
+    all_of_them = len(report.diagnoses)
+    yield f"{all_of_them - len(ill)} of {all_of_them} servers are healthy"
     for action in report.actions:
         why = report.failed.get(action.id)
-        lines.append(f"{action.what}: {'FAILED: ' + safe(why) if why else safe(action.why)}")
+        yield f"{action.what}: {f'FAILED: {why}' if why else action.why}"
     known = {action.id for action in report.actions}
-    lines += [
-        f"{key}: FAILED: {safe(why)}" for key, why in report.failed.items() if key not in known
-    ]
-    return lines + [f"A PERSON MUST SEE TO IT: {safe(hold)}" for hold in report.holds]
+    for key, why in report.failed.items():
+        if key not in known:
+            yield f"{key}: FAILED: {why}"
+    for hold in report.holds:
+        yield f"A PERSON MUST SEE TO IT: {hold}"

@@ -57,8 +57,9 @@ def _exit_code(report: "WatchReport", *, act: bool) -> int:
 def _tell(face: Face, report: "WatchReport", before: list[str] | None) -> list[str]:
     """Print a round unless it says the same as the one before."""
     from metal.cli.render.watch import watch_lines
+    from metal.cli.screen import width
 
-    lines = watch_lines(report)
+    lines = watch_lines(report, width())
     if lines != before:
         face.show(lines, report)
     return lines

@@ -1,0 +1,180 @@
+"""Tables of hand-made values, and what must hold of every rendering: nothing wider than asked."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from metal.cli.render.enroll import enroll_lines
+from metal.cli.render.fleet import fleet_lines, vm_lines
+from metal.cli.render.hang import hanging
+from metal.cli.render.lab import lab_lines
+from metal.cli.render.plan import plan_lines
+from metal.cli.render.runs import detail_lines, run_lines
+from metal.cli.render.watch import watch_lines
+from metal.cli.root import COMMANDS
+from metal.controller.enrolling import EnrollResult
+from metal.controller.planning import plan_fleet
+from metal.controller.watching import WatchReport
+from metal.heal.diagnosis import Diagnosis
+from metal.lab.control import LabStatus
+from metal.model.life import Status
+from metal.model.plan import Plan, Risk, StartVm
+from metal.operations.journal import Operation, Step
+
+BEGAN = 1_795_176_000.0
+"""2026-11-20 12:00 UTC."""
+LONG = "the installer of a very old server said nothing for thirty minutes and then less; " * 2
+STEPS = (
+    Step(1, "power off", True, None, None, BEGAN, BEGAN + 2.5),
+    Step(2, "boot the installer", True, None, None, BEGAN + 3, BEGAN + 1203),
+    Step(3, "wait for the node", False, None, BEGAN + 4000, BEGAN + 1204, None),
+)
+SUBCOMMANDS = [
+    (group, name)
+    for group, names in {
+        "run": ("list", "show", "resume", "cancel"),
+        "lab": ("up", "status", "break", "down"),
+    }.items()
+    for name in names
+]
+
+
+def operation(number: int, status: Status, **more) -> Operation:
+    given = {"error": "", "owner": "", "alive": False, "lease_until": None, **more}
+    return Operation(
+        id=number, kind="install", subject=f"install:alba{number}", params={}, version=1,
+        status=status, fence=1, created=BEGAN, updated=BEGAN + 1800, **given,
+    )  # fmt: skip
+
+
+RUNS = [
+    operation(1, Status.RUNNING, owner="pid 12 on ctl.attic.example.org", alive=True),
+    operation(2, Status.WAITING),
+    operation(3, Status.HELD, error=f"alba3: {LONG}\n  → look at its console"),
+]
+WATCHED = WatchReport(
+    diagnoses={
+        "alba1": Diagnosis(state="healthy"),
+        "alba2": Diagnosis(state="degrading", evidence=("its BMC says critical", LONG)),
+    },
+    actions=(
+        StartVm(
+            what="start mail1", why=LONG, risk=Risk.SAFE, vm="mail1", vmid=100,
+            cluster="alba", server="alba1",
+        ),
+    ),
+    failed={"drain:alba2": LONG},
+    holds=(LONG,),
+)  # fmt: skip
+LAB = LabStatus(
+    folder=Path(".lab"),
+    lab=7,
+    pid=12,
+    speed=20,
+    truth={
+        "servers": {
+            "alba1": {
+                "power": "on",
+                "health": "ok",
+                "disks": {
+                    "sda": {"system": "proxmox trixie", "wipes": 1},
+                    "sdb": {"system": "", "wipes": 0},
+                },
+            },
+            "alba2": {
+                "power": "off",
+                "health": "critical",
+                "disks": {"sda": {"system": "", "wipes": 0}},
+            },
+        },
+        "vms": [
+            {"name": "mail1", "copies": ["alba1"], "max_copies": 1},
+            {"name": "dns1", "copies": ["alba1", "alba2"], "max_copies": 2},
+            {"name": "www", "copies": [], "max_copies": 1},
+        ],
+    },
+)
+
+
+def test_runs_that_stand_in_every_way(golden) -> None:
+    golden("runs-three.txt", "\n".join(run_lines(RUNS, 80)))
+
+
+def test_one_run_with_its_steps(golden) -> None:
+    shown = operation(
+        4, Status.HELD, error=f"alba4: {LONG}\n  → look at its console", steps=STEPS,
+        owner="pid 12 on ctl",
+    )  # fmt: skip
+    golden("run-show.txt", "\n".join(detail_lines(shown, 80)))
+
+
+def test_a_round_of_watching_that_found_much(golden) -> None:
+    golden("watch-long.txt", "\n".join(watch_lines(WATCHED, 80)))
+
+
+def test_what_really_is_in_a_lab(golden) -> None:
+    golden("lab.txt", "\n".join(lab_lines(LAB, 80)))
+
+
+@pytest.mark.parametrize(("group", "name"), SUBCOMMANDS, ids=" ".join)
+def test_the_help_of_what_is_in_a_group(metal, golden, group: str, name: str) -> None:
+    said = metal(group, name, "--help")
+    assert said.code == 0
+    golden(f"help-{group}-{name}.txt", said.out)
+
+
+def test_the_list_names_every_command_in_the_order_of_a_servers_life(metal) -> None:
+    listed = re.findall(r"^  ([a-z]+) {2,}\S", metal("--help").out, re.MULTILINE)
+    assert listed == list(COMMANDS)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 132])
+def test_nothing_is_wider_than_the_screen(recorded, width: int) -> None:
+    wanted = recorded.inventory()
+    world = recorded.world(wanted).model_copy(update={"silent": {"bmc cima2": LONG}})
+    result = EnrollResult(server="alba1", address="10.11.0.11", ok=False, error=LONG, exit_code=4)
+    shown = [
+        *plan_lines(plan_fleet(wanted, world), width),
+        *vm_lines(wanted, world, width),
+        *enroll_lines([result], width),
+        *run_lines(RUNS, width),
+        *detail_lines(operation(4, Status.HELD, error=LONG, steps=STEPS), width),
+        *watch_lines(WATCHED, width),
+        *lab_lines(LAB, width)[1:],  # the first names a folder, which is never folded
+    ]
+    assert [line for line in shown if len(line) > width] == []
+    fleet = max(width, 60)  # its totals are one line
+    assert [line for line in fleet_lines(wanted, world, fleet) if len(line) > fleet] == []
+
+
+def test_folding_loses_no_word() -> None:
+    folded = hanging("- ", f"{LONG}\n  → mend it", 40)
+    assert all(len(line) <= 40 for line in folded)
+    assert " ".join(folded).split() == ["-", *LONG.split(), "->", "mend", "it"]
+    assert hanging("why  ", "", 40) == ["why"]
+
+
+def test_an_empty_plan_says_so() -> None:
+    assert plan_lines(Plan(fingerprint="0" * 64, actions=()), 80) == [
+        "Nothing to do: the world is as the inventory wants it."
+    ]
+
+
+def test_json_of_a_plan_and_of_mistakes_is_all_there_is_on_stdout(metal, workspace: Path) -> None:
+    at = ("-C", str(workspace))
+    whole = json.loads(metal(*at, "plan", "-o", "json").out)
+    each = [json.loads(line) for line in metal(*at, "plan", "-o", "ndjson").out.splitlines()]
+    assert each == whole["actions"] and len(whole["fingerprint"]) == 64
+    file = workspace / "inventory.toml"
+    file.write_text(file.read_text().replace('site = "genoa"', 'site = "genova"'))
+    said = metal(*at, "check", "-o", "json")
+    lines = file.read_text().splitlines()
+    assert said.code == 2 and said.err == ""
+    for mistake in json.loads(said.out):
+        place = "{file}:{line}:{column}: ".format(**mistake)
+        assert mistake["text"].startswith(place) and "genoa" in mistake["mend"]
+        assert lines[mistake["line"] - 1][mistake["column"] - 1 :] == '"genova"'
