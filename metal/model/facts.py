@@ -10,6 +10,8 @@ from metal.model.base import Frozen
 Power = Literal["on", "off", "unknown"]
 Health = Literal["ok", "warning", "critical", "unknown"]
 Media = Literal["ssd", "hdd", "nvme"]
+BootDevice = Literal["network", "http", "media", "disk"]
+BootMode = Literal["bios", "uefi"]
 
 
 class Cpu(Frozen):
@@ -26,6 +28,13 @@ class Dimm(Frozen):
     size_gib: float
 
 
+class Controller(Frozen):
+    name: str
+    model: str | None = None
+    raid: bool | None = None
+    """True if it hides its drives behind volumes."""
+
+
 class Drive(Frozen):
     name: str
     size_bytes: int | None = None
@@ -33,6 +42,11 @@ class Drive(Frozen):
     protocol: str | None = None
     serial: str | None = None
     failing: bool | None = None
+    model: str | None = None
+    slot: str | None = None
+    """Where a person finds it: "Bay 3", "Box 1 Bay 4"."""
+    wear_percent: float | None = None
+    """How much of its rated writes is used up: 0 is new, 100 worn out."""
 
 
 class Nic(Frozen):
@@ -46,11 +60,26 @@ class Psu(Frozen):
     health: Health = "unknown"
 
 
+class Account(Frozen):
+    """A log-in of the BMC itself. Never its password."""
+
+    name: str
+    """"" for an anonymous one."""
+    enabled: bool | None = None
+    role: str | None = None
+    """Such as "Administrator", in the BMC's own words."""
+    id: str = ""
+    """Slot number (IPMI) or path (Redfish)."""
+
+
 class Facts(Frozen):
     """One server as its BMC describes it."""
 
     address: str
-    protocol: Literal["redfish", "ipmi"]
+    protocol: Literal["redfish", "ipmi", "both"]
+    """both: Redfish, completed by what only IPMI told."""
+    node: str | None = None
+    """Which server behind the BMC (the System's id); None where there is just one."""
     vendor: str | None = None
     model: str | None = None
     serial: str | None = None
@@ -68,7 +97,16 @@ class Facts(Frozen):
     psus: tuple[Psu, ...] | None = None
     reset_types: tuple[str, ...] | None = None
     boot_targets: tuple[str, ...] | None = None
+    boot_modes: tuple[str, ...] | None = None
     virtual_media: tuple[str, ...] | None = None
+    """Slots that can insert an image."""
+    controllers: tuple[Controller, ...] | None = None
+    accounts: tuple[Account, ...] | None = None
+    logs: tuple[str, ...] | None = None
+    """Names of the logs it keeps."""
+    board_serial: str | None = None
+    bmc_mac: str | None = None
+    """With the board's serial what a machine without a serial of its own is known by (R32)."""
     unknown: dict[str, str] = {}
     """key → why the BMC did not tell it."""
 
@@ -79,3 +117,20 @@ class HealthReport(Frozen):
     health: Health
     reasons: tuple[str, ...] = ()
     """Such as "PSU 2: power supply failure detected"; empty when ok."""
+
+
+class LogEntry(Frozen):
+    """One line of a BMC's event log."""
+
+    at: str | None
+    """ISO 8601 in UTC; None where its clock was not set (1970)."""
+    severity: Health
+    text: str
+
+
+class BootOnce(Frozen):
+    """What the next boot is set to, as read back."""
+
+    device: BootDevice
+    mode: BootMode | None = None
+    """None: the BMC does not tell."""

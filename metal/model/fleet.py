@@ -87,8 +87,27 @@ class BmcAccess(Frozen):
     """Pinned at the first enrolment; a BMC that shows another is refused."""
     cipher_suite: Literal[3, 17] | None = None
     """The IPMI cipher suite that worked."""
+    node: str | None = None
+    """Which of several servers behind this BMC: the id of its Redfish System."""
+    tls: Literal["modern", "legacy"] = "modern"
+    """legacy lets BMCs in that speak TLS 1.0 or old ciphers only; their certificate is pinned."""
     timeout: float | None = Field(default=None, gt=0, le=300)
     """Seconds to wait for an answer of a slow one; 30 over Redfish and 8 over IPMI when absent."""
+
+
+class PowerAccess(Frozen):
+    """How a server without a good BMC is switched. The password is escrowed as power/NAME."""
+
+    driver: Literal["bmc", "fence", "manual"] = "bmc"
+    """fence: one of Debian's fence agents (switched PDUs of every make).
+    manual: a person at the rack, who is told what to press."""
+    agent: str | None = Field(default=None, pattern=r"^fence_[a-z0-9_]+$")
+    """Such as fence_apc_snmp."""
+    address: str | None = None
+    plug: str | None = None
+    user: str | None = None
+    options: dict[str, str] = {}
+    """Further options of the agent, as its manual names them; never a password."""
 
 
 class Disk(Frozen):
@@ -126,6 +145,7 @@ class Server(Frozen):
     address: IPvAnyAddress
     """Of the host itself, on the management network."""
     bmc: BmcAccess
+    power: PowerAccess = PowerAccess()
     boot_mac: Mac | None = None
     """The network card to install through; the first learned one when absent."""
     learned: Learned | None = None
