@@ -10,6 +10,7 @@ from metal.operations.installs import Installs
 from metal.operations.journal import Journal
 from metal.operations.looks import Looks
 from metal.operations.plans import Plans
+from metal.operations.records import Records
 from metal.operations.servers import Servers
 
 
@@ -24,6 +25,7 @@ class Store:
         self.installs = Installs(database)
         self.plans = Plans(database)
         self.looks = Looks(database)
+        self.records = Records(database)
 
     def close(self) -> None:
         self.database.close()

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest migration in migrations/versions: what this version of metal reads and writes."""
 
 VERSION_TABLE = "metal_version"
@@ -132,6 +132,16 @@ looks = Table(
     "looks",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),  # one row: the last look
+    Column("at", Double, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+# The last of each kind that is known of a server: facts, findings, passport …
+records = Table(
+    "records",
+    metadata,
+    Column("server", String, primary_key=True),
+    Column("kind", String, primary_key=True),
     Column("at", Double, nullable=False),
     Column("body", Text, nullable=False),
 )
