@@ -17,6 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
 
+from metal.drivers.connections import OPEN
 from metal.model.errors import Failed, Refused, Unreachable
 
 MEND = (
@@ -75,17 +76,33 @@ class PinnedAdapter(HTTPAdapter):
 def _pool_of(adapter: PinnedAdapter) -> type[HTTPSConnectionPool]:
     class Connection(HTTPSConnection):
         def connect(self) -> None:
-            super().connect()
+            OPEN.opening(self)
             try:
+                super().connect()
                 shown = self.sock.getpeercert(binary_form=True)  # type: ignore[union-attr]
                 adapter.check(shown, f"{self.host}:{self.port}")
-            except Refused:
+            except BaseException:
                 self.close()
                 raise
             self.is_verified = True  # by the pin; urllib3 would warn otherwise
 
+        def close(self) -> None:
+            super().close()
+            OPEN.ended(self)
+
     class Pool(HTTPSConnectionPool):
         ConnectionCls = Connection
+
+        def _get_conn(self, timeout: float | None = None) -> Any:
+            with OPEN.lock:  # or a resting connection may be closed just as it is taken
+                connection: Any = super()._get_conn(timeout)
+                OPEN.used(connection)
+                return connection
+
+        def _put_conn(self, conn: Any) -> None:
+            if conn is not None:
+                OPEN.rests(conn)
+            super()._put_conn(conn)
 
     return Pool
 
