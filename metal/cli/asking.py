@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -12,6 +13,8 @@ from metal.model.errors import BadInput, Refused
 from metal.model.plan import Plan
 
 USER, PASSWORD = "METAL_BMC_USER", "METAL_BMC_PASSWORD"
+LARGEST = 65536
+"""Characters of a file of credentials."""
 
 
 def consent(face: Face, plan: Plan, *, yes: bool) -> None:
@@ -38,32 +41,38 @@ def consent(face: Face, plan: Plan, *, yes: bool) -> None:
         raise Refused("nothing was done: consent was not given")
 
 
-def credentials(file: Path | None) -> tuple[str, str]:
-    """(user, password) of the BMCs as delivered: from a file, the environment or a prompt.
+def credentials(files: Sequence[Path], *, needed: bool = True) -> list[tuple[str, str]]:
+    """(user, password) of the BMCs as delivered, in the order they are tried.
 
-    Never from the arguments: those are in every process list and shell history.
+    From files, the environment or a prompt, never from the arguments: those are in every process
+    list and shell history. Nobody is asked, and nothing is missed, unless some are `needed`.
     """
-    if file is not None:
-        return from_file(file)
+    if files:
+        return list(dict.fromkeys(pair for file in files for pair in from_file(file)))
     user, password = os.environ.get(USER), os.environ.get(PASSWORD)
     if user and password:
-        return user, password
+        return [(user, password)]
+    if not needed:
+        return []
     if not os.isatty(0):
         raise BadInput(
             "no credentials of the BMCs",
             mend=f"--credentials FILE holding user:password, or set {USER} and {PASSWORD}",
         )
     user = click.prompt("BMC user", default=user or "ADMIN", err=True)
-    return user, click.prompt("BMC password", hide_input=True, err=True)
+    return [(user, click.prompt("BMC password", hide_input=True, err=True))]
 
 
-def from_file(file: Path) -> tuple[str, str]:
-    """`user:password` on the first line; a file that others can read is Refused."""
+def from_file(file: Path) -> list[tuple[str, str]]:
+    """`user:password` on each line; blank ones and those that begin with # say nothing.
+
+    A file that others can read is Refused.
+    """
     try:
-        with file.open(encoding="utf-8") as opened:
+        with file.open(encoding="utf-8-sig") as opened:
             # Of the file that is open, not of whatever bears the name a moment later.
             mode = os.fstat(opened.fileno()).st_mode
-            line = opened.readline().rstrip("\r\n")
+            lines = opened.read(LARGEST).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput("cannot be read as text", where=str(file), mend=_why(error)) from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -72,13 +81,24 @@ def from_file(file: Path) -> tuple[str, str]:
             where=str(file),
             mend=f"chmod 600 {file}",
         )
+    pairs = [
+        _pair(line, f"{file}:{number}")
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.startswith("#")
+    ]
+    if not pairs:
+        raise BadInput("holds no user:password", where=f"{file}:1", mend="one a line, one colon")
+    return pairs
+
+
+def _pair(line: str, where: str) -> tuple[str, str]:
     user, colon, password = line.partition(":")
     if not (user and colon and password):
-        raise BadInput("holds no user:password", where=f"{file}:1", mend="one line, one colon")
+        raise BadInput("holds no user:password", where=where, mend="one a line, one colon")
     return user, password
 
 
 def _why(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"it says: {error.strerror}"
-    return "one line of UTF-8: user:password"
+    return "lines of UTF-8: user:password"

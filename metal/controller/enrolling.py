@@ -1,24 +1,40 @@
 """Enrol servers side by side: one bad server never stops the others."""
 
-from concurrent.futures import ThreadPoolExecutor
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 
-from metal.controller.performing import Shown
+from metal.controller.finding import Pings
+from metal.controller.following import Followed
+from metal.controller.newcomers import Newcomers, Wishes
 from metal.controller.progress import Progress
+from metal.controller.sweeping import side_by_side
 from metal.controller.workspace import Workspace
 from metal.drivers.bmc import connect
 from metal.enroll import flow
-from metal.enroll.flow import Credential, EnrollPorts, EnrollTarget, Looked
-from metal.inventory.edit import record_server
+from metal.enroll.flow import Credential, Door, EnrollPorts, EnrollTarget, Looked
+from metal.enroll.handover import HandOver, joined, split_address
+from metal.inventory.edit import KnownBmc, recording
+from metal.inventory.mistakes import suggest
+from metal.inventory.scribe import Scribe
 from metal.model.base import Frozen
-from metal.model.errors import BadInput, MetalError
+from metal.model.errors import BadInput, MetalError, Refused
 from metal.model.facts import Facts
+from metal.model.findings import Finding
 from metal.model.fleet import BmcAccess, Learned
 from metal.model.life import Life, Status
+from metal.model.passport import Passport
 from metal.operations.run import Run, perform
 
-__all__ = ["Credential", "EnrollResult", "enroll"]
+__all__ = ["Credential", "EnrollResult", "Target", "Wishes", "enroll", "targets_of"]
 
-WORKERS = 32
+log = logging.getLogger(__name__)
+
+WORKERS = 256
+"""Threads: they wait for BMCs nearly all of their time. How many connections are open at once is
+bounded elsewhere (metal/drivers/connections.py)."""
 RECORDED = ("protocol", "fingerprint", "cipher_suite")
 """What of the way in is written into the inventory."""
 
@@ -27,124 +43,451 @@ class EnrollResult(Frozen):
     """What became of one server. `facts` are None when it could not be asked."""
 
     server: str
+    """"" where it is in no inventory."""
     address: str
     ok: bool
+    added: bool = False
+    """It was not in the inventory before."""
     facts: Facts | None = None
     learned: Learned | None = None
     """What is known now: what the BMC told, and what a person wrote where it tells nothing."""
     changes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    passport: Passport | None = None
+    notes: tuple[str, ...] = ()
     error: str | None = None
     exit_code: int = 0
 
 
+@dataclass(frozen=True)
+class Target:
+    """One BMC to enrol: a server of the inventory, or an address that is in none."""
+
+    address: str
+    port: int | None = None
+    server: str | None = None
+    wishes: Wishes = field(default_factory=Wishes)
+    delivered: tuple[Credential, ...] = ()
+    """Its own credentials, tried before those of the whole sweep."""
+
+    @property
+    def label(self) -> str:
+        """What progress and errors call it."""
+        return self.server or joined(self.address, self.port)
+
+
+@dataclass
+class _Scene:
+    """What all targets of a sweep have in common."""
+
+    workspace: Workspace | None
+    delivered: tuple[Credential, ...]
+    progress: Progress
+    dry_run: bool
+    both: bool
+    stop: threading.Event = field(default_factory=threading.Event)
+    pings: Pings | None = None
+    followed: Followed | None = None
+    newcomers: Newcomers | None = None
+    scribe: Scribe | None = None
+
+
+def targets_of(
+    workspace: Workspace | None, words: Sequence[str], wishes: Wishes | None = None
+) -> list[Target]:
+    """What `words` name: servers of the inventory, or addresses of BMCs, ADDRESS or ADDRESS:PORT.
+
+    BadInput, before anything is done, for a word that is neither.
+    """
+    wishes = wishes or Wishes()
+    return [t for word in dict.fromkeys(words) for t in _meant(workspace, word, wishes)]
+
+
+def _meant(workspace: Workspace | None, word: str, wishes: Wishes) -> list[Target]:
+    servers = workspace.inventory.servers if workspace else {}
+    if word in servers:
+        bmc = servers[word].bmc
+        return [Target(bmc.address, bmc.port, word, wishes)]
+    address, port = split_address(word)
+    if found := known_at(workspace, address, port):
+        return [Target(address, servers[n].bmc.port, n, wishes) for n in found]
+    if not any(sign in word for sign in ".:") and address != "localhost":
+        raise BadInput(
+            "no server of the inventory has that name, and it is no address",
+            where=word,
+            mend=suggest(word, servers, "server")
+            if servers
+            else "give the BMC's address, such as 10.0.0.11",
+        )
+    return [Target(address, port, None, wishes)]
+
+
+def targets_of_list(
+    workspace: Workspace | None, found: HandOver, wishes: Wishes | None = None
+) -> tuple[list[Target], list[EnrollResult]]:
+    """The targets of a hand-over list, and its rows that cannot be used as results.
+
+    `wishes` holds for what the list does not say; a site that is none of ours counts as unsaid.
+    """
+    default = wishes or Wishes()
+    sites = {name.casefold() for name in workspace.inventory.sites} if workspace else set()
+    targets = []
+    for row in found.rows:
+        # A donor's own word for the place ("DC2"): the site is the one its address is in.
+        site = row.site if row.site and row.site.casefold() in sites else default.site
+        wanted = Wishes(
+            name=row.name,
+            site=site,
+            rack=row.rack or default.rack,
+            unit=row.unit,
+            profile=default.profile,
+            serial=row.serial,
+            where=row.where,
+        )
+        own = (Credential(row.user, row.password),) if row.user and row.password else ()
+        names: list[str | None] = [*known_at(workspace, row.address, row.port)] or [None]
+        targets += [Target(row.address, row.port, name, wanted, own) for name in names]
+    bad = [
+        EnrollResult(server="", address=e.where, ok=False, error=str(e), exit_code=e.exit_code)
+        for e in found.bad
+    ]
+    return targets, bad
+
+
+def not_enrolled(workspace: Workspace) -> list[str]:
+    return [n for n in workspace.inventory.servers if life_of(workspace, n) is Life.FOUND]
+
+
+def life_of(workspace: Workspace, name: str) -> Life:
+    """Where the server stands; asking makes no store where there is none."""
+    return workspace.life(name) if _has_store(workspace) else Life.FOUND
+
+
+def _has_store(workspace: Workspace) -> bool:
+    return workspace.inventory.fleet.state != "sqlite" or (workspace.state / "metal.db").exists()
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """A BMC that a scan found; no target when there is nothing to do with it."""
+
+    text: str
+    target: Target | None
+
+
+def scanned(
+    workspace: Workspace | None, network: str, wishes: Wishes, progress: Progress, *, dry_run: bool
+) -> list[Scanned]:
+    """What answers in a network. A server that is enrolled is recognised and left in peace,
+    unless it is only to be looked at."""
+    from metal.controller.finding import scan
+
+    result = []
+    for found in scan(network, progress):
+        names: list[str | None] = [*known_at(workspace, found.address, found.port)] or [None]
+        for name in names:
+            enrolled = workspace and name and life_of(workspace, name) is not Life.FOUND
+            of = f": {name}{', enrolled already' if enrolled else ''}" if name else ""
+            target = Target(found.address, found.port, name, wishes)
+            result.append(Scanned(f"{found}{of}", None if enrolled and not dry_run else target))
+    return result
+
+
+def needs_credential(workspace: Workspace | None, target: Target) -> bool:
+    """Nothing at hand opens its BMC: no password of ours, and none in a list."""
+    if target.delivered:
+        return False
+    if workspace is None or target.server is None:
+        return True
+    names = workspace.inventory.behind(target.server)
+    return not any(workspace.secrets.reveal(flow.secret_name(name)) for name in names)
+
+
+def known_at(workspace: Workspace | None, address: str, port: int | None) -> list[str]:
+    """The inventory's servers behind that BMC; of every port where none is named."""
+    if workspace is None:
+        return []
+    return [
+        name
+        for name, server in workspace.inventory.servers.items()
+        if server.bmc.address.lower() == address and port in (None, server.bmc.port)
+    ]
+
+
 def enroll(
-    workspace: Workspace,
-    targets: list[str],
-    credential: Credential | None,
+    workspace: Workspace | None,
+    targets: Sequence[Target],
+    delivered: Sequence[Credential] = (),
     *,
     dry_run: bool = False,
+    both: bool = False,
     progress: Progress,
 ) -> list[EnrollResult]:
     """Learn what each target is and take its BMC over; `dry_run` only learns.
 
-    `targets`: names of servers, or addresses of BMCs in the inventory. `credential`: what the
-    BMCs were delivered with; None suits servers that are enrolled already.
-    BadInput, before anything is done, when a target is not in the inventory.
+    `delivered`: what the BMCs may have been delivered with, each tried once a BMC; none suits
+    servers that are enrolled already. `both`: ask over IPMI too, whatever Redfish told.
+    `workspace` may be None for a dry run of addresses. Never raises for one target's sake.
     """
-    names = [_server(workspace, target) for target in dict.fromkeys(targets)]
-    one = _Enrolment(workspace, credential, progress)
-    act = one.look if dry_run else one.enroll
-    with ThreadPoolExecutor(min(WORKERS, len(names)) or 1) as pool:
-        results = list(pool.map(act, names))
-    workspace.reload()
-    return results
+    scene = _Scene(workspace, tuple(delivered), progress, dry_run, both)
+    scene.pings = Pings([t.address for t in targets])
+    one = _Enrolment(scene)
+    groups = _by_bmc(targets)
+    with nullcontext() if dry_run else _followed(scene):
+        nested = side_by_side(groups, one.group, workers=WORKERS, stop=scene.stop)
+    if workspace and not dry_run:
+        workspace.reload()
+    return [result for results in nested for result in results]
 
 
-def _server(workspace: Workspace, target: str) -> str:
-    servers = workspace.inventory.servers
-    if target in servers:
-        return target
-    found = [name for name, server in servers.items() if server.bmc.address == target]
-    if not found:
-        raise BadInput(
-            "no server of the inventory has that name or BMC address",
-            where=target,
-            mend="write [servers.NAME] with its bmc = { address = … } into inventory.toml first",
-        )
-    return found[0]
+def _followed(scene: _Scene) -> Followed:
+    assert scene.workspace, "a server is enrolled into a workspace"
+    assert scene.workspace.secrets  # opened here, not by many threads at once
+    scene.followed = Followed(scene.workspace.store, scene.progress)
+    scene.scribe = Scribe(scene.workspace.folder)
+    scene.newcomers = Newcomers(scene.workspace.inventory, scene.scribe)
+    return scene.followed
+
+
+def _by_bmc(targets: Sequence[Target]) -> list[list[Target]]:
+    """The servers behind one BMC are asked one after the other: one session a BMC."""
+    groups: dict[tuple[str, int | None], list[Target]] = {}
+    for target in targets:
+        groups.setdefault((target.address, target.port), []).append(target)
+    return list(groups.values())
 
 
 class _Enrolment:
-    def __init__(
-        self, workspace: Workspace, credential: Credential | None, progress: Progress
-    ) -> None:
-        self._workspace, self._credential, self._progress = workspace, credential, progress
+    def __init__(self, scene: _Scene) -> None:
+        self._scene = scene
 
-    def look(self, name: str) -> EnrollResult:
+    def group(self, targets: list[Target]) -> list[EnrollResult]:
+        return [result for target in targets for result in self._target(target)]
+
+    def _target(self, target: Target) -> list[EnrollResult]:
+        if self._scene.stop.is_set():
+            return []
+        name = target.server
+        if name is None:
+            return self._newcomer(target)
+        verb = "ask what" if self._scene.dry_run else "enrol"
+        act = self._look if self._scene.dry_run else self._enroll
+        return [
+            self._shown(
+                target, f"{verb} {target.label}", lambda: act(self._known(name, target), target)
+            )
+        ]
+
+    # ── Servers of the inventory ─────────────────────────────────────────────────────────────
+
+    def _look(self, known: EnrollTarget, target: Target) -> EnrollResult:
         """Only ask: nothing is changed, nothing recorded."""
-        self._progress.begin(name, f"ask what {name} is")
-        try:
-            seen = flow.look(self._target(name), self._ports())
-            result = self._result(name, seen)
-        except MetalError as error:
-            result = self._failed(name, str(error), error.exit_code)
-        self._progress.end(name, result.ok, result.error or "")
-        return result
+        return self._result(known.name, flow.look(known, self._ports(target)))
 
-    def enroll(self, name: str) -> EnrollResult:
+    def _enroll(
+        self,
+        known: EnrollTarget,
+        target: Target,
+        door: Door | None = None,
+        seen: Facts | None = None,
+    ) -> EnrollResult:
         """One durable operation."""
-        self._progress.begin(name, f"enrol {name}")
-        try:
-            result = self._perform(name)
-        except MetalError as error:
-            result = self._failed(name, str(error), error.exit_code)
-        self._progress.end(name, result.ok, result.error or "")
-        return result
-
-    def _perform(self, name: str) -> EnrollResult:
-        store = self._workspace.store
-        operation = store.journal.open("enroll", name, (f"server {name}",), {})
-        seen: list[Looked] = []
+        scene, store = self._scene, self._workspace.store
+        assert scene.followed
+        claims = (f"server {known.name}",)
+        operation = store.journal.open("enroll", known.name, claims, {}, flow.VERSION)
+        scene.followed.add(operation.id, target.label)
+        done: list[Looked] = []
 
         def run_flow(run: Run) -> None:
-            seen.append(flow.enroll(run, self._target(name), self._ports()))
+            done.append(flow.enroll(run, known, self._ports(target), door, seen))
 
-        with Shown(self._workspace, operation.id, name, self._progress):
-            outcome = perform(store, operation, run_flow)
+        outcome = perform(store, operation, run_flow, version=flow.VERSION, stop=scene.stop)
         if outcome.status is not Status.DONE:
-            return self._failed(name, outcome.error, outcome.exit_code or 1)
-        return self._result(name, seen[0])
+            return self._failed(known.name, target, outcome.error, outcome.exit_code or 1)
+        return self._result(known.name, done[0])
 
-    def _target(self, name: str) -> EnrollTarget:
-        server = self._workspace.inventory.servers[name]
-        return EnrollTarget(name=name, access=server.bmc, previous=server.learned)
-
-    def _ports(self) -> EnrollPorts:
-        return EnrollPorts(
-            connect=connect,
-            secrets=self._workspace.secrets,
-            record=self._record,
-            factory=self._credential,
+    def _known(self, name: str, target: Target) -> EnrollTarget:
+        inventory = self._workspace.inventory
+        server = inventory.servers[name]
+        return EnrollTarget(
+            name=name,
+            access=server.bmc,
+            previous=server.learned,
+            before=self._before(name),
+            siblings=tuple(n for n in inventory.behind(name) if n != name),
+            serial=target.wishes.serial,
         )
 
-    def _record(self, name: str, learned: Learned, access: BmcAccess) -> None:
-        way_in = access.model_dump(mode="json", include=set(RECORDED))
-        record_server(self._workspace.folder, name, learned, way_in)
+    def _before(self, name: str) -> Facts | None:
+        """The facts of the last look. A dry run makes no store where there is none."""
+        workspace = self._workspace
+        if self._scene.dry_run and not _has_store(workspace):
+            return None
+        record = workspace.store.records.get(name, "facts")
+        try:
+            return Facts.model_validate(record.body) if record else None
+        except ValueError:
+            return None  # another version of metal wrote it
+
+    # ── Addresses that are in no inventory ───────────────────────────────────────────────────
+
+    def _newcomer(self, target: Target) -> list[EnrollResult]:
+        """A BMC nobody knows: each server behind it, one after the other."""
+        door = self._door(target, BmcAccess(address=target.address, port=target.port))
+        self._scene.progress.begin(target.label, f"ask what {target.label} is")
+        try:
+            nodes = getattr(door.bmc(), "nodes", lambda: ("",))()
+        except Exception as error:
+            door.close()
+            result = self._defect("", target, error)
+            self._scene.progress.end(target.label, False, result.error or "")
+            return [result]
+        self._scene.progress.end(target.label, True, "")
+        if len(nodes) <= 1:
+            return [self._shown_newcomer(target, door, "")]
+        door.close()
+        siblings: list[str] = []
+        results = []
+        for node in nodes:
+            access = door.access.model_copy(update={"node": node})
+            way_in = self._door(target, access, door.used)
+            results.append(self._shown_newcomer(target, way_in, node, tuple(siblings)))
+            siblings += [results[-1].server] if results[-1].server else []
+        return results
+
+    def _shown_newcomer(
+        self, target: Target, door: Door, node: str, siblings: tuple[str, ...] = ()
+    ) -> EnrollResult:
+        label = f"{target.label} {node}".strip()
+        try:
+            return self._shown(
+                target, f"learn what {label} is", lambda: self._met(target, door, siblings), label
+            )
+        finally:
+            door.close()
+
+    def _met(self, target: Target, door: Door, siblings: tuple[str, ...]) -> EnrollResult:
+        """A server that is in no inventory yet, behind a door that is open."""
+        facts = flow.read(door, self._ports(target))
+        met = EnrollTarget(target.label, door.access, serial=target.wishes.serial)
+        flow.check(met, facts)
+        seen = flow.looked(met, facts, door.access)
+        return (
+            self._result("", seen)
+            if self._scene.dry_run
+            else self._add(target, door, seen, siblings)
+        )
+
+    def _add(
+        self, target: Target, door: Door, seen: Looked, siblings: tuple[str, ...]
+    ) -> EnrollResult:
+        """Into the inventory first: whatever happens then, the next run knows it by name."""
+        assert self._scene.newcomers
+        access = door.access.model_copy(update={"user": BmcAccess(address="").user})
+        try:
+            name = self._scene.newcomers.add(seen.facts, seen.learned, access, target.wishes)
+        except KnownBmc as known:  # another sweep was faster
+            door.close()
+            self._workspace.reload()
+            return self._enroll(self._known(known.server, target), target)
+        added = EnrollTarget(name, access, seen.learned, seen.facts, siblings)
+        ports = self._ports(target)
+        door.own = lambda: flow.escrowed(added, ports)
+        result = self._enroll(added, target, door, seen.facts)
+        return result.model_copy(update={"added": True})
+
+    def _door(self, target: Target, access: BmcAccess, first: Credential | None = None) -> Door:
+        delivered = (*((first,) if first else ()), *target.delivered, *self._scene.delivered)
+        return Door(access, connect, delivered, where=target.wishes.where or target.label)
+
+    # ── Both ─────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _workspace(self) -> Workspace:
+        assert self._scene.workspace, "only a dry run of addresses goes without a workspace"
+        return self._scene.workspace
+
+    def _ports(self, target: Target) -> EnrollPorts:
+        pings = self._scene.pings
+        return EnrollPorts(
+            connect=connect,
+            secrets=self._workspace.secrets if self._scene.workspace else _no_secrets,
+            record=self._record,
+            delivered=(*target.delivered, *self._scene.delivered),
+            ipmi=pings.over_ipmi if pings and self._may_ask_ipmi(target) else None,
+            both=self._scene.both,
+        )
+
+    def _may_ask_ipmi(self, target: Target) -> bool:
+        """Where it was not settled before that Redfish is the protocol, or a person asks."""
+        if self._scene.both or target.server is None:
+            return True
+        return self._workspace.inventory.servers[target.server].bmc.protocol == "auto"
+
+    def _record(self, name: str, looked: Looked) -> None:
+        way_in = looked.access.model_dump(mode="json", include=set(RECORDED))
+        assert self._scene.scribe
+        self._scene.scribe.write(recording(name, looked.learned, way_in))
+        store = self._workspace.store
+        store.records.put(name, "facts", looked.facts.model_dump(mode="json"))
+        if looked.findings or store.records.get(name, "findings"):
+            found = [f.model_dump(mode="json") for f in looked.findings]
+            store.records.put(name, "findings", found)
+        if looked.passport:
+            store.records.put(name, "passport", looked.passport.model_dump(mode="json"))
         # A server that came further in its life and is enrolled again stays where it is.
         if self._workspace.life(name) is Life.FOUND:
-            self._workspace.store.servers.move(name, Life.ENROLLED)
+            store.servers.move(name, Life.ENROLLED)
+
+    def _shown(
+        self, target: Target, what: str, act: Callable[[], EnrollResult], key: str = ""
+    ) -> EnrollResult:
+        key = key or target.label
+        self._scene.progress.begin(key, what)
+        try:
+            result = act()
+        except Exception as error:
+            result = self._defect(target.server or "", target, error)
+        self._scene.progress.end(key, result.ok, result.error or "")
+        return result
+
+    def _defect(self, name: str, target: Target, error: Exception) -> EnrollResult:
+        if isinstance(error, MetalError):
+            return self._failed(name, target, str(error), error.exit_code)
+        log.exception("enrolling %s", target.label)
+        why = f"{target.label}: a defect in metal: {type(error).__name__}: {error}"
+        return self._failed(name, target, f"{why}\n  → report it; the others went on", 1)
 
     def _result(self, name: str, seen: Looked) -> EnrollResult:
-        address = self._workspace.inventory.servers[name].bmc.address
         return EnrollResult(
             server=name,
-            address=address,
+            address=seen.access.address,
             ok=True,
             facts=seen.facts,
             learned=seen.learned,
             changes=seen.changes,
+            findings=seen.findings,
+            passport=seen.passport,
+            notes=(*seen.facts.notes, *seen.notes),
         )
 
-    def _failed(self, name: str, why: str, exit_code: int) -> EnrollResult:
-        address = self._workspace.inventory.servers[name].bmc.address
+    def _failed(self, name: str, target: Target, why: str, exit_code: int) -> EnrollResult:
+        address = target.label if target.server is None else target.address
         return EnrollResult(server=name, address=address, ok=False, error=why, exit_code=exit_code)
+
+
+class _NoSecrets:
+    """Without a workspace nothing is escrowed, and nothing is changed that would need it."""
+
+    def escrow(self, name: str, secret: str, *, controller: bool) -> None:
+        raise Refused("there is no workspace to escrow to", where=name, mend="metal init")
+
+    def reveal(self, name: str) -> str | None:
+        return None
+
+    def forget(self, name: str) -> None:
+        pass
+
+
+_no_secrets = _NoSecrets()

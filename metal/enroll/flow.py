@@ -1,27 +1,36 @@
 """Take over one server's BMC: a durable operation. Killed anywhere and run again it ends the same.
 
 The new password is with all administrators before the BMC gets it, so there is no moment at which
-nobody can log in. At each log-in the escrowed password is tried once, then the credential the BMC
-was delivered with, once: a wrong one never locks an account.
+nobody can log in. At each log-in the escrowed password is tried once, then the credentials the BMC
+was delivered with, each once: a wrong one never locks an account.
 """
 
 import secrets
 import string
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metal.drivers.ports import Bmc, Secrets
+from metal.enroll.door import Connect, Credential, Door
+from metal.enroll.identity import another, is_serial
 from metal.enroll.learn import changes, learned
-from metal.model.errors import BadInput, Failed, Unreachable, WrongPassword
-from metal.model.facts import Facts
+from metal.enroll.merge import lacking, merge
+from metal.model.errors import Failed, MetalError, Refused, Unreachable
+from metal.model.facts import Account, Facts
+from metal.model.findings import Finding
 from metal.model.fleet import BmcAccess, Learned
+from metal.model.passport import Passport
 from metal.operations.run import Run
+
+__all__ = ["Connect", "Credential", "Door", "EnrollPorts", "EnrollTarget", "Looked", "enroll"]
 
 LENGTH = 16
 """Bytes: more is cut by some BMCs over IPMI, without a word."""
 SIGNS = "-_.+"
 """Signs that no BMC is known to choke on."""
+VERSION = 2
+"""Of the steps below: an operation that another version began is held, not misread."""
 
 
 def random_password() -> str:
@@ -34,14 +43,6 @@ def random_password() -> str:
 
 
 @dataclass(frozen=True)
-class Credential:
-    """What a BMC was delivered with. The password shows up in no text made of this."""
-
-    user: str
-    password: str = field(repr=False)
-
-
-@dataclass(frozen=True)
 class EnrollTarget:
     """A server as the inventory has it."""
 
@@ -49,19 +50,30 @@ class EnrollTarget:
     access: BmcAccess
     """Its `user` is the account metal makes its own."""
     previous: Learned | None = None
+    before: Facts | None = None
+    """What the last look told."""
+    siblings: tuple[str, ...] = ()
+    """Other servers behind the same BMC: they share its password."""
+    serial: str | None = None
+    """What a hand-over list says it is."""
 
 
 @dataclass(frozen=True)
 class EnrollPorts:
     """What the flow asks of the world."""
 
-    connect: Callable[[BmcAccess, str, str], Bmc]
-    """(access, user, password): one try."""
+    connect: Connect
     secrets: Secrets
-    record: Callable[[str, Learned, BmcAccess], None]
-    """Write both into the inventory and let the server's life go on; safe to repeat."""
-    factory: Credential | None = None
-    """None: the server must be enrolled already."""
+    record: Callable[[str, "Looked"], None]
+    """Write it into the inventory and let the server's life go on; safe to repeat."""
+    delivered: tuple[Credential, ...] = ()
+    """What the BMC may have been delivered with; none: the server must be enrolled already."""
+    ipmi: Callable[[BmcAccess, str, str], Bmc | None] | None = None
+    """The same BMC over IPMI, None where it does not speak it; asked where Redfish has gaps."""
+    both: bool = False
+    """Ask over IPMI whatever Redfish told: to compare."""
+    audit: Callable[[Bmc], tuple[Finding, ...]] | None = None
+    passport: Callable[[Bmc, BmcAccess], Passport] | None = None
     random_password: Callable[[], str] = random_password
     tries: int = 3
     """How often a step whose BMC does not answer is tried."""
@@ -76,153 +88,248 @@ class Looked:
     changes: tuple[str, ...]
     access: BmcAccess
     """With the certificate pinned and the cipher suite that worked."""
+    findings: tuple[Finding, ...] = ()
+    passport: Passport | None = None
+    notes: tuple[str, ...] = field(default=())
+    """What could not be done besides, and why; the enrolment stands."""
 
 
 def secret_name(server: str) -> str:
     return f"bmc/{server}"
 
 
+def door_of(target: EnrollTarget, ports: EnrollPorts) -> Door:
+    """The way into the target's BMC, closed as yet."""
+    return Door(
+        target.access,
+        ports.connect,
+        ports.delivered,
+        lambda: escrowed(target, ports),
+        where=target.name,
+    )
+
+
 def look(target: EnrollTarget, ports: EnrollPorts) -> Looked:
     """Log in, learn and log out: nothing is changed anywhere. What `--dry-run` shows."""
-    door = _Door(target, ports)
+    door = door_of(target, ports)
     try:
-        return _looked(target, door.bmc().facts(), door.access)
+        return looked(target, read(door, ports), door.access)
     finally:
         door.close()
 
 
-def enroll(run: Run, target: EnrollTarget, ports: EnrollPorts) -> Looked:
+def read(door: Door, ports: EnrollPorts) -> Facts:
+    """What the BMC behind the door tells, over both protocols where each knows more."""
+    facts = door.bmc().facts()
+    wanted = ports.both or lacking(facts)
+    if ports.ipmi is None or facts.protocol != "redfish" or not wanted or not door.used:
+        return facts
+    try:
+        other = ports.ipmi(door.access, door.used.user, door.used.password)
+        if other is None:
+            return facts
+        try:
+            return merge(facts, other.facts())
+        finally:
+            other.close()
+    except MetalError as error:
+        return facts.model_copy(update={"notes": (*facts.notes, f"over IPMI: {error.what}")})
+
+
+def looked(target: EnrollTarget, facts: Facts, access: BmcAccess) -> Looked:
+    """What is known now, and what of it is new."""
+    new = learned(facts, target.previous)
+    before = target.before.dimms if target.before else None
+    return Looked(facts, new, tuple(changes(target.previous, new, before, facts.dimms)), access)
+
+
+def enroll(
+    run: Run,
+    target: EnrollTarget,
+    ports: EnrollPorts,
+    door: Door | None = None,
+    seen: Facts | None = None,
+) -> Looked:
     """Learn what the server is, take its BMC over, record both.
 
-    Refused: wrong password (WrongPassword, after one try) or a changed certificate. Unreachable:
-    no answer. Failed: the BMC did not take the account; its old password is still in use then.
+    `door` and `seen`: a session that is open and what was just read through it, so that a new
+    server is not asked twice. Refused: wrong password (WrongPassword, each tried once), a changed
+    certificate or another machine than the one known by that name. Unreachable: no answer.
+    Failed: the BMC did not take the account; its old password is still in use then.
     """
-    door = _Door(target, ports)
+    door = door or door_of(target, ports)
     try:
         run.progress(0.0, "logging in")
-        seen = run.step("look", lambda: _look(door), tries=ports.tries)
-        door.access = BmcAccess.model_validate(seen["access"])
-        result = _looked(target, Facts.model_validate(seen["facts"]), door.access)
+        first = run.step("look", lambda: _look(door, target, ports, seen), tries=ports.tries)
+        door.access = BmcAccess.model_validate(first["access"])
+        result = looked(target, Facts.model_validate(first["facts"]), door.access)
         run.progress(0.5, "keeping a new BMC password for all administrators")
         run.step("escrow", lambda: _escrow(target, ports))
         run.progress(0.6, "taking the BMC over")
-        run.step("take over", door.retried(_take_over), tries=ports.tries)
-        run.step("lock out", door.retried(_lock_out), tries=ports.tries)
-        run.step("prove", door.retried(_prove), tries=ports.tries)
+        run.step(
+            "take over", door.retried(lambda: _take_over(door, target, ports)), tries=ports.tries
+        )
+        former = _former(first["user"], door.access.user, ports)
+        run.step("lock out", door.retried(lambda: _lock_out(door, former)), tries=ports.tries)
+        proof = run.step("prove", lambda: _prove(door), tries=ports.tries)
+        run.progress(0.8, "looking for open doors")
+        result = _examined(run, door, ports, replace(result, findings=_others(proof)))
         run.progress(0.9, "writing the inventory")
-        run.step("record", lambda: ports.record(target.name, result.learned, result.access))
+        run.step("record", lambda: ports.record(target.name, result))
     finally:
         door.close()
     return result
 
 
-class _Door:
-    """The way into one BMC: opened when needed, shared by the steps, opened anew after silence."""
-
-    def __init__(self, target: EnrollTarget, ports: EnrollPorts) -> None:
-        self.target, self.ports, self.access = target, ports, target.access
-        self._open: Bmc | None = None
-
-    def bmc(self) -> Bmc:
-        if self._open is None:
-            self._open = self._enter()
-            # From now on only this certificate and this suite, also before they are recorded.
-            self.access = self.access.model_copy(
-                update={
-                    "fingerprint": self._open.fingerprint,
-                    "cipher_suite": self._open.cipher_suite,
-                    "protocol": self._open.protocol,
-                }
-            )
-        return self._open
-
-    def close(self) -> None:
-        bmc, self._open = self._open, None
-        if bmc:
-            bmc.close()
-
-    def escrowed(self) -> str | None:
-        return self.ports.secrets.reveal(secret_name(self.target.name))
-
-    def _enter(self) -> Bmc:
-        """The escrowed password first, then the one it was delivered with: one try each."""
-        own, factory = self.escrowed(), self.ports.factory
-        if own is None and factory is None:
-            raise BadInput(
-                "no credential for its BMC",
-                where=self.target.name,
-                mend="give the one it was delivered with",
-            )
-        if own is not None:
-            try:
-                return self.ports.connect(self.access, self.access.user, own)
-            except WrongPassword:
-                if factory is None:
-                    raise
-        assert factory is not None
-        return self.ports.connect(self.access, factory.user, factory.password)
-
-    def retried(self, act: Callable[["_Door"], None]) -> Callable[[], None]:
-        """`act` as a step: after silence the next try logs in anew."""
-
-        def attempt() -> None:
-            try:
-                act(self)
-            except Unreachable:
-                self.close()
-                raise
-
-        return attempt
+def escrowed(target: EnrollTarget, ports: EnrollPorts) -> str | None:
+    """Its own, or that of a server behind the same BMC: it is one account."""
+    names = (target.name, *target.siblings)
+    return next(filter(None, (ports.secrets.reveal(secret_name(n)) for n in names)), None)
 
 
-def _look(door: _Door) -> dict[str, Any]:
+def _look(
+    door: Door, target: EnrollTarget, ports: EnrollPorts, seen: Facts | None
+) -> dict[str, Any]:
     try:
-        facts = door.bmc().facts()
+        facts = seen or read(door, ports)
     except Unreachable:
         door.close()
         raise
+    check(target, facts)
     return {
         "facts": facts.model_dump(mode="json"),
         "access": door.access.model_dump(mode="json"),
+        "user": door.used.user if door.used else None,
     }
 
 
-def _looked(target: EnrollTarget, facts: Facts, access: BmcAccess) -> Looked:
-    new = learned(facts, target.previous)
-    return Looked(facts, new, tuple(changes(target.previous, new)), access)
+def check(target: EnrollTarget, facts: Facts) -> None:
+    """Refused when this is another machine than the one that is meant."""
+    serials = (facts.serial, facts.sku, facts.board_serial)
+    if target.serial and is_serial(target.serial, serials) is False:
+        raise Refused(
+            f"the list says serial {target.serial}, and the BMC says {facts.serial}",
+            where=target.name,
+            mend="find out which machine stands at that address, then correct the list",
+        )
+    if facts.node and not target.access.node:
+        raise Refused(
+            "several servers are behind its BMC, and the inventory does not say which it is",
+            where=target.name,
+            mend=f'write bmc.node, such as node = "{facts.node}", or enrol the BMC\'s address',
+        )
+    known = target.previous
+    if known and another(known, facts):
+        raise Refused(
+            "another machine answers at its address: "
+            f"{_identity(facts)}, and the inventory has {_identity(known)}",
+            where=target.name,
+            mend="correct bmc.address; if the machine was replaced, take "
+            f"[servers.{target.name}.learned] away and enrol it again",
+        )
+
+
+def _identity(known: Facts | Learned) -> str:
+    told = (("serial", known.serial), ("UUID", known.uuid), ("board", known.board_serial))
+    return ", ".join(f"{key} {value}" for key, value in told if value) or "no serial"
 
 
 def _escrow(target: EnrollTarget, ports: EnrollPorts) -> None:
     """A password that is kept already is used (again): it was escrowed and perhaps never set."""
     name = secret_name(target.name)
     if ports.secrets.reveal(name) is None:
-        ports.secrets.escrow(name, ports.random_password(), controller=True)
+        password = escrowed(target, ports) or ports.random_password()
+        ports.secrets.escrow(name, password, controller=True)
 
 
-def _take_over(door: _Door) -> None:
-    password = door.escrowed()
+def _take_over(door: Door, target: EnrollTarget, ports: EnrollPorts) -> None:
+    password = escrowed(target, ports)
     if password is None:
         raise Failed(
             "its escrowed BMC password is gone from the controller",
-            where=door.target.name,
+            where=target.name,
             mend="enrol it again; nothing was changed at the BMC",
         )
     door.bmc().ensure_account(door.access.user, password)
 
 
-def _lock_out(door: _Door) -> None:
-    """The account it was delivered with, unless that is the one metal made its own."""
-    factory = door.ports.factory
-    if factory and factory.user != door.access.user:
-        door.bmc().ensure_locked_out(factory.user)
+def _former(used: str | None, own: str, ports: EnrollPorts) -> tuple[str, ...]:
+    """The accounts it was delivered with, unless that is the one metal made its own.
+
+    That is the one that opened it. When that was ours (it was taken over before, and the record
+    of how is gone) it is those a person gave.
+    """
+    if used and used != own:
+        return (used,)
+    return tuple(dict.fromkeys(c.user for c in ports.delivered if c.user != own))
 
 
-def _prove(door: _Door) -> None:
-    """Ours, and ours alone, still opens it: a log-in of its own, with nothing else to fall to."""
-    door.close()
-    password = door.escrowed() or ""
-    bmc = door.ports.connect(door.access, door.access.user, password)
+def _lock_out(door: Door, users: tuple[str, ...]) -> None:
+    for user in users:
+        door.bmc().ensure_locked_out(user)
+
+
+def _prove(door: Door) -> list[dict[str, Any]]:
+    """Ours still opens it: a log-in of its own. The accounts that are left besides."""
+    bmc = door.enter_as_own()
+    bmc.power()
+    others = [
+        a
+        for a in getattr(bmc, "accounts", tuple)()
+        if a.name != door.access.user and a.enabled is not False
+    ]
+    return [a.model_dump(mode="json") for a in others]
+
+
+def _others(proof: list[dict[str, Any]]) -> tuple[Finding, ...]:
+    """Nobody knows who has the passwords of the administrators that are left."""
+    accounts = [Account.model_validate(a) for a in proof]
+    strong = [a for a in accounts if "admin" in (a.role or "administrator").lower()]
+    if not strong:
+        return ()
+    names = ", ".join(a.name or "(without a name)" for a in strong)
+    return (
+        Finding(
+            id="other-administrators",
+            severity="high",
+            what=f"other accounts can still administer the BMC: {names}",
+            remedy="disable or delete them in the BMC's web page, or find out whose they are",
+            evidence=names,
+        ),
+    )
+
+
+def _examined(run: Run, door: Door, ports: EnrollPorts, result: Looked) -> Looked:
+    """The result with findings and passport, where somebody asks for them."""
+    audit, passport = ports.audit, ports.passport
+    if audit:
+        said = run.step(
+            "audit",
+            lambda: _told(lambda: [f.model_dump(mode="json") for f in audit(door.bmc())], "audit"),
+        )
+        more = [Finding.model_validate(f) for f in said["value"] or ()]
+        known = {f.id for f in more}
+        kept = [f for f in result.findings if f.id not in known]
+        result = replace(
+            result, findings=(*kept, *more), notes=(*result.notes, *filter(None, [said["why"]]))
+        )
+    if passport:
+        said = run.step(
+            "passport",
+            lambda: _told(
+                lambda: passport(door.bmc(), door.access).model_dump(mode="json"), "passport"
+            ),
+        )
+        proven = Passport.model_validate(said["value"]) if said["value"] else None
+        result = replace(
+            result, passport=proven, notes=(*result.notes, *filter(None, [said["why"]]))
+        )
+    return result
+
+
+def _told(ask: Callable[[], Any], what: str) -> dict[str, Any]:
+    """A server is enrolled even if its BMC chokes on what is asked besides."""
     try:
-        bmc.power()
-    finally:
-        bmc.close()
+        return {"value": ask(), "why": ""}
+    except MetalError as error:
+        return {"value": None, "why": f"{what}: {error.what}"}

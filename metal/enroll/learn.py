@@ -5,9 +5,11 @@ something never erases what somebody knew.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
-from metal.model.facts import Cpu, Drive, Facts
+from metal.enroll.identity import canonical_uuid
+from metal.model.facts import Cpu, Dimm, Drive, Facts
 from metal.model.fleet import Disk, Learned
 
 GIB = 2**30
@@ -24,11 +26,17 @@ def learned(facts: Facts, previous: Learned | None = None) -> Learned:
         vendor=facts.vendor or before.vendor,
         model=facts.model or before.model,
         serial=facts.serial or before.serial,
+        sku=facts.sku or before.sku,
         uuid=facts.uuid.lower() if facts.uuid else before.uuid,
+        board_serial=facts.board_serial or before.board_serial,
+        bmc_mac=facts.bmc_mac or before.bmc_mac,
+        bios_version=facts.bios_version or before.bios_version,
+        bmc_firmware=facts.bmc_firmware or before.bmc_firmware,
         cpu=cpu_text(facts.cpu) or before.cpu,
         cores=facts.cpu.cores or before.cores,
         threads=facts.cpu.threads or before.threads,
         memory_gib=memory_gib(facts) or before.memory_gib,
+        dimms=dimms_text(facts.dimms) or before.dimms,
         macs=tuple(dict.fromkeys(n.mac for n in facts.nics or ())) or before.macs,
         disks=_disks(facts.drives or ()) or before.disks,
     )
@@ -57,6 +65,13 @@ def memory_gib(facts: Facts) -> int | None:
     return round(facts.memory_gib)
 
 
+def dimms_text(dimms: tuple[Dimm, ...] | None) -> str | None:
+    """ "8 × 16 GiB", the most frequent size first; which slots, the last facts tell."""
+    sizes = Counter(_real_size(d.size_gib) for d in dimms or ())
+    order = sorted(sizes.items(), key=lambda item: (-item[1], -item[0]))
+    return ", ".join(f"{count} × {size} GiB" for size, count in order) or None
+
+
 def _real_size(gib: float) -> int:
     """The module size that is meant: some BMCs tell 15.26 GiB of one of 16."""
     nearest = min(DIMM_SIZES, key=lambda size: abs(size - gib))
@@ -72,18 +87,68 @@ def _disks(drives: Iterable[Drive]) -> tuple[Disk, ...]:
     )
 
 
-def changes(old: Learned | None, new: Learned) -> list[str]:
-    """What is different from the last time, in words; nothing if there was no last time."""
+COMPARED = (
+    "vendor",
+    "model",
+    "serial",
+    "sku",
+    "uuid",
+    "board_serial",
+    "bmc_mac",
+    "bios_version",
+    "bmc_firmware",
+    "cpu",
+    "cores",
+    "threads",
+    "memory_gib",
+)
+WORDS = {"bios_version": "BIOS", "bmc_firmware": "BMC firmware", "bmc_mac": "BMC's MAC address"}
+
+
+def changes(
+    old: Learned | None,
+    new: Learned,
+    before: tuple[Dimm, ...] | None = None,
+    now: tuple[Dimm, ...] | None = None,
+) -> list[str]:
+    """What is different from the last time, in words; nothing if there was no last time.
+
+    `before` and `now` are the memory modules slot by slot, where both looks told them.
+    """
     if old is None or old == Learned():
         return []
     said = []
-    for field in ("vendor", "model", "serial", "uuid", "cpu", "cores", "threads", "memory_gib"):
-        before, after = getattr(old, field), getattr(new, field)
-        if before != after and before is not None:
-            said.append(f"{field}: {before} → {after}")
+    for field in COMPARED:
+        was, is_ = getattr(old, field), getattr(new, field)
+        if was is not None and was != is_ and not _same_uuid(field, was, is_):
+            said.append(f"{WORDS.get(field, field)}: {was} → {is_}")
+    said += _dimm_changes(old, new, before, now)
     said += _came_and_went("network card", old.macs, new.macs)
     said += _disk_changes(old.disks, new.disks)
     return said
+
+
+def _same_uuid(field: str, was: str, is_: str) -> bool:
+    """Some firmware turns the byte order round (R31)."""
+    return field == "uuid" and canonical_uuid(was) == canonical_uuid(is_) is not None
+
+
+def _dimm_changes(
+    old: Learned,
+    new: Learned,
+    before: tuple[Dimm, ...] | None,
+    now: tuple[Dimm, ...] | None,
+) -> list[str]:
+    """Slot by slot where both are known, else the counts."""
+    if before and now:
+        return _came_and_went("memory module", map(_dimm_text, before), map(_dimm_text, now))
+    if old.dimms is not None and old.dimms != new.dimms:
+        return [f"memory modules: {old.dimms} → {new.dimms}"]
+    return []
+
+
+def _dimm_text(dimm: Dimm) -> str:
+    return f"{dimm.slot} ({_real_size(dimm.size_gib)} GiB)"
 
 
 def _disk_changes(old: tuple[Disk, ...], new: tuple[Disk, ...]) -> list[str]:

@@ -8,9 +8,10 @@ import fcntl
 import os
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,30 @@ from pydantic import ValidationError
 
 from metal.inventory.loading import load
 from metal.inventory.mistakes import suggest
-from metal.inventory.splice import CannotSplice, Splicer
+from metal.inventory.splice import WIDTH, CannotSplice, Splicer, pair
 from metal.model.errors import BadInput, Failed, Refused
 from metal.model.fleet import BmcAccess, Learned, Server
 
 Data = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One edit, to be made with others or alone: of the text, and of the data it must then hold."""
+
+    make: Callable[[Splicer, Data, Path], None]
+
+
+class KnownBmc(Refused):
+    """Another server of the inventory has that BMC; `server` is its name."""
+
+    def __init__(self, server: str, address: str, file: Path) -> None:
+        super().__init__(
+            f"the BMC {address} is that of {server} already",
+            where=str(file),
+            mend=f"enrol {server}",
+        )
+        self.server = server
 
 
 def record_server(workspace: Path, name: str, learned: Learned, bmc: Data) -> None:
@@ -33,10 +53,15 @@ def record_server(workspace: Path, name: str, learned: Learned, bmc: Data) -> No
     inventory would not load with it (a MAC address that another server has), Failed if it
     could not be written; nothing is changed then.
     """
+    edit(workspace, [recording(name, learned, bmc)])
+
+
+def recording(name: str, learned: Learned, bmc: Data) -> Change:
+    """What `record_server` does."""
     facts = learned.model_dump(mode="json", exclude_none=True)
     facts = {key: facts.get(key) or None for key in Learned.model_fields}
 
-    def change(splicer: Splicer, data: Data) -> None:
+    def make(splicer: Splicer, data: Data, file: Path) -> None:
         server = _server(data, name)
         _merge(server.setdefault("bmc", {}), bmc)
         _merge(server.setdefault("learned", {}), facts)
@@ -44,7 +69,7 @@ def record_server(workspace: Path, name: str, learned: Learned, bmc: Data) -> No
         splicer.update(("servers", name, "bmc"), bmc)
         splicer.update(("servers", name, "learned"), facts)
 
-    _edit(workspace, change)
+    return Change(make)
 
 
 def add_server(
@@ -59,11 +84,13 @@ def add_server(
     unit: int | None = None,
     boot_mac: str | None = None,
     cluster: str | None = None,
+    learned: Learned | None = None,
 ) -> None:
     """Write a server that is not in the inventory yet, and put it into a cluster.
 
     `cluster` may be there already (the server is added at its end) or be new; without one the
-    server becomes a cluster of its own, by its own name. Refused if the server is there already.
+    server becomes a cluster of its own, by its own name. Refused if the server is there already,
+    KnownBmc if another server has that BMC.
     """
     wanted: Data = {
         "site": site,
@@ -74,19 +101,37 @@ def add_server(
         "boot_mac": boot_mac,
         "bmc": {k: v for k, v in bmc.items() if v is not None},
     }
+    edit(workspace, [adding(name, wanted, cluster=cluster, learned=learned)])
+
+
+def adding(
+    name: str, wanted: Data, *, cluster: str | None = None, learned: Learned | None = None
+) -> Change:
+    """What `add_server` does; `wanted` has the keys of Server."""
     wanted = {k: v for k, v in wanted.items() if v is not None}
     _valid(Server.model_validate, wanted, name)
     home = cluster or name
+    facts = learned.model_dump(mode="json", exclude_none=True) if learned else {}
+    facts = {key: value for key, value in facts.items() if value}
 
-    def change(splicer: Splicer, data: Data) -> None:
-        if name in data.get("servers", {}):
+    def make(splicer: Splicer, data: Data, file: Path) -> None:
+        servers = data.setdefault("servers", {})
+        if name in servers:
             raise Refused(
                 f"there is a server {name} already",
-                where=str(workspace / "inventory.toml"),
+                where=str(file),
                 mend="choose another name",
             )
-        data.setdefault("servers", {})[name] = wanted
-        splicer.append_table(("servers", name), wanted, after=("servers",))
+        _no_other_has(wanted["bmc"], servers, file)
+        servers[name] = deepcopy(wanted)
+        own = dict(wanted)
+        bmc = own.pop("bmc") if len(pair("bmc", wanted["bmc"])) > WIDTH else None
+        splicer.append_table(("servers", name), own, after=("servers",))
+        if bmc:
+            splicer.append_table(("servers", name, "bmc"), bmc, after=("servers",))
+        if facts:
+            servers[name]["learned"] = facts
+            splicer.append_table(("servers", name, "learned"), facts, after=("servers",))
         clusters = data.setdefault("clusters", {})
         if home in clusters:
             clusters[home]["servers"].append(name)
@@ -95,7 +140,15 @@ def add_server(
             clusters[home] = {"servers": [name], "ceph": False}
             splicer.append_table(("clusters", home), clusters[home], after=("clusters",))
 
-    _edit(workspace, change)
+    return Change(make)
+
+
+def _no_other_has(bmc: Data, servers: Data, file: Path) -> None:
+    mine = [bmc.get(key) for key in ("address", "port", "node")]
+    for name, server in servers.items():
+        other = server.get("bmc") if isinstance(server, dict) else None
+        if isinstance(other, dict) and [other.get(k) for k in ("address", "port", "node")] == mine:
+            raise KnownBmc(name, str(bmc["address"]), file)
 
 
 def _server(data: Data, name: str) -> Data:
@@ -124,8 +177,8 @@ def _valid(validate: Callable[[Data], object], data: Data, name: str) -> None:
         raise BadInput(f"bad {fields}", where=f"server {name}", mend="correct it") from None
 
 
-def _edit(workspace: Path, change: Callable[[Splicer, Data], None]) -> None:
-    """Change the file under a lock: read, splice, check the outcome, replace."""
+def edit(workspace: Path, changes: Sequence[Change]) -> None:
+    """Make all the changes or none, under a lock: read, splice, check the outcome, replace."""
     file = (workspace / "inventory.toml").resolve()
     with _locked(file.parent):
         try:
@@ -136,7 +189,8 @@ def _edit(workspace: Path, change: Callable[[Splicer, Data], None]) -> None:
             raise
         wanted = deepcopy(splicer.data)
         try:
-            change(splicer, wanted)
+            for change in changes:
+                change.make(splicer, wanted, file)
         except CannotSplice as unknown:
             raise _hand_work(file, str(unknown)) from None
         new = splicer.result()

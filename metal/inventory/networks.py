@@ -148,7 +148,9 @@ def _addresses(draft: Draft) -> None:
         if address in taken:
             _take(draft, path, taken, address, f"the BMC of `{name}`")
         else:
-            _take(draft, path, bmcs, (address, server.bmc.port), f"the BMC of `{name}`")
+            # The nodes of one chassis have its BMC in common.
+            key = (address, server.bmc.port, server.bmc.node)
+            _take(draft, path, bmcs, key, f"the BMC of `{name}`")
         if server.site in draft.sites and not isinstance(address, str):
             subnet = draft.sites[server.site].subnets.bmc
             _inside(draft, path, address, subnet, f"{server.site}.bmc")

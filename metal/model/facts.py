@@ -58,6 +58,10 @@ class Nic(Frozen):
 class Psu(Frozen):
     name: str
     health: Health = "unknown"
+    model: str | None = None
+    serial: str | None = None
+    watts: int | None = None
+    """What it can give."""
 
 
 class Account(Frozen):
@@ -109,6 +113,8 @@ class Facts(Frozen):
     """With the board's serial what a machine without a serial of its own is known by (R32)."""
     unknown: dict[str, str] = {}
     """key → why the BMC did not tell it."""
+    notes: tuple[str, ...] = ()
+    """What is odd about what it told, such as two protocols that contradict each other."""
 
 
 class HealthReport(Frozen):

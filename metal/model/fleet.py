@@ -125,11 +125,20 @@ class Learned(Frozen):
     vendor: str | None = None
     model: str | None = None
     serial: str | None = None
+    sku: str | None = None
+    """Dell calls it the service tag."""
     uuid: str | None = None
+    board_serial: str | None = None
+    bmc_mac: str | None = None
+    """With the board's serial what a machine without a serial of its own is known by."""
+    bios_version: str | None = None
+    bmc_firmware: str | None = None
     cpu: str | None = None
     cores: int | None = None
     threads: int | None = None
     memory_gib: int | None = None
+    dimms: str | None = None
+    """ "8 × 16 GiB"."""
     macs: tuple[Mac, ...] = ()
     """In the BMC's order; the first is the one it boots from."""
     disks: tuple[Disk, ...] = ()
@@ -285,6 +294,15 @@ class Inventory(Frozen):
     def site_of(self, cluster: str) -> str:
         """The site of a cluster: a cluster never spans sites."""
         return self.servers[self.clusters[cluster].servers[0]].site
+
+    def behind(self, server: str) -> tuple[str, ...]:
+        """Every server behind the same BMC, itself included: they share its password."""
+        mine = self.servers[server].bmc
+        return tuple(
+            name
+            for name, other in self.servers.items()
+            if (other.bmc.address, other.bmc.port) == (mine.address, mine.port)
+        )
 
     def recipients(self) -> tuple[str, ...]:
         """Every administrator's public keys, in the inventory's order."""

@@ -1,4 +1,4 @@
-"""No more connections than allowed, whoever wants one; nobody is forgotten, nobody waits for ever."""
+"""No more connections than allowed; nobody is forgotten, nobody waits for ever."""
 
 import threading
 from collections.abc import Callable

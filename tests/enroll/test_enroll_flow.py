@@ -49,7 +49,7 @@ class Scene:
     target: EnrollTarget
     ports: EnrollPorts
     identity: pyrage.x25519.Identity
-    records: list[tuple[str, Learned, BmcAccess]] = field(default_factory=list)
+    records: list[tuple[str, Looked]] = field(default_factory=list)
     result: Looked | None = None
 
     def run(self, ports: EnrollPorts | None = None) -> Outcome:
@@ -98,7 +98,7 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
         bmc = IpmiBmc(machine, "127.0.0.1", 0, accounts, cipher_suite=3).start()
     identity = pyrage.x25519.Identity.generate()
     secrets = AgeSecrets(tmp_path / "secrets", tmp_path / "state", [str(identity.to_public())])
-    records: list[tuple[str, Learned, BmcAccess]] = []
+    records: list[tuple[str, Looked]] = []
     scene = Scene(
         tmp_path,
         bmc,
@@ -111,7 +111,7 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
             connect=lambda access, user, password: connect(access, user, password, timeout=0.5),
             secrets=secrets,
             record=lambda *entry: records.append(entry),
-            factory=FACTORY,
+            delivered=(FACTORY,),
             tries=1,
         ),
         identity,
@@ -124,7 +124,8 @@ def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
 def test_a_server_is_learned_taken_over_and_recorded(scene: Scene) -> None:
     assert scene.run().status is Status.DONE
     scene.check_taken_over()
-    [(name, learned, access)] = scene.records
+    [(name, looked)] = scene.records
+    learned, access = looked.learned, looked.access
     assert (name, learned.model, learned.serial) == ("alba1", "ProLiant DL360 G7", "CZ3110ABCD")
     assert learned.uuid == "4c4c4544-0042-4a10-8036-b4c04f4d3132"
     assert (learned.memory_gib, len(learned.disks)) == (48, 1)
@@ -153,7 +154,7 @@ def test_again_changes_nothing(scene: Scene) -> None:
     scene.run()
     password = scene.password()
     assert scene.run().status is Status.DONE
-    assert scene.run(replace(scene.ports, factory=None)).status is Status.DONE
+    assert scene.run(replace(scene.ports, delivered=())).status is Status.DONE
     assert scene.password() == password
     assert scene.bmc.failed_logins == 0
     scene.check_taken_over()
@@ -258,7 +259,7 @@ def test_killed_between_escrow_and_set(scene: Scene) -> None:
 
 def test_a_wrong_password_is_tried_once(scene: Scene) -> None:
     scene.bmc.faults.add("lockout")
-    wrong = replace(scene.ports, factory=Credential(FACTORY.user, "not-this-one"), tries=3)
+    wrong = replace(scene.ports, delivered=(Credential(FACTORY.user, "not-this-one"),), tries=3)
     outcome = scene.run(wrong)
     assert (outcome.status, outcome.exit_code) == (Status.FAILED, 3)
     assert "one try was made" in outcome.error and "not-this-one" not in outcome.error
@@ -337,7 +338,7 @@ def test_a_refused_account_leaves_the_old_one_in_use(scene: Scene) -> None:
 
 def test_without_any_credential(scene: Scene) -> None:
     with pytest.raises(BadInput, match="no credential"):
-        look(scene.target, replace(scene.ports, factory=None))
+        look(scene.target, replace(scene.ports, delivered=()))
 
 
 def test_errors_keep_their_kinds() -> None:

@@ -1,8 +1,10 @@
-"""What enrolment learned, as a table."""
+"""What enrolment learned, as a table and as data."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
+from metal.cli.render.hang import hanging
 from metal.model.facts import Facts
+from metal.model.findings import Finding
 from metal.model.fleet import Learned
 from metal.tui.grid import Column, fit, safe
 
@@ -17,13 +19,21 @@ class Enrolled(Protocol):
     @property
     def ok(self) -> bool: ...
     @property
+    def added(self) -> bool: ...
+    @property
     def facts(self) -> Facts | None: ...
     @property
     def learned(self) -> Learned | None: ...
     @property
     def changes(self) -> tuple[str, ...]: ...
     @property
+    def findings(self) -> tuple[Finding, ...]: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
     def error(self) -> str | None: ...
+    @property
+    def exit_code(self) -> int: ...
 
 
 COLUMNS = (
@@ -36,23 +46,56 @@ COLUMNS = (
     Column("DRIVES", rank=1, right=True),
     Column("RESULT"),
 )
+FAILURES = {2: "BAD INPUT", 3: "REFUSED", 4: "NO ANSWER"}
+"""By exit code."""
 
 
-def enroll_lines(results: list[Enrolled], width: int = 80) -> list[str]:
-    """One line a server."""
+def enroll_lines(results: list[Enrolled], width: int = 80, *, dry_run: bool = False) -> list[str]:
+    """One line a server, then what changed, what is wrong and what is odd."""
+    if not results:
+        return []
     rows = [_cells(result) for result in results]
     grid = fit(COLUMNS, rows, width)
-    good = sum(result.ok for result in results)
-    return [grid.header, *map(grid.line, rows), "", f"{good} of {len(results)} enrolled."]
+    good, total = sum(result.ok for result in results), len(results)
+    said = f"{good} of {total} {'answered; nothing was changed' if dry_run else 'enrolled'}."
+    more = [line for result in results for line in _remarks(result, width)]
+    return [grid.header, *map(grid.line, rows), "", *more, *([""] if more else []), said]
+
+
+def dry_run_documents(results: list[Enrolled]) -> list[dict[str, Any]]:
+    """`metal enroll --dry-run -o json`: one flat object a server."""
+    from metal.cli.render.facts import facts_document, refusal_document
+
+    return [
+        facts_document(result.facts)
+        if result.facts
+        else refusal_document(result.address, result.error or "", result.exit_code)
+        for result in results
+    ]
+
+
+def _remarks(result: Enrolled, width: int) -> list[str]:
+    name = result.server or result.address
+    said = [f"new in the inventory: {_to_check(name)}"] if result.added and result.ok else []
+    said += result.changes
+    said += [f"{f.severity}: {f.what}\n→ {f.remedy}" for f in result.findings]
+    said += result.notes
+    return [line for text in said for line in hanging(f"{safe(name)}: ", text, width, under=2)]
+
+
+def _to_check(name: str) -> str:
+    return f"see that site, rack and address of [servers.{name}] are right"
 
 
 def _cells(result: Enrolled) -> tuple[str, ...]:
-    verdict = "ok" if result.ok else "FAILED"
+    verdict = "ok" if result.ok else FAILURES.get(result.exit_code, "FAILED")
+    verdict = "added" if result.ok and result.added else verdict
     facts, known = result.facts, result.learned
+    server = result.server or (safe(facts.serial) if facts and facts.serial else "") or "-"
     if facts is None or known is None:
-        return (result.server, result.address, "?", "", "?", "?", "?", verdict)
+        return (server, result.address, "?", "", "?", "?", "?", verdict)
     return (
-        result.server,
+        server,
         result.address,
         facts.protocol,
         safe(" ".join(filter(None, (known.vendor, known.model)))) or "?",

@@ -10,71 +10,149 @@ from metal.cli.face import Face
 from metal.cli.lazy import Verb
 
 if TYPE_CHECKING:
-    from metal.controller.enrolling import EnrollResult
+    from metal.controller.enrolling import EnrollResult, Target, Wishes
+    from metal.controller.workspace import Workspace
+
+FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("enroll", cls=Verb)
-@click.argument("targets", nargs=-1, metavar="[SERVER|ADDRESS]...", shell_complete=servers)
+@click.argument("words", nargs=-1, metavar="[SERVER|ADDRESS[:PORT]]...", shell_complete=servers)
 @click.option("--all", "everything", is_flag=True, help="Every server that is not enrolled yet.")
+@click.option(
+    "--scan",
+    "networks",
+    multiple=True,
+    metavar="CIDR",
+    help="Every BMC that answers in this network, a /20 at most; CIDR:PORT for another port.",
+)
+@click.option(
+    "--file",
+    "lists",
+    multiple=True,
+    type=FILE,
+    metavar="LIST",
+    help="A donor's list as CSV, with a header: address, and if known name, user, password, "
+    "site, rack, unit, serial.",
+)
 @click.option("--dry-run", is_flag=True, help="Only learn and show: change nothing anywhere.")
 @click.option(
     "--credentials",
-    type=click.Path(dir_okay=False, path_type=Path),
+    "files",
+    multiple=True,
+    type=FILE,
     metavar="FILE",
-    help="A file with user:password of the BMCs as they were delivered; only you may read it.",
+    help="A file with user:password of the BMCs as they were delivered, one a line, each tried "
+    "once; only you may read it.",
 )
+@click.option("--name", help="What to call the server at ADDRESS.  [default: maker and serial]")
+@click.option("--site", help="Where new servers stand.  [default: by the site's bmc subnet]")
+@click.option("--rack", help="The rack new servers are in.")
+@click.option("--profile", help="The profile of new servers.  [default: solo]")
+@click.option("--both", is_flag=True, help="Ask over IPMI too, whatever Redfish tells.")
 @click.pass_context
 def command(
     ctx: click.Context,
-    targets: tuple[str, ...],
+    words: tuple[str, ...],
     everything: bool,
+    networks: tuple[str, ...],
+    lists: tuple[Path, ...],
     dry_run: bool,
-    credentials: Path | None,
+    files: tuple[Path, ...],
+    name: str | None,
+    site: str | None,
+    rack: str | None,
+    profile: str | None,
+    both: bool,
 ) -> None:
     """Learn what servers are and take over their BMCs.
 
     Asks each BMC what the server is, gives it a password of our own (kept encrypted to every
     administrator before it is set) and writes what was learned into the inventory, comments
-    kept.
+    kept. A BMC that is not in the inventory is added to it.
 
-    The password the BMCs were delivered with comes from --credentials, from METAL_BMC_USER
-    and METAL_BMC_PASSWORD, or is asked for; never from the command line. It is tried once:
-    a wrong one locks nobody out.
+    The passwords the BMCs were delivered with come from --credentials, from METAL_BMC_USER and
+    METAL_BMC_PASSWORD, from a list, or are asked for; never from the command line. Each is
+    tried once a BMC: a wrong one locks nobody out.
     """
     from metal.cli import asking
-    from metal.controller.enrolling import Credential, enroll
-    from metal.model.errors import BadInput
+    from metal.controller.enrolling import Credential, Wishes, enroll, needs_credential
 
     face = ctx.ensure_object(Face)
-    if bool(targets) == everything:
-        raise BadInput("name servers, or give --all", mend="metal enroll --all")
-    workspace = face.open()
-    names = _not_enrolled(face) if everything else list(targets)
-    if not names:
-        face.say("every server of the inventory is enrolled")
+    workspace = _workspace(face, dry_run, everything)
+    wishes = Wishes(name=name, site=site, rack=rack, profile=profile)
+    targets, bad = _targets(face, workspace, words, everything, networks, lists, wishes, dry_run)
+    if not targets and not bad:
+        face.say("no BMC was found" if networks else "every server of the inventory is enrolled")
+        face.show([], [])
         return
-    user, password = asking.credentials(credentials)
+    needed = any(needs_credential(workspace, target) for target in targets)
+    delivered = [Credential(*pair) for pair in asking.credentials(files, needed=needed)]
     face.resumable = "servers that were enrolled stay so; the same command does the others"
     with face.progress() as progress:
         results = enroll(
-            workspace, names, Credential(user, password), dry_run=dry_run, progress=progress
+            workspace, targets, delivered, dry_run=dry_run, both=both, progress=progress
         )
-    _report(face, results)
-    ctx.exit(max((r.exit_code for r in results), default=0))
+    _report(face, [*results, *bad], dry_run=dry_run)
+    ctx.exit(max((r.exit_code for r in (*results, *bad)), default=0))
 
 
-def _not_enrolled(face: Face) -> list[str]:
-    from metal.model.life import Life
+def _workspace(face: Face, dry_run: bool, everything: bool) -> "Workspace | None":
+    """A stranger may look at a machine without having a workspace."""
+    from metal.model.errors import BadInput
 
-    workspace = face.open()
-    return [n for n in workspace.inventory.servers if workspace.life(n) == Life.FOUND]
+    try:
+        return face.open()
+    except BadInput:
+        if dry_run and not everything and face.workspace == ".":
+            return None
+        raise
 
 
-def _report(face: Face, results: "list[EnrollResult]") -> None:
-    from metal.cli.render.enroll import enroll_lines
+def _targets(
+    face: Face,
+    workspace: "Workspace | None",
+    words: tuple[str, ...],
+    everything: bool,
+    networks: tuple[str, ...],
+    lists: tuple[Path, ...],
+    wishes: "Wishes",
+    dry_run: bool,
+) -> "tuple[list[Target], list[EnrollResult]]":
+    """What to enrol, each once, and what of the lists cannot be."""
+    from metal.controller.enrolling import not_enrolled, scanned, targets_of, targets_of_list
+    from metal.enroll.handover import read
+    from metal.model.errors import BadInput
+
+    if not (words or everything or networks or lists) or (words and everything):
+        raise BadInput("name servers, or give --all", mend="metal enroll --all")
+    if wishes.name and len(words) != 1:
+        raise BadInput("--name names one server", mend="metal enroll ADDRESS --name NAME")
+    bad: list[EnrollResult] = []
+    targets: list[Target] = []
+    for file in lists:
+        more, wrong = targets_of_list(workspace, read(file), wishes)
+        targets += more
+        bad += wrong
+    targets += targets_of(workspace, words, wishes)
+    if everything:
+        targets += targets_of(workspace, not_enrolled(face.open()), wishes)
+    for network in networks:
+        with face.progress() as progress:
+            found = scanned(workspace, network, wishes, progress, dry_run=dry_run)
+        face.say(f"{len(found)} BMCs answer in {network}:")
+        for one in found:
+            face.say(f"  {one.text}")
+        targets += [one.target for one in found if one.target]
+    return list({(t.address, t.port, t.server): t for t in reversed(targets)}.values())[::-1], bad
+
+
+def _report(face: Face, results: "list[EnrollResult]", *, dry_run: bool) -> None:
+    from metal.cli.render.enroll import dry_run_documents, enroll_lines
     from metal.cli.screen import width
 
-    face.show(enroll_lines(list(results), width()), list(results))
+    documents = dry_run_documents(list(results)) if dry_run else list(results)
+    face.show(enroll_lines(list(results), width(), dry_run=dry_run), documents)
     for result in results:
         if result.error:
             face.say(f"metal: {result.error}")

@@ -1,0 +1,129 @@
+"""Servers as lines: a table of all, and all of one."""
+
+from typing import TYPE_CHECKING
+
+from metal.cli.render.facts import LABEL, facts_lines
+from metal.cli.render.hang import hanging
+from metal.model.fleet import Learned
+from metal.tui.grid import Column, fit, safe
+
+if TYPE_CHECKING:
+    from metal.controller.knowing import Done, KnownServer
+
+COLUMNS = (
+    Column("SERVER"),
+    Column("SITE", rank=3),
+    Column("RACK", rank=4),
+    Column("LIFE"),
+    Column("MODEL", rank=2, grows=True, least=12),
+    Column("SERIAL", rank=1),
+    Column("BMC", rank=5),
+    Column("LOOKED AT", rank=6),
+)
+
+
+def server_lines(known: "list[KnownServer]", width: int = 80) -> list[str]:
+    """One line a server."""
+    if not known:
+        return ["the inventory has no server"]
+    rows = [_cells(one) for one in known]
+    grid = fit(COLUMNS, rows, width)
+    return [grid.header, *map(grid.line, rows)]
+
+
+def _cells(one: "KnownServer") -> tuple[str, ...]:
+    learned = one.server.learned or Learned()
+    return (
+        one.name,
+        one.server.site,
+        safe(one.server.rack),
+        str(one.life),
+        safe(" ".join(filter(None, (learned.vendor, learned.model)))) or "?",
+        safe(learned.serial or "?"),
+        one.server.bmc.address,
+        (one.looked_at or "never")[:10],
+    )
+
+
+def detail_lines(one: "KnownServer", width: int = 80) -> list[str]:
+    """One server, what matters most first."""
+    lines = [f"server {one.name}"]
+    for label, text in _pairs(one):
+        lines += hanging(f"{label:<{LABEL}}", text, width)
+    lines += ["", *(facts_lines(one.facts, width) if one.facts else _learned(one, width))]
+    lines += _findings(one, width)
+    lines += _passport(one, width)
+    return [*lines, *_section("Last operations", [_done(o) for o in one.operations], width)]
+
+
+def _pairs(one: "KnownServer") -> list[tuple[str, str]]:
+    server = one.server
+    unit = f", unit {server.unit}" if server.unit else ""
+    return [
+        ("life", f"{one.life}, {one.status}" + (f": {one.note}" if one.note else "")),
+        ("place", f"{server.site}, rack {server.rack}{unit}; cluster {one.cluster or 'none'}"),
+        ("address", f"{server.address}; profile {server.profile}"),
+        ("BMC", _bmc(one)),
+        ("certificate", server.bmc.fingerprint or "none pinned"),
+        ("looked at", one.looked_at or f"never: metal enroll {one.name}"),
+    ]
+
+
+def _learned(one: "KnownServer", width: int) -> list[str]:
+    """What the inventory holds, where no look is kept."""
+    learned = one.server.learned or Learned()
+    counts = ((learned.cores, "cores"), (learned.threads, "threads"))
+    cpu = [learned.cpu or "", *(f"{n} {what}" for n, what in counts if n)]
+    memory = "" if learned.memory_gib is None else f"{learned.memory_gib} GiB"
+    said = [
+        ("server", " ".join(filter(None, (learned.vendor, learned.model))) or "?"),
+        ("known by", learned.serial or learned.uuid or "?"),
+        ("processors", ", ".join(filter(None, cpu)) or "?"),
+        ("memory", memory or "?"),
+        ("drives", ", ".join(f"{d.name} {d.size_gib} GiB" for d in learned.disks) or "?"),
+        ("network", ", ".join(learned.macs) or "?"),
+    ]
+    return [line for k, text in said for line in hanging(f"{k:<{LABEL}}", text, width)]
+
+
+def _bmc(one: "KnownServer") -> str:
+    bmc = one.server.bmc
+    at = bmc.address if bmc.port is None else f"{bmc.address}:{bmc.port}"
+    suite = f", cipher suite {bmc.cipher_suite}" if bmc.cipher_suite else ""
+    node = f", node {bmc.node}" if bmc.node else ""
+    return f"{at}{node} over {bmc.protocol} as {bmc.user}{suite}"
+
+
+def _findings(one: "KnownServer", width: int) -> list[str]:
+    if one.findings is None:
+        return []
+    said = [f"{f.severity}: {f.what}\n→ {f.remedy}" for f in one.findings]
+    return _section("Findings", said or ["nothing is wrong with how its BMC is set up"], width)
+
+
+def _passport(one: "KnownServer", width: int) -> list[str]:
+    proven = one.passport
+    if proven is None:
+        return []
+    boots = [
+        f"{b.device}{f' ({b.mode})' if b.mode else ''}: {'works' if b.works else f'no: {b.why}'}"
+        for b in proven.boots
+    ]
+    said = [
+        f"proven at {proven.proven_at}; speaks {' and '.join(proven.protocols)}",
+        f"asked every {proven.poll_seconds:g} s at most",
+        *(f"boot from {b}" for b in boots),
+        *proven.notes,
+    ]
+    return _section("Passport", said, width)
+
+
+def _done(operation: "Done") -> str:
+    why = f": {operation.error}" if operation.error else ""
+    return f"{operation.at}  run {operation.run}, {operation.kind}: {operation.status}{why}"
+
+
+def _section(title: str, items: list[str], width: int) -> list[str]:
+    """A heading and its items, nothing at all when there are none."""
+    folded = [line for item in items for line in hanging("  ", item, width, under=4)]
+    return ["", title, *folded] if folded else []

@@ -1,0 +1,130 @@
+"""The way into one BMC: one session, shared by the steps, each credential tried once a run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from metal.drivers.ports import Bmc
+from metal.model.errors import BadInput, MetalError, Unreachable, WrongPassword
+from metal.model.fleet import BmcAccess
+
+Connect = Callable[[BmcAccess, str, str], Bmc]
+"""(access, user, password): one try."""
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What a BMC was delivered with. The password shows up in no text made of this."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+class Door:
+    """Opened when needed, and opened anew after silence, with the credential that worked before.
+
+    `own` tells the escrowed password of the account `access.user` (a newcomer has none until it
+    has a name). It is tried first, then the `delivered` ones in order. One that was refused is
+    never tried again: BMCs lock accounts (R53).
+    """
+
+    def __init__(
+        self,
+        access: BmcAccess,
+        connect: Connect,
+        delivered: tuple[Credential, ...] = (),
+        own: Callable[[], str | None] = lambda: None,
+        *,
+        where: str = "",
+    ) -> None:
+        self.access, self.own, self._connect = access, own, connect
+        self._delivered, self._where = delivered, where or access.address
+        self._open: Bmc | None = None
+        self._refused: set[Credential] = set()
+        self.used: Credential | None = None
+        """What opened it last."""
+
+    def bmc(self) -> Bmc:
+        """The BMC, logged in. WrongPassword when no credential opened it, each tried once."""
+        if self._open is None:
+            self._open = self._enter()
+            self._hold_to(self._open)
+        return self._open
+
+    def close(self) -> None:
+        bmc, self._open = self._open, None
+        if bmc:
+            bmc.close()
+
+    def enter_as_own(self) -> Bmc:
+        """A new log-in with the escrowed password and nothing else to fall to: the proof."""
+        self.close()
+        credential = Credential(self.access.user, self.own() or "")
+        self._open = self._connect(self.access, credential.user, credential.password)
+        self.used = credential
+        return self._open
+
+    def retried(self, act: Callable[[], None]) -> Callable[[], None]:
+        """`act` as a step: after silence the next try logs in anew."""
+
+        def attempt() -> None:
+            try:
+                act()
+            except Unreachable:
+                self.close()
+                raise
+
+        return attempt
+
+    def _enter(self) -> Bmc:
+        refusals: list[WrongPassword] = []
+        for credential in self._credentials():
+            try:
+                bmc = self._connect(self.access, credential.user, credential.password)
+            except WrongPassword as error:
+                self._refused.add(credential)
+                refusals.append(error)
+                continue
+            self.used = credential
+            return bmc
+        raise _wrong(refusals) if refusals else self._no_credential()
+
+    def _credentials(self) -> list[Credential]:
+        own = self.own()
+        first = [Credential(self.access.user, own)] if own is not None else []
+        if self.used and self.used not in first:
+            first.append(self.used)
+        return [c for c in dict.fromkeys((*first, *self._delivered)) if c not in self._refused]
+
+    def _no_credential(self) -> MetalError:
+        if self._refused:
+            return WrongPassword(
+                "every credential at hand was refused before; none is tried twice",
+                where=self._where,
+                mend="find the right one, then run the same again",
+            )
+        return BadInput(
+            "no credential for its BMC",
+            where=self._where,
+            mend="give the one it was delivered with",
+        )
+
+    def _hold_to(self, bmc: Bmc) -> None:
+        """From now on only this certificate and this suite, also before they are recorded."""
+        self.access = self.access.model_copy(
+            update={
+                "fingerprint": bmc.fingerprint,
+                "cipher_suite": bmc.cipher_suite,
+                "protocol": bmc.protocol,
+            }
+        )
+
+
+def _wrong(refusals: list[WrongPassword]) -> WrongPassword:
+    last = refusals[-1]
+    if len(refusals) == 1:
+        return last
+    return WrongPassword(
+        f"none of {len(refusals)} credentials opened it, each tried once; the last: {last.what}",
+        where=last.where,
+        mend=last.mend,
+    )

@@ -1,0 +1,268 @@
+"""A donor's hand-over list: servers as a spreadsheet exports them. Pure but for `read`.
+
+CSV in its wild forms: comma, semicolon or tab; quotes; any byte-order mark (Excel's "Unicode
+text" is UTF-16); columns in any order under the names people give them; titles above the header.
+A row that cannot be used is named file:line, and the others go on.
+"""
+
+import csv
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+
+from metal.model.errors import BadInput, MetalError, Refused
+
+SPELLINGS = """
+address   ip bmc bmcip bmcaddress ipaddress bmcipaddress ipmi ipmiip ipmiaddress ilo iloip idrac
+address   idracip imm xcc cimc oob oobip mgmt mgmtip management managementip managementaddress
+address   hostip addr adresse ipadresse
+port      bmcport httpsport
+name      host hostname server servername asset assetname rechner
+user      username login account bmcuser ipmiuser bmcusername benutzer benutzername
+password  pass passwd pw pwd secret bmcpassword ipmipassword bmcpass passwort kennwort
+site      location dc datacenter datacentre standort
+rack      rackname cabinet schrank
+unit      u ru rackunit position pos he slot
+serial    serialnumber serialno sn servicetag tag seriennummer productserial
+notes     note comment comments remark remarks bemerkung
+"""
+MEANINGS = {
+    spelling: line.split()[0] for line in SPELLINGS.splitlines() for spelling in line.split()
+}
+"""How a column is spelled, without blanks, signs and capitals → what it is."""
+MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+"""Byte-order marks."""
+TITLES = 20
+"""Lines above the header at most."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One server of the list."""
+
+    where: str
+    """file:line"""
+    address: str
+    port: int | None = None
+    name: str | None = None
+    """A name metal takes: the first label of the host name, in lower case."""
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    site: str | None = None
+    rack: str | None = None
+    unit: int | None = None
+    serial: str | None = None
+    notes: str | None = None
+
+
+@dataclass(frozen=True)
+class HandOver:
+    rows: tuple[Row, ...]
+    bad: tuple[MetalError, ...]
+    """Each says file:line and what to correct."""
+
+
+def read(file: Path) -> HandOver:
+    """The list in `file`. BadInput if it cannot be read or has no column of addresses.
+
+    Refused if it holds passwords and others than its owner may read it.
+    """
+    try:
+        with file.open("rb") as opened:
+            mode = os.fstat(opened.fileno()).st_mode
+            raw = opened.read()
+    except OSError as error:
+        raise BadInput(
+            f"cannot be read: {error.strerror}", where=str(file), mend="name a CSV file"
+        ) from None
+    found = parse(_text(raw, file), str(file))
+    if mode & (stat.S_IRWXG | stat.S_IRWXO) and any(row.password for row in found.rows):
+        raise Refused(
+            "others than you may read the passwords in this list",
+            where=str(file),
+            mend=f"chmod 600 {file}",
+        )
+    return found
+
+
+def _text(raw: bytes, file: Path) -> str:
+    encoding = next((e for mark, e in MARKS.items() if raw.startswith(mark)), "utf-8")
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252", errors="replace")
+    if "\0" in text:
+        raise BadInput("is no text", where=str(file), mend="save the list as CSV")
+    return text
+
+
+def parse(text: str, name: str) -> HandOver:
+    """The list in `text`; `name` is what errors call it."""
+    bad: list[MetalError] = []
+    lines = _lines(text, name, bad)
+    header = _header(lines, name)
+    rows: list[Row] = []
+    seen: dict[tuple[str, int | None], str] = {}
+    for number, cells in lines:
+        if not any(cells):
+            continue
+        where = f"{name}:{number}"
+        try:
+            row = _row(where, dict(zip(header, cells, strict=False)))
+            key = (row.address, row.port)
+            if key in seen:
+                raise BadInput(
+                    f"{row.address} is in {seen[key]} already", where=where, mend="remove one"
+                )
+            seen[key] = where
+            rows.append(row)
+        except MetalError as error:
+            bad.append(error)
+    return HandOver(tuple(rows), tuple(bad))
+
+
+def _lines(text: str, name: str, bad: list[MetalError]) -> Iterator[tuple[int, list[str]]]:
+    """(number of the line it began on, cells without blanks around) of each row.
+
+    A quote that is not closed ends the list: what stands behind it cannot be told apart.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    begins = 1
+    try:
+        for cells in reader:
+            yield begins, [cell.strip() for cell in cells]
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        what = f"this row and what follows cannot be read: {error}"
+        bad.append(BadInput(what, where=f"{name}:{begins}", mend="close the quote, or double it"))
+
+
+def _delimiter(text: str) -> str:
+    """That which parts the first line that names an address; quotes do not matter there."""
+    for line in text.splitlines()[:TITLES]:
+        for delimiter in ";\t,":
+            cells = [_plain(c) for c in line.split(delimiter)]
+            if len(cells) > 1 and any(MEANINGS.get(c) == "address" for c in cells):
+                return delimiter
+    return ","
+
+
+def _header(lines: Iterator[tuple[int, list[str]]], name: str) -> list[str]:
+    """What each column is; "" for one that means nothing here. Reads up to the header."""
+    for _, (_, cells) in zip(range(TITLES), lines, strict=False):
+        found = [_meaning(cell) for cell in cells]
+        if "address" in found:
+            # Of two columns of one meaning ("IP", "BMC IP") the one that names the BMC.
+            return [_sole(i, found, cells) for i in range(len(found))]
+    raise BadInput(
+        "has no column of BMC addresses",
+        where=name,
+        mend="give the columns a header: address, name, user, password, site, rack, unit, "
+        "serial, notes (address alone will do)",
+    )
+
+
+def _sole(index: int, found: list[str], cells: list[str]) -> str:
+    rivals = [i for i, meaning in enumerate(found) if meaning == found[index]]
+    of_bmc = [i for i in rivals if re.search("bmc|ipmi|ilo|idrac|imm|oob|mgmt", _plain(cells[i]))]
+    return found[index] if index == (of_bmc or rivals)[0] else ""
+
+
+def _meaning(title: str) -> str:
+    return MEANINGS.get(_plain(title), "")
+
+
+def _plain(title: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", title.lower())
+
+
+def _row(where: str, cells: dict[str, str]) -> Row:
+    def text(key: str) -> str | None:
+        return cells.get(key) or None
+
+    address, port = split_address(cells.get("address", ""), where)
+    if text("password") and not text("user"):
+        raise BadInput("a password without a user", where=where, mend="add the column `user`")
+    if given := text("port"):
+        port = _number(given, 1, 65535, "port", where)
+    return Row(
+        where=where,
+        address=address,
+        port=port,
+        name=slug(cells.get("name", "").split(".")[0]),
+        user=text("user"),
+        password=text("password"),
+        site=text("site"),
+        rack=text("rack"),
+        unit=_unit(cells.get("unit", ""), where),
+        serial=text("serial"),
+        notes=text("notes"),
+    )
+
+
+def split_address(text: str, where: str = "") -> tuple[str, int | None]:
+    """(host, port) of "10.0.0.5", "10.0.0.5:8443", "[2001:db8::5]:8443", "https://bmc1.example/".
+
+    BadInput when it is neither an IP address nor a host name.
+    """
+    where = where or text
+    plain = re.sub(r"^https?://|/.*$", "", text.strip())
+    try:
+        return str(ip_address(plain.strip("[]"))), None
+    except ValueError:
+        pass
+    host, port = plain, None
+    if match := re.fullmatch(r"(?:\[(.+)\]|([^:]+)):(\d+)", plain):
+        host = match[1] or match[2]
+        port = _number(match[3], 1, 65535, "port", where)
+    try:
+        return str(ip_address(host)), port
+    except ValueError:
+        name = host.lower().rstrip(".")
+        # Digits and dots only: an address with a slip, not a host name.
+        if re.fullmatch(r"(?=.{1,253}$)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*", name) and re.search(
+            "[a-z]", name
+        ):
+            return name, port
+    what = f"{text!r} is no address of a BMC" if text else "no address"
+    raise BadInput(what, where=where, mend="an IP address or a host name, such as 10.0.0.11")
+
+
+def joined(address: str, port: int | None) -> str:
+    """What `split_address` parts."""
+    if port is None:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def slug(text: str) -> str | None:
+    """A server name out of what people write; None if nothing is left of it."""
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if name and not name[0].isalpha():
+        name = f"s{name}"
+    return name[:40].rstrip("-") or None
+
+
+def _unit(text: str, where: str) -> int | None:
+    """The lowest of "12", "U12", "12-13", "HE 12/13"."""
+    numbers = re.findall(r"\d+", text)
+    if not numbers:
+        return None
+    return _number(min(numbers, key=int), 1, 60, "unit", where)
+
+
+def _number(text: str, low: int, high: int, what: str, where: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = low - 1
+    if low <= number <= high:
+        return number
+    raise BadInput(
+        f"{what} {text!r} is no number from {low} to {high}", where=where, mend="correct it"
+    )
