@@ -4,10 +4,13 @@ import re
 
 _PLACEHOLDER = re.compile(
     r"""^(?: [\s.\-_x0]*                                # blanks, dots, zeros
+        | (.)\1{5,}                                     # XXXXXXXX, ffffffff
+        | f{8}-f{4}-f{4}-f{4}-f{12} | 03000200-0400-0500-0006-000700080009
         | to\ be\ filled.* | default\ string | not\ (?:specified|available|applicable|present)
-        | n/?a | none | null | unknown | undefined | empty | system\ .*(?:serial|sku|version).*
+        | n/?a | none | null | nil | unknown | undefined | empty
+        | system\ .*(?:serial|sku|version).*
         | (?:chassis|product|board|base\ board)\ (?:serial|part|product)\ (?:number|name)
-        | o\.?e\.?m\.? | 0?123456789.* | 1234567890.* )$""",
+        | o\.?e\.?m\.? | no\ asset.* | asset.*tag.* | 0?123456789.* | 1234567890.* )$""",
     re.IGNORECASE | re.VERBOSE,
 )
 

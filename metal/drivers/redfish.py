@@ -42,10 +42,11 @@ class Redfish:
         fingerprint: str | None = None,
         timeout: float = 30,
         settle: float = 60,
+        node: str | None = None,
     ) -> None:
         """Logs in: one try. `timeout` s for an answer, `settle` s for a state to be reached."""
         self._address, self._port, self._timeout, self._settle = address, port, timeout, settle
-        self._lock = threading.RLock()
+        self._lock, self._node = threading.RLock(), node
         self._user, self._password = user, password
         self._session = RedfishSession(address, port, fingerprint, timeout)
         self._found: Tree | None = None
@@ -59,8 +60,12 @@ class Redfish:
     @property
     def _tree(self) -> Tree:
         if self._found is None:
-            self._found = Tree(self._session)
+            self._found = Tree(self._session, self._node)
         return self._found
+
+    def nodes(self) -> tuple[str, ...]:
+        with self._lock:
+            return self._tree.nodes()
 
     def close(self) -> None:
         with self._lock:

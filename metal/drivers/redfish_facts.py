@@ -1,89 +1,36 @@
-"""Redfish resources → Facts: what a real BMC tells of its machine, quirks and all.
+"""A Redfish tree → Facts, in the words of `metal.model.facts`.
 
-Source of the properties: DMTF DSP0266 and the schemas of DSP2046. Every part is read alone: one
-that is missing or broken becomes None with its reason, it never fails the whole.
+Sources: DMTF DSP0266 and the schemas of DSP2046. Every part is read alone: one that is missing
+or broken becomes None with its reason, it never fails the whole.
 """
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from metal.drivers.placeholders import told
-from metal.drivers.redfish_session import ROOT, Body, RedfishSession, link
-from metal.model.errors import Failed, Refused
-from metal.model.facts import Cpu, Dimm, Drive, Facts, Health, Media, Nic, Power, Psu
+from metal.drivers.redfish_nics import own_macs, read_nics
+from metal.drivers.redfish_session import Body
+from metal.drivers.redfish_storage import read_controllers, read_drives
+from metal.drivers.redfish_tree import Tree
+from metal.drivers.redfish_words import (
+    complaint_of,
+    conditions_of,
+    health_of,
+    name_of,
+    power_of,
+    present,
+)
+from metal.drivers.vendors import vendor_name
+from metal.model.errors import BadInput, Failed, Refused
+from metal.model.facts import Account, Cpu, Dimm, Facts, Psu
+
+__all__ = ["Tree", "complaint_of", "conditions_of", "health_of", "power_of", "read_facts"]
 
 T = TypeVar("T")
-MAC = re.compile(r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")
-
-
-class Tree:
-    """The machine behind a session: its system, manager and chassis resources."""
-
-    def __init__(self, session: RedfishSession) -> None:
-        self.session = session
-        self.root = session.get(ROOT)
-        self.system_path = self._find_system()
-
-    def _find_system(self) -> str:
-        """The first system that can be reset or booted: others are GPU boards and such (R37)."""
-        systems = link(self.root.get("Systems"))
-        for path in self.session.members(systems) if systems else ():
-            body = self.session.get(path)
-            if body.get("Boot") or "#ComputerSystem.Reset" in (body.get("Actions") or {}):
-                return path
-        raise Refused(
-            "this BMC has no server behind it (a switch, a chassis or a DPU)",
-            where=self.session.where,
-            mend="enrol the BMC of a server",
-        )
-
-    def system(self) -> Body:
-        return self.session.get(self.system_path)
-
-    def manager(self, system: Body) -> Body:
-        linked = (system.get("Links") or {}).get("ManagedBy") or []
-        paths = [p for p in map(link, linked) if p] or list(self._collection(self.root, "Managers"))
-        return self.session.get(paths[0]) if paths else {}
-
-    def chassis(self, system: Body) -> list[Body]:
-        """The chassis the system sits in; all of them where it does not say."""
-        linked = (system.get("Links") or {}).get("Chassis") or []
-        paths = [p for p in map(link, linked) if p] or list(self._collection(self.root, "Chassis"))
-        return list(self.bodies(iter(paths)))
-
-    def parts(self, owner: Body, name: str) -> Iterator[Body]:
-        """Members of the collection `name` of a resource; a broken member is left out."""
-        return self.bodies(self._collection(owner, name))
-
-    def linked(self, owner: Body, name: str) -> Body:
-        """The resource that `name` links to, {} if there is none."""
-        path = link(owner.get(name))
-        return next(self.bodies(iter([path])), {}) if path else {}
-
-    def _collection(self, owner: Body, name: str) -> Iterator[str]:
-        path = link(owner.get(name))
-        return self.session.members(path) if path else iter(())
-
-    def bodies(self, paths: Iterator[str]) -> Iterator[Body]:
-        for path in paths:
-            try:
-                body = self.session.get(path)
-            except Failed:
-                continue  # a dangling link
-            if set(body) - {"error"}:  # some answer 200 with nothing but an error
-                yield body
-
-    def reset_types(self, system: Body) -> tuple[str, ...] | None:
-        """Values the reset action allows, directly or through ActionInfo (R39)."""
-        action = (system.get("Actions") or {}).get("#ComputerSystem.Reset") or {}
-        values = action.get("ResetType@Redfish.AllowableValues")
-        info = action.get("@Redfish.ActionInfo")
-        if not values and isinstance(info, str):
-            for parameter in self.session.get(info).get("Parameters") or []:
-                if parameter.get("Name") == "ResetType":
-                    values = parameter.get("AllowableValues")
-        return tuple(values) if values else None
+NOT_TOLD = "the BMC does not tell it over Redfish"
+MACHINE_OFF = "the machine is off; switched on, its firmware would tell"
+NEEDS_POWER = ("cpu.model", "cpu.sockets", "cpu.cores", "cpu.threads", "memory_gib", "dimms")
+"""Told by the firmware when it starts: a BMC of a machine that is off may not know them (R36)."""
 
 
 def read_facts(tree: Tree, address: str) -> Facts:
@@ -99,38 +46,50 @@ class _Reader:
         self.manager = self._part("bmc_firmware", lambda: tree.manager(self.system)) or {}
 
     def facts(self, address: str) -> Facts:
-        system = self.system
+        system, tree = self.system, self.tree
+        boot = system.get("Boot") if isinstance(system.get("Boot"), dict) else {}
         cpu = self._part("cpu", self._cpu) or Cpu()
         dimms = self._part("dimms", self._dimms)
+        own = self._part("bmc_mac", lambda: own_macs(tree, system, self.manager)) or ()
         found: dict[str, Any] = {
-            "vendor": told(system.get("Manufacturer")) or told(self.tree.root.get("Vendor")),
-            "model": told(system.get("Model")),
+            "vendor": vendor_name(
+                told(system.get("Manufacturer")) or self._of_chassis("Manufacturer"),
+                told(system.get("Model")),
+            )
+            or vendor_name(told(tree.root.get("Vendor")), None),
+            "model": told(system.get("Model")) or self._of_chassis("Model"),
             "serial": told(system.get("SerialNumber")),
             "sku": told(system.get("SKU")),
             "uuid": told(system.get("UUID")),
             "bios_version": told(system.get("BiosVersion")),
-            "bmc_firmware": told(self.manager.get("FirmwareVersion")),
+            "bmc_firmware": self._part("bmc_firmware", self._firmware),
             "memory_gib": self._memory(dimms),
             "dimms": dimms,
-            "drives": self._part("drives", self._drives),
-            "nics": self._part("nics", self._nics),
+            "drives": self._part("drives", lambda: read_drives(tree, system, self.chassis)),
+            "controllers": self._part("controllers", lambda: read_controllers(tree, system)),
+            "nics": self._part("nics", lambda: read_nics(tree, system, self.chassis, set(own))),
             "psus": self._part("psus", self._psus),
-            "reset_types": self._part("reset_types", lambda: self.tree.reset_types(system)),
-            "boot_targets": _tuple(
-                (system.get("Boot") or {}).get("BootSourceOverrideTarget@Redfish.AllowableValues")
-            ),
+            "reset_types": self._part("reset_types", lambda: tree.reset_types(system)),
+            "boot_targets": _allowed(boot, "BootSourceOverrideTarget"),
+            "boot_modes": _allowed(boot, "BootSourceOverrideMode"),
             "virtual_media": self._part("virtual_media", self._virtual_media),
+            "accounts": self._part("accounts", self._accounts),
+            "logs": self._part("logs", self._logs),
+            "board_serial": self._board_serial(),
+            "bmc_mac": next(iter(own), None),
         }
         for key, value in [*found.items(), *((f"cpu.{k}", v) for k, v in cpu)]:
             if value is None:
-                self.unknown.setdefault(key, "the BMC does not tell it over Redfish")
+                off = key in NEEDS_POWER and power_of(system) == "off"
+                self.unknown.setdefault(key, MACHINE_OFF if off else NOT_TOLD)
         return Facts(
             address=address,
             protocol="redfish",
+            node=tree.node(),
             power_state=power_of(system),
             health=health_of(system),
             cpu=cpu,
-            unknown=self.unknown,
+            unknown={k: why for k, why in self.unknown.items() if k == "cpu" or not found.get(k)},
             **found,
         )
 
@@ -138,97 +97,104 @@ class _Reader:
         """`read()`, or None with the reason: a part that is broken never fails the rest."""
         try:
             return read()
+        except (BadInput, Refused):
+            raise
         except (Failed, TypeError, ValueError, KeyError, AttributeError) as error:
             self.unknown[key] = error.what if isinstance(error, Failed) else f"odd answer: {error}"
             return None
+
+    # ── Processors and memory ────────────────────────────────────────────────────────────────
 
     def _cpu(self) -> Cpu:
         """CPU members are counted: the summary's count may be cores or GPUs (R33)."""
         cpus = [
             p
             for p in self.tree.parts(self.system, "Processors")
-            if p.get("ProcessorType") in (None, "CPU") and _present(p)
+            if p.get("ProcessorType") in (None, "CPU") and present(p) and not _stub(p)
         ]
+        summary = self.system.get("ProcessorSummary") or {}
         if not cpus:
-            return Cpu(model=told((self.system.get("ProcessorSummary") or {}).get("Model")))
+            # A model without a count: the count is not to be trusted, the name may be.
+            return Cpu(model=told(summary.get("Model")))
+        cores = _sum(p.get("TotalCores") for p in cpus)
+        threads = _sum(p.get("TotalThreads") for p in cpus)
         return Cpu(
-            model=_cpu_model(cpus[0]),
+            model=_cpu_model(cpus[0]) or told(summary.get("Model")),
             sockets=len(cpus),
-            cores=_sum(p.get("TotalCores") for p in cpus),
-            threads=_sum(p.get("TotalThreads") for p in cpus),
+            cores=cores or _positive(summary.get("CoreCount")),
+            threads=threads or _positive(summary.get("LogicalProcessorCount")),
         )
 
     def _dimms(self) -> tuple[Dimm, ...] | None:
         dimms = tuple(
             Dimm(
-                slot=told(m.get("DeviceLocator")) or told(m.get("Name")) or str(m.get("Id")),
-                size_gib=round(m["CapacityMiB"] / 1024, 2),
+                slot=told(m.get("DeviceLocator")) or str(m.get("Id") or m.get("Name")),
+                size_gib=round(size / 1024, 2),
             )
             for m in self.tree.parts(self.system, "Memory")
-            if _present(m) and m.get("CapacityMiB")
+            if present(m) and (size := _positive(m.get("CapacityMiB") or m.get("SizeMB")))
         )
         return dimms or None
 
     def _memory(self, dimms: tuple[Dimm, ...] | None) -> float | None:
         """The summary's total; 0 is said by machines that are off, and means unknown (R36)."""
-        total = (self.system.get("MemorySummary") or {}).get("TotalSystemMemoryGiB")
+        summary = self.system.get("MemorySummary")
+        total = summary.get("TotalSystemMemoryGiB") if isinstance(summary, dict) else None
         if isinstance(total, int | float) and total > 0:
             return float(total)
         return sum(d.size_gib for d in dimms) if dimms else None
 
-    def _drives(self) -> tuple[Drive, ...] | None:
-        """From Storage; SimpleStorage where that has none (R25). Counts are not trusted (R24)."""
-        bodies: dict[str, Body] = {}
-        for storage in self.tree.parts(self.system, "Storage"):
-            for path in filter(None, map(link, storage.get("Drives") or [])):
-                if path not in bodies:
-                    bodies.update((path, b) for b in self.tree.bodies(iter([path])))
-        drives = [_drive(b) for b in bodies.values() if _present(b) and _is_drive(b)]
-        if not drives:
-            for storage in self.tree.parts(self.system, "SimpleStorage"):
-                drives += [_drive(d) for d in storage.get("Devices") or [] if _present(d)]
-        return tuple(drives) or None
+    # ── The rest of the box ──────────────────────────────────────────────────────────────────
 
-    def _nics(self) -> tuple[Nic, ...] | None:
-        """Without the link to the BMC itself (R29) and ports that tell no MAC (R27)."""
-        own = {
-            mac
-            for name in ("EthernetInterfaces", "HostInterfaces")
-            for body in self.tree.parts(self.manager, name)
-            if (mac := _mac(body))
-        }
-        nics: dict[str, Nic] = {}
-        for body in self.tree.parts(self.system, "EthernetInterfaces"):
-            mac = _mac(body)
-            if mac and mac not in own and "tomanager" not in str(body.get("Id")).lower():
-                # Gigabyte lists one card twice.
-                nics.setdefault(mac, Nic(name=told(body.get("Name")) or str(body["Id"]), mac=mac))
-        return tuple(nics.values() or self._adapter_ports(own)) or None
+    def _of_chassis(self, key: str) -> str | None:
+        """Blades leave their names blank while they are off, what they sit in does not (R36)."""
+        return next((text for c in self.chassis if (text := told(c.get(key)))), None)
 
-    def _adapter_ports(self, own: set[str]) -> list[Nic]:
-        """MACs of the network adapters' ports, where the system lists no interface (R26)."""
-        nics: dict[str, Nic] = {}
-        for chassis in self.chassis:
-            for adapter in self.tree.parts(chassis, "NetworkAdapters"):
-                for name in ("Ports", "NetworkPorts", "NetworkDeviceFunctions"):
-                    for port in self.tree.parts(adapter, name):
-                        for mac in _port_macs(port):
-                            if mac not in own:
-                                nics.setdefault(mac, Nic(name=str(port.get("Id")), mac=mac))
-        return list(nics.values())
+    def _board_serial(self) -> str | None:
+        """The mainboard's, by which a machine without a serial is known (R32)."""
+        for body in (self.system, *self.chassis):
+            for extra in _dicts(body.get("Oem")):
+                for key in ("BoardSerialNumber", "BoardSerial", "MotherboardSerialNumber"):
+                    if text := told(extra.get(key)):
+                        return text
+        return self._of_chassis("SerialNumber")
+
+    def _firmware(self) -> str | None:
+        """Of the manager, else of what the update service lists as the BMC."""
+        if text := told(self.manager.get("FirmwareVersion")):
+            return text
+        service = self.tree.linked(self.tree.root, "UpdateService")
+        wanted = {"bmc", str(self.manager.get("Id")).lower(), str(self.manager.get("Name")).lower()}
+        for path in self.tree.members_of(service, "FirmwareInventory"):
+            if path.rstrip("/").rsplit("/", 1)[1].lower() in wanted:
+                for body in self.tree.bodies(iter([path])):
+                    return told(body.get("Version"))
+        return None
 
     def _psus(self) -> tuple[Psu, ...] | None:
         psus = [
-            Psu(name=told(p.get("Name")) or str(p.get("MemberId")), health=health_of(p))
-            for chassis in self.chassis
-            for p in self._supplies(chassis)
-            if _present(p)
+            Psu(
+                name=name_of(p),
+                health=health_of(p),
+                model=told(p.get("Model")),
+                serial=told(p.get("SerialNumber")),
+                watts=_positive(p.get("PowerCapacityWatts")),
+            )
+            for p in self._all_supplies()
+            if present(p)
         ]
         return tuple(psus) or None
 
+    def _all_supplies(self) -> list[Body]:
+        """Of the chassis itself; else of all that is not another node's: a board or enclosure."""
+        found = [p for chassis in self.chassis for p in self._supplies(chassis)]
+        if found:
+            return found
+        return [p for c in self.tree.all_chassis(self.system) for p in self._supplies(c)]
+
     def _supplies(self, chassis: Body) -> list[Body]:
-        supplies = self.tree.linked(chassis, "Power").get("PowerSupplies") or []
-        whole = [s for s in supplies if isinstance(s, dict) and len(s) > 1]
+        supplies = self.tree.linked(chassis, "Power").get("PowerSupplies")
+        whole = [s for s in supplies or [] if isinstance(s, dict) and len(s) > 1]
         if whole:
             return whole
         return list(self.tree.parts(self.tree.linked(chassis, "PowerSubsystem"), "PowerSupplies"))
@@ -239,111 +205,64 @@ class _Reader:
             *self.tree.parts(self.manager, "VirtualMedia"),
             *self.tree.parts(self.system, "VirtualMedia"),
         ]
-        return tuple(
-            str(m.get("Id"))
-            for m in media
-            if "#VirtualMedia.InsertMedia" in (m.get("Actions") or {})
-        )
+        able = [m for m in media if "#VirtualMedia.InsertMedia" in (m.get("Actions") or {})]
+        return tuple(dict.fromkeys(str(m.get("Id")) for m in able))
+
+    def _accounts(self) -> tuple[Account, ...] | None:
+        """Unnamed slots are free ones (R51)."""
+        service = self.tree.linked(self.tree.root, "AccountService")
+        accounts = [
+            Account(
+                name=a["UserName"],
+                enabled=a.get("Enabled") if isinstance(a.get("Enabled"), bool) else None,
+                role=told(a.get("RoleId")),
+                id=str(a.get("@odata.id") or a.get("Id") or "").rstrip("/"),
+            )
+            for a in self.tree.parts(service, "Accounts")
+            if isinstance(a.get("UserName"), str) and a["UserName"].strip()
+        ]
+        return tuple(accounts) or None
+
+    def _logs(self) -> tuple[str, ...] | None:
+        logs = [
+            name_of(log)
+            for owner in (self.system, self.manager)
+            for log in self.tree.parts(owner, "LogServices")
+        ]
+        return tuple(dict.fromkeys(logs)) or None
 
 
-def power_of(system: Body) -> Power:
-    """Only a plain On or Off is taken for one; PoweringOff is not off yet."""
-    states: dict[Any, Power] = {"On": "on", "Off": "off"}
-    return states.get(system.get("PowerState"), "unknown")
-
-
-def health_of(resource: Body) -> Health:
-    """The worst of Health and HealthRollup."""
-    status = resource.get("Status")
-    if not isinstance(status, dict):
-        return "unknown"
-    said = {str(status.get(k) or "").lower() for k in ("Health", "HealthRollup")}
-    order: tuple[Health, ...] = ("critical", "warning", "ok")
-    for health in order:
-        if health in said:
-            return health
-    return "unknown"
-
-
-def complaint_of(resource: Body) -> str | None:
-    """ "PSU 2: input lost" for a part that is not well, else None."""
-    health = health_of(resource)
-    failing = resource.get("FailurePredicted") is True
-    if not _present(resource) or (health in ("ok", "unknown") and not failing):
-        return None
-    name = told(resource.get("Name")) or str(resource.get("Id") or resource.get("MemberId"))
-    text = "; ".join(conditions_of(resource)) or (
-        "failure predicted" if failing else f"its health is {health}"
-    )
-    return text if text.startswith(f"{name}:") else f"{name}: {text}"
-
-
-def conditions_of(resource: Body) -> list[str]:
-    """What a resource says of itself in Status.Conditions."""
-    conditions = (resource.get("Status") or {}).get("Conditions") or []
-    return [c["Message"] for c in conditions if isinstance(c, dict) and told(c.get("Message"))]
-
-
-def _present(resource: Any) -> bool:
-    if not isinstance(resource, dict):
-        return False
-    status = resource.get("Status")
-    return not (isinstance(status, dict) and status.get("State") == "Absent")
+def _stub(processor: Body) -> bool:
+    """An entry that says nothing but that it exists: an empty socket on some."""
+    says = ("Model", "TotalCores", "TotalThreads", "ProcessorId", "Manufacturer")
+    return not any(processor.get(key) for key in says)
 
 
 def _cpu_model(cpu: Body) -> str | None:
     """Some tell "Intel Xeon processor" and put the name into the vendor's id (R34)."""
-    real = told((cpu.get("ProcessorId") or {}).get("VendorId"))
-    return real if real and " " in real else told(cpu.get("Model"))
+    identity = cpu.get("ProcessorId")
+    real = told(identity.get("VendorId")) if isinstance(identity, dict) else None
+    model = told(cpu.get("Model"))
+    generic = model is None or not any(map(str.isdigit, model))
+    return real if real and generic and any(map(str.isdigit, real)) else model
 
 
-def _is_drive(body: Body) -> bool:
-    """Empty bays are listed as drives too, without a word about what would be in them."""
-    return any(body.get(key) for key in ("CapacityBytes", "SerialNumber", "Model"))
+def _allowed(boot: Any, key: str) -> tuple[str, ...] | None:
+    values = boot.get(f"{key}@Redfish.AllowableValues") if isinstance(boot, dict) else None
+    return tuple(map(str, values)) if isinstance(values, list) and values else None
 
 
-def _drive(body: Body) -> Drive:
-    protocol, kind = told(body.get("Protocol")), told(body.get("MediaType"))
-    media: Media | None = "nvme" if protocol == "NVMe" else None
-    if media is None and kind in ("SSD", "HDD"):
-        media = "ssd" if kind == "SSD" else "hdd"
-    size, failing = body.get("CapacityBytes"), body.get("FailurePredicted")
-    return Drive(
-        name=told(body.get("Name")) or str(body.get("Id")),
-        size_bytes=size if isinstance(size, int) and size > 0 else None,
-        media=media,
-        protocol=protocol,
-        serial=told(body.get("SerialNumber")),
-        failing=failing if isinstance(failing, bool) else None,
-    )
+def _dicts(value: Any) -> list[Body]:
+    """The makers' own parts below Oem."""
+    return [v for v in value.values() if isinstance(v, dict)] if isinstance(value, dict) else []
 
 
-def _mac(body: Body) -> str | None:
-    for key in ("PermanentMACAddress", "MACAddress"):
-        mac = str(body.get(key) or "").lower().replace("-", ":")
-        if MAC.match(mac) and mac != "00:00:00:00:00:00":
-            return mac
-    return None
-
-
-def _port_macs(port: Body) -> Iterator[str]:
-    ethernet = port.get("Ethernet") or {}
-    told_macs = [
-        *(port.get("AssociatedNetworkAddresses") or []),
-        *(ethernet.get("AssociatedMACAddresses") or []),
-        ethernet.get("PermanentMACAddress"),
-        ethernet.get("MACAddress"),
-    ]
-    for text in told_macs:
-        if mac := _mac({"MACAddress": text}):
-            yield mac
+def _positive(value: Any) -> int | None:
+    """A count or size above zero: zero means that it is not known."""
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    return int(number) if number > 0 else None
 
 
 def _sum(values: Any) -> int | None:
-    told_all = list(values)
-    numbers = [n for n in told_all if isinstance(n, int) and n > 0]
-    return sum(numbers) if numbers and len(numbers) == len(told_all) else None
-
-
-def _tuple(values: Any) -> tuple[str, ...] | None:
-    return tuple(map(str, values)) if isinstance(values, list) and values else None
+    numbers = [_positive(n) for n in values]
+    return sum(n for n in numbers if n) if numbers and all(numbers) else None

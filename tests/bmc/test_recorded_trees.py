@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from metal.cli.render.facts import facts_document
 from metal.drivers.redfish import Redfish
 from metal.enroll.learn import learned
 from metal.lab.machine import Machine
 from metal.lab.redfish_bmc import RedfishBmc
 from metal.lab.web import self_signed
 from metal.model.errors import Failed
-from metal.model.facts import Facts
 
 TREES = Path(__file__).resolve().parents[2] / "../shared/bmc/redfish"
 NAMES = sorted(p.parent.name for p in TREES.glob("*/tree.json"))
@@ -46,44 +46,112 @@ def expected(name: str) -> dict[str, Any]:
     return found
 
 
-def test_facts_are_those_of_the_machine(name: str, driver: Redfish) -> None:
-    facts, known = driver.facts(), expected(name)
+def test_every_fact_is_what_the_machine_holds(name: str, driver: Redfish) -> None:
+    """Compared by equality with the document that `metal enroll --dry-run -o json` prints."""
+    document, known = facts_document(driver.facts()), expected(name)
     system = known["primary_system"]
-    for key in ("model", "serial", "sku", "uuid", "bios_version"):
-        assert getattr(facts, key) == known[key], key
-    assert facts.vendor == known["manufacturer"]
-    assert facts.power_state == known["power_state"].lower()
-    assert facts.health == (known["health_rollup"] or known["health"]).lower()
-    cpu = system["cpu"]
-    assert (facts.cpu.sockets, facts.cpu.cores, facts.cpu.threads) == (
-        cpu["sockets_populated"],
-        cpu["cores_total"],
-        cpu["threads_total"],
-    )
-    assert [d.size_gib for d in facts.dimms or ()] == [
-        round(d["capacity_mib"] / 1024, 2) for d in system["memory"]["dimms"]
+    wanted = {key: known[key] for key in PLAIN} | {
+        "cpu": _cpu(system["cpu"]),
+        "memory_gib": system["memory"]["total_gib_summary"],
+        "dimms": [_dimm(d) for d in system["memory"]["dimms"]] or None,
+        "drives": [_drive(d) for d in system["storage"]["drives"]] or None,
+        "reset_types": system["reset"]["types"],
+        "boot_targets": system["boot"]["targets"],
+        "boot_modes": system["boot"]["modes_allowed"],
+        "virtual_media": [m["id"] for m in known["virtual_media"] if m["insert_action"]],
+        "accounts": [
+            {"name": a["username"], "role": None if a["role"] == "None" else a["role"],
+             "enabled": a["enabled"], "id": a["path"]}
+            for a in known["account_service"]["accounts"]
+        ],
+    }  # fmt: skip
+    document["drives"] = document["drives"] and [
+        {key: drive[key] for key in DRIVE} for drive in document["drives"]
     ]
-    assert facts.memory_gib == system["memory"]["total_gib_summary"]
-    # Ports that only the adapters tell (InfiniBand) are asked for where nothing else tells any.
-    sources = system["nics"]["mac_sources"]
-    plain = [m for m, source in sources.items() if source == "EthernetInterfaces"]
-    assert sorted(n.mac for n in facts.nics or ()) == sorted(plain or sources)
-    assert _drives(facts) == sorted(
-        (d["serial"] or "", d["capacity_bytes"] or 0) for d in system["storage"]["drives"]
-    )
-    assert list(facts.reset_types or ()) == (system["reset"]["types"] or [])
-    assert list(facts.boot_targets or ()) == (system["boot"]["targets"] or [])
+    document["dimms"] = sorted(document["dimms"] or (), key=str) or None
+    wanted["dimms"] = sorted(wanted["dimms"] or (), key=str) or None
+    assert {key: document[key] for key in wanted} == wanted
 
 
-def _drives(facts: Facts) -> list[tuple[str, int]]:
-    return sorted((d.serial or "", d.size_bytes or 0) for d in facts.drives or ())
+def test_the_cards_are_the_hosts_own(name: str, driver: Redfish) -> None:
+    """Every card that the machine lists anywhere, none of the BMC's, each once."""
+    macs = [n["mac"] for n in facts_document(driver.facts())["nics"] or ()]
+    known = expected(name)
+    assert sorted(macs) == sorted(known["primary_system"]["nics"]["mac_sources"])
+    assert not set(macs) & set(known["bmc"]["macs"])
+    assert driver.facts().bmc_mac in (known["bmc"]["macs"] or [None])
+
+
+def test_supplies_and_logs(name: str, driver: Redfish) -> None:
+    facts, known = driver.facts(), expected(name)["primary_system"]
+    present = [p["serial"] for p in known["psu"]["supplies"]][: known["psu"]["present"]]
+    assert [p.serial for p in facts.psus or ()] == present
+    assert {log["name"] for log in known["log_services"]} <= set(facts.logs or ())
+    assert len(facts.logs or ()) >= len(expected(name)["bmc"]["log_services"])
+
+
+def test_every_server_behind_one_bmc(name: str, recorded: RedfishBmc, driver: Redfish) -> None:
+    known = expected(name)
+    others = {s["path"].rsplit("/", 1)[1]: s for s in known["other_systems"]}
+    if not others:
+        assert driver.nodes() == ("",)
+        return
+    assert set(driver.nodes()) == {known["primary_system"]["id"], *others}
+    for node, system in others.items():
+        other = Redfish("127.0.0.1", "root", "calvin-0", port=recorded.port, node=node)
+        document = facts_document(other.facts())
+        other.close()
+        assert document["node"] == node
+        for key in ("model", "serial", "uuid", "power_state", "reset_types", "memory_gib"):
+            assert document[key] == system[key], key
+        assert document["cpu"]["sockets"] == system["cpu_sockets"]
+        assert [n["mac"] for n in document["nics"]] == system["host_macs"]
+
+
+PLAIN = (
+    "vendor", "model", "serial", "sku", "uuid", "bios_version", "bmc_firmware", "power_state",
+    "health",
+)  # fmt: skip
+DRIVE = ("name", "size_bytes", "media", "protocol", "serial", "failing", "model")
+
+
+def _cpu(cpu: dict[str, Any]) -> dict[str, Any]:
+    """Where the model says "Intel Xeon processor", the name in the processor's id is the fact."""
+    hidden = {p["model_in_processor_id"] for p in cpu["processors"]} - {None}
+    named = {h for h in hidden if " " in h}
+    return {
+        "model": named.pop() if named else cpu["model"],
+        "sockets": cpu["sockets_populated"],
+        "cores": cpu["cores_total"],
+        "threads": cpu["threads_total"],
+    }
+
+
+def _dimm(dimm: dict[str, Any]) -> dict[str, Any]:
+    size = round(dimm["capacity_mib"] / 1024, 2)
+    return {
+        "slot": dimm["locator"] or dimm["id"],
+        "size_gib": int(size) if size == int(size) else size,
+    }
+
+
+def _drive(drive: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": drive["name"],
+        "size_bytes": drive["capacity_bytes"],
+        "media": drive["media_type"],
+        "protocol": drive["protocol"],
+        "serial": drive["serial"],
+        "failing": drive["predicted_failure"],
+        "model": drive["model"],
+    }
 
 
 def test_nothing_is_zero_and_what_is_unknown_has_a_reason(driver: Redfish) -> None:
     facts = driver.facts()
     for key, value in facts.model_dump().items():
         assert value != 0
-        if value is None:
+        if value is None and key != "node":
             assert facts.unknown[key], key
     assert learned(facts).macs == tuple(dict.fromkeys(n.mac for n in facts.nics or ()))
 

@@ -1,0 +1,106 @@
+"""The host's network cards as Redfish tells them: never the BMC's own, nor the link to the BMC.
+
+Where they stand differs: EthernetInterfaces of the system, ports or functions of the adapters in
+the chassis (R26), PhysicalPorts of an HPE adapter. All are read and joined by MAC: InfiniBand
+cards stand in the adapters only.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from metal.drivers.placeholders import told
+from metal.drivers.redfish_session import Body
+from metal.drivers.redfish_tree import Tree
+from metal.model.facts import Nic
+
+MAC = re.compile(r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")
+TO_BMC = re.compile(r"to ?-?manager|host ?-?(?:to|interface) ?-?bmc|usb ?lan|\busb0\b", re.I)
+"""How the inner link between host and BMC is called (R29)."""
+WORTHLESS = {"00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"}
+
+
+def own_macs(tree: Tree, system: Body, manager: Body) -> tuple[str, ...]:
+    """The BMC's own, its network port first; both ends of its links to the host after it."""
+    found = [m for b in tree.parts(manager, "EthernetInterfaces") for m in _macs(b)]
+    for interface in tree.parts(manager, "HostInterfaces"):
+        found += _macs(tree.linked(interface, "ManagerEthernetInterface"))
+        # Some point at all of the host's cards instead of at the one end of the link.
+        if interface.get("HostEthernetInterfaces") != system.get("EthernetInterfaces"):
+            ends = tree.parts(interface, "HostEthernetInterfaces")
+            found += [m for body in ends for m in _macs(body)]
+    return tuple(dict.fromkeys(found))
+
+
+def read_nics(
+    tree: Tree, system: Body, chassis: list[Body], own: set[str]
+) -> tuple[Nic, ...] | None:
+    """Every card once, the system's own list first; None where no MAC is told."""
+    nics: dict[str, Nic] = {}
+    for body in tree.parts(system, "EthernetInterfaces"):
+        named = [str(body.get(k) or "") for k in ("Id", "Name", "Description")]
+        if any(map(TO_BMC.search, named)):
+            own.update(_macs(body))
+            continue
+        for mac in list(_macs(body))[:1]:
+            if mac not in own:
+                nics.setdefault(mac, Nic(name=_name(body), mac=mac))
+    for mac, name in _adapters(tree, system, chassis):
+        if mac not in own:
+            nics.setdefault(mac, Nic(name=name, mac=mac))
+    return tuple(nics.values()) or None
+
+
+def _adapters(tree: Tree, system: Body, chassis: list[Body]) -> Iterator[tuple[str, str]]:
+    """(MAC, name) of the adapters' ports. What an adapter's functions tell, its ports repeat."""
+    for adapter in _all_adapters(tree, system, chassis):
+        told_here = False
+        for name in ("NetworkDeviceFunctions", "Ports", "NetworkPorts"):
+            for port in () if told_here else tree.parts(adapter, name):
+                for mac in list(_port_macs(port))[:1]:
+                    told_here = True
+                    yield mac, str(port.get("Id") or port.get("Name"))
+        for port in adapter.get("PhysicalPorts") or []:
+            burnt_in = _mac((port or {}).get("MacAddress") or (port or {}).get("MACAddress"))
+            if burnt_in:
+                yield burnt_in, told(port.get("Name")) or str(adapter.get("Id"))
+
+
+def _all_adapters(tree: Tree, system: Body, chassis: list[Body]) -> Iterator[Body]:
+    seen: set[str] = set()
+    for owner in (*chassis, system):
+        for path in tree.members_of(owner, "NetworkAdapters"):
+            if path.rstrip("/") not in seen:
+                seen.add(path.rstrip("/"))
+                yield from tree.bodies(iter([path]))
+
+
+def _name(body: Body) -> str:
+    """Makers call all of them the same; then the id tells them apart."""
+    name = told(body.get("Name"))
+    generic = not name or "interface" in name.lower()
+    return str(body.get("Id") or name) if generic else str(name)
+
+
+def _mac(text: Any) -> str | None:
+    mac = str(text or "").lower().replace("-", ":")
+    return mac if MAC.match(mac) and mac not in WORTHLESS else None
+
+
+def _macs(body: Body) -> Iterator[str]:
+    """The burnt-in one first: the other may be changed by whoever runs the host (R27)."""
+    for key in ("PermanentMACAddress", "MACAddress", "MacAddress"):
+        if mac := _mac(body.get(key)):
+            yield mac
+
+
+def _port_macs(port: Body) -> Iterator[str]:
+    ethernet = port.get("Ethernet") if isinstance(port.get("Ethernet"), dict) else {}
+    assert isinstance(ethernet, dict)
+    told_macs = [
+        ethernet.get("PermanentMACAddress"),
+        ethernet.get("MACAddress"),
+        *(ethernet.get("AssociatedMACAddresses") or []),
+        *(port.get("AssociatedNetworkAddresses") or []),
+    ]
+    yield from (mac for text in told_macs if (mac := _mac(text)))

@@ -1,0 +1,219 @@
+"""The resources behind a BMC, found by following links and nothing but links.
+
+Sources: DMTF DSP0266 and the schemas of DSP2046. Paths differ between makers and between
+firmware versions (R51, R56), links do not.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from metal.drivers.redfish_session import ROOT, Body, RedfishSession, link
+from metal.model.errors import BadInput, Failed, Refused
+
+NO_SERVERS = frozenset({"DPU", "OS", "PhysicallyPartitioned", "VirtuallyPartitioned", "Virtual"})
+"""SystemTypes that are no machine one could install."""
+GPU_BOARD = re.compile(r"HGX|baseboard", re.IGNORECASE)
+SWITCH = re.compile(r"nv ?switch|\bswitch\b|switch_", re.IGNORECASE)
+DPU = re.compile(r"bluefield|\bdpu\b", re.IGNORECASE)
+
+
+class Tree:
+    """One server behind a session: its system, manager and chassis resources."""
+
+    def __init__(self, session: RedfishSession, node: str | None = None) -> None:
+        """`node`: the Id of a System, where the BMC has several; the first without it.
+
+        Refused: there is no server behind this BMC. BadInput: none of that id.
+        """
+        self.session = session
+        self.root = session.get(ROOT)
+        self._servers = self._find_servers()
+        self.system_path = self._path_of(node)
+
+    def nodes(self) -> tuple[str, ...]:
+        """Ids of the servers; ("",) where there is just one."""
+        return tuple(self._servers) if len(self._servers) > 1 else ("",)
+
+    def node(self) -> str | None:
+        """Which of several this is; None where there is just one."""
+        if len(self._servers) == 1:
+            return None
+        return next(n for n, path in self._servers.items() if path == self.system_path)
+
+    def _path_of(self, node: str | None) -> str:
+        if node and node not in self._servers:
+            raise BadInput(
+                f"there is no system {node!r} behind it",
+                where=self.session.where,
+                mend=f"it has {', '.join(self._servers)}: write one as bmc.node",
+            )
+        return self._servers[node] if node else next(iter(self._servers.values()))
+
+    # ── Which of the systems are servers ─────────────────────────────────────────────────────
+
+    def _find_servers(self) -> dict[str, str]:
+        """Id → path of what can be booted; else of what can be reset (R37, R38)."""
+        systems = {path: body for path, body in self._systems() if not _odd(body)}
+        if not systems or self._is_switch(systems):
+            raise self._refusal()
+        bootable = {p: b for p, b in systems.items() if b.get("Boot")}
+        # A board of accelerators can be reset but not booted: it belongs to a server beside it.
+        found = {p: b for p, b in (bootable or systems).items() if not _board(b)} or systems
+        return {str(b.get("Id") or p.rstrip("/").rsplit("/", 1)[1]): p for p, b in found.items()}
+
+    def _systems(self) -> Iterator[tuple[str, Body]]:
+        for path in self.members_of(self.root, "Systems"):
+            try:
+                body = self.session.get(path)
+            except Failed:
+                continue  # a dangling link
+            if body.get("Boot") or "#ComputerSystem.Reset" in _actions(body):
+                yield path, body
+
+    def _is_switch(self, systems: dict[str, Body]) -> bool:
+        """The trays of switches have a small computer of their own, with a Reset like a server's.
+
+        Servers with accelerators have switches too: but those have processors to speak of.
+        """
+        texts = [text for path, body in systems.items() for text in (path, *_names(body))]
+        if any(SWITCH.search(text) for text in texts):
+            return True
+        if any(_counted(b) for b in systems.values()):
+            return False
+        return any(SWITCH.search(path) for path in self.members_of(self.root, "Chassis"))
+
+    def _refusal(self) -> Refused:
+        return Refused(
+            f"this BMC has no server behind it: it is {self._kind()}",
+            where=self.session.where,
+            mend="enrol the BMC of a server",
+        )
+
+    def _kind(self) -> str:
+        """What it is, as far as it tells."""
+        systems = list(self.members_of(self.root, "Systems"))
+        chassis = list(self._all(self.root, "Chassis"))
+        managers = list(self._all(self.root, "Managers"))
+        texts = [t for b in (*chassis, *managers) for t in _names(b)] + systems
+        texts.append(str(self.root.get("Product") or ""))
+        if any(DPU.search(text) for text in texts) or self._says(systems, "SystemType", "DPU"):
+            return "a DPU, a card inside a server"
+        if any(SWITCH.search(text) for text in texts) or "Fabrics" in self.root:
+            return "a switch"
+        if "PowerEquipment" in self.root:
+            return "a power distribution unit"
+        kinds = {str(c.get("ChassisType")) for c in chassis}
+        kinds |= {str(m.get("ManagerType")) for m in managers}
+        if kinds & {"Enclosure", "EnclosureManager", "RackManager", "Rack", "Shelf", "RackGroup"}:
+            return "the manager of a chassis or rack; its servers have BMCs of their own"
+        if "StorageServices" in self.root or "StorageEnclosure" in kinds:
+            return "a storage enclosure"
+        return "a service without systems"
+
+    def _says(self, paths: list[str], key: str, value: str) -> bool:
+        return any(b.get(key) == value for b in self.bodies(iter(paths)))
+
+    # ── The server's resources ───────────────────────────────────────────────────────────────
+
+    def system(self) -> Body:
+        return self.session.get(self.system_path)
+
+    def manager(self, system: Body) -> Body:
+        """The BMC itself: not the helpers beside it, such as a Cray's microcontrollers."""
+        linked = [p for p in map(link, _list(system, "Links", "ManagedBy")) if p]
+        found = list(self.bodies(iter(linked or self.members_of(self.root, "Managers"))))
+        real = [m for m in found if m.get("ManagerType") not in ("AuxiliaryController", "Service")]
+        return next(iter(real or found), {})
+
+    def chassis(self, system: Body) -> list[Body]:
+        """What the system sits in, as it says itself; else all that holds no other node."""
+        linked = [p for p in map(link, _list(system, "Links", "Chassis")) if p]
+        return list(self.bodies(iter(linked))) or self.all_chassis(system)
+
+    def all_chassis(self, system: Body) -> list[Body]:
+        """Every chassis but those that hold another node."""
+        everything = list(self._all(self.root, "Chassis"))
+        if len(self._servers) == 1:
+            return everything
+        others = {n for n in self._servers if n != self.node()}
+        return [c for c in everything if not _of_another(c, self.system_path, others)]
+
+    def parts(self, owner: Body, name: str) -> Iterator[Body]:
+        """Members of the collection `name` of a resource; a broken member is left out."""
+        return self._all(owner, name)
+
+    def linked(self, owner: Body, name: str) -> Body:
+        """The resource that `name` links to, {} if there is none."""
+        path = link(owner.get(name))
+        return next(self.bodies(iter([path])), {}) if path else {}
+
+    def members_of(self, owner: Body, name: str) -> Iterator[str]:
+        """Paths of the members of the collection `name`; nothing if it is not there."""
+        path = link(owner.get(name))
+        try:
+            yield from self.session.members(path) if path else ()
+        except Failed:
+            return  # the link leads nowhere (R56)
+
+    def bodies(self, paths: Iterator[str]) -> Iterator[Body]:
+        for path in paths:
+            try:
+                body = self.session.get(path)
+            except Failed:
+                continue  # a dangling link
+            if set(body) - {"error"}:  # some answer 200 with nothing but an error
+                yield body
+
+    def _all(self, owner: Body, name: str) -> Iterator[Body]:
+        return self.bodies(self.members_of(owner, name))
+
+    def reset_types(self, system: Body) -> tuple[str, ...] | None:
+        """Values the reset action allows, directly or through ActionInfo (R39)."""
+        action = _actions(system).get("#ComputerSystem.Reset") or {}
+        values = action.get("ResetType@Redfish.AllowableValues")
+        info = action.get("@Redfish.ActionInfo")
+        if not values and isinstance(info, str):
+            for parameter in self.session.get(info).get("Parameters") or []:
+                if parameter.get("Name") == "ResetType":
+                    values = parameter.get("AllowableValues")
+        return tuple(values) if values else None
+
+
+def _actions(body: Body) -> Body:
+    actions = body.get("Actions")
+    return actions if isinstance(actions, dict) else {}
+
+
+def _list(body: Body, *keys: str) -> list[Any]:
+    """body[a][b]…, a list; [] if any of it is missing or something else."""
+    value: Any = body
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, list) else []
+
+
+def _odd(system: Body) -> bool:
+    return system.get("SystemType") in NO_SERVERS or any(map(DPU.search, _names(system)))
+
+
+def _board(system: Body) -> bool:
+    return any(GPU_BOARD.search(str(system.get(k) or "")) for k in ("Id", "Name"))
+
+
+def _counted(system: Body) -> bool:
+    summary = system.get("MemorySummary")
+    total = summary.get("TotalSystemMemoryGiB") if isinstance(summary, dict) else None
+    return isinstance(total, int | float) and total >= 64
+
+
+def _names(body: Body) -> list[str]:
+    return [str(body[k]) for k in ("Id", "Name", "Model", "Description") if body.get(k)]
+
+
+def _of_another(chassis: Body, system_path: str, others: set[str]) -> bool:
+    """True if the chassis holds another node: by its links, else by its name (a Cray's)."""
+    systems = [p for p in map(link, _list(chassis, "Links", "ComputerSystems")) if p]
+    if systems:
+        return system_path.rstrip("/") not in {p.rstrip("/") for p in systems}
+    return str(chassis.get("Id")) in others

@@ -1,0 +1,39 @@
+"""Makers' names as people say them: the same maker writes itself in several ways."""
+
+import re
+
+NAMES = (
+    (r"dell", "Dell"),
+    (r"hpe|hewlett.packard enterprise", "HPE"),
+    (r"hp|hewlett.packard", "HP"),
+    (r"lenovo", "Lenovo"),
+    (r"ibm", "IBM"),
+    (r"super ?micro", "Supermicro"),
+    (r"intel", "Intel"),
+    (r"giga-?byte", "Gigabyte"),
+    (r"asrock ?rack|asrockrack", "ASRock Rack"),
+    (r"asus|asustek", "ASUS"),
+    (r"fujitsu", "Fujitsu"),
+    (r"nvidia", "NVIDIA"),
+    (r"cisco", "Cisco"),
+    (r"quanta|qct", "Quanta"),
+    (r"inspur", "Inspur"),
+    (r"huawei", "Huawei"),
+    (r"oracle", "Oracle"),
+    (r"tyan|mitac", "Tyan"),
+    (r"wiwynn", "Wiwynn"),
+    (r"inventec", "Inventec"),
+)
+KNOWN = [(re.compile(rf"^(?:{form})\b", re.IGNORECASE), name) for form, name in NAMES]
+
+
+def vendor_name(maker: str | None, model: str | None) -> str | None:
+    """ "Dell Inc." → "Dell"; a maker that is not known keeps its own words.
+
+    HPE's Cray machines are another house with other firmware: they are told apart by the model.
+    """
+    if maker is None:
+        return None
+    name = next((name for form, name in KNOWN if form.search(maker)), maker)
+    cray = "cray" in f"{maker} {model or ''}".lower()
+    return "HPE Cray" if cray and name in ("HPE", maker) else name
