@@ -10,20 +10,29 @@ import hashlib
 import hmac
 import socket
 import ssl
-from typing import Any
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
+from urllib3.util.ssl_ import create_urllib3_context
 
 from metal.drivers.connections import OPEN
 from metal.model.errors import Failed, Refused, Unreachable
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 MEND = (
     "if you know why it changed (a firmware update, a new board), remove the pinned "
     "fingerprint and trust the new one; if you do not, somebody may sit in between"
 )
+
+UNVERIFIED = create_urllib3_context(cert_reqs=ssl.CERT_NONE)
+"""One for all: without it every connection loads the system's authorities (18 ms of CPU), and
+none of them vouches for a BMC."""
 
 
 def fingerprint_of(der: bytes) -> str:
@@ -56,6 +65,7 @@ class PinnedAdapter(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["ssl_context"] = UNVERIFIED
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"https": _pool_of(self)}
 
@@ -71,6 +81,22 @@ class PinnedAdapter(HTTPAdapter):
         if self.fingerprint is None:
             self.fingerprint = fingerprint_of(der)
         check_pin(self.fingerprint, der, where, self._mend)
+        self.certificate = der
+
+
+def legacy_context() -> ssl.SSLContext:
+    """TLS 1.0 and old ciphers (R55), for machines whose inventory entry allows it by name.
+
+    Weak against somebody in between who breaks the cipher; the pin still holds.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that is the point of it
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.options |= 0x4  # OP_LEGACY_SERVER_CONNECT: no secure renegotiation on iLO 3 and kin
+    return context
 
 
 def _pool_of(adapter: PinnedAdapter) -> type[HTTPSConnectionPool]:
@@ -81,6 +107,7 @@ def _pool_of(adapter: PinnedAdapter) -> type[HTTPSConnectionPool]:
                 super().connect()
                 shown = self.sock.getpeercert(binary_form=True)  # type: ignore[union-attr]
                 adapter.check(shown, f"{self.host}:{self.port}")
+                adapter.tls_version = self.sock.version()  # type: ignore[union-attr]
             except BaseException:
                 self.close()
                 raise
@@ -107,7 +134,9 @@ def _pool_of(adapter: PinnedAdapter) -> type[HTTPSConnectionPool]:
     return Pool
 
 
-def pinned_session(pin: str | None, *, timeout: float = 30, mend: str = MEND) -> requests.Session:
+def pinned_session(
+    pin: str | None, *, timeout: float = 30, mend: str = MEND, legacy_tls: bool = False
+) -> requests.Session:
     """A session that speaks to servers with that certificate only, and never in clear.
 
     Without a pin the first certificate seen holds for the session's life; `seen_fingerprint`
@@ -117,7 +146,7 @@ def pinned_session(pin: str | None, *, timeout: float = 30, mend: str = MEND) ->
     session.trust_env = False
     session.verify = False  # the adapter checks the pin instead of a chain
     session.adapters.clear()
-    session.mount("https://", PinnedAdapter(pin, timeout=timeout, mend=mend))
+    session.mount("https://", PinnedAdapter(pin, timeout=timeout, mend=mend, legacy_tls=legacy_tls))
     return session
 
 
@@ -125,6 +154,24 @@ def seen_fingerprint(session: requests.Session) -> str | None:
     """The certificate a pinned session is bound to; None before its first connection."""
     adapter = session.get_adapter("https://")
     return adapter.fingerprint if isinstance(adapter, PinnedAdapter) else None
+
+
+def seen_tls(session: requests.Session) -> str | None:
+    """Such as "TLSv1.3"; None before the first connection."""
+    adapter = session.get_adapter("https://")
+    return adapter.tls_version if isinstance(adapter, PinnedAdapter) else None
+
+
+def seen_certificate(session: requests.Session) -> "Certificate | None":
+    """The peer's certificate; None before the first connection, or when it is no valid X.509."""
+    from cryptography.x509 import load_der_x509_certificate
+
+    adapter = session.get_adapter("https://")
+    der = adapter.certificate if isinstance(adapter, PinnedAdapter) else None
+    try:
+        return load_der_x509_certificate(der) if der else None
+    except ValueError:
+        return None
 
 
 def fetch_fingerprint(host: str, port: int, timeout: float = 10) -> str:
