@@ -5,6 +5,7 @@ used. Where all of them are, those who want one queue; who had one for a while t
 after its next answer, so that a slow machine begins at once instead of behind all the others.
 """
 
+import os
 import threading
 import time
 from collections import OrderedDict, deque
@@ -93,5 +94,5 @@ class Connections:
         return True
 
 
-OPEN = Connections()
-"""Those of this process."""
+OPEN = Connections(int(os.environ.get("METAL_CONNECTIONS") or MOST))
+"""Those of this process. Who knows that the network bears more sets METAL_CONNECTIONS."""

@@ -149,3 +149,33 @@ def test_the_lab_s_hardware_is_what_the_inventory_says_by_hand() -> None:
             known = server.learned
             assert (known.memory_gib, known.cores) == (hardware.memory_gib, hardware.cpu.cores)
             assert known.macs == tuple(n.mac for n in hardware.nics)
+
+
+def test_a_module_that_is_gone_is_named_by_its_slot() -> None:
+    before = facts(dimms=tuple(Dimm(slot=f"A{i}", size_gib=16) for i in (1, 2, 3)))
+    now = facts(dimms=tuple(Dimm(slot=f"A{i}", size_gib=16) for i in (1, 3)))
+    old, new = learned(before), learned(now, learned(before))
+    assert (old.dimms, new.dimms) == ("3 × 16 GiB", "2 × 16 GiB")
+    assert changes(old, new, before.dimms, now.dimms) == [
+        "memory_gib: 48 → 32",
+        "memory module A2 (16 GiB) is gone",
+    ]
+    assert "memory modules: 3 × 16 GiB → 2 × 16 GiB" in changes(old, new), "slots are forgotten"
+
+
+def test_new_firmware_is_a_change_and_a_uuid_that_turned_round_is_none() -> None:
+    told = Learned(
+        serial="A1",
+        bios_version="2.1",
+        bmc_firmware="4.40",
+        uuid="4c4c4544-0042-4a10-8036-b4c04f4d3132",
+    )
+    new = told.model_copy(
+        update={"bios_version": "2.2", "uuid": "44454c4c-4200-104a-8036-b4c04f4d3132"}
+    )
+    assert changes(told, new) == ["BIOS: 2.1 → 2.2"]
+
+
+def test_what_is_not_told_this_time_stays_known() -> None:
+    before = learned(facts(sku="TAG", bios_version="2.1", board_serial="MB1"))
+    assert learned(facts(), before) == before

@@ -1,7 +1,4 @@
-"""`make bench`: what things cost, each beside something to compare it with, in one run.
-
-CPU seconds (user and system) and peak memory as getrusage tells them; nothing is asserted.
-"""
+"""What things cost in one process: starting, planning, a step of an operation."""
 
 import os
 import subprocess
@@ -13,7 +10,7 @@ from pathlib import Path
 
 from metal.model.fleet import Disk, Inventory, Learned
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 ROUNDS = 5
 
 
@@ -117,9 +114,3 @@ def _cpu(act: Callable[[], object]) -> float:
     for _ in range(5):
         act()
     return (time.process_time() - before) / 5
-
-
-if __name__ == "__main__":
-    processes()
-    planning()
-    journal()

@@ -1,0 +1,16 @@
+"""All of it, in a few minutes; `python -m metal.lab.bench sweep` is only that part."""
+
+import sys
+
+from metal.lab.bench import measures, sweep
+
+PARTS = {
+    "processes": measures.processes,
+    "planning": measures.planning,
+    "journal": measures.journal,
+    "sweep": sweep.sweep,
+}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or PARTS:
+        PARTS[name]()

@@ -1,0 +1,148 @@
+"""`metal server`: what is known of servers, shown without asking anybody."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from metal.cli.render.server import detail_lines, server_lines
+from metal.controller.knowing import Done, KnownServer
+from metal.model.facts import Account, BootMode, Cpu, Dimm, Drive, Facts, Nic, Psu
+from metal.model.findings import Finding
+from metal.model.fleet import BmcAccess, Disk, Learned, Server
+from metal.model.life import Life, Status
+from metal.model.passport import BootProof, Passport
+
+UEFI: BootMode = "uefi"
+SERVER = Server(
+    site="lisbon",
+    rack="A2",
+    unit=12,
+    profile="ceph-node",
+    address="10.11.1.11",
+    bmc=BmcAccess(
+        address="10.11.0.11", protocol="redfish", fingerprint=":".join(["0A", "F1"] * 16)
+    ),
+    learned=Learned(
+        vendor="Dell",
+        model="PowerEdge R640",
+        serial="7X3K9Q2",
+        cpu="2 × Intel Xeon Silver 4114",
+        cores=20,
+        threads=40,
+        memory_gib=32,
+        macs=("02:00:5e:00:00:11",),
+        disks=(Disk(name="Bay 1", size_gib=223, media="ssd", serial="S1"),),
+    ),
+)
+FACTS = Facts(
+    address="10.11.0.11",
+    protocol="redfish",
+    vendor="Dell",
+    model="PowerEdge R640",
+    serial="7X3K9Q2",
+    bios_version="2.19.1",
+    bmc_firmware="4.40.00.00",
+    power_state="on",
+    health="warning",
+    cpu=Cpu(model="Intel Xeon Silver 4114", sockets=2, cores=20, threads=40),
+    memory_gib=32,
+    dimms=(Dimm(slot="A1", size_gib=16), Dimm(slot="B1", size_gib=16)),
+    drives=(
+        Drive(name="Bay 1", size_bytes=240 * 10**9, media="ssd", serial="S1", wear_percent=17),
+        Drive(name="Bay 2", size_bytes=2 * 10**12, media="hdd", serial="S2", failing=True),
+    ),
+    nics=(Nic(name="NIC 1", mac="02:00:5e:00:00:11"),),
+    psus=(Psu(name="PSU 1", health="ok"), Psu(name="PSU 2", health="critical")),
+    accounts=(Account(name="metal"),),
+    unknown={"uuid": "the BMC does not tell it", "sku": "the BMC does not tell it"},
+)
+WHOLE = KnownServer(
+    name="alba1",
+    life=Life.ENROLLED,
+    status=Status.DONE,
+    cluster="alba",
+    server=SERVER,
+    looked_at="2026-11-20T12:00:00+00:00",
+    facts=FACTS,
+    findings=(
+        Finding(
+            id="cipher-0",
+            severity="critical",
+            what="cipher suite 0 is open: anybody on its network is administrator",
+            remedy="ipmitool lan set 1 cipher_privs XXaXXXXXXXXXXXX",
+        ),
+    ),
+    passport=Passport(
+        proven_at="2026-11-20T12:00:05+00:00",
+        protocols=("redfish", "ipmi"),
+        boots=(
+            BootProof(device="network", mode=UEFI, works=True),
+            BootProof(device="http", works=False, why="400 PropertyValueNotInList"),
+        ),
+    ),
+    operations=(
+        Done(run=4, kind="install", status=Status.FAILED, at="2026-11-20T13:00:00+00:00",
+             error="alba1: the installer said nothing for 30 minutes"),
+        Done(run=1, kind="enroll", status=Status.DONE, at="2026-11-20T12:00:00+00:00"),
+    ),
+)  # fmt: skip
+BARE = KnownServer(
+    name="alba2",
+    life=Life.FOUND,
+    status=Status.DONE,
+    cluster=None,
+    server=SERVER.model_copy(update={"learned": None, "bmc": BmcAccess(address="10.11.0.12")}),
+)
+
+
+def test_one_server_of_which_all_is_known(golden) -> None:
+    golden("server-show.txt", "\n".join(detail_lines(WHOLE, 80)))
+
+
+def test_one_server_of_which_nothing_is_known(golden) -> None:
+    golden("server-show-bare.txt", "\n".join(detail_lines(BARE, 80)))
+
+
+def test_all_servers(golden) -> None:
+    golden("server-list.txt", "\n".join(server_lines([WHOLE, BARE], 80)))
+
+
+@pytest.mark.parametrize("width", [60, 80, 132])
+def test_nothing_is_wider_than_the_screen(width: int) -> None:
+    for one in (WHOLE, BARE):
+        assert [line for line in detail_lines(one, width) if len(line) > width] == []
+    assert [line for line in server_lines([WHOLE, BARE], width) if len(line) > width] == []
+
+
+@pytest.mark.parametrize("words", [("list",), ("show", "alba1")])
+def test_what_is_asked_as_data_is_all_there_is_on_stdout(
+    metal, workspace: Path, words: tuple[str, ...]
+) -> None:
+    said = metal("-C", str(workspace), "server", *words, "-o", "json")
+    document = json.loads(said.out)
+    assert said.code == 0
+    first = document if words[0] == "show" else document[0]
+    assert (first["name"], first["life"], first["facts"]) == ("alba1", "found", None)
+
+
+def test_what_the_store_keeps_is_shown(metal, workspace: Path) -> None:
+    from metal.controller.workspace import Workspace
+
+    with Workspace.open(workspace).store as store:
+        store.records.put("alba1", "facts", FACTS.model_dump(mode="json"))
+        store.records.put("alba1", "findings", [f.model_dump() for f in WHOLE.findings or ()])
+        store.records.put("alba1", "passport", {"of": "another version"})
+        store.journal.open("enroll", "alba1", ("server alba1",), {})
+    document = json.loads(metal("-C", str(workspace), "server", "show", "alba1", "-o", "json").out)
+    assert document["facts"]["serial"] == "7X3K9Q2" and document["looked_at"] is not None
+    assert [f["id"] for f in document["findings"]] == ["cipher-0"]
+    assert document["passport"] is None
+    assert [o["kind"] for o in document["operations"]] == ["enroll"]
+
+
+def test_a_server_that_is_not_there(metal, workspace: Path) -> None:
+    said = metal("-C", str(workspace), "server", "show", "alba")
+    assert said.code == 2 and "there is no server alba" in said.err and "did you mean" in said.err

@@ -1,0 +1,279 @@
+"""BMCs that are in no inventory: added, recognised, refused; the others always go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metal.controller.enrolling import (
+    Credential,
+    EnrollResult,
+    Target,
+    Wishes,
+    enroll,
+    targets_of,
+    targets_of_list,
+)
+from metal.controller.progress import silent
+from metal.enroll.handover import parse
+from metal.inventory import load
+from metal.lab.redfish_bmc import RedfishBmc
+from metal.model.life import Life
+
+FACTORY = Credential("ADMIN", "factory-Pa55word")
+At = Callable[[Any], str]
+
+
+def enrol(
+    fleet: Any,
+    *words: str,
+    wishes: Wishes | None = None,
+    delivered: tuple[Credential, ...] = (FACTORY,),
+    dry_run: bool = False,
+) -> list[EnrollResult]:
+    """One `metal enroll WORDS`."""
+    workspace = fleet.workspace
+    return run(workspace, targets_of(workspace, words, wishes), delivered, dry_run)
+
+
+def run(
+    workspace: Any, targets: list[Target], delivered: Any = (FACTORY,), dry_run: bool = False
+) -> list[EnrollResult]:
+    try:
+        return enroll(workspace, targets, delivered, dry_run=dry_run, progress=silent)
+    finally:
+        if "store" in workspace.__dict__:
+            workspace.store.close()
+
+
+@pytest.mark.parametrize("protocol", ["redfish", "ipmi"])
+def test_a_bmc_becomes_a_server_of_the_inventory(fleet: Any, at: At, protocol: str) -> None:
+    bmc = getattr(fleet, protocol)(11)
+    [result] = enrol(fleet, at(bmc))
+    assert result.error is None
+    assert (result.server, result.added, result.ok) == ("dell-7x3k9q11", True, True)
+    server = load(fleet.folder).servers["dell-7x3k9q11"]
+    assert (server.site, server.rack, server.profile) == ("porto", "?", "solo")
+    assert (str(server.address), server.bmc.port) == ("127.77.1.11", bmc.port)
+    assert server.learned is not None and server.learned.serial == "7X3K9Q11"
+    assert server.bmc.protocol == protocol
+    assert fleet.text.startswith("# A fleet of nobody yet.") and "# the only one" in fleet.text
+    assert bmc.works("metal", fleet.password("dell-7x3k9q11"))
+    assert not bmc.works(FACTORY.user, FACTORY.password)
+    assert bmc.failed_logins == 0
+    workspace = fleet.workspace
+    assert workspace.life("dell-7x3k9q11") is Life.ENROLLED
+    kept = workspace.store.records.get("dell-7x3k9q11", "facts")
+    assert kept is not None and kept.body["serial"] == "7X3K9Q11"
+    workspace.store.close()
+
+
+def test_the_same_again_adds_nothing(fleet: Any, at: At) -> None:
+    bmc = fleet.redfish(11)
+    enrol(fleet, at(bmc))
+    text = fleet.text
+    [again] = enrol(fleet, at(bmc), delivered=())
+    assert (again.ok, again.added, again.server) == (True, False, "dell-7x3k9q11")
+    assert fleet.text == text and bmc.failed_logins == 0
+
+
+def test_what_a_person_says_of_it_is_written(fleet: Any, at: At) -> None:
+    bmc = fleet.redfish(11)
+    wishes = Wishes(name="rio1", site="Porto", rack="A", profile="ceph-node")
+    [result] = enrol(fleet, at(bmc), wishes=wishes)
+    server = load(fleet.folder).servers["rio1"]
+    assert result.server == "rio1"
+    assert (server.site, server.rack, server.profile) == ("porto", "A", "ceph-node")
+
+
+def test_many_get_places_of_their_own(fleet: Any, at: At) -> None:
+    bmcs = [fleet.redfish(n, serial="0123456789") for n in range(11, 17)]
+    results = enrol(fleet, *map(at, bmcs))
+    assert [r.error for r in results] == [None] * 6
+    inventory = load(fleet.folder)
+    assert len(inventory.servers) == len(inventory.clusters) == 6
+    assert len({s.address for s in inventory.servers.values()}) == 6
+
+
+def test_two_machines_with_the_same_placeholder_are_two_servers(fleet: Any, at: At) -> None:
+    nobody = "To be filled by O.E.M."
+    one, two = (
+        fleet.redfish(n, serial=nobody, uuid="00000000-0000-0000-0000-000000000000")
+        for n in (11, 12)
+    )
+    results = enrol(fleet, at(one), at(two))
+    assert all(r.ok and r.added for r in results)
+    assert len({r.server for r in results}) == 2
+
+
+def test_a_known_machine_at_another_address_is_not_added_twice(fleet: Any, at: At) -> None:
+    enrol(fleet, at(fleet.redfish(11)))
+    moved = fleet.redfish(12, **vars(fleet.bmcs[0].machine.hardware))
+    text = fleet.text
+    [result] = enrol(fleet, at(moved))
+    assert (result.ok, result.exit_code) == (False, 3)
+    assert "this is dell-7x3k9q11" in str(result.error)
+    assert fleet.text == text and moved.works(FACTORY.user, FACTORY.password)
+
+
+def test_the_uuid_may_have_turned_round(fleet: Any, at: At) -> None:
+    enrol(fleet, at(fleet.redfish(11, serial="")))
+    turned = fleet.redfish(12, serial="", uuid="44454c4c-4200-104a-8036-b4c04f4d000b")
+    assert "this is dell-" in str(enrol(fleet, at(turned))[0].error)
+
+
+def test_another_machine_at_a_known_address_is_refused(fleet: Any, at: At) -> None:
+    bmc = fleet.redfish(11)
+    enrol(fleet, at(bmc))
+    hardware = bmc.machine.hardware
+    bmc.machine.hardware = replace(
+        hardware, serial="OTHER1", uuid="4c4c4544-0042-4a10-8036-b4c04f4dffff"
+    )
+    text = fleet.text
+    [result] = enrol(fleet, "dell-7x3k9q11")
+    assert (result.ok, result.exit_code) == (False, 3)
+    assert "another machine answers" in str(result.error) and "OTHER1" in str(result.error)
+    assert fleet.text == text
+
+
+def test_what_changed_since_the_last_time_is_told(fleet: Any, at: At) -> None:
+    bmc = fleet.redfish(11)
+    enrol(fleet, at(bmc))
+    hardware = bmc.machine.hardware
+    swapped = (hardware.drives[0], hardware.drives[1].model_copy(update={"serial": "NEW1"}))
+    bmc.machine.hardware = replace(
+        hardware, dimms=hardware.dimms[:3], drives=swapped, bios_version="2.20.0"
+    )
+    [result] = enrol(fleet, "dell-7x3k9q11")
+    assert set(result.changes) == {
+        "BIOS: 2.19.1 → 2.20.0",
+        "memory_gib: 64 → 48",
+        "memory module DIMM A4 (16 GiB) is gone",
+        "disk Bay 2 (serial S11B) is gone",
+        "disk Bay 2 (serial NEW1) is new",
+    }
+
+
+def test_each_credential_is_tried_once_in_order(fleet: Any, at: At) -> None:
+    bmc = fleet.redfish(11)
+    bmc.faults.add("lockout")
+    wrong = Credential("root", "calvin"), Credential("ADMIN", "ADMIN")
+    [result] = enrol(fleet, at(bmc), delivered=(*wrong, FACTORY))
+    assert result.ok and bmc.failed_logins == 2
+    assert bmc.works("metal", fleet.password(result.server))
+
+
+def test_when_no_credential_opens_it_nothing_is_written(fleet: Any, at: At) -> None:
+    bmc, text = fleet.redfish(11), fleet.text
+    wrong = Credential("root", "calvin"), Credential("ADMIN", "ADMIN")
+    [result] = enrol(fleet, at(bmc), delivered=wrong)
+    assert (result.ok, result.exit_code, bmc.failed_logins) == (False, 3, 2)
+    assert "none of 2 credentials" in str(result.error) and "calvin" not in str(result.error)
+    assert fleet.text == text and not (fleet.folder / "secrets").exists()
+
+
+def test_other_administrators_are_named(fleet: Any, at: At) -> None:
+    bmc = fleet.redfish(11)
+    bmc.stop()
+    bmc = RedfishBmc(
+        bmc.machine, bmc.host, 0, fleet.certificate, {"ADMIN": "factory-Pa55word", "boss": "x" * 9}
+    )
+    fleet.bmcs.append(bmc.start())
+    [result] = enrol(fleet, at(bmc))
+    [finding] = [f for f in result.findings if f.id == "other-administrators"]
+    assert finding.evidence == "boss" and finding.severity == "high"
+    assert not bmc.works(FACTORY.user, FACTORY.password) and bmc.works("boss", "x" * 9)
+
+
+def test_an_address_of_no_site(fleet: Any, at: At) -> None:
+    bmc = fleet.redfish(11)
+    file = fleet.folder / "inventory.toml"
+    file.write_text(fleet.text.replace('bmc = "127.77.0.0/24"', 'bmc = "127.78.0.0/24"'))
+    [result] = enrol(fleet, at(bmc))
+    assert result.exit_code == 2 and "--site" in str(result.error)
+    [result] = enrol(fleet, at(bmc), wishes=Wishes(site="lisbon"))
+    assert result.exit_code == 2 and "no site lisbon" in str(result.error)
+    assert bmc.works(FACTORY.user, FACTORY.password)
+
+
+def test_one_bad_server_never_stops_the_others(fleet: Any, at: At) -> None:
+    good, dead, odd = fleet.redfish(11), fleet.redfish(12), fleet.redfish(13)
+    dead.stop()
+    odd.faults.add("html")
+    results = enrol(fleet, at(dead), at(good), at(odd))
+    assert [r.ok for r in results] == [False, True, False]
+    assert results[0].exit_code == 4 and results[2].exit_code != 0
+    assert list(load(fleet.folder).servers) == [results[1].server]
+
+
+def test_a_list(fleet: Any) -> None:
+    one, two, three = fleet.redfish(11), fleet.redfish(12), fleet.redfish(13)
+    listed = parse(
+        "BMC;port;name;user;password;rack;U;serial;site\n"
+        f"{one.host};{one.port};Web-1.old.example;ADMIN;factory-Pa55word;B;U7;7X3K9Q11;DC2\n"
+        f"{two.host};{two.port};db1;ADMIN;factory-Pa55word;B;8;WRONG99;\n"
+        f"{three.host};{three.port};;ADMIN;factory-Pa55word;;99;;\n",
+        "list.csv",
+    )
+    workspace = fleet.workspace
+    targets, bad = targets_of_list(workspace, listed)
+    first, second = run(workspace, targets, ())
+    assert (first.ok, first.server) == (True, "web-1")
+    server = load(fleet.folder).servers["web-1"]
+    assert (server.rack, server.unit, server.site) == ("B", 7, "porto")
+    assert (second.ok, second.exit_code) == (False, 3)
+    assert "list says serial WRONG99, and the BMC says 7X3K9Q12" in str(second.error)
+    assert two.works(FACTORY.user, FACTORY.password), "a machine that was not meant is untouched"
+    assert [b.exit_code for b in bad] == [2] and bad[0].address == "list.csv:4"
+    assert set(load(fleet.folder).servers) == {"web-1"}
+
+
+def test_a_stranger_looks_without_any_workspace(fleet: Any, at: At, tmp_path: Path) -> None:
+    bmc, empty = fleet.redfish(11), tmp_path / "empty"
+    empty.mkdir()
+    said = fleet.metal("enroll", "--dry-run", at(bmc), "-o", "json", cwd=empty)
+    assert said.returncode == 0, said.stderr
+    [document] = json.loads(said.stdout)
+    assert (document["serial"], document["memory_gib"]) == ("7X3K9Q11", 64)
+    assert document["address"] == bmc.host and len(document["dimms"]) == 4
+    assert list(empty.iterdir()) == []
+    assert bmc.works(FACTORY.user, FACTORY.password) and bmc.sessions == {}
+
+
+def test_a_dry_run_writes_nothing_in_the_workspace(fleet: Any, at: At) -> None:
+    known, new = fleet.redfish(11), fleet.redfish(12)
+    text = fleet.text
+    said = fleet.metal("enroll", "--dry-run", at(known), at(new), "127.77.0.99:1", "-o", "ndjson")
+    assert said.returncode == 4, "the worst"
+    documents = [json.loads(line) for line in said.stdout.splitlines()]
+    assert [d.get("serial") for d in documents] == ["7X3K9Q11", "7X3K9Q12", None]
+    assert "refused" in documents[2] and documents[2]["address"].startswith("127.77.0.99")
+    assert fleet.text == text and [p.name for p in fleet.folder.iterdir()] == ["inventory.toml"]
+    assert known.sessions == new.sessions == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["alba9"], "no server of the inventory has that name"),
+        (["10.0.0.300"], "no address of a BMC"),
+        ([], "name servers"),
+        (["10.0.0.1", "10.0.0.2", "--name", "rio1"], "--name names one server"),
+        (["--scan", "10.0.0.0/8"], "a scan is of 4096 at most"),
+        (["--scan", "ten"], "is no network"),
+        (["--file", "none.csv"], "cannot be read"),
+    ],
+    ids=["name", "address", "nothing", "two names", "large scan", "no scan", "no file"],
+)
+def test_bad_words_are_said_before_anything_is_done(
+    fleet: Any, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from metal.cli import main
+
+    assert main(["-C", str(fleet.folder), "enroll", *words]) == 2
+    assert said in capsys.readouterr().err
