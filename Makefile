@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lab-test lint bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m metal.lab.demo
 
 test: $(VENV)/ready lint
 	$(BIN)/pytest -n 2
+
+# Whole machines, firmware and namespaces: as root, with the packages that .ci/run names.
+lab-test: $(VENV)/ready
+	$(BIN)/pytest -m lab
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -11,7 +11,8 @@ class BootService:
 
     def __init__(self, workspace: Workspace) -> None:
         host, _, port = workspace.inventory.fleet.boot_listen.rpartition(":")
-        self._server = WebServer(boot_app(Desk(workspace)), host.strip("[]"), int(port))
+        app = boot_app(Desk(workspace), workspace.state / "firmware")
+        self._server = WebServer(app, host.strip("[]"), int(port))
 
     def __enter__(self) -> "BootService":
         self._server.start()

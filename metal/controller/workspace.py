@@ -26,6 +26,8 @@ class Workspace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.served_at: str | None = None
+        """Where this process answers booting servers, unless the inventory's boot_url says."""
 
     @classmethod
     def open(cls, folder: Path) -> "Workspace":
@@ -68,7 +70,7 @@ class Workspace:
     def boot_url(self) -> str:
         """How servers reach the boot service, without a slash at the end."""
         fleet = self.inventory.fleet
-        return (fleet.boot_url or f"http://{fleet.boot_listen}").rstrip("/")
+        return (fleet.boot_url or self.served_at or f"http://{fleet.boot_listen}").rstrip("/")
 
     def mirror(self, site: str) -> str:
         """The Debian mirror of a site; BadInput if nobody set one."""

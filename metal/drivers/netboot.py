@@ -1,6 +1,7 @@
 """The boot service: what a server's firmware and installer fetch over HTTP, and report back.
 
     GET  /boot?mac=…&uuid=…          an iPXE script: the installer, or "boot from disk"
+    GET  /firmware/FILE              iPXE, for firmware that boots over HTTP
     GET  /installer/SUITE/FILE       linux and initrd.gz of the Debian installer
     GET  /preseed/TOKEN              the answers of one install, handed out exactly once
     POST /report/TOKEN/PHASE         how far it is; details as JSON or as a form, at most 16 KiB
@@ -29,6 +30,7 @@ PHASES = frozenset({"partitioned", "base", "finished", "up"})
 """What a machine may report of itself; the earlier phases are seen by the service."""
 SUITES = frozenset({"bookworm", "trixie"})
 FILES = frozenset({"linux", "initrd.gz"})
+FIRMWARE = frozenset({"undionly.kpxe", "snponly.efi"})
 
 
 class Desk(Protocol):
@@ -47,15 +49,16 @@ class Desk(Protocol):
         """A file of the installer; None if it was not fetched."""
 
 
-def boot_app(desk: Desk) -> Any:
-    """The ASGI app of the boot service."""
+def boot_app(desk: Desk, firmware: Path | None = None) -> Any:
+    """The ASGI app of the boot service; `firmware` is the folder that iPXE itself comes from."""
     from starlette.applications import Starlette
     from starlette.routing import Route
 
-    service = _Service(desk)
+    service = _Service(desk, firmware)
     app = Starlette(
         routes=[
             Route("/boot", service.boot),
+            Route("/firmware/{name}", service.firmware),
             Route("/installer/{suite}/{name}", service.installer),
             Route("/preseed/{token}", service.preseed, methods=["GET"]),
             Route("/report/{token}/{phase}", service.report, methods=["POST"]),
@@ -76,8 +79,8 @@ class _Refusal(Exception):
 class _Service:
     """The routes. Everything a machine sends is checked here before the desk sees it."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, desk: Desk, firmware: Path | None) -> None:
+        self.desk, self._firmware = desk, firmware
         self.counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -90,7 +93,19 @@ class _Service:
         uuid = request.query_params.get("uuid", "").lower() or None
         if not MAC.fullmatch(mac) or (uuid and not UUID.fullmatch(uuid)):
             raise _Refusal(400, "bad_request", "mac=02:00:5e:00:00:01 and uuid=… are wanted")
-        return _text(await _in_thread(self.desk.script, mac, uuid))
+        script = await _in_thread(self.desk.script, mac, uuid)
+        self.count("scripts")
+        return _text(script)
+
+    async def firmware(self, request: Any) -> Any:
+        """iPXE, for UEFI HTTP boot; TFTP hands out the same files."""
+        from starlette.responses import FileResponse
+
+        name = request.path_params["name"]
+        file = self._firmware / name if self._firmware and name in FIRMWARE else None
+        if file is None or not file.is_file():
+            raise _Refusal(404, "unknown_file", "no such file")
+        return FileResponse(file, media_type="application/octet-stream")
 
     async def installer(self, request: Any) -> Any:
         from starlette.responses import FileResponse

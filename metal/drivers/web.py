@@ -23,7 +23,8 @@ class WebServer:
         certificate: Path | None = None,
         key: Path | None = None,
     ) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # asyncio sets it only where the socket names its protocol, as accepted ones here do not;
         # without it every answer in two writes waits 40 ms for the client's delayed ACK.
@@ -58,7 +59,8 @@ class WebServer:
     @property
     def url(self) -> str:
         scheme = "https" if self._server.config.is_ssl else "http"
-        return f"{scheme}://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}"
 
     def start(self) -> "WebServer":
         self._thread.start()

@@ -1,0 +1,79 @@
+"""`metal serve`: answer a site's servers when they boot."""
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+from metal.cli.face import Face
+from metal.cli.lazy import Verb
+
+if TYPE_CHECKING:
+    from ipaddress import IPv6Network
+
+    from metal.controller.boot_network import BootNetwork
+
+
+@click.command("serve", cls=Verb)
+@click.option("--site", required=True, metavar="NAME", help="Whose servers are answered.")
+@click.option("--interface", required=True, metavar="NAME", help="The wire they boot on.")
+@click.option(
+    "--dhcp",
+    type=click.Choice(["ours", "theirs"]),
+    default="theirs",
+    help="Give addresses, or only add what to boot to the colocation's own DHCP.  "
+    "[default: theirs]",
+)
+@click.option(
+    "--announce",
+    metavar="PREFIX",
+    help="An IPv6 prefix for router advertisements: spares iPXE a wait of 16 s.",
+)
+@click.pass_obj
+def command(face: Face, site: str, interface: str, dhcp: str, announce: str | None) -> None:
+    """Answer a site's servers when they boot, until it is ended.
+
+    Runs dnsmasq (DHCP or proxyDHCP, TFTP) and the boot service (HTTP). Only machines of the
+    inventory are answered; each boots from its disk unless an install is open for it.
+    Looks first whether somebody else gives addresses on that wire, and never fights it.
+    """
+    from metal.controller.boot_network import BootNetwork
+
+    end = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: end.set())
+    network = BootNetwork(
+        face.open(),
+        site,
+        interface=interface,
+        dhcp=dhcp,  # type: ignore[arg-type]  # click checked it
+        announce=_prefix(announce),
+        heard=face.say if face.verbose else None,
+    )
+    with network:
+        _tell(face, network)
+        end.wait()
+    face.say("the boot service is down")
+
+
+def _prefix(text: str | None) -> "IPv6Network | None":
+    from ipaddress import IPv6Network
+
+    from metal.model.errors import BadInput
+
+    try:
+        return IPv6Network(text) if text else None
+    except ValueError as error:
+        raise BadInput(
+            f"no IPv6 prefix: {error}", where="--announce", mend="write it as fd77::/64"
+        ) from None
+
+
+def _tell(face: Face, network: "BootNetwork") -> None:
+    mode = {"ours": "DHCP", "theirs": "proxyDHCP beside the colocation's own"}[network.dhcp]
+    face.say(f"serving {network.site} on {network.interface}: {mode}, TFTP and HTTP")
+    for offer in network.strangers:
+        face.say(f"addresses come from {offer.server}")
+    if network.dhcp == "theirs" and not network.strangers:
+        face.say("nobody gives addresses on this wire: servers will not get any")

@@ -1,0 +1,113 @@
+"""Everything a site's servers need to boot: DHCP or proxyDHCP, TFTP, and the boot service."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from ipaddress import IPv6Network
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from metal.controller.serving import BootService
+from metal.controller.workspace import Workspace
+from metal.drivers.dhcp_probe import Offer, offers
+from metal.drivers.dnsmasq import Dnsmasq
+from metal.drivers.interfaces import addresses
+from metal.drivers.ipxe import ensure_firmware
+from metal.install.dhcp import Dhcp, dnsmasq_text
+from metal.install.render import Templates
+from metal.inventory.defaults import defaults
+from metal.model.errors import BadInput, Refused
+
+PROBE_SECONDS = 6.0
+"""Servers try for up to 3 s whether an address is free before they offer it."""
+
+
+class BootNetwork:
+    """Answers the servers of a site while the `with` block lasts.
+
+    Refused on a wire where somebody else gives addresses, if we were to give them too: two DHCP
+    servers break each other's clients, and the other one was there first.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        site: str,
+        *,
+        interface: str,
+        dhcp: Dhcp,
+        announce: IPv6Network | None = None,
+        heard: Callable[[str], None] | None = None,
+    ) -> None:
+        if site not in workspace.inventory.sites:
+            known = ", ".join(workspace.inventory.sites)
+            raise BadInput("no such site", where=site, mend=f"the inventory has: {known}")
+        self._workspace, self.site, self.interface = workspace, site, interface
+        self.dhcp, self._announce, self._heard = dhcp, announce, heard
+        self.strangers: tuple[Offer, ...] = ()
+        """Other DHCP servers on this wire."""
+        self._open = ExitStack()
+        self.dnsmasq: Dnsmasq | None = None
+
+    def __enter__(self) -> "BootNetwork":
+        listen = self._address()
+        self._workspace.served_at = _url(listen, self._workspace.inventory.fleet.boot_listen)
+        if self._v4:
+            self._look_around()
+        ensure_firmware(self._workspace.state / "firmware")
+        folder = self._workspace.state / "boot" / self.site
+        with ExitStack() as opening:
+            # dnsmasq reads it as nobody, who may not enter the workspace.
+            tftp = Path(opening.enter_context(TemporaryDirectory(prefix="metal-tftp-")))
+            ensure_firmware(tftp)
+            text = dnsmasq_text(
+                Templates([self._workspace.folder, defaults()]),
+                self._workspace.inventory,
+                self.site,
+                dhcp=self.dhcp,
+                interface=self.interface,
+                listen=listen,
+                boot_url=self._workspace.boot_url,
+                tftp=str(tftp),
+                leases=str(folder / "leases"),
+                announce=self._announce,
+            )
+            opening.enter_context(BootService(self._workspace))
+            self.dnsmasq = opening.enter_context(Dnsmasq(text, folder, self._heard))
+            self._open = opening.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    @property
+    def _v4(self) -> bool:
+        return self._workspace.inventory.sites[self.site].subnets.management.version == 4
+
+    def _address(self) -> str:
+        """Ours on the interface, in the site's management network."""
+        network = self._workspace.inventory.sites[self.site].subnets.management
+        ours = [a for a in addresses(self.interface) if a in network]
+        if not ours:
+            raise Refused(
+                f"{self.interface} has no address in {network}",
+                where=f"sites.{self.site}",
+                mend=f"ip address add ADDRESS/{network.prefixlen} dev {self.interface}",
+            )
+        return str(ours[0])
+
+    def _look_around(self) -> None:
+        self.strangers = offers(self.interface, PROBE_SECONDS)
+        if self.strangers and self.dhcp == "ours":
+            names = ", ".join(f"{o.server} (offers {o.address})" for o in self.strangers)
+            raise Refused(
+                f"somebody else is the DHCP server of this wire: {names}",
+                where=self.interface,
+                mend="serve with --dhcp theirs, which adds what to boot and gives no addresses; "
+                "or have the other one switched off",
+            )
+
+
+def _url(address: str, boot_listen: str) -> str:
+    """How servers on this wire reach us, where the inventory names no boot_url."""
+    port = boot_listen.rpartition(":")[2]
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
