@@ -22,7 +22,7 @@ def connect(access: BmcAccess, user: str, password: str, *, timeout: float | Non
     """
     protocol, timeout = access.protocol, timeout or access.timeout
     if protocol == "auto":
-        protocol = "redfish" if _speaks_redfish(access, timeout or PATIENCE["ipmi"]) else "ipmi"
+        protocol = "redfish" if speaks_redfish(access, timeout or PATIENCE["ipmi"]) else "ipmi"
     open_ = _redfish if protocol == "redfish" else _ipmi
     return open_(access, user, password, timeout or PATIENCE[protocol])
 
@@ -37,6 +37,8 @@ def _redfish(access: BmcAccess, user: str, password: str, timeout: float) -> "Bm
         port=access.port or HTTPS,
         fingerprint=access.fingerprint,
         timeout=timeout,
+        node=access.node,
+        legacy_tls=access.tls == "legacy",
     )
 
 
@@ -53,11 +55,17 @@ def _ipmi(access: BmcAccess, user: str, password: str, timeout: float) -> "Bmc":
     )
 
 
-def _speaks_redfish(access: BmcAccess, timeout: float) -> bool:
+def speaks_redfish(access: BmcAccess, timeout: float) -> bool:
     """Whether the Redfish root answers. No credential is sent; a changed certificate is Refused."""
     from metal.drivers.redfish_session import ROOT, RedfishSession
 
-    session = RedfishSession(access.address, access.port or HTTPS, access.fingerprint, timeout)
+    session = RedfishSession(
+        access.address,
+        access.port or HTTPS,
+        access.fingerprint,
+        timeout,
+        legacy_tls=access.tls == "legacy",
+    )
     try:
         return "Systems" in session.get(ROOT)
     except Refused:

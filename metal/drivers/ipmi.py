@@ -104,7 +104,7 @@ class Ipmi:
                 time.sleep(pause)
                 pause = min(pause * 2, 2)
 
-    def ensure_network_boot_once(self) -> None:
+    def ensure_boot_once(self, device: str) -> None:
         """Boot flags, table 28-14: valid, once, EFI, force PXE; read back (I08, I09)."""
         with self._lock:
             if self._run(_boots_from_network):

@@ -8,8 +8,10 @@ certificate.
 
 import hashlib
 import hmac
+import re
 import socket
 import ssl
+import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,24 @@ MEND = (
 UNVERIFIED = create_urllib3_context(cert_reqs=ssl.CERT_NONE)
 """One for all: without it every connection loads the system's authorities (18 ms of CPU), and
 none of them vouches for a BMC."""
+
+
+OLD_TLS = (
+    "UNSUPPORTED_PROTOCOL",
+    "PROTOCOL_VERSION",
+    "HANDSHAKE_FAILURE",
+    "NO_SHARED_CIPHER",
+    "NO_CIPHERS_AVAILABLE",
+    "INSUFFICIENT_SECURITY",
+    "DH_KEY_TOO_SMALL",
+    "EE_KEY_TOO_SMALL",
+    "CA_MD_TOO_WEAK",
+    "WRONG_SIGNATURE_TYPE",
+    "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
+    "UNEXPECTED_EOF",
+    "EOF occurred",
+)
+"""How OpenSSL names a peer that wants TLS 1.0 or 1.1, or a cipher nobody takes any more (R55)."""
 
 
 def fingerprint_of(der: bytes) -> str:
@@ -60,12 +80,18 @@ class PinnedAdapter(HTTPAdapter):
     `timeout` (seconds) holds for requests that give none of their own.
     """
 
-    def __init__(self, pin: str | None, *, timeout: float = 30, mend: str = MEND) -> None:
+    def __init__(
+        self, pin: str | None, *, timeout: float = 30, mend: str = MEND, legacy_tls: bool = False
+    ) -> None:
         self.fingerprint, self.timeout, self._mend = pin, timeout, mend
+        self.certificate: bytes | None = None
+        """DER, as it was shown last."""
+        self.tls_version: str | None = None
+        self._legacy = legacy_tls
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["ssl_context"] = UNVERIFIED
+        kwargs["ssl_context"] = legacy_context() if self._legacy else UNVERIFIED
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"https": _pool_of(self)}
 
@@ -95,12 +121,40 @@ def legacy_context() -> ssl.SSLContext:
         warnings.simplefilter("ignore", DeprecationWarning)  # that is the point of it
         context.minimum_version = ssl.TLSVersion.TLSv1
     context.set_ciphers("ALL:@SECLEVEL=0")
+    context.sslsocket_class = _Deadline
     context.options |= 0x4  # OP_LEGACY_SERVER_CONNECT: no secure renegotiation on iLO 3 and kin
     return context
 
 
+class _Deadline(ssl.SSLSocket):
+    """A socket that gives a whole answer `until` to come, not each of its bytes.
+
+    Without it a BMC that sends a byte a second is waited for for ever: `requests` counts the
+    seconds of silence only.
+    """
+
+    until: float | None = None
+    """Of time.monotonic()."""
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        if self.until is not None:
+            left = self.until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            self.settimeout(left)
+        return super().recv_into(*args, **kwargs)
+
+
+UNVERIFIED.sslsocket_class = _Deadline
+
+
 def _pool_of(adapter: PinnedAdapter) -> type[HTTPSConnectionPool]:
     class Connection(HTTPSConnection):
+        def getresponse(self) -> Any:
+            if isinstance(self.sock, _Deadline):
+                self.sock.until = time.monotonic() + adapter.timeout
+            return super().getresponse()
+
         def connect(self) -> None:
             OPEN.opening(self)
             try:
@@ -172,6 +226,34 @@ def seen_certificate(session: requests.Session) -> "Certificate | None":
         return load_der_x509_certificate(der) if der else None
     except ValueError:
         return None
+
+
+def handshake_failure(error: BaseException, where: str, legacy: bool) -> Failed | None:
+    """What to tell of a connection that failed at TLS; None if it failed at something else."""
+    text = str(error)
+    if "SSLError" not in text and not isinstance(error, requests.exceptions.SSLError):
+        return None
+    if "WRONG_VERSION_NUMBER" in text or "HTTP_REQUEST" in text:
+        return Failed(
+            "it answers, but not with TLS",
+            where=where,
+            mend="is this the port of its HTTPS service?",
+        )
+    reason = re.search(r"\[SSL: (\w+)\]|(EOF occurred)", text)
+    said = next(filter(None, reason.groups())) if reason else "no reason given"
+    if legacy or not any(name.lower() in text.lower() for name in OLD_TLS):
+        return Failed(
+            f"no TLS handshake ({said})",
+            where=where,
+            mend='a restart of the BMC may help; over IPMI it is spoken to with protocol = "ipmi"',
+        )
+    return Failed(
+        f"no TLS handshake: it seems to speak only TLS 1.0 or 1.1, or ciphers too old ({said})",
+        where=where,
+        mend='write tls = "legacy" into the bmc = { … } of this server in inventory.toml to speak '
+        "to it nevertheless: its certificate is pinned, its encryption is weak. Newer firmware "
+        "is the better way",
+    )
 
 
 def fetch_fingerprint(host: str, port: int, timeout: float = 10) -> str:

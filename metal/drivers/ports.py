@@ -7,7 +7,17 @@ back, and raises Unreachable (worth a retry), Failed or Refused otherwise.
 from typing import Protocol
 
 from metal.model.addresses import Addressing
-from metal.model.facts import Facts, HealthReport, Power
+from metal.model.facts import (
+    Account,
+    BootDevice,
+    BootMode,
+    BootOnce,
+    Facts,
+    HealthReport,
+    LogEntry,
+    Power,
+)
+from metal.model.findings import Exposure
 from metal.model.world import SeenCluster, SeenVm
 
 
@@ -21,6 +31,9 @@ class Bmc(Protocol):
     cipher_suite: int | None
     """The IPMI cipher suite that worked; None over Redfish."""
 
+    def nodes(self) -> tuple[str, ...]:
+        """Ids of the servers behind this BMC, in its order; ("",) where there is just one."""
+
     def facts(self) -> Facts: ...
     def power(self) -> Power: ...
     def health(self) -> HealthReport: ...
@@ -28,8 +41,29 @@ class Bmc(Protocol):
     def ensure_power(self, wanted: Power) -> None:
         """Switch on or off (hard) and wait until the BMC reads the wanted state back."""
 
-    def ensure_network_boot_once(self) -> None:
-        """Boot from the network at the next power-on only; read back."""
+    def ensure_shut_down(self) -> None:
+        """Ask the system to shut down and wait until it is off; Failed if it does not."""
+
+    def cycle(self) -> None:
+        """Hard off and on again, seen to be both. Not safe to repeat: each call restarts it."""
+
+    def boot_once(self) -> BootOnce | None:
+        """What the next boot alone is set to; None: its usual order."""
+
+    def ensure_boot_once(self, device: BootDevice, mode: BootMode | None = None) -> BootOnce:
+        """The next boot alone is from `device`, in `mode` if the BMC lets one choose; read back.
+
+        Failed when it does not stick, whatever the BMC said.
+        """
+
+    def ensure_media(self, url: str) -> str:
+        """The image at `url` is in a virtual drive; its slot. Refused where there is none."""
+
+    def ensure_no_media(self) -> None:
+        """Every virtual drive that `metal` can empty is empty."""
+
+    def accounts(self) -> tuple[Account, ...]:
+        """Its log-ins, free slots left out."""
 
     def ensure_account(self, user: str, password: str) -> None:
         """The administrator account `user` has `password`; the session goes on with it."""
@@ -37,7 +71,38 @@ class Bmc(Protocol):
     def ensure_locked_out(self, user: str) -> None:
         """The account `user` (never the session's own) cannot log in any more."""
 
+    def log(self) -> tuple[LogEntry, ...]:
+        """The event log, oldest first, the last 1,000 entries."""
+
+    def ensure_log_empty(self) -> None:
+        """Clear the event log; the caller saved it."""
+
+    def exposure(self) -> Exposure:
+        """What it offers to whoever reaches it. Asks only, changes nothing, guesses nothing."""
+
+    def console(self) -> "Console":
+        """The serial console, taken from whoever has it (I11); Refused where there is none."""
+
     def close(self) -> None: ...
+
+
+class Console(Protocol):
+    """A server's serial console."""
+
+    def read(self, timeout: float) -> bytes:
+        """What came within `timeout` seconds, b"" if nothing; Unreachable when it broke."""
+
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+
+
+class PowerSwitch(Protocol):
+    """What can take a server's power away: its BMC, a switched PDU, a person."""
+
+    def power(self) -> Power: ...
+
+    def ensure_power(self, wanted: Power) -> None:
+        """Switch, and read back; Failed when it does not become so, Unreachable without answer."""
 
 
 class Hypervisor(Protocol):

@@ -1,29 +1,38 @@
-"""A BMC that speaks Redfish: power, boot, accounts, facts, health.
+"""A BMC that speaks Redfish: metal.drivers.ports.Bmc, each trade of it in a file of its own.
 
 Follows links and never crawls: some BMCs need 15 s for a resource (R21). What a PATCH or a reset
 did is always read back: BMCs say 200 and do nothing, or 400 and do it (R07, R08).
 """
 
-import secrets
 import threading
-import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
-from metal.drivers.redfish_facts import (
-    Tree,
-    complaint_of,
-    conditions_of,
-    health_of,
-    power_of,
-    read_facts,
-)
-from metal.drivers.redfish_session import Answer, Body, RedfishSession, link
+from metal.drivers import redfish_boot, redfish_log, redfish_media, redfish_power
+from metal.drivers.polling import became
+from metal.drivers.redfish_accounts import ACCOUNTS, AccountBook
+from metal.drivers.redfish_exposure import ipmi_is_off, read_exposure
+from metal.drivers.redfish_facts import read_facts
+from metal.drivers.redfish_session import ROOT, Answer, Body, RedfishSession, link
+from metal.drivers.redfish_tree import Tree
+from metal.drivers.redfish_words import complaint_of, conditions_of, health_of, power_of
 from metal.model.errors import Failed, MetalError, Refused, WrongPassword
-from metal.model.facts import Facts, HealthReport, Power
+from metal.model.facts import (
+    Account,
+    BootDevice,
+    BootMode,
+    BootOnce,
+    Facts,
+    HealthReport,
+    LogEntry,
+    Power,
+)
+from metal.model.findings import Exposure
 
-RESETS: dict[str, tuple[str, ...]] = {"on": ("On", "ForceOn"), "off": ("ForceOff",)}
-"""By preference; PushPowerButton is left out: it toggles, so a repeat would undo it."""
+if TYPE_CHECKING:
+    from metal.drivers.ports import Console
+
+LATE = 3.0
+"""Seconds that an iDRAC may need until a new password holds."""
 
 
 class Redfish:
@@ -43,12 +52,18 @@ class Redfish:
         timeout: float = 30,
         settle: float = 60,
         node: str | None = None,
+        legacy_tls: bool = False,
     ) -> None:
-        """Logs in: one try. `timeout` s for an answer, `settle` s for a state to be reached."""
-        self._address, self._port, self._timeout, self._settle = address, port, timeout, settle
-        self._lock, self._node = threading.RLock(), node
+        """Logs in: one try. `timeout` s for an answer, `settle` s for a state to be reached.
+
+        `node`: the System's id, where the BMC has several. `legacy_tls`: see BmcAccess.tls.
+        """
+        self._address, self._settle, self._node = address, settle, node
+        self._lock = threading.RLock()
         self._user, self._password = user, password
-        self._session = RedfishSession(address, port, fingerprint, timeout)
+        self._session = RedfishSession(
+            address, port, fingerprint, timeout, legacy_tls=legacy_tls, settle=settle
+        )
         self._found: Tree | None = None
         try:
             self._session.login(user, password)
@@ -60,8 +75,18 @@ class Redfish:
     @property
     def _tree(self) -> Tree:
         if self._found is None:
+            self._wait_for_the_root()
             self._found = Tree(self._session, self._node)
         return self._found
+
+    def _wait_for_the_root(self) -> None:
+        """A Cisco shows a root without systems to some sessions: a new one sees them (R54)."""
+        if "Systems" in self._session.root or self._session.must_change is not None:
+            return
+        if "Systems" not in self._session.get(ROOT):
+            self._session.login(self._user, self._password)
+            if "Systems" in self._session.get(ROOT):
+                self._session.met("R54")
 
     def nodes(self) -> tuple[str, ...]:
         with self._lock:
@@ -70,6 +95,29 @@ class Redfish:
     def close(self) -> None:
         with self._lock:
             self._session.logout()
+
+    # ── What was met on the way, for the passport ────────────────────────────────────────────
+
+    @property
+    def version(self) -> str | None:
+        """RedfishVersion of the service root."""
+        version = self._session.root.get("RedfishVersion")
+        return version if isinstance(version, str) else None
+
+    @property
+    def quirks(self) -> frozenset[str]:
+        """Numbers of docs/bmc-quirks.md."""
+        return frozenset(self._session.quirks)
+
+    @property
+    def slowest_call(self) -> float:
+        """Seconds."""
+        return self._session.slowest_call
+
+    @property
+    def tls_version(self) -> str | None:
+        """Such as "TLSv1.3"."""
+        return self._session.tls_version
 
     # ── Seeing ───────────────────────────────────────────────────────────────────────────────
 
@@ -119,102 +167,119 @@ class Redfish:
     # ── Power and boot ───────────────────────────────────────────────────────────────────────
 
     def ensure_power(self, wanted: Power) -> None:
-        if wanted not in RESETS:
-            raise Refused(f"a machine cannot be switched to {wanted}", where=self._session.where)
         with self._lock:
-            system = self._tree.system()
-            if power_of(system) == wanted:
-                return
-            answer = self._session.post(*self._reset(system, wanted))
-            # The state decides, not the code: 4xx comes with success on some (R08, R41).
-            self._await(
-                lambda: power_of(self._tree.system()) == wanted,
-                self._settle if answer.ok else min(5, self._settle),
-                f"the machine did not go {wanted} ({answer.complaint})",
-                "look at its console; a BMC that ignores resets often needs a restart itself",
-            )
+            redfish_power.ensure_power(self._tree, wanted, self._settle)
 
-    def _reset(self, system: Body, wanted: str) -> tuple[str, Body]:
-        action = (system.get("Actions") or {}).get("#ComputerSystem.Reset") or {}
-        target = action.get("target") or f"{self._tree.system_path}/Actions/ComputerSystem.Reset"
-        allowed = self._tree.reset_types(system) or RESETS[wanted]
-        kind = next((r for r in RESETS[wanted] if r in allowed), None)
-        if kind is None:
-            raise Failed(
-                f"the BMC offers no way to switch {wanted}, only {', '.join(allowed)}",
-                where=self._session.where,
-                mend="use the power button or a switched PDU",
-            )
-        return target, {"ResetType": kind}
-
-    def ensure_network_boot_once(self) -> None:
+    def ensure_shut_down(self) -> None:
         with self._lock:
-            complaint = ""
-            for wanted in ({"BootSourceOverrideMode": "UEFI"}, {}):
-                if self._boots_from_network():
-                    return
-                # Without the mode, Supermicro falls back to legacy (R05); with it, HPE refuses
-                # (R06): so with it first, then without.
-                answer = self._patch_boot(
-                    {"BootSourceOverrideTarget": "Pxe", "BootSourceOverrideEnabled": "Once"}
-                    | wanted
-                )
-                complaint = answer.complaint
-            if not self._boots_from_network():
-                raise Failed(
-                    f"the BMC did not take the network for the next boot ({complaint})",
-                    where=self._session.where,
-                    mend="set the boot order in the firmware's setup by hand",
-                )
+            redfish_power.ensure_shut_down(self._tree, self._settle)
 
-    def _patch_boot(self, boot: dict[str, str]) -> Answer:
-        settings = _settings_of(self._tree.system())
-        if settings:  # the system itself is read-only there (R04)
-            answer = self._session.patch(settings, {"Boot": boot})
-            if answer.ok:
-                return answer
-        return self._session.patch(self._tree.system_path, {"Boot": boot})
+    def cycle(self) -> None:
+        with self._lock:
+            redfish_power.cycle(self._tree, self._settle)
 
-    def _boots_from_network(self) -> bool:
-        system = self._tree.system()
-        settings = _settings_of(system)
-        bodies = [system, self._session.get(settings)] if settings else [system]
-        return any(
-            (b.get("Boot") or {}).get("BootSourceOverrideTarget") == "Pxe"
-            and (b.get("Boot") or {}).get("BootSourceOverrideEnabled") == "Once"
-            for b in bodies
+    def boot_once(self) -> BootOnce | None:
+        with self._lock:
+            return redfish_boot.boot_once(self._tree)
+
+    def ensure_boot_once(self, device: BootDevice, mode: BootMode | None = None) -> BootOnce:
+        with self._lock:
+            return redfish_boot.ensure_boot_once(self._tree, device, mode, self._settle)
+
+    def ensure_usual_boot(self) -> None:
+        """What `ensure_boot_once` set is taken back."""
+        with self._lock:
+            redfish_boot.ensure_usual_boot(self._tree, self._settle)
+
+    def ensure_media(self, url: str) -> str:
+        with self._lock:
+            return redfish_media.ensure_media(self._tree, url, self._settle)
+
+    def ensure_no_media(self) -> None:
+        with self._lock:
+            redfish_media.ensure_no_media(self._tree, self._settle)
+
+    # ── Log, exposure, console ───────────────────────────────────────────────────────────────
+
+    def log(self) -> tuple[LogEntry, ...]:
+        with self._lock:
+            return redfish_log.read_log(self._tree)
+
+    def ensure_log_empty(self) -> None:
+        with self._lock:
+            redfish_log.ensure_log_empty(self._tree)
+
+    def exposure(self) -> Exposure:
+        with self._lock:
+            return read_exposure(self._tree)
+
+    def console(self) -> "Console":
+        """Refused: Redfish only says where a console is, never is one."""
+        with self._lock:
+            off = ipmi_is_off(self._tree)
+        raise Refused(
+            "Redfish has no serial console of its own",
+            where=self._session.where,
+            mend="IPMI's serial over LAN may be there: IPMI over LAN is switched off, switch it on "
+            "in the BMC's network settings first"
+            if off
+            else "IPMI's serial over LAN may be there",
         )
 
     # ── Accounts ─────────────────────────────────────────────────────────────────────────────
+
+    def accounts(self) -> tuple[Account, ...]:
+        with self._lock:
+            return AccountBook(self._tree).accounts()
 
     def ensure_account(self, user: str, password: str) -> None:
         """Also proves it by a new log-in, which the session goes on with (R50)."""
         with self._lock:
             if (user, password) == (self._user, self._password):
                 return  # this session is the proof
-            answer = self._write_account(user, password)
+            if self._session.must_change is not None:
+                self._change_own(password)
+                if user == self._user:
+                    return
+            answer = AccountBook(self._tree).write(user, password)
+            self._log_in(user, password, answer)
+            if not AccountBook(self._tree).is_administrator(user):
+                raise Failed(
+                    f"the account {user!r} has its password, but is no administrator",
+                    where=self._session.where,
+                    mend="give it the role in the BMC's web page",
+                )
+
+    def _change_own(self, password: str) -> None:
+        """What it was delivered with lets nobody do anything else than change it (R49).
+
+        So the account that was delivered gets the new password too: that one is escrowed.
+        """
+        # Who does not name the account has it below its name, as OpenBMC does.
+        path = self._session.must_change or f"{ACCOUNTS}/{self._user}"
+        answer = self._session.patch_blindly(path, {"Password": password})
+        self._log_in(self._user, password, answer)
+        self._found = None
+
+    def _log_in(self, user: str, password: str, answer: Answer) -> None:
+        """The proof. A BMC that said yes gets a second chance: some need a moment."""
+        tries = [0.0, min(LATE, self._settle)] if answer.ok else [0.0]
+        for pause in tries:
+            became(lambda: False, pause)
             try:
                 self._session.login(user, password)
             except WrongPassword as error:
-                raise Failed(
-                    f"the BMC did not take the account {user!r} ({answer.complaint})",
-                    where=self._session.where,
-                    mend="its password rules may be stricter; the escrowed password is not in use",
-                ) from error
+                refusal = error
+                continue
+            if not answer.ok:
+                self._session.met("R08")
             self._user, self._password = user, password
-
-    def _write_account(self, user: str, password: str) -> Answer:
-        wanted = {"UserName": user, "Password": password, "RoleId": "Administrator"}
-        accounts, collection = self._accounts()
-        for path, body in accounts:
-            if body.get("UserName") == user:
-                return self._session.patch(path, _changes(body, wanted))
-        answer = self._session.post(collection, wanted | {"Enabled": True})
-        if not answer.ok:  # fixed slots: an unnamed one is taken (R51)
-            for path, body in accounts:
-                if not body.get("UserName") and str(body.get("Id")) != "1":
-                    return self._session.patch(path, wanted | {"Enabled": True})
-        return answer
+            return
+        raise Failed(
+            f"the BMC did not take the account {user!r} ({answer.complaint})",
+            where=self._session.where,
+            mend="its password rules may be stricter; the escrowed password is not in use",
+        ) from refusal
 
     def ensure_locked_out(self, user: str) -> None:
         """`user` can no longer log in: disabled, or else given a password nobody knows."""
@@ -223,61 +288,4 @@ class Redfish:
                 raise Refused(
                     f"{user!r} is the account of this very session", where=self._session.where
                 )
-            for path, body in self._accounts()[0]:
-                if body.get("UserName") == user:
-                    self._lock_out(path, body)
-
-    def _lock_out(self, path: str, body: Body) -> None:
-        if body.get("Enabled") is False:
-            return
-        if "Enabled" in body:
-            self._session.patch(path, {"Enabled": False})
-            if self._session.get(path).get("Enabled") is False:
-                return
-        answer = self._session.patch(path, {"Password": _nobody_knows()})
-        if not answer.ok:
-            raise Failed(
-                f"the account {body['UserName']!r} can be neither disabled nor given another "
-                f"password ({answer.complaint})",
-                where=self._session.where,
-                mend="remove it in the BMC's web page: its old password still works",
-            )
-
-    def _accounts(self) -> tuple[list[tuple[str, Body]], str]:
-        service = self._session.get(
-            link(self._tree.root.get("AccountService")) or "/redfish/v1/AccountService"
-        )
-        collection = link(service.get("Accounts")) or "/redfish/v1/AccountService/Accounts"
-        members = [(path, self._session.get(path)) for path in self._session.members(collection)]
-        return members, collection
-
-    def _await(self, reached: Callable[[], bool], seconds: float, what: str, mend: str) -> None:
-        """Poll, ever more slowly: old BMCs die of being asked too often."""
-        deadline, pause = time.monotonic() + seconds, 0.05
-        while not reached():
-            if time.monotonic() > deadline:
-                raise Failed(what, where=self._session.where, mend=mend)
-            time.sleep(pause)
-            pause = min(pause * 2, 2)
-
-
-def _settings_of(system: Body) -> str | None:
-    settings: Any = system.get("@Redfish.Settings") or {}
-    return link(settings.get("SettingsObject"))
-
-
-def _changes(account: Body, wanted: dict[str, str]) -> Body:
-    """The password always; the rest only where it differs, as BMCs refuse what is read-only."""
-    changes: Body = {"Password": wanted["Password"]}
-    if account.get("RoleId") not in (None, wanted["RoleId"]):
-        changes["RoleId"] = wanted["RoleId"]
-    if account.get("Enabled") is False:
-        changes["Enabled"] = True
-    if account.get("Locked") is True:
-        changes["Locked"] = False
-    return changes
-
-
-def _nobody_knows() -> str:
-    """16 bytes with a letter of each case, a digit and a sign, as password rules want."""
-    return secrets.token_hex(6) + "Aa1-"
+            AccountBook(self._tree).lock_out(user)

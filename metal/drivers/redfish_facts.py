@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from metal.drivers.placeholders import told
+from metal.drivers.redfish_accounts import AccountBook
 from metal.drivers.redfish_nics import own_macs, read_nics
 from metal.drivers.redfish_session import Body
 from metal.drivers.redfish_storage import read_controllers, read_drives
@@ -22,9 +23,16 @@ from metal.drivers.redfish_words import (
 )
 from metal.drivers.vendors import vendor_name
 from metal.model.errors import BadInput, Failed, Refused
-from metal.model.facts import Account, Cpu, Dimm, Facts, Psu
+from metal.model.facts import Cpu, Dimm, Facts, Psu
 
-__all__ = ["Tree", "complaint_of", "conditions_of", "health_of", "power_of", "read_facts"]
+__all__ = [
+    "Tree",
+    "complaint_of",
+    "conditions_of",
+    "health_of",
+    "power_of",
+    "read_facts",
+]
 
 T = TypeVar("T")
 NOT_TOLD = "the BMC does not tell it over Redfish"
@@ -73,7 +81,7 @@ class _Reader:
             "boot_targets": _allowed(boot, "BootSourceOverrideTarget"),
             "boot_modes": _allowed(boot, "BootSourceOverrideMode"),
             "virtual_media": self._part("virtual_media", self._virtual_media),
-            "accounts": self._part("accounts", self._accounts),
+            "accounts": self._part("accounts", lambda: AccountBook(tree).accounts() or None),
             "logs": self._part("logs", self._logs),
             "board_serial": self._board_serial(),
             "bmc_mac": next(iter(own), None),
@@ -207,21 +215,6 @@ class _Reader:
         ]
         able = [m for m in media if "#VirtualMedia.InsertMedia" in (m.get("Actions") or {})]
         return tuple(dict.fromkeys(str(m.get("Id")) for m in able))
-
-    def _accounts(self) -> tuple[Account, ...] | None:
-        """Unnamed slots are free ones (R51)."""
-        service = self.tree.linked(self.tree.root, "AccountService")
-        accounts = [
-            Account(
-                name=a["UserName"],
-                enabled=a.get("Enabled") if isinstance(a.get("Enabled"), bool) else None,
-                role=told(a.get("RoleId")),
-                id=str(a.get("@odata.id") or a.get("Id") or "").rstrip("/"),
-            )
-            for a in self.tree.parts(service, "Accounts")
-            if isinstance(a.get("UserName"), str) and a["UserName"].strip()
-        ]
-        return tuple(accounts) or None
 
     def _logs(self) -> tuple[str, ...] | None:
         logs = [

@@ -6,102 +6,127 @@ Quirk numbers (R…) are those of the project's list of BMC quirks, see docs/bmc
 """
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
-from metal.drivers.pins import pinned_session, seen_fingerprint
-from metal.model.errors import Failed, Refused, Unreachable, WrongPassword
+from metal.drivers.pins import (
+    handshake_failure,
+    pinned_session,
+    seen_certificate,
+    seen_fingerprint,
+    seen_tls,
+)
+from metal.drivers.redfish_answer import BIGGEST, Answer, Body, link, parsed, path_of
+from metal.model.errors import Failed, MetalError, Refused, Unreachable, WrongPassword
+
+__all__ = ["BIGGEST", "ROOT", "Answer", "Body", "RedfishSession", "link"]
 
 ROOT = "/redfish/v1/"
-BIGGEST = 16 * 1024 * 1024
-"""No resource is that large; a BMC that sends more is broken."""
 PAGES = 50
 BUSY = (429, 503)
-Body = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    body: Body
-    headers: dict[str, str]
-    """Names in lower case."""
-
-    @property
-    def ok(self) -> bool:
-        return 200 <= self.status < 300
-
-    @property
-    def etag(self) -> str | None:
-        """For If-Match. A web server that compresses appends -gzip, which never matches (R03)."""
-        tag = self.headers.get("etag") or self.body.get("@odata.etag")
-        return tag.replace("-gzip", "") if isinstance(tag, str) else None
-
-    @property
-    def complaint(self) -> str:
-        """What the BMC says is wrong: its messages, else the status."""
-        error = self.body.get("error") if isinstance(self.body.get("error"), dict) else {}
-        infos = (error or {}).get("@Message.ExtendedInfo") or []
-        texts = [str(i.get("Message", "")) for i in infos if isinstance(i, dict)]
-        text = "; ".join(t for t in texts if t) or str((error or {}).get("message", ""))
-        return f"HTTP {self.status}: {text}" if text else f"HTTP {self.status}"
+ASKED_AGAIN = 3
+"""How often a busy BMC that does not say when is asked again (R13)."""
+PAUSE = 3.0
+REDIRECTS = (301, 302, 307, 308)
+FULL = ("RAC0218", "SessionLimitExceeded", "maximum number of", "sessions")
+MUST_CHANGE = ("PasswordChangeRequired", "SWC1908", "password must be changed")
+IN_POST = ("UnableToModifyDuringSystemPOST", "during POST", "during system POST")
 
 
 class RedfishSession:
     """Log in with `login`, then get/patch/post. Not for several threads at once."""
 
-    def __init__(self, address: str, port: int, pin: str | None, timeout: float) -> None:
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        pin: str | None,
+        timeout: float,
+        *,
+        legacy_tls: bool = False,
+        settle: float = 60,
+    ) -> None:
+        """`timeout` s for a whole answer; `settle` s are little for a server to start (R09)."""
         self.where = f"BMC {address}"
-        self._base = f"https://{address}:{port}"
-        self._timeout = timeout
-        self._http = pinned_session(pin, timeout=timeout)
+        self._base = f"https://{f'[{address}]' if ':' in address else address}:{port}"
+        self._timeout, self._settle, self._legacy = timeout, settle, legacy_tls
+        self._http = pinned_session(pin, timeout=timeout, legacy_tls=legacy_tls)
         self._http.headers.update(
             {"Accept": "application/json", "OData-Version": "4.0", "Accept-Encoding": "gzip"}
         )
         self._credential: tuple[str, str] | None = None
         self._session_path: str | None = None
         self._collection: str | None = None
+        self.root: Body = {}
+        """The service root, as it was when the log-in was looked for."""
+        self.must_change: str | None = None
+        """Path of the account whose password must be changed first (R49), "" if not told."""
+        self.quirks: set[str] = set()
+        """Numbers of docs/bmc-quirks.md that were met."""
+        self.slowest_call = 0.0
+        """Seconds."""
+
+    @property
+    def tls_version(self) -> str | None:
+        return seen_tls(self._http)
+
+    @property
+    def certificate_expires(self) -> str | None:
+        """ISO date; None where it cannot be read."""
+        certificate = seen_certificate(self._http)
+        return certificate.not_valid_after_utc.date().isoformat() if certificate else None
+
+    @property
+    def certificate_self_signed(self) -> bool | None:
+        certificate = seen_certificate(self._http)
+        return certificate.issuer == certificate.subject if certificate else None
 
     @property
     def fingerprint(self) -> str | None:
         return seen_fingerprint(self._http)
 
+    def met(self, quirk: str) -> None:
+        self.quirks.add(quirk)
+
     # ── Log-in ───────────────────────────────────────────────────────────────────────────────
 
     def login(self, user: str, password: str) -> None:
-        """Open a session: one try. An older session of ours is closed once the new one stands."""
+        """Open a session: one try (R53). An older one of ours is closed once the new one stands."""
         before = self._session_path, self._http.headers.get("X-Auth-Token")
-        answer = self._send(
-            "POST", self._sessions(), {"UserName": user, "Password": password}, token=False
-        )
+        wanted = {"UserName": user, "Password": password}
+        answer = self._send("POST", self._sessions(), wanted, token=False)
         token = answer.headers.get("x-auth-token")
         if answer.ok and token:
+            self._http.auth = None
             self._http.headers["X-Auth-Token"] = token
-            self._session_path = _path(
+            self._session_path = path_of(
                 answer.headers.get("location") or answer.body.get("@odata.id") or ""
             )
+            self.must_change = _account_to_change(answer)
         elif answer.status in (404, 405, 501, *BUSY):
-            self._login_basic(user, password)  # no session service, or none left (R14)
+            self.met("R14")  # no session service, or none left
+            self._login_basic(user, password)
         else:
             raise self._wrong(user, answer)
         self._credential = (user, password)
+        if self.must_change is not None:
+            self.met("R49")
         self._delete_session(*before)
 
     def _login_basic(self, user: str, password: str) -> None:
         self._http.headers.pop("X-Auth-Token", None)
         self._session_path, self._http.auth = None, (user, password)
-        answer = self._send("GET", self.get(ROOT)["Systems"]["@odata.id"])
-        if not answer.ok:
+        answer = self._send("GET", link(self.root.get("Systems")) or ROOT)
+        self.must_change = _account_to_change(answer)
+        if not answer.ok and self.must_change is None:
             self._http.auth = None
             raise self._wrong(user, answer)
 
-    def _wrong(self, user: str, answer: Answer) -> Exception:
+    def _wrong(self, user: str, answer: Answer) -> MetalError:
         if answer.status in (400, 401, 403):
             return WrongPassword(
                 f"wrong password for {user!r} ({answer.complaint}); one try was made, "
@@ -116,8 +141,8 @@ class RedfishSession:
     def _sessions(self) -> str:
         """Where sessions are opened; asked without a token, as a dead one makes BMCs say 401."""
         if self._collection is None:
-            root = self._send("GET", ROOT, token=False).body
-            links = root.get("Links")
+            self.root = self._send("GET", ROOT, token=False).body
+            links = self.root.get("Links")
             sessions = links.get("Sessions") if isinstance(links, dict) else None
             self._collection = link(sessions) or "/redfish/v1/SessionService/Sessions"
         return self._collection
@@ -125,19 +150,23 @@ class RedfishSession:
     def logout(self) -> None:
         """Best effort: a session that cannot be deleted runs out by itself (R16)."""
         self._delete_session(self._session_path, self._http.headers.get("X-Auth-Token"))
-        self._session_path = self._credential = None
+        self._session_path = self._credential = self._http.auth = None
         self._http.close()
 
     def _delete_session(self, path: str | None, token: str | bytes | None) -> None:
         if not path or not token:
             return
         with contextlib.suppress(requests.RequestException, Refused):
-            self._http.delete(
+            answer = self._http.delete(
                 self._base + path,
                 headers={"X-Auth-Token": token},
                 timeout=min(5, self._timeout),
                 allow_redirects=False,
-            ).close()
+                stream=True,
+            )
+            if answer.status_code == 405:
+                self.met("R16")
+            answer.close()
 
     # ── Resources ────────────────────────────────────────────────────────────────────────────
 
@@ -146,44 +175,96 @@ class RedfishSession:
         return self.fetch(path).body
 
     def fetch(self, path: str) -> Answer:
-        """Like `get`, with status and ETag."""
+        """Like `get`, with status, ETag and headers."""
         answer = self._authorised("GET", path)
         if answer.status in BUSY:
             raise self._silent(f"too busy to show {path} ({answer.complaint})")
+        if answer.status == 403 and answer.names(*MUST_CHANGE):
+            self.must_change = _account_to_change(answer)
+            raise Refused(
+                "it shows nothing before the password it was delivered with is changed",
+                where=self.where,
+                mend="enrol it: that sets a new password first of all",
+            )
         whole = answer.status == 500 and "@odata.id" in answer.body  # beside an error (R20)
+        if whole:
+            self.met("R20")
         if not (answer.ok or whole):
             raise Failed(f"cannot read {path}: {answer.complaint}", where=self.where)
+        if not answer.body:
+            raise Failed(
+                f"cannot read {path}: the answer is empty",
+                where=self.where,
+                mend="restart the BMC if it stays so",
+            )
         return answer
 
     def members(self, path: str) -> Iterator[str]:
-        """Paths of a collection's members; follows pages (R22), ignores counts (R24)."""
+        """Paths of a collection's members; follows pages (R22), ignores counts (R24).
+
+        Failed where the pages do not end: half a list would pass for a whole one.
+        """
         seen: set[str] = set()
-        page: str | None = path
-        for _ in range(PAGES):
-            if not page or page in seen:
-                return
-            seen.add(page)
-            body = self.get(page)
+        for body in self.pages(path):
             for member in body.get("Members") or []:
                 target = link(member)
                 if target and target not in seen:
                     seen.add(target)
                     yield target
+
+    def pages(self, path: str, most: int = PAGES) -> Iterator[Body]:
+        """The bodies of a collection, page by page."""
+        seen: set[str] = set()
+        page: str | None = path
+        while page and page not in seen:
+            if len(seen) >= most:
+                raise Failed(f"{path} has no end: {most} pages were read", where=self.where)
+            seen.add(page)
+            body = self.get(page)
+            yield body
             following = body.get("Members@odata.nextLink") or body.get("@odata.nextLink")
             page = following if isinstance(following, str) else link(following)
+            if page:
+                self.met("R22")
 
     def post(self, path: str, body: Body) -> Answer:
-        return self._authorised("POST", path, body)
+        return self._after_post(lambda: self._authorised("POST", path, body))
 
     def patch(self, path: str, body: Body) -> Answer:
         """With If-Match where the resource has an ETag; a stale one is read anew (R01, R02)."""
-        tag = self.fetch(path).etag
+        return self._after_post(lambda: self._patch(path, body))
+
+    def patch_blindly(self, path: str, body: Body) -> Answer:
+        """Without a look at the resource first, as it may not be shown yet (R49)."""
+        answer = self._authorised("PATCH", path, body)
+        if answer.status in (412, 428):
+            return self._authorised("PATCH", path, body, {"If-Match": "*"})
+        return answer
+
+    def _patch(self, path: str, body: Body) -> Answer:
+        shown = self.fetch(path)
+        tag = shown.etag
         for _ in range(3):
             answer = self._authorised("PATCH", path, body, {"If-Match": tag} if tag else {})
+            if answer.ok and shown.tag_was_changed:
+                self.met("R03")
             if answer.status not in (412, 428):
                 break
-            tag = self.fetch(path).etag or "*"
+            self.met("R02" if answer.status == 412 else "R01")
+            shown = self.fetch(path)
+            tag = shown.etag or "*"
         return answer
+
+    def _after_post(self, act: Any) -> Answer:
+        """HPE refuses changes while the server starts: they are made once it has (R09)."""
+        deadline, pause = time.monotonic() + self._settle * 5, min(0.05, self._settle)
+        while True:
+            answer: Answer = act()
+            if answer.ok or not answer.names(*IN_POST) or time.monotonic() > deadline:
+                return answer
+            self.met("R09")
+            time.sleep(pause)
+            pause = min(pause * 2, 10)
 
     def _authorised(
         self,
@@ -193,11 +274,15 @@ class RedfishSession:
         headers: dict[str, str] | None = None,
     ) -> Answer:
         answer = self._send(method, path, body, headers)
-        if answer.status == 401 and self._credential and self._session_path:
+        if answer.status != 401:
+            return answer
+        if self._credential and self._session_path:
             # The session vanished (R15). The credential worked before, so it is tried once more.
+            self.met("R15")
             self._session_path = None
             self.login(*self._credential)
-            answer = self._send(method, path, body, headers)
+            return self._send(method, path, body, headers)
+        self._http.auth = None  # not again with every call: that would lock the account (R53)
         return answer
 
     # ── Transport ────────────────────────────────────────────────────────────────────────────
@@ -211,41 +296,64 @@ class RedfishSession:
         *,
         token: bool = True,
     ) -> Answer:
-        """One request; redirects on the same host keep method and body (R17), and a busy BMC is
-        asked again when it says (R12, R13)."""
+        """One request. A busy BMC is asked again when it says, or a little later (R12, R13)."""
         extra: dict[str, Any] = dict(headers or {})
         if not token:
             extra["X-Auth-Token"] = None  # requests leaves a header of None out
-        deadline = time.monotonic() + self._timeout
-        for _ in range(8):
-            response = self._exchange(method, path, body, extra)
-            if response.status in (301, 302, 307, 308) and "location" in response.headers:
-                path = _path(response.headers["location"])
-                continue
-            pause = _retry_after(response)
-            if response.status not in BUSY or pause is None:
-                return response
-            if time.monotonic() + pause > deadline:
-                return response
+        deadline, asked = time.monotonic() + 3 * self._timeout, 0
+        while True:
+            answer = self._follow(method, path, body, extra)
+            if answer.status not in BUSY or (method == "POST" and answer.names(*FULL)):
+                return answer
+            said, asked = answer.pause, asked + 1
+            pause = said if said is not None else min(PAUSE, self._timeout / 10)
+            late = time.monotonic() + pause > deadline
+            if late or (said is None and asked > ASKED_AGAIN):
+                return answer
+            self.met("R13" if said is None else "R12")
             time.sleep(pause)
-        return response
+
+    def _follow(self, method: str, path: str, body: Body | None, headers: Any) -> Answer:
+        """Redirects keep method and body, and never leave the BMC (R17)."""
+        seen: set[str] = set()
+        while True:
+            seen.add(path)
+            answer = self._exchange(method, path, body, headers)
+            where_to = answer.headers.get("location", "")
+            if answer.status not in REDIRECTS or not where_to:
+                return answer
+            path = path_of(where_to)
+            if path in seen or len(seen) > 8:
+                host = urlsplit(where_to).hostname
+                away = f" (to {host}, which is not asked)" if host else ""
+                raise Failed(
+                    f"it redirects without end{away}",
+                    where=self.where,
+                    mend="is this the address of the BMC itself, and no proxy's?",
+                )
+            self.met("R17")
 
     def _exchange(self, method: str, path: str, body: Body | None, headers: Any) -> Answer:
         again = method == "GET"
         while True:
+            begun = time.monotonic()
             try:
                 with self._http.request(
                     method,
-                    self._base + _path(path),
+                    self._base + path_of(path),
                     json=body,
                     headers=headers,
                     allow_redirects=False,
                     stream=True,
                 ) as response:
-                    return self._read(response, path)
-            except requests.Timeout as error:
-                raise self._silent(f"no answer within {self._timeout:g} s") from error
+                    answer = self._read(response, path)
+                    self.slowest_call = max(self.slowest_call, time.monotonic() - begun)
+                    return answer
             except requests.RequestException as error:
+                if isinstance(error, requests.Timeout) or "timed out" in str(error):
+                    raise self._silent(f"no answer within {self._timeout:g} s") from error
+                if failure := handshake_failure(error, self.where, self._legacy):
+                    raise failure from error
                 if not again:
                     raise self._silent(f"the connection broke ({type(error).__name__})") from error
                 again = False  # a kept-alive connection that the BMC closed: reading is harmless
@@ -258,45 +366,39 @@ class RedfishSession:
         )
 
     def _read(self, response: requests.Response, path: str) -> Answer:
-        deadline = time.monotonic() + self._timeout * 2
+        """The deadline for the whole answer is kept by the connection."""
         raw = bytearray()
-        for chunk in response.iter_content(65536):
-            raw += chunk
-            if len(raw) > BIGGEST or time.monotonic() > deadline:
-                raise Failed(f"{path} does not end", where=self.where)
-        headers = {k.lower(): v for k, v in response.headers.items()}
-        return Answer(response.status_code, self._parse(bytes(raw), response, path), headers)
-
-    def _parse(self, raw: bytes, response: requests.Response, path: str) -> Body:
-        """JSON, or nothing; HTML where JSON is expected is named as such (R19)."""
-        if not raw.strip():
-            return {}
         try:
-            body = json.loads(raw)
-        except ValueError:
-            if not response.ok:
-                return {}  # the status says enough
+            for chunk in response.iter_content(65536):
+                raw += chunk
+                if len(raw) > BIGGEST:
+                    raise Failed(
+                        f"{path} is larger than any resource ({BIGGEST >> 20} MiB)",
+                        where=self.where,
+                        mend="restart the BMC; an update of its firmware may help",
+                    )
+        except requests.exceptions.ChunkedEncodingError:
+            if response.status_code < 400:
+                raise
+            raw.clear()  # the status says enough, such as a 401 with half a body (R15)
+        headers = {k.lower(): v for k, v in response.headers.items()}
+        body = parsed(bytes(raw))
+        if body is None and response.ok:
             kind = response.headers.get("content-type", "no content type")
             raise Failed(
-                f"{path} is no JSON ({kind}, {len(raw)} bytes)",
+                f"{self._base}{path_of(path)} is no JSON ({kind}, {len(raw)} bytes)",
                 where=self.where,
                 mend="is this the address of a BMC? restart the BMC if it is",
-            ) from None
-        return body if isinstance(body, dict) else {}
+            )
+        return Answer(response.status_code, body or {}, headers)
 
 
-def link(value: Any) -> str | None:
-    """The path a Redfish link points to; None if it is no link."""
-    target = value.get("@odata.id") if isinstance(value, dict) else None
-    return target if isinstance(target, str) and target else None
-
-
-def _path(url: str) -> str:
-    """Only ever the BMC itself: of an absolute URL the path is used, the host is not."""
-    parts = urlsplit(url)
-    return parts.path + (f"?{parts.query}" if parts.query else "")
-
-
-def _retry_after(answer: Answer) -> float | None:
-    text = answer.headers.get("retry-after", "")
-    return min(float(text), 60) if text.isdigit() else None
+def _account_to_change(answer: Answer) -> str | None:
+    """Path of the account whose password must be changed first, "" if it is not named (R49)."""
+    if not answer.names(*MUST_CHANGE):
+        return None
+    for message in answer.messages:
+        for text in message.get("MessageArgs") or []:
+            if "/Accounts/" in str(text):
+                return path_of(str(text))
+    return ""

@@ -158,7 +158,7 @@ class _Install:
             self.run.progress(0.05, "booting from the network" + again)
             for name, act in (
                 ("power off", lambda bmc: bmc.ensure_power("off")),
-                ("boot from the network once", lambda bmc: bmc.ensure_network_boot_once()),
+                ("boot from the network once", lambda bmc: bmc.ensure_boot_once("network")),
                 ("power on", lambda bmc: bmc.ensure_power("on")),
             ):
                 self.run.step(name + again, self._unless_begun(act), tries=BMC_TRIES)

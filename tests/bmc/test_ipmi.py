@@ -86,8 +86,8 @@ def test_power_and_network_boot(open_ipmi: Open, machine: Machine) -> None:
         booted.set()
 
     machine.on_boot = on_boot
-    driver.ensure_network_boot_once()
-    driver.ensure_network_boot_once()
+    driver.ensure_boot_once("network")
+    driver.ensure_boot_once("network")
     driver.ensure_power("on")
     driver.ensure_power("on")
     assert booted.wait(5) and devices == ["network"]
@@ -103,7 +103,7 @@ def test_odd_manners_are_survived(
 ) -> None:
     driver = open_ipmi()
     bmc.faults.add(fault)
-    driver.ensure_network_boot_once()
+    driver.ensure_boot_once("network")
     driver.ensure_power("on")
     assert machine.power == "on"
     bmc.faults.clear()
@@ -116,7 +116,7 @@ def test_a_yes_that_did_nothing_is_no_success(open_ipmi: Open, bmc: IpmiBmc) -> 
     with pytest.raises(Failed, match="did not go on"):
         driver.ensure_power("on")
     with pytest.raises(Failed, match="did not take the network"):
-        driver.ensure_network_boot_once()
+        driver.ensure_boot_once("network")
 
 
 def test_an_own_account_then_the_factory_one_is_locked_out(open_ipmi: Open, bmc: IpmiBmc) -> None:

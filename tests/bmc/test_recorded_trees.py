@@ -166,4 +166,4 @@ def test_health_is_read_from_every_shape(name: str, driver: Redfish) -> None:
 
 def test_a_machine_that_takes_no_boot_override_is_said_so(driver: Redfish) -> None:
     with pytest.raises(Failed, match="did not take the network"):
-        driver.ensure_network_boot_once()
+        driver.ensure_boot_once("network")

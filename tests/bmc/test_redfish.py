@@ -61,8 +61,8 @@ def test_boots_from_the_network_once(open_redfish: Open, machine: Machine) -> No
         booted.set()
 
     machine.on_boot = on_boot
-    bmc.ensure_network_boot_once()
-    bmc.ensure_network_boot_once()
+    bmc.ensure_boot_once("network")
+    bmc.ensure_boot_once("network")
     bmc.ensure_power("on")
     assert booted.wait(5) and devices == ["network"]
     assert machine.boot_once is None
@@ -73,7 +73,7 @@ def test_a_boot_override_that_does_nothing_is_no_success(
 ) -> None:
     redfish_bmc.faults.add("boot-override-ignored")
     with pytest.raises(Failed, match="did not take the network"):
-        open_redfish().ensure_network_boot_once()
+        open_redfish().ensure_boot_once("network")
 
 
 @pytest.mark.parametrize("fault", ["etag-required", "refuses-but-does", "flaky"])
@@ -82,7 +82,7 @@ def test_odd_manners_are_survived(
 ) -> None:
     bmc = open_redfish()
     redfish_bmc.faults.add(fault)
-    bmc.ensure_network_boot_once()
+    bmc.ensure_boot_once("network")
     assert machine.boot_once == "network"
     assert bmc.facts().model == "PowerEdge R630"
 

@@ -103,7 +103,7 @@ class MachineBmc:
         machine = self.site.machine
         machine.power_on() if wanted == "on" else machine.power_off()
 
-    def ensure_network_boot_once(self) -> None:
+    def ensure_boot_once(self, _device: str) -> None:
         self.site.bmc_calls.append("network")
         self.site.machine.boot_once = "network"
 

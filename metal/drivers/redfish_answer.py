@@ -1,0 +1,111 @@
+"""One answer of a Redfish service: status, JSON body, headers, and what it complains of.
+
+Sources: DMTF DSP0266 (8.5 status codes, 9.6.6 error responses, 6.5 ETags).
+"""
+
+import json
+import re
+import zlib
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import Any
+from urllib.parse import urlsplit
+
+BIGGEST = 4 * 1024 * 1024
+"""Bytes. No resource is that large (message registries are, but nobody needs one)."""
+SOON = re.compile(r"(?:retry|again|wait)\D{0,40}?(\d{1,3})\s*sec", re.IGNORECASE)
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: Body
+    headers: dict[str, str]
+    """Names in lower case."""
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def etag(self) -> str | None:
+        """For If-Match. A web server that compresses appends -gzip, which never matches (R03)."""
+        tag = self.headers.get("etag") or self.body.get("@odata.etag")
+        return tag.replace("-gzip", "") if isinstance(tag, str) else None
+
+    @property
+    def tag_was_changed(self) -> bool:
+        return "-gzip" in self.headers.get("etag", "")
+
+    @property
+    def messages(self) -> list[Body]:
+        """Its Message objects; on an error, and beside a success such as a log-in."""
+        error = self.body.get("error")
+        holders = [self.body, error] if isinstance(error, dict) else [self.body]
+        infos = [h.get("@Message.ExtendedInfo") for h in holders]
+        return [m for i in infos if isinstance(i, list) for m in i if isinstance(m, dict)]
+
+    @property
+    def complaint(self) -> str:
+        """What the BMC says is wrong: its messages, else the status."""
+        texts = [str(m.get("Message") or m.get("MessageId") or "") for m in self.messages]
+        error = self.body.get("error")
+        plain = str(error.get("message") or "") if isinstance(error, dict) else ""
+        text = "; ".join(dict.fromkeys(t for t in texts if t)) or plain
+        return f"HTTP {self.status}: {text[:500]}" if text else f"HTTP {self.status}"
+
+    def names(self, *words: str) -> bool:
+        """Whether a message's id or text holds one of `words`, spaces and case aside."""
+        said = [f"{m.get('MessageId')} {m.get('Message')}" for m in self.messages]
+        text = re.sub(r"\s", "", " ".join([*said, self.complaint])).lower()
+        return any(re.sub(r"\s", "", word).lower() in text for word in words)
+
+    @property
+    def pause(self) -> float | None:
+        """Seconds after which it wants to be asked again; None if it does not say (R12)."""
+        text = self.headers.get("retry-after", "").strip()
+        if text.isdigit():
+            return float(text[:6])
+        if text:
+            try:
+                return max(0.0, parsedate_to_datetime(text).timestamp() - time())
+            except (ValueError, OverflowError):
+                return None
+        found = SOON.search(self.complaint)
+        return float(found[1]) if found else None
+
+
+def link(value: Any) -> str | None:
+    """The path a Redfish link points to; None if it is no link."""
+    target = value.get("@odata.id") if isinstance(value, dict) else None
+    return target if isinstance(target, str) and target else None
+
+
+def path_of(url: str) -> str:
+    """Only ever the BMC itself: of an absolute URL the path is used, the host is not."""
+    parts = urlsplit(url)
+    return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def parsed(raw: bytes) -> Body | None:
+    """A JSON object, {} for nothing at all; None for anything that is neither."""
+    raw = unzipped(raw)
+    if not raw.strip():
+        return {}
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def unzipped(raw: bytes) -> bytes:
+    """Some send gzip without saying so (R18). Never more than BIGGEST bytes, whatever it holds."""
+    if not raw.startswith(b"\x1f\x8b"):
+        return raw
+    try:
+        return zlib.decompressobj(31).decompress(raw, BIGGEST)
+    except zlib.error:
+        return raw
