@@ -85,9 +85,8 @@ def test_two_sweeps_at_once_take_each_bmc_over_once(fleet: Any, at: At) -> None:
     processes = [fleet.process("enroll", *map(at, bmcs)) for _ in range(2)]
     ended = [(process, *process.communicate(timeout=PATIENCE)) for process in processes]
     for process, _, err in ended:
-        assert process.returncode in (0, 1, 3), err
+        assert process.returncode in (0, 3), err
         assert "defect" not in err, err
-    assert {p.returncode for p, _, _ in ended} & {0, 3}, ended
     again = fleet.metal("enroll", *map(at, bmcs))
     assert again.returncode == 0, again.stderr
     check_whole(fleet)
@@ -107,8 +106,6 @@ def test_a_bmc_that_vanishes_in_the_middle_costs_the_others_nothing(fleet: Any, 
     gone.stop()
     gone._handle = vanishing
     gone.start()
-    text = fleet.text.replace("[sites.porto]", "# silence is not waited for long\n[sites.porto]")
-    (fleet.folder / "inventory.toml").write_text(text)
     workspace = fleet.workspace
     targets = targets_of(workspace, [at(bmc) for bmc in bmcs])
     done: list[Any] = []

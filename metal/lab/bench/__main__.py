@@ -2,12 +2,13 @@
 
 import sys
 
-from metal.lab.bench import measures, sweep
+from metal.lab.bench import ipmi, measures, sweep
 
 PARTS = {
     "processes": measures.processes,
     "planning": measures.planning,
     "journal": measures.journal,
+    "ipmi": ipmi.ipmi,
     "sweep": sweep.sweep,
 }
 
