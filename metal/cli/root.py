@@ -10,6 +10,7 @@ COMMANDS = {
     "check": ("metal.cli.verbs.check", "Name every mistake in the inventory and its profiles."),
     "enroll": ("metal.cli.verbs.enroll", "Learn what servers are and take over their BMCs."),
     "server": ("metal.cli.verbs.server", "Show what is known of a server, or list them all."),
+    "bmc": ("metal.cli.verbs.bmc", "The controllers themselves: capture, audit, rotate."),
     "plan": ("metal.cli.verbs.plan", "Show what would be done, why and how risky it is."),
     "apply": ("metal.cli.verbs.apply", "Do what a plan says, or go on with what was begun."),
     "serve": ("metal.cli.verbs.serve", "Answer a site's servers when they boot."),

@@ -1,5 +1,6 @@
 """`metal lab`: a virtual rack whose servers answer over the real protocols."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from metal.cli.lazy import Verb
 
 if TYPE_CHECKING:
     from metal.lab.control import LabStatus
+    from metal.lab.redfish_bmc import RedfishBmc
 
 FOLDER = click.argument(
     "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(".lab")
@@ -85,6 +87,66 @@ def down(face: Face, folder: Path) -> None:
 
     down(folder)
     face.say(f"the lab in {folder} is down")
+
+
+@command.command("bmc", cls=Verb)
+@click.option(
+    "--tree",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A captured machine, as `metal bmc capture` makes it.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes any.  [default: 0]")
+@click.option("--address", default="127.0.0.1", help="Where it listens.  [default: 127.0.0.1]")
+@click.option(
+    "--credentials",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="user:password it takes; without it those of the lab's other BMCs.",
+)
+@click.pass_obj
+def bmc(face: Face, tree: Path, port: int, address: str, credentials: Path | None) -> None:
+    """Serve a captured machine as its BMC, read-only, until it is ended.
+
+    Over HTTPS with a log-in, as the real one: try `metal enroll --dry-run` on it.
+    """
+    import signal
+    import tempfile
+    import threading
+
+    from metal.cli.asking import from_file
+    from metal.lab.recorded import read_tree, recorded_bmc
+    from metal.lab.topology import FACTORY_PASSWORD, FACTORY_USER
+
+    own = from_file(credentials)[0] if credentials else (FACTORY_USER, FACTORY_PASSWORD)
+    end = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: end.set())
+    with tempfile.TemporaryDirectory() as folder:
+        served = recorded_bmc(
+            read_tree(tree), Path(folder), address=address, port=port, user=own[0], password=own[1]
+        ).start()
+        try:
+            _tell_bmc(face, served, None if credentials else own)
+            end.wait()
+        finally:
+            served.stop()
+
+
+def _tell_bmc(face: Face, served: "RedfishBmc", own: tuple[str, str] | None) -> None:
+    """Where it is and how to try it. A password that somebody chose is not repeated."""
+    where = f"{served.host}:{served.port}"
+    facts = {
+        "address": served.host,
+        "port": served.port,
+        "fingerprint": served.certificate.fingerprint,
+    }
+    face.show([f"https://{where}  certificate {served.certificate.fingerprint}"], facts)
+    if own:
+        face.say(f"try it: METAL_BMC_USER={own[0]} METAL_BMC_PASSWORD={own[1]} \\")
+    face.say(f"  metal enroll --dry-run {where}")
+    sys.stdout.flush()
 
 
 def _show(face: Face, status: "LabStatus") -> None:

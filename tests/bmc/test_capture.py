@@ -1,0 +1,168 @@
+"""`metal bmc capture`: the whole machine and nothing secret, good enough to be served again."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metal.cli import main
+from metal.cli.render.facts import facts_document
+from metal.drivers.pseudonyms import anonymous
+from metal.drivers.redfish import Redfish
+from metal.drivers.redfish_capture import SCRUBBED, SKIPPED, capture, scrubbed
+from metal.drivers.redfish_session import RedfishSession
+from metal.lab.recorded import read_tree, recorded_bmc
+from metal.lab.redfish_bmc import RedfishBmc
+from metal.model.errors import BadInput
+
+TREES = Path(__file__).resolve().parents[2] / "../shared/bmc/redfish"
+needs_trees = pytest.mark.skipif(not TREES.is_dir(), reason="no recorded machines beside us")
+OWN = ("ADMIN", "only-for-this-test")
+SMALL: dict[str, Any] = {
+    "/redfish/v1/": {
+        "@odata.id": "/redfish/v1/",
+        "Systems": {"@odata.id": "/redfish/v1/Systems"},
+        "AccountService": {"@odata.id": "/redfish/v1/AccountService/"},
+        "Registries": {"@odata.id": "/redfish/v1/Registries"},
+    },
+    "/redfish/v1/Systems": {"Members": [{"@odata.id": "/redfish/v1/Systems/1"}]},
+    "/redfish/v1/Systems/1": {
+        "Id": "1",
+        "Boot": {"BootSourceOverrideTarget": "None"},
+        "SerialNumber": "ABC12345",
+        "UUID": "4c4c4544-0058-4b10-8051-b8c04f324c32",
+        "Oem": {"Maker": {"SetupPassword": "hunter2", "LicenseKey": "AAAA-BBBB"}},
+        "Links": {"Gone": {"@odata.id": "/redfish/v1/Gone"}},
+    },
+    "/redfish/v1/AccountService": {
+        "MinPasswordLength": 8,
+        "Snmp": {"CommunityString": "tr0ub4dor"},
+        "Keys": [{"AuthorizedKeys": "ssh-rsa AAAAB3"}],
+        "EthernetInterfaces": {"MACAddress": "B8:3F:D2:A4:1B:D2", "Address": "10.1.2.3"},
+    },
+}
+PLANTED = ("hunter2", "AAAA-BBBB", "tr0ub4dor", "ssh-rsa AAAAB3")
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Any]:
+    served: list[RedfishBmc] = []
+
+    def start(tree: dict[str, Any]) -> RedfishBmc:
+        plain = {path.rstrip("/"): body for path, body in tree.items()}
+        bmc = recorded_bmc(
+            plain, tmp_path, address="127.0.0.1", port=0, user=OWN[0], password=OWN[1]
+        )
+        served.append(bmc.start())
+        return bmc
+
+    yield start
+    for bmc in served:
+        bmc.stop()
+
+
+def captured(bmc: RedfishBmc) -> dict[str, Any]:
+    session = RedfishSession("127.0.0.1", bmc.port, None, 10)
+    session.login(*OWN)
+    try:
+        return capture(session, seconds=60)
+    finally:
+        session.logout()
+
+
+def facts(bmc: RedfishBmc) -> dict[str, Any]:
+    driver = Redfish("127.0.0.1", *OWN, port=bmc.port)
+    try:
+        return facts_document(driver.facts())
+    finally:
+        driver.close()
+
+
+def test_everything_but_the_secrets(serve: Any) -> None:
+    tree = captured(serve(SMALL))
+    assert set(tree) == set(SMALL)
+    text = json.dumps(tree)
+    assert not [secret for secret in PLANTED if secret in text]
+    assert text.count(SCRUBBED) == len(PLANTED)
+    assert tree["/redfish/v1/AccountService"]["MinPasswordLength"] == 8
+
+
+@needs_trees
+@pytest.mark.parametrize("name", ["supermicro-x10sdv-1", "intel-s2600bpb-1"])
+def test_a_real_machine_survives_being_captured(serve: Any, name: str) -> None:
+    whole = json.loads((TREES / name / "tree.json").read_text())
+    first = serve(whole)
+    again = captured(first)
+    for path, body in again.items():
+        first_page = {k: v for k, v in whole[path].items() if not k.endswith("nextLink")}
+        assert body == scrubbed(first_page)
+    reachable = [p for p in whole if not SKIPPED.search(p)]
+    assert len(again) > 0.9 * len(reachable)
+    assert facts(serve(again)) == facts(first)
+
+
+def test_pseudonyms_are_consistent_and_hide_all_of_it(serve: Any) -> None:
+    tree = anonymous(captured(serve(SMALL)))
+    text = json.dumps(tree).lower()
+    for known in ("abc12345", "4c4c4544", "b8:3f:d2", "10.1.2.3"):
+        assert known not in text
+    system = tree["/redfish/v1/Systems/1"]
+    assert len(system["SerialNumber"]) == 8 and system["UUID"].count("-") == 4
+    twice = {"a": {"SerialNumber": "QSBP7410"}, "/x/QSBP7410": {"Name": "of QSBP7410"}}
+    out = anonymous(twice, b"salt")
+    new = out["a"]["SerialNumber"]
+    assert out[f"/x/{new}"]["Name"] == f"of {new}"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("{", "no JSON"), ("[]", "no tree"), ('{"/redfish/v1": 3}', "no tree"), ("{}", "root")],
+)
+def test_a_file_that_is_no_capture(tmp_path: Path, text: str, why: str) -> None:
+    file = tmp_path / "tree.json"
+    file.write_text(text)
+    with pytest.raises(BadInput, match=why):
+        read_tree(file)
+
+
+def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    """`metal lab bmc` serves a file; capturing it gives a file that nobody else may read."""
+    source, out = tmp_path / "tree.json", tmp_path / "again.json"
+    source.write_text(json.dumps(SMALL))
+    served = subprocess.Popen(
+        [sys.executable, "-m", "metal", "lab", "bmc", "--tree", str(source), "-o", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert served.stdout is not None
+        where = json.loads("".join(iter_document(served.stdout)))
+        monkeypatch.setenv("METAL_BMC_USER", "ADMIN")
+        monkeypatch.setenv("METAL_BMC_PASSWORD", "factory-Pa55word")
+        monkeypatch.chdir(tmp_path)
+        target = f"{where['address']}:{where['port']}"
+        assert main(["bmc", "capture", target, "--out", str(out)]) == 0
+        assert stat.S_IMODE(out.stat().st_mode) == 0o600
+        assert set(json.loads(out.read_text())) == set(SMALL)
+        assert main(["enroll", "--dry-run", target, "-o", "json"]) == 0
+        captured = capsys.readouterr().out
+        assert '"ABC12345"' in captured
+    finally:
+        os.kill(served.pid, signal.SIGTERM)
+        assert served.wait(10) == 0
+
+
+def iter_document(lines: Any) -> Iterator[str]:
+    """The lines of one JSON object that is printed over several."""
+    for line in lines:
+        yield line
+        if line.rstrip() == "}":
+            return
