@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from metal.model.facts import Cpu, Dimm, Drive, Nic
+from metal.model.facts import Cpu, Dimm, Drive, LogEntry, Nic
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,13 @@ class Boot:
     """One stretch between power-on and power-off."""
 
     device: str
-    """"network" or "disk"."""
+    """"network", "http", "media" or "disk"."""
     off: threading.Event
     """Set once the power is gone."""
+    mode: str | None = None
+    """"bios" or "uefi" where the BMC chose it for this boot alone."""
+    image: str | None = None
+    """What was in the virtual drive."""
 
 
 class Machine:
@@ -67,7 +71,13 @@ class Machine:
         self.severity: str = "critical"
         """Of the complaints: "warning" or "critical"."""
         self.boot_once: str | None = None
-        """"network" or None; used up at the next power-on."""
+        """"network", "http", "media", "disk" or None; used up at the next power-on."""
+        self.boot_mode: str | None = None
+        """"bios" or "uefi" of that boot alone; None: as the firmware is set."""
+        self.media: str | None = None
+        """Address of the image in its virtual drive."""
+        self.events: list[LogEntry] = []
+        """What its BMC logged of it, oldest first."""
         self.power_ons = 0
         self.on_boot: Callable[[Machine, Boot], None] = lambda _m, _b: None
         self.asked_at = 0.0
@@ -115,7 +125,10 @@ class Machine:
 
     def _start(self) -> None:
         device, self.boot_once = self.boot_once or "disk", None
-        boot = self._boot = Boot(device, threading.Event())
+        mode, self.boot_mode = self.boot_mode, None
+        if device == "media" and not self.media:
+            device = "disk"  # an empty drive: the firmware goes on to the next in its order
+        boot = self._boot = Boot(device, threading.Event(), mode, self.media)
         threading.Thread(
             target=self.on_boot, args=(self, boot), name=f"boot-{self.name}", daemon=True
         ).start()

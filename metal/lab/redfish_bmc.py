@@ -1,50 +1,49 @@
-"""A Redfish BMC: HTTPS with sessions, accounts, power and boot, over a simulated machine.
+"""A Redfish BMC: HTTPS with sessions, accounts, power, boot and drives, over a simulated machine.
 
 Protocol: DMTF DSP0266 (sessions 13.3.4, ETags 6.5, status codes 8.5). Faults are switched at run
-time through `faults`; see FAULTS. With `tree`, a recorded machine is served read-only instead.
+time through `faults`; see FAULTS in metal/lab/redfish_faults.py. With `tree`, a recorded machine
+is served read-only instead.
 """
 
 import asyncio
-import base64
-import binascii
 import hashlib
-import hmac
 import json
-import secrets
+import time
 from dataclasses import dataclass, field
-from typing import Any
+from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from metal.lab import redfish_actions
 from metal.lab.machine import Machine
-from metal.lab.redfish_tree import ROOT, Body, machine_tree
+from metal.lab.redfish_faults import (
+    AWAY,
+    FAULTS,
+    Body,
+    endless,
+    error,
+    misshapen,
+    one_a_page,
+    packed,
+)
+from metal.lab.redfish_login import Logins
+from metal.lab.redfish_services import LOG, ROOT, drives_at
+from metal.lab.redfish_tree import machine_tree
 from metal.lab.web import Certificate, WebServer
 
-FAULTS = {
-    "silent": "accepts connections and never answers",
-    "slow": "needs `slowness` seconds for each answer",
-    "flaky": "is busy at every third request",
-    "html": "shows its log-in page where JSON is asked for",
-    "etag-required": "refuses a PATCH without If-Match",
-    "reset-ignored": "says yes to a reset and does nothing",
-    "boot-override-ignored": "says yes to a boot override and does nothing",
-    "refuses-but-does": "says 400 to a PATCH and does it",
-    "password-policy": "refuses every new password",
-    "no-disable": "cannot disable accounts",
-    "lockout": "locks an account after three wrong passwords",
+__all__ = ["FAULTS", "RedfishBmc"]
+
+ACCOUNTS, SESSIONS = f"{ROOT}/AccountService/Accounts", f"{ROOT}/SessionService/Sessions"
+MOVED = {
+    f"{ROOT}/Systems/": f"{ROOT}/Computers/Bay.",
+    f"{ROOT}/AccountService": f"{ROOT}/Managers/1/Users",
+    f"{ROOT}/Managers/1/VirtualMedia": f"{ROOT}/Drives",
 }
-TRIES = 3
-
-
-@dataclass
-class Account:
-    name: str
-    password: str
-    enabled: bool = True
-    failures: int = 0
+"""Path of most → path of a BMC with the fault "moved"."""
+BUSY_SECONDS = 1.0
 
 
 @dataclass
@@ -59,22 +58,26 @@ class RedfishBmc:
     faults: set[str] = field(default_factory=set)
     tree: dict[str, Body] | None = None
     slowness: float = 0.2
-    failed_logins: int = 0
+    others: tuple[Machine, ...] = ()
+    """Further servers behind it: Systems/2 and so on."""
     requests: int = 0
-    sessions: dict[str, str] = field(default_factory=dict)
-    """Token → user; never more than one client should hold."""
 
     def __post_init__(self) -> None:
-        self._slots = {
-            f"{ROOT}/AccountService/Accounts/{i}": Account(user, password)
-            for i, (user, password) in enumerate(self.accounts.items(), 2)
-        }
+        self.logins = Logins(ACCOUNTS, self.accounts, lambda fault: fault in self.faults)
+        self.drives = redfish_actions.Drives(self.machine)
+        self.asked: list[str] = []
+        """What it was asked, such as "GET /redfish/v1", in order."""
         self._web: WebServer | None = None
+        self._left: dict[str, int] = {}
+        self._busy_until: float | None = None
+        self._tags_refused: set[str] = set()
 
     def start(self) -> "RedfishBmc":
         routes = [Route("/{path:path}", self._handle, methods=["GET", "POST", "PATCH", "DELETE"])]
         app = Starlette(routes=routes)
         self._web = WebServer(app, self.host, self.port, self.certificate)
+        if "old-tls" in self.faults:
+            self._web.speak_old_tls()
         self._web.start()
         self.port = self._web.port
         return self
@@ -86,197 +89,212 @@ class RedfishBmc:
 
     def works(self, user: str, password: str) -> bool:
         """Whether that credential logs in; a test's own look, it counts as no try."""
-        account = self._account(user)
+        account = self.logins.account(user)
         return bool(account and account.enabled and account.password == password)
+
+    @property
+    def sessions(self) -> dict[str, str]:
+        """Token → user; never more than one client should hold."""
+        return self.logins.sessions
+
+    @property
+    def failed_logins(self) -> int:
+        return self.logins.failed
 
     # ── Requests ─────────────────────────────────────────────────────────────────────────────
 
     async def _handle(self, request: Request) -> Response:
         self.requests += 1
+        self.asked.append(f"{request.method} {request.url.path}")
         if "silent" in self.faults:
             while "silent" in self.faults:
                 await asyncio.sleep(0.05)
             # What was asked of a dead BMC is lost: it must not switch anything off later.
-            return _error(503, "the service is starting")
+            return error(503, "the service is starting")
         if "slow" in self.faults:
             await asyncio.sleep(self.slowness)
-        if "flaky" in self.faults and self.requests % 3 == 0:
-            return _error(503, "the service is busy", {"Retry-After": "0"})
-        if "html" in self.faults:
-            return HTMLResponse("<html><title>Log in</title></html>")
-        path = request.url.path.rstrip("/") or "/"
-        sessions = path == f"{ROOT}/SessionService/Sessions"
-        if not (path == ROOT or (sessions and request.method == "POST")):
-            refusal = self._unauthorised(request)
-            if refusal:
-                return refusal
-        body = await _body(request)
-        if request.method == "POST" and sessions:
-            return self._log_in(body)
-        if request.method == "GET":
-            return self._get(path)
-        return self._change(request, path, body)
+        response = self._busy() or self._astray(request)
+        if response is None:
+            wrong = (misshapen(fault, self.slowness) for fault in list(self.faults))
+            response = next((r for r in wrong if r is not None), None)
+        return response or self._compressed(request, self._answer(request, await _body(request)))
 
-    def _get(self, path: str) -> Response:
+    def _busy(self) -> Response | None:
+        if "flaky" in self.faults and self.requests % 3 == 0:
+            return error(503, "the service is busy", {"Retry-After": "0"})
+        if "busy-after-restart" in self.faults and self._still("busy-after-restart", 2):
+            return error(503, "the service is starting")
+        if "retry-after" in self.faults:
+            self._busy_until = self._busy_until or time.monotonic() + BUSY_SECONDS * 0.9
+            if time.monotonic() < self._busy_until:
+                said = "Unable to run: data sources are unavailable. Retry in 1 seconds."
+                return error(503, said, id="IDRAC.2.8.SYS518")
+        return None
+
+    def _astray(self, request: Request) -> Response | None:
+        path = request.url.path
+        if "redirect-loop" in self.faults:
+            return RedirectResponse(path, 308)
+        if "redirect-away" in self.faults:
+            return RedirectResponse(AWAY, 308)
+        if "redirect-sessions" in self.faults and path == SESSIONS:
+            return RedirectResponse(f"https://{request.url.netloc}{path}/", 308)
+        return None
+
+    def _compressed(self, request: Request, response: Response) -> Response:
+        if "gzip-always" in self.faults:
+            if "gzip" not in request.headers.get("accept-encoding", ""):
+                return error(406, "only gzip is to be had")
+            return packed(response, said=True)
+        return packed(response, said=False) if "gzip-unsaid" in self.faults else response
+
+    def _answer(self, request: Request, body: Body) -> Response:
+        path = self._found(request.url.path.rstrip("/"))
+        logs_in = path == SESSIONS and request.method == "POST"
+        if not (path == ROOT or logs_in) and (refusal := self._refusal(request, path)):
+            return refusal
+        if logs_in:
+            return self.logins.open(SESSIONS, body)
+        if request.method == "GET":
+            skip = parse_qs(request.url.query).get("$skip", ["0"])[0]
+            return self._get(path, int(skip) if skip.isdigit() else 0)
+        return self._moved(self._change(request, path, body))
+
+    def _refusal(self, request: Request, path: str) -> Response | None:
+        if "session-vanishes" in self.faults and self.requests % 5 == 0:
+            self.sessions.clear()
+        refusal = self.logins.refusal(request, path)
+        if refusal and refusal.status_code == 401 and "session-vanishes" in self.faults:
+            cut = misshapen("cut", 0)
+            assert cut is not None
+            cut.status_code = 401
+            return cut
+        return refusal
+
+    # ── Reading ──────────────────────────────────────────────────────────────────────────────
+
+    def _get(self, path: str, skip: int) -> Response:
         body = self._resource(path)
         if body is None:
-            return _error(404, f"there is no resource {path}")
-        return JSONResponse(body, headers={"ETag": _etag(body), "OData-Version": "4.0"})
+            return error(404, f"there is no resource {path}")
+        if "wrong-counts" in self.faults and "Members" in body:
+            body = body | {"Members@odata.count": 0}
+        if "paged-collections" in self.faults:
+            body = one_a_page(body, path, skip)
+        elif skip and isinstance(body.get("Members"), list):
+            body = body | {"Members": body["Members"][skip:]}
+        if "endless-paging" in self.faults and "Members" in body:
+            body = endless(body, path, skip)
+        headers = {"OData-Version": "4.0"}
+        if "no-etag" not in self.faults:
+            headers["ETag"] = self._etag(body, told=True)
+        if "error-beside" in self.faults and path != ROOT:
+            beside = {"message": "one sensor did not answer"}
+            return self._moved(JSONResponse(body | {"error": beside}, 500, headers=headers))
+        if path.startswith(drives_at(self.faults)) and "media-get-only" in self.faults:
+            headers["Allow"] = "GET, HEAD"
+        return self._moved(JSONResponse(body, headers=headers))
 
     def _resource(self, path: str) -> Body | None:
-        if self.tree is not None and not path.startswith(f"{ROOT}/SessionService/Sessions"):
+        if self.tree is not None and not path.startswith(SESSIONS):
             return self.tree.get(path) or self.tree.get(path + "/")
-        if path == f"{ROOT}/SessionService/Sessions":
+        if path == SESSIONS:
             return {"Members": []}
-        return machine_tree(self.machine, self._account_bodies()).get(path)
+        if path == ROOT and "rootless" in self.faults and self.logins.opened < 2:
+            return {"Id": "RootService", "RedfishVersion": "1.6.0"}
+        bodies = self.logins.bodies()
+        return machine_tree(self.machine, bodies, self.faults, self.others).get(path)
+
+    def _etag(self, body: Body, *, told: bool) -> str:
+        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:8]
+        return f'W/"{digest}-gzip"' if told and "etag-gzip" in self.faults else f'W/"{digest}"'
+
+    def _found(self, path: str) -> str:
+        """Where the resource of that path is for everybody else."""
+        if "moved" not in self.faults:
+            return path
+        for usual, moved in MOVED.items():
+            if path.startswith(moved):
+                return path.replace(moved, usual, 1)
+        return path + "/moved" if any(map(path.startswith, MOVED)) else path
+
+    def _moved(self, response: Response) -> Response:
+        if "moved" not in self.faults or not response.body:
+            return response
+        text = bytes(response.body).decode()
+        for usual, moved in MOVED.items():
+            text = text.replace(usual, moved)
+        headers = {k: v for k, v in response.headers.items() if k != "content-length"}
+        return Response(text, response.status_code, headers)
+
+    # ── Changing ─────────────────────────────────────────────────────────────────────────────
 
     def _change(self, request: Request, path: str, body: Body) -> Response:
-        if request.method == "DELETE" and path.startswith(f"{ROOT}/SessionService/Sessions/"):
-            self.sessions.pop(request.headers.get("x-auth-token", ""), None)
-            return Response(status_code=204)
+        if request.method == "DELETE" and path.startswith(f"{SESSIONS}/"):
+            return self.logins.close(request.headers.get("x-auth-token", ""))
         if self.tree is not None:
-            return _error(405, "a recorded machine is read-only")
+            return error(405, "a recorded machine is read-only")
+        if "post-busy" in self.faults and self._still("post-busy", 2):
+            said = "the system is in POST: nothing can be changed"
+            return error(400, said, id="iLO.2.14.UnableToModifyDuringSystemPOST")
         if request.method == "PATCH":
             return self._precondition(request, path) or self._patch(path, body)
-        if request.method == "POST" and path == f"{ROOT}/Systems/1/Actions/ComputerSystem.Reset":
-            return self._reset(str(body.get("ResetType")))
-        if request.method == "POST" and path == f"{ROOT}/AccountService/Accounts":
-            return self._create_account(body)
-        return _error(405, f"{request.method} is not allowed on {path}")
+        if request.method == "POST":
+            return self._post(path, body)
+        return error(405, f"{request.method} is not allowed on {path}")
+
+    def _post(self, path: str, body: Body) -> Response:
+        for system, machine in self._machines().items():
+            if path == f"{system}/Actions/ComputerSystem.Reset":
+                kind = str(body.get("ResetType"))
+                return redfish_actions.reset(machine, kind, self.faults)
+        if path == ACCOUNTS:
+            return self.logins.create(body)
+        if path.startswith(drives_at(self.faults)) and "/Actions/" in path:
+            return self.drives.act(path, body, self.faults)
+        if path == f"{LOG}/Actions/LogService.ClearLog":
+            return redfish_actions.clear_log(self.machine, body, self.faults)
+        return error(405, f"POST is not allowed on {path}")
+
+    def _patch(self, path: str, body: Body) -> Response:
+        machine = self._machines().get(path.removesuffix("/Settings"))
+        readonly = "settings-object" in self.faults and not path.endswith("/Settings")
+        if machine and "Boot" in body and not readonly:
+            response = redfish_actions.patch_boot(machine, body["Boot"], self.faults)
+        elif path in self.logins.slots:
+            response = self.logins.patch(path, body)
+        elif path.startswith(drives_at(self.faults)):
+            response = self.drives.patch(path, body, self.faults)
+        else:
+            return error(405, f"{path} is read-only")
+        if "refuses-but-does" in self.faults:
+            return error(400, "the property is read-only")
+        return response
 
     def _precondition(self, request: Request, path: str) -> Response | None:
         resource = self._resource(path)
         if resource is None:
-            return _error(404, f"there is no resource {path}")
+            return error(404, f"there is no resource {path}")
         given = request.headers.get("if-match")
         if given is None and "etag-required" in self.faults:
-            return _error(428, "the request needs an If-Match header")
-        if given not in (None, "*", _etag(resource)):
-            return _error(412, "the ETag does not match")
+            return error(428, "the request needs an If-Match header")
+        if given and "stale-etag" in self.faults and path not in self._tags_refused:
+            self._tags_refused.add(path)
+            return error(412, "the ETag does not match")
+        if given not in (None, "*", self._etag(resource, told=False)):
+            return error(412, "the ETag does not match")
         return None
 
-    def _patch(self, path: str, body: Body) -> Response:
-        if path == f"{ROOT}/Systems/1":
-            response = self._patch_boot(body.get("Boot") or {})
-        elif path in self._slots:
-            response = self._patch_account(self._slots[path], body)
-        else:
-            return _error(405, f"{path} is read-only")
-        if "refuses-but-does" in self.faults:
-            return _error(400, "the property is read-only")
-        return response
+    def _machines(self) -> dict[str, Machine]:
+        """Path of each system → its machine."""
+        all_of_them = enumerate((self.machine, *self.others), 1)
+        return {f"{ROOT}/Systems/{i}": machine for i, machine in all_of_them}
 
-    # ── Power and boot ───────────────────────────────────────────────────────────────────────
-
-    def _patch_boot(self, boot: Body) -> Response:
-        once = (
-            boot.get("BootSourceOverrideTarget") == "Pxe"
-            and boot.get("BootSourceOverrideEnabled") == "Once"
-        )
-        if "boot-override-ignored" not in self.faults:
-            self.machine.boot_once = "network" if once else None
-        return Response(status_code=204)
-
-    def _reset(self, kind: str) -> Response:
-        machine = self.machine
-        if kind not in ("On", "ForceOff", "ForceRestart", "GracefulShutdown", "PushPowerButton"):
-            return _error(400, f"the value {kind} is not in the list of acceptable values")
-        if kind == "ForceRestart" and machine.power == "off":
-            return _error(400, "the operation is invalid while the system is off")
-        if "reset-ignored" not in self.faults:
-            turn_on = kind == "On" or (kind == "PushPowerButton" and machine.power == "off")
-            if not turn_on:
-                machine.power_off()
-            if turn_on or kind == "ForceRestart":
-                machine.power_on()
-        return Response(status_code=204)
-
-    # ── Accounts and sessions ────────────────────────────────────────────────────────────────
-
-    def _account(self, user: str) -> Account | None:
-        return next((a for a in self._slots.values() if a.name == user), None)
-
-    def _account_bodies(self) -> dict[str, Body]:
-        return {
-            path: {
-                "Id": path.rsplit("/", 1)[1],
-                "Name": "User Account",
-                "UserName": a.name,
-                "RoleId": "Administrator",
-                **({} if "no-disable" in self.faults else {"Enabled": a.enabled}),
-                "Locked": self._locked(a),
-            }
-            for path, a in self._slots.items()
-        }
-
-    def _create_account(self, body: Body) -> Response:
-        name, password = str(body.get("UserName")), str(body.get("Password"))
-        if self._account(name):
-            return _error(400, f"the account {name} exists")
-        if refusal := self._policy(password):
-            return refusal
-        path = f"{ROOT}/AccountService/Accounts/{len(self._slots) + 2}"
-        self._slots[path] = Account(name, password)
-        return JSONResponse({"@odata.id": path}, 201, headers={"Location": path})
-
-    def _patch_account(self, account: Account, body: Body) -> Response:
-        if "Password" in body:
-            if refusal := self._policy(str(body["Password"])):
-                return refusal
-            account.password, account.failures = str(body["Password"]), 0
-        account.enabled = bool(body.get("Enabled", account.enabled))
-        # Sessions of the account end with its password, as on real ones.
-        self.sessions = {t: u for t, u in self.sessions.items() if u != account.name}
-        return Response(status_code=204)
-
-    def _policy(self, password: str) -> Response | None:
-        if "password-policy" in self.faults or not 8 <= len(password) <= 20:
-            return _error(400, "the password does not meet the policy")
-        return None
-
-    def _locked(self, account: Account) -> bool:
-        return "lockout" in self.faults and account.failures >= TRIES
-
-    def _checks_out(self, user: str, password: str) -> bool:
-        account = self._account(user)
-        same = hmac.compare_digest(
-            (account.password if account else "").encode(), password.encode()
-        )
-        if account and same and account.enabled and not self._locked(account):
-            account.failures = 0
-            return True
-        self.failed_logins += 1
-        if account:
-            account.failures += 1
-        return False
-
-    def _log_in(self, body: Body) -> Response:
-        user = str(body.get("UserName"))
-        if not self._checks_out(user, str(body.get("Password"))):
-            return _error(401, "the authentication failed")
-        token, number = secrets.token_hex(16), secrets.token_hex(4)
-        self.sessions[token] = user
-        path = f"{ROOT}/SessionService/Sessions/{number}"
-        return JSONResponse(
-            {"@odata.id": path, "UserName": user},
-            201,
-            headers={"X-Auth-Token": token, "Location": path},
-        )
-
-    def _unauthorised(self, request: Request) -> Response | None:
-        if request.headers.get("x-auth-token", "") in self.sessions:
-            return None
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() == "basic" and self._basic(given):
-            return None
-        return _error(401, "log in first", {"WWW-Authenticate": 'Basic realm="Redfish"'})
-
-    def _basic(self, given: str) -> bool:
-        try:
-            user, _, password = base64.b64decode(given).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return False
-        return self._checks_out(user, password)
+    def _still(self, fault: str, times: int) -> bool:
+        """True for the first `times` calls."""
+        self._left.setdefault(fault, times)
+        self._left[fault] -= 1
+        return self._left[fault] >= 0
 
 
 async def _body(request: Request) -> Body:
@@ -285,14 +303,3 @@ async def _body(request: Request) -> Body:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def _etag(body: Body) -> str:
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-    return f'W/"{digest[:8]}"'
-
-
-def _error(status: int, message: str, headers: Any = None) -> Response:
-    info = {"@odata.type": "#Message.v1_1_1.Message", "Message": message}
-    error = {"code": "Base.1.8.GeneralError", "message": message, "@Message.ExtendedInfo": [info]}
-    return JSONResponse({"error": error}, status, headers=headers)

@@ -3,26 +3,44 @@
 Shapes as in DMTF's schemas (DSP2046); the same shape as a recorded machine's tree.
 """
 
-from typing import Any
+from collections.abc import Sequence, Set
 
 from metal.lab.machine import Machine
+from metal.lab.redfish_faults import Body
+from metal.lab.redfish_services import ROOT, manager_tree
 
-Body = dict[str, Any]
-ROOT = "/redfish/v1"
+__all__ = ["ROOT", "Body", "machine_tree"]
+
 RESET_TYPES = ["On", "ForceOff", "ForceRestart", "GracefulShutdown", "PushPowerButton"]
+TARGETS = {"network": "Pxe", "http": "UefiHttp", "media": "Cd", "disk": "Hdd"}
+"""What the machine boots from → BootSourceOverrideTarget."""
 BOOT_TARGETS = ["None", "Pxe", "Hdd", "Cd", "BiosSetup", "UefiHttp"]
 
 
-def machine_tree(machine: Machine, accounts: dict[str, Body]) -> dict[str, Body]:
-    """Every resource of the machine; `accounts` are those of the account service, by path."""
-    tree = _services() | _system(machine) | _environment(machine)
+def machine_tree(
+    machine: Machine,
+    accounts: dict[str, Body],
+    faults: Set[str] = frozenset(),
+    others: Sequence[Machine] = (),
+) -> dict[str, Body]:
+    """Every resource of the machine; `accounts` are those of the account service, by path.
+
+    `others` are further servers behind the same BMC, as Systems/2 and so on.
+    """
+    tree = _services(faults) | manager_tree(machine, faults)
+    paths = [f"{ROOT}/Systems/{i}" for i in range(1, len(others) + 2)]
+    for path, one in zip(paths, (machine, *others), strict=True):
+        tree |= _system(one, path, faults) | _environment(one, path)
+    tree |= _collection(f"{ROOT}/Systems", paths)
+    chassis = [p.replace("/Systems/", "/Chassis/") for p in paths]
+    tree |= _collection(f"{ROOT}/Chassis", chassis)
     tree |= accounts | _collection(f"{ROOT}/AccountService/Accounts", list(accounts))
     for path, body in tree.items():
         body["@odata.id"] = path
     return tree
 
 
-def _services() -> dict[str, Body]:
+def _services(faults: Set[str]) -> dict[str, Body]:
     links = {n: _link(n) for n in ("Systems", "Managers", "Chassis")}
     return {
         ROOT: links
@@ -37,15 +55,15 @@ def _services() -> dict[str, Body]:
         f"{ROOT}/AccountService": {
             "Accounts": _link("AccountService/Accounts"),
             "MinPasswordLength": 8,
+            "MaxPasswordLength": 12 if "short-passwords" in faults else 20,
         },
     }
 
 
-def _system(machine: Machine) -> dict[str, Body]:
-    hardware, path = machine.hardware, f"{ROOT}/Systems/1"
-    once = machine.boot_once == "network"
+def _system(machine: Machine, path: str, faults: Set[str]) -> dict[str, Body]:
+    hardware, number = machine.hardware, path.rsplit("/", 1)[1]
     system: Body = {
-        "Id": "1",
+        "Id": number,
         "Name": "System",
         "Manufacturer": hardware.vendor,
         "Model": hardware.model,
@@ -54,34 +72,62 @@ def _system(machine: Machine) -> dict[str, Body]:
         "BiosVersion": hardware.bios_version,
         "PowerState": "On" if machine.power == "on" else "Off",
         "Status": {"State": "Enabled"} | _condition(machine, ""),
-        "Boot": {
-            "BootSourceOverrideEnabled": "Once" if once else "Disabled",
-            "BootSourceOverrideTarget": "Pxe" if once else "None",
-            "BootSourceOverrideMode": "UEFI",
-            "BootSourceOverrideTarget@Redfish.AllowableValues": BOOT_TARGETS,
-        },
+        "Boot": _boot(machine, faults),
         "ProcessorSummary": {"Count": hardware.cpu.sockets, "Model": hardware.cpu.model},
         "MemorySummary": {"TotalSystemMemoryGiB": hardware.memory_gib},
-        "Links": {"ManagedBy": [_link("Managers/1")], "Chassis": [_link("Chassis/1")]},
-        "Actions": {
-            "#ComputerSystem.Reset": {
-                "target": f"{path}/Actions/ComputerSystem.Reset",
-                "ResetType@Redfish.AllowableValues": RESET_TYPES,
-            }
-        },
+        "Links": {"ManagedBy": [_link("Managers/1")], "Chassis": [_link(f"Chassis/{number}")]},
+        "Bios": _link(f"Systems/{number}/Bios"),
+        "Actions": {"#ComputerSystem.Reset": _reset(path, faults)},
     }
     for name in ("Processors", "Memory", "Storage", "EthernetInterfaces"):
-        system[name] = _link(f"Systems/1/{name}")
+        system[name] = _link(f"Systems/{number}/{name}")
+    if "media-on-system" in faults:
+        system["VirtualMedia"] = _link(f"Systems/{number}/VirtualMedia")
+    tree = {path: system}
+    if "settings-object" in faults:
+        system["@Redfish.Settings"] = {"SettingsObject": _link(f"Systems/{number}/Settings")}
+        tree[f"{path}/Settings"] = {"Id": "Settings", "Boot": system["Boot"]}
+        system["Boot"] = system["Boot"] | {"BootSourceOverrideEnabled": "Disabled"}
+    legacy = "legacy-only" in faults
     return (
-        _collection(f"{ROOT}/Systems", [path])
-        | {path: system}
+        tree
+        | {f"{path}/Bios": {"Attributes": {"BootMode": "LegacyBios" if legacy else "Uefi"}}}
+        | {f"{path}/ResetActionInfo": _action_info(faults)}
         | _parts(f"{path}/Processors", _processors(machine))
         | _parts(f"{path}/Memory", _memory(machine))
         | _storage(machine, f"{path}/Storage")
         | _parts(f"{path}/EthernetInterfaces", _nics(machine))
-        | _collection(f"{ROOT}/Managers", [f"{ROOT}/Managers/1"])
-        | {f"{ROOT}/Managers/1": {"Id": "1", "FirmwareVersion": hardware.bmc_firmware}}
     )
+
+
+def _boot(machine: Machine, faults: Set[str]) -> Body:
+    """The override and what it may be; the words are those of DSP2046."""
+    boot: Body = {
+        "BootSourceOverrideEnabled": "Once" if machine.boot_once else "Disabled",
+        "BootSourceOverrideTarget": TARGETS.get(machine.boot_once or "", "None"),
+        "BootSourceOverrideMode": "Legacy" if machine.boot_mode == "bios" else "UEFI",
+        "BootSourceOverrideTarget@Redfish.AllowableValues": BOOT_TARGETS,
+    }
+    if "mode-reverts" in faults:
+        boot["BootSourceOverrideMode"] = "Legacy"
+    if "mode-refused" in faults:
+        del boot["BootSourceOverrideMode"]
+    return boot
+
+
+def reset_types(faults: Set[str]) -> list[str]:
+    return ["On", "Off", "ForceOff"] if "reset-values" in faults else RESET_TYPES
+
+
+def _reset(path: str, faults: Set[str]) -> Body:
+    action: Body = {"target": f"{path}/Actions/ComputerSystem.Reset"}
+    if "action-info" in faults:
+        return action | {"@Redfish.ActionInfo": f"{path}/ResetActionInfo"}
+    return action | {"ResetType@Redfish.AllowableValues": reset_types(faults)}
+
+
+def _action_info(faults: Set[str]) -> Body:
+    return {"Parameters": [{"Name": "ResetType", "AllowableValues": reset_types(faults)}]}
 
 
 def _processors(machine: Machine) -> list[Body]:
@@ -135,8 +181,9 @@ def _nics(machine: Machine) -> list[Body]:
     return [{"Name": n.name, "MACAddress": n.mac.upper()} for n in machine.hardware.nics]
 
 
-def _environment(machine: Machine) -> dict[str, Body]:
-    path = f"{ROOT}/Chassis/1"
+def _environment(machine: Machine, system: str) -> dict[str, Body]:
+    path = system.replace("/Systems/", "/Chassis/")
+    number = path.rsplit("/", 1)[1]
     supplies = [
         {
             "MemberId": str(i),
@@ -152,12 +199,12 @@ def _environment(machine: Machine) -> dict[str, Body]:
             "Status": {"State": "Enabled"} | _condition(machine, "Inlet"),
         }
     ]
-    return _collection(f"{ROOT}/Chassis", [path]) | {
+    return {
         path: {
-            "Id": "1",
+            "Id": number,
             "ChassisType": "RackMount",
-            "Power": _link("Chassis/1/Power"),
-            "Thermal": _link("Chassis/1/Thermal"),
+            "Power": _link(f"Chassis/{number}/Power"),
+            "Thermal": _link(f"Chassis/{number}/Thermal"),
         },
         f"{path}/Power": {"Id": "Power", "PowerSupplies": supplies},
         f"{path}/Thermal": {"Id": "Thermal", "Temperatures": temperatures, "Fans": []},

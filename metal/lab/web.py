@@ -2,6 +2,8 @@
 
 import datetime
 import hashlib
+import ssl
+import warnings
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,22 +27,34 @@ class Certificate:
     """SHA-256 of the DER form, upper-case hex pairs parted by colons."""
 
 
-def self_signed(folder: Path, name: str, address: str) -> Certificate:
-    """Make (or find again) the self-signed certificate `name` in `folder`."""
+def self_signed(
+    folder: Path,
+    name: str,
+    address: str,
+    *,
+    start: datetime.datetime | None = None,
+    days: int = 3650,
+) -> Certificate:
+    """Make (or find again) the self-signed certificate `name` in `folder`.
+
+    Valid for `days` from `start` (yesterday), whether or not that is over or to come.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     cert_file, key_file = folder / f"{name}.crt", folder / f"{name}.key"
     if not cert_file.exists():
-        _make(cert_file, key_file, name, address)
+        first = start or datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+        _make(cert_file, key_file, name, address, first, days)
     cert = x509.load_pem_x509_certificate(cert_file.read_bytes())
     digest = hashlib.sha256(cert.public_bytes(serialization.Encoding.DER)).hexdigest().upper()
     pin = ":".join(digest[i : i + 2] for i in range(0, 64, 2))
     return Certificate(cert_file, key_file, pin)
 
 
-def _make(cert_file: Path, key_file: Path, name: str, address: str) -> None:
+def _make(
+    cert_file: Path, key_file: Path, name: str, address: str, start: datetime.datetime, days: int
+) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
     cert = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -48,7 +62,7 @@ def _make(cert_file: Path, key_file: Path, name: str, address: str) -> None:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=3650))
+        .not_valid_after(start + datetime.timedelta(days=days))
         .add_extension(
             x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False
         )
@@ -78,3 +92,13 @@ class WebServer(web.WebServer):
             certificate=certificate.cert if certificate else None,
             key=certificate.key if certificate else None,
         )
+
+    def speak_old_tls(self) -> None:
+        """TLS 1.0 and nothing newer, as old firmware does. Before `start`."""
+        config = self._server.config
+        config.load()
+        assert config.ssl is not None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            config.ssl.minimum_version = config.ssl.maximum_version = ssl.TLSVersion.TLSv1
+        config.ssl.set_ciphers("ALL:@SECLEVEL=0")

@@ -31,7 +31,8 @@ def test_facts_are_what_the_machine_is(open_redfish: Open, machine: Machine) -> 
     assert "ForceOff" in (facts.reset_types or ()) and "Pxe" in (facts.boot_targets or ())
     assert (facts.power_state, facts.health) == ("off", "ok")
     assert facts.sku is None and facts.unknown["sku"]
-    assert facts.virtual_media == ()
+    assert facts.virtual_media == ("Stick1", "CD1")
+    assert facts.logs == ("AuditLog", "System Event Log")
 
 
 def test_power_on_and_off(open_redfish: Open, machine: Machine) -> None:

@@ -1,0 +1,188 @@
+"""The log-ins of a Redfish BMC of the lab: accounts, sessions, and what is odd about them.
+
+Protocol: DMTF DSP0266, 13.3 (authentication, sessions, password change required).
+"""
+
+import base64
+import binascii
+import hmac
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from metal.lab.redfish_faults import Body, error
+
+TRIES = 3
+SLOTS = 16
+LEAST, MOST = 8, 20
+CLASSES = (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^a-zA-Z0-9]")
+
+
+@dataclass
+class Account:
+    name: str
+    password: str
+    enabled: bool = True
+    failures: int = 0
+    role: str = "Administrator"
+    refusals: int = 0
+    """How often a new password is still taken for wrong (password-late)."""
+
+
+class Logins:
+    """Accounts by path, sessions by token. `has` tells whether a fault is on."""
+
+    def __init__(self, base: str, accounts: dict[str, str], has: Callable[[str], bool]) -> None:
+        self.base, self.has = base, has
+        self.slots = {
+            f"{base}/{i}": Account(user, password)
+            for i, (user, password) in enumerate(accounts.items(), 2)
+        }
+        self.sessions: dict[str, str] = {}
+        self.opened = 0
+        self.failed = 0
+        self.delivered = {a.name: a.password for a in self.slots.values()}
+
+    def account(self, user: str) -> Account | None:
+        return next((a for a in self.slots.values() if a.name == user and user), None)
+
+    def bodies(self) -> dict[str, Body]:
+        if self.has("fixed-slots"):
+            for i in range(1, SLOTS + 1):
+                self.slots.setdefault(f"{self.base}/{i}", Account("", "", enabled=False))
+        return {path: self._body(path, account) for path, account in self.slots.items()}
+
+    def _body(self, path: str, account: Account) -> Body:
+        return {
+            "Id": path.rsplit("/", 1)[1],
+            "Name": "User Account",
+            "UserName": account.name,
+            "RoleId": account.role,
+            **({} if self.has("no-disable") else {"Enabled": account.enabled}),
+            "Locked": self._locked(account),
+            "PasswordChangeRequired": self.must_change(account.name),
+        }
+
+    def must_change(self, user: str) -> bool:
+        account = self.account(user)
+        first = bool(account) and self.delivered.get(user) == (account and account.password)
+        return first and self.has("password-change-required")
+
+    # ── Changing ─────────────────────────────────────────────────────────────────────────────
+
+    def create(self, body: Body) -> Response:
+        name, password = str(body.get("UserName")), str(body.get("Password"))
+        if self.has("fixed-slots"):
+            return error(405, "the collection takes no POST")
+        if self.account(name):
+            return error(400, f"the account {name} exists")
+        if refusal := self._policy(password):
+            return refusal
+        path = f"{self.base}/{len(self.slots) + 2}"
+        self.slots[path] = Account(name, password, refusals=int(self.has("password-late")))
+        return JSONResponse({"@odata.id": path}, 201, headers={"Location": path})
+
+    def patch(self, path: str, body: Body) -> Response:
+        account = self.slots[path]
+        if "RoleId" in body and self.has("role-read-only"):
+            return error(400, "the property RoleId is read-only")
+        if "Password" in body:
+            if refusal := self._policy(str(body["Password"])):
+                return refusal
+            account.password, account.failures = str(body["Password"]), 0
+            account.refusals = int(self.has("password-late"))
+        account.name = str(body.get("UserName", account.name))
+        account.role = str(body.get("RoleId", account.role))
+        account.enabled = bool(body.get("Enabled", account.enabled))
+        if self.has("self-change-401") or not account.enabled:
+            self.end_sessions(account.name)
+        return Response(status_code=204)
+
+    def end_sessions(self, user: str) -> None:
+        self.sessions = {t: u for t, u in self.sessions.items() if u != user}
+
+    def _policy(self, password: str) -> Response | None:
+        most = 12 if self.has("short-passwords") else MOST
+        strict = self.has("stricter-policy")
+        good = LEAST <= len(password) <= most and not self.has("password-policy")
+        if strict:
+            classes = all(re.search(c, password) for c in CLASSES)
+            good = good and len(password) >= 12 and classes
+        return None if good else error(400, "the password does not meet the policy")
+
+    # ── Logging in ───────────────────────────────────────────────────────────────────────────
+
+    def open(self, base: str, body: Body) -> Response:
+        if self.has("session-limit"):
+            return error(
+                503, "the maximum number of user sessions is reached", id="IDRAC.2.8.RAC0218"
+            )
+        user = str(body.get("UserName"))
+        if not self.checks_out(user, str(body.get("Password"))):
+            return error(401, "the authentication failed")
+        token = secrets.token_hex(16)
+        self.sessions[token] = user
+        self.opened += 1
+        path = f"{base}/{secrets.token_hex(4)}"
+        answer: Body = {"@odata.id": path, "UserName": user}
+        if self.must_change(user):
+            answer["@Message.ExtendedInfo"] = [self._change_first(user)]
+        return JSONResponse(answer, 201, headers={"X-Auth-Token": token, "Location": path})
+
+    def _change_first(self, user: str) -> Body:
+        path = next(p for p, a in self.slots.items() if a.name == user)
+        return {
+            "MessageId": "Base.1.8.PasswordChangeRequired",
+            "Message": f"the password must be changed before anything else, see {path}",
+            "MessageArgs": [path],
+        }
+
+    def close(self, token: str) -> Response:
+        if self.has("logout-405"):
+            return error(405, "this session cannot be ended")
+        self.sessions.pop(token, None)
+        return Response(status_code=204)
+
+    def refusal(self, request: Request, path: str) -> Response | None:
+        """Why this request is not let in; None if it is."""
+        token = request.headers.get("x-auth-token", "")
+        user = self.sessions.get(token) or self._basic(request)
+        if user is None:
+            return error(401, "log in first", {"WWW-Authenticate": 'Basic realm="Redfish"'})
+        if self.must_change(user) and not path.startswith(self.base):
+            info = self._change_first(user)
+            return error(403, info["Message"], id=info["MessageId"], args=info["MessageArgs"])
+        return None
+
+    def _basic(self, request: Request) -> str | None:
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "basic":
+            return None
+        try:
+            user, _, password = base64.b64decode(given).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        return user if self.checks_out(user, password) else None
+
+    def _locked(self, account: Account) -> bool:
+        return self.has("lockout") and account.failures >= TRIES
+
+    def checks_out(self, user: str, password: str) -> bool:
+        account = self.account(user)
+        same = hmac.compare_digest(
+            (account.password if account else "").encode(), password.encode()
+        )
+        if account and same and account.enabled and not self._locked(account):
+            if account.refusals:
+                account.refusals -= 1
+                return False
+            account.failures = 0
+            return True
+        self.failed += 1
+        if account:
+            account.failures += 1
+        return False
