@@ -8,27 +8,24 @@ from dataclasses import dataclass, field
 
 from metal.controller.finding import Pings
 from metal.controller.following import Followed
-from metal.controller.newcomers import Newcomers, Wishes
+from metal.controller.newcomers import Newcomers
 from metal.controller.progress import Progress
 from metal.controller.sweeping import side_by_side
+from metal.controller.targets import Target, has_store
 from metal.controller.workspace import Workspace
 from metal.drivers.bmc import connect
 from metal.enroll import flow
 from metal.enroll.flow import Credential, Door, EnrollPorts, EnrollTarget, Looked
-from metal.enroll.handover import HandOver, joined, split_address
 from metal.inventory.edit import KnownBmc, recording
-from metal.inventory.mistakes import suggest
 from metal.inventory.scribe import Scribe
 from metal.model.base import Frozen
-from metal.model.errors import BadInput, MetalError, Refused
+from metal.model.errors import MetalError, Refused
 from metal.model.facts import Facts
 from metal.model.findings import Finding
 from metal.model.fleet import BmcAccess, Learned
 from metal.model.life import Life, Status
 from metal.model.passport import Passport
 from metal.operations.run import Run, perform
-
-__all__ = ["Credential", "EnrollResult", "Target", "Wishes", "enroll", "targets_of"]
 
 log = logging.getLogger(__name__)
 
@@ -59,23 +56,6 @@ class EnrollResult(Frozen):
     exit_code: int = 0
 
 
-@dataclass(frozen=True)
-class Target:
-    """One BMC to enrol: a server of the inventory, or an address that is in none."""
-
-    address: str
-    port: int | None = None
-    server: str | None = None
-    wishes: Wishes = field(default_factory=Wishes)
-    delivered: tuple[Credential, ...] = ()
-    """Its own credentials, tried before those of the whole sweep."""
-
-    @property
-    def label(self) -> str:
-        """What progress and errors call it."""
-        return self.server or joined(self.address, self.port)
-
-
 @dataclass
 class _Scene:
     """What all targets of a sweep have in common."""
@@ -92,125 +72,11 @@ class _Scene:
     scribe: Scribe | None = None
 
 
-def targets_of(
-    workspace: Workspace | None, words: Sequence[str], wishes: Wishes | None = None
-) -> list[Target]:
-    """What `words` name: servers of the inventory, or addresses of BMCs, ADDRESS or ADDRESS:PORT.
-
-    BadInput, before anything is done, for a word that is neither.
-    """
-    wishes = wishes or Wishes()
-    return [t for word in dict.fromkeys(words) for t in _meant(workspace, word, wishes)]
-
-
-def _meant(workspace: Workspace | None, word: str, wishes: Wishes) -> list[Target]:
-    servers = workspace.inventory.servers if workspace else {}
-    if word in servers:
-        bmc = servers[word].bmc
-        return [Target(bmc.address, bmc.port, word, wishes)]
-    address, port = split_address(word)
-    if found := known_at(workspace, address, port):
-        return [Target(address, servers[n].bmc.port, n, wishes) for n in found]
-    if not any(sign in word for sign in ".:") and address != "localhost":
-        raise BadInput(
-            "no server of the inventory has that name, and it is no address",
-            where=word,
-            mend=suggest(word, servers, "server")
-            if servers
-            else "give the BMC's address, such as 10.0.0.11",
-        )
-    return [Target(address, port, None, wishes)]
-
-
-def targets_of_list(
-    workspace: Workspace | None, found: HandOver, wishes: Wishes | None = None
-) -> tuple[list[Target], list[EnrollResult]]:
-    """The targets of a hand-over list, and its rows that cannot be used as results.
-
-    `wishes` holds for what the list does not say; a site that is none of ours counts as unsaid.
-    """
-    default = wishes or Wishes()
-    sites = {name.casefold() for name in workspace.inventory.sites} if workspace else set()
-    targets = []
-    for row in found.rows:
-        # A donor's own word for the place ("DC2"): the site is the one its address is in.
-        site = row.site if row.site and row.site.casefold() in sites else default.site
-        wanted = Wishes(
-            name=row.name,
-            site=site,
-            rack=row.rack or default.rack,
-            unit=row.unit,
-            profile=default.profile,
-            serial=row.serial,
-            where=row.where,
-        )
-        own = (Credential(row.user, row.password),) if row.user and row.password else ()
-        names: list[str | None] = [*known_at(workspace, row.address, row.port)] or [None]
-        targets += [Target(row.address, row.port, name, wanted, own) for name in names]
-    bad = [
-        EnrollResult(server="", address=e.where, ok=False, error=str(e), exit_code=e.exit_code)
-        for e in found.bad
-    ]
-    return targets, bad
-
-
-def not_enrolled(workspace: Workspace) -> list[str]:
-    return [n for n in workspace.inventory.servers if life_of(workspace, n) is Life.FOUND]
-
-
-def life_of(workspace: Workspace, name: str) -> Life:
-    """Where the server stands; asking makes no store where there is none."""
-    return workspace.life(name) if _has_store(workspace) else Life.FOUND
-
-
-def _has_store(workspace: Workspace) -> bool:
-    return workspace.inventory.fleet.state != "sqlite" or (workspace.state / "metal.db").exists()
-
-
-@dataclass(frozen=True)
-class Scanned:
-    """A BMC that a scan found; no target when there is nothing to do with it."""
-
-    text: str
-    target: Target | None
-
-
-def scanned(
-    workspace: Workspace | None, network: str, wishes: Wishes, progress: Progress, *, dry_run: bool
-) -> list[Scanned]:
-    """What answers in a network. A server that is enrolled is recognised and left in peace,
-    unless it is only to be looked at."""
-    from metal.controller.finding import scan
-
-    result = []
-    for found in scan(network, progress):
-        names: list[str | None] = [*known_at(workspace, found.address, found.port)] or [None]
-        for name in names:
-            enrolled = workspace and name and life_of(workspace, name) is not Life.FOUND
-            of = f": {name}{', enrolled already' if enrolled else ''}" if name else ""
-            target = Target(found.address, found.port, name, wishes)
-            result.append(Scanned(f"{found}{of}", None if enrolled and not dry_run else target))
-    return result
-
-
-def needs_credential(workspace: Workspace | None, target: Target) -> bool:
-    """Nothing at hand opens its BMC: no password of ours, and none in a list."""
-    if target.delivered:
-        return False
-    if workspace is None or target.server is None:
-        return True
-    names = workspace.inventory.behind(target.server)
-    return not any(workspace.secrets.reveal(flow.secret_name(name)) for name in names)
-
-
-def known_at(workspace: Workspace | None, address: str, port: int | None) -> list[str]:
-    """The inventory's servers behind that BMC; of every port where none is named."""
-    if workspace is None:
-        return []
+def unusable(errors: Sequence[MetalError]) -> list[EnrollResult]:
+    """Rows of a hand-over list that name no BMC."""
     return [
-        name
-        for name, server in workspace.inventory.servers.items()
-        if server.bmc.address.lower() == address and port in (None, server.bmc.port)
+        EnrollResult(server="", address=e.where, ok=False, error=str(e), exit_code=e.exit_code)
+        for e in errors
     ]
 
 
@@ -322,7 +188,7 @@ class _Enrolment:
     def _before(self, name: str) -> Facts | None:
         """The facts of the last look. A dry run makes no store where there is none."""
         workspace = self._workspace
-        if self._scene.dry_run and not _has_store(workspace):
+        if self._scene.dry_run and not has_store(workspace):
             return None
         record = workspace.store.records.get(name, "facts")
         try:
@@ -334,7 +200,9 @@ class _Enrolment:
 
     def _newcomer(self, target: Target) -> list[EnrollResult]:
         """A BMC nobody knows: each server behind it, one after the other."""
-        door = self._door(target, BmcAccess(address=target.address, port=target.port))
+        known = self._known_nodes(target)
+        siblings = list(known.values())
+        door = self._door(target, BmcAccess(address=target.address, port=target.port), siblings)
         self._scene.progress.begin(target.label, f"ask what {target.label} is")
         try:
             nodes = getattr(door.bmc(), "nodes", lambda: ("",))()
@@ -344,20 +212,29 @@ class _Enrolment:
             self._scene.progress.end(target.label, False, result.error or "")
             return [result]
         self._scene.progress.end(target.label, True, "")
-        if len(nodes) <= 1:
-            return [self._shown_newcomer(target, door, "")]
+        if len(nodes) <= 1 and not known:
+            return [self._shown_newcomer(target, door, "", siblings)]
         door.close()
-        siblings: list[str] = []
         results = []
         for node in nodes:
-            access = door.access.model_copy(update={"node": node})
-            way_in = self._door(target, access, door.used)
-            results.append(self._shown_newcomer(target, way_in, node, tuple(siblings)))
-            siblings += [results[-1].server] if results[-1].server else []
+            if node not in known:
+                access = door.access.model_copy(update={"node": node})
+                way_in = self._door(target, access, siblings, door.used)
+                results.append(self._shown_newcomer(target, way_in, node, siblings))
+                siblings += [results[-1].server] if results[-1].server else []
         return results
 
+    def _known_nodes(self, target: Target) -> dict[str | None, str]:
+        """Node → server, of those the inventory has behind that BMC."""
+        servers = self._workspace.inventory.servers if self._scene.workspace else {}
+        return {
+            server.bmc.node: name
+            for name, server in servers.items()
+            if (server.bmc.address.lower(), server.bmc.port) == (target.address, target.port)
+        }
+
     def _shown_newcomer(
-        self, target: Target, door: Door, node: str, siblings: tuple[str, ...] = ()
+        self, target: Target, door: Door, node: str, siblings: Sequence[str]
     ) -> EnrollResult:
         label = f"{target.label} {node}".strip()
         try:
@@ -367,7 +244,7 @@ class _Enrolment:
         finally:
             door.close()
 
-    def _met(self, target: Target, door: Door, siblings: tuple[str, ...]) -> EnrollResult:
+    def _met(self, target: Target, door: Door, siblings: Sequence[str]) -> EnrollResult:
         """A server that is in no inventory yet, behind a door that is open."""
         facts = flow.read(door, self._ports(target))
         met = EnrollTarget(target.label, door.access, serial=target.wishes.serial)
@@ -380,7 +257,7 @@ class _Enrolment:
         )
 
     def _add(
-        self, target: Target, door: Door, seen: Looked, siblings: tuple[str, ...]
+        self, target: Target, door: Door, seen: Looked, siblings: Sequence[str]
     ) -> EnrollResult:
         """Into the inventory first: whatever happens then, the next run knows it by name."""
         assert self._scene.newcomers
@@ -391,15 +268,25 @@ class _Enrolment:
             door.close()
             self._workspace.reload()
             return self._enroll(self._known(known.server, target), target)
-        added = EnrollTarget(name, access, seen.learned, seen.facts, siblings)
+        added = EnrollTarget(name, access, seen.learned, seen.facts, tuple(siblings))
         ports = self._ports(target)
         door.own = lambda: flow.escrowed(added, ports)
         result = self._enroll(added, target, door, seen.facts)
         return result.model_copy(update={"added": True})
 
-    def _door(self, target: Target, access: BmcAccess, first: Credential | None = None) -> Door:
-        delivered = (*((first,) if first else ()), *target.delivered, *self._scene.delivered)
-        return Door(access, connect, delivered, where=target.wishes.where or target.label)
+    def _door(
+        self,
+        target: Target,
+        access: BmcAccess,
+        siblings: Sequence[str],
+        first: Credential | None = None,
+    ) -> Door:
+        """With the password of servers behind the same BMC at hand: it is one account."""
+        ports = self._ports(target)
+        shared = EnrollTarget(siblings[0], access, siblings=tuple(siblings)) if siblings else None
+        own = (lambda: flow.escrowed(shared, ports)) if shared else (lambda: None)
+        delivered = (*((first,) if first else ()), *ports.delivered)
+        return Door(access, connect, delivered, own, where=target.wishes.where or target.label)
 
     # ── Both ─────────────────────────────────────────────────────────────────────────────────
 

@@ -10,16 +10,11 @@ from typing import Any
 
 import pytest
 
-from metal.controller.enrolling import (
-    Credential,
-    EnrollResult,
-    Target,
-    Wishes,
-    enroll,
-    targets_of,
-    targets_of_list,
-)
+from metal.controller.enrolling import EnrollResult, enroll, unusable
+from metal.controller.newcomers import Wishes
 from metal.controller.progress import silent
+from metal.controller.targets import Target, targets_of, targets_of_list
+from metal.enroll.door import Credential
 from metal.enroll.handover import parse
 from metal.inventory import load
 from metal.lab.redfish_bmc import RedfishBmc
@@ -221,7 +216,7 @@ def test_a_list(fleet: Any) -> None:
         "list.csv",
     )
     workspace = fleet.workspace
-    targets, bad = targets_of_list(workspace, listed)
+    targets, bad = targets_of_list(workspace, listed), unusable(listed.bad)
     first, second = run(workspace, targets, ())
     assert (first.ok, first.server) == (True, "web-1")
     server = load(fleet.folder).servers["web-1"]

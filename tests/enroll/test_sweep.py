@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
-from metal.controller.enrolling import Credential, enroll, targets_of
+from metal.controller.enrolling import enroll
 from metal.controller.progress import silent
+from metal.controller.targets import targets_of
+from metal.enroll.door import Credential
 from metal.inventory import load
 from metal.lab.bench.bmcs import PORT, address
 

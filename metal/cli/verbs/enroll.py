@@ -10,7 +10,9 @@ from metal.cli.face import Face
 from metal.cli.lazy import Verb
 
 if TYPE_CHECKING:
-    from metal.controller.enrolling import EnrollResult, Target, Wishes
+    from metal.controller.enrolling import EnrollResult
+    from metal.controller.newcomers import Wishes
+    from metal.controller.targets import Target
     from metal.controller.workspace import Workspace
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -76,7 +78,10 @@ def command(
     tried once a BMC: a wrong one locks nobody out.
     """
     from metal.cli import asking
-    from metal.controller.enrolling import Credential, Wishes, enroll, needs_credential
+    from metal.controller.enrolling import enroll
+    from metal.controller.newcomers import Wishes
+    from metal.controller.targets import needs_credential
+    from metal.enroll.door import Credential
 
     face = ctx.ensure_object(Face)
     workspace = _workspace(face, dry_run, everything)
@@ -120,7 +125,8 @@ def _targets(
     dry_run: bool,
 ) -> "tuple[list[Target], list[EnrollResult]]":
     """What to enrol, each once, and what of the lists cannot be."""
-    from metal.controller.enrolling import not_enrolled, scanned, targets_of, targets_of_list
+    from metal.controller.enrolling import unusable
+    from metal.controller.targets import not_enrolled, scanned, targets_of, targets_of_list
     from metal.enroll.handover import read
     from metal.model.errors import BadInput
 
@@ -131,19 +137,19 @@ def _targets(
     bad: list[EnrollResult] = []
     targets: list[Target] = []
     for file in lists:
-        more, wrong = targets_of_list(workspace, read(file), wishes)
-        targets += more
-        bad += wrong
+        found = read(file)
+        targets += targets_of_list(workspace, found, wishes)
+        bad += unusable(found.bad)
     targets += targets_of(workspace, words, wishes)
     if everything:
         targets += targets_of(workspace, not_enrolled(face.open()), wishes)
     for network in networks:
         with face.progress() as progress:
-            found = scanned(workspace, network, wishes, progress, dry_run=dry_run)
-        face.say(f"{len(found)} BMCs answer in {network}:")
-        for one in found:
+            answered = scanned(workspace, network, wishes, progress, dry_run=dry_run)
+        face.say(f"{len(answered)} BMCs answer in {network}:")
+        for one in answered:
             face.say(f"  {one.text}")
-        targets += [one.target for one in found if one.target]
+        targets += [one.target for one in answered if one.target]
     return list({(t.address, t.port, t.server): t for t in reversed(targets)}.values())[::-1], bad
 
 
