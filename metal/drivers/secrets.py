@@ -4,10 +4,15 @@
 also in `state/held/NAME.age`, encrypted to `state/controller.key` alone. A secret that replaces
 another keeps the old file beside it as `NAME.1.age`, `NAME.2.age` and so on: until a disk is
 really wiped, it is the old key that opens it.
+
+An age file does not tell which age recipients it is for, so `secrets/.sealed/NAME.json` keeps
+whom each file was encrypted to, by the file's SHA-256. It is written before the file is.
 """
 
 import fcntl
+import hashlib
 import hmac
+import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -17,13 +22,21 @@ from typing import Any, TypeAlias
 
 import pyrage
 
+from metal.drivers.age_header import Header, read_header
+from metal.drivers.durable import (
+    PRIVATE,
+    from_disk,
+    make_folder,
+    replace_file,
+    sync,
+    write_file,
+)
 from metal.model.errors import BadInput, Failed, Refused
 
 Recipient: TypeAlias = Any
 """pyrage's x25519 or ssh recipient; pyrage ships no types."""
 Identity: TypeAlias = Any
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(/[a-z0-9][a-z0-9-]{0,62}){0,3}")
-PRIVATE = 0o600
 
 
 class AgeSecrets:
@@ -53,12 +66,7 @@ class AgeSecrets:
             with self._locked():
                 self._write(name, plain, admins, controller)
         except OSError as error:
-            raise Failed(
-                f"could not be escrowed: {error.strerror or 'the disk did not keep it'}; "
-                "no key is handed out",
-                where=str(self._folder / f"{name}.age"),
-                mend="make room on that disk, then run the same command again",
-            ) from error
+            raise _unwritable(self._folder / f"{name}.age", error) from error
 
     def reveal(self, name: str) -> str | None:
         """The controller's own copy; None if it holds none of that name."""
@@ -83,7 +91,120 @@ class AgeSecrets:
         held = self._held(name)
         if held.exists():
             held.unlink(missing_ok=True)
-            _sync(held.parent)
+            sync(held.parent)
+
+    # ── who can open what ───────────────────────────────────────────────────────────────────
+
+    def names(self) -> list[str]:
+        """Every secret that is escrowed, older generations and what is half written left out."""
+        found = (f.relative_to(self._folder).as_posix() for f in self._folder.rglob("*.age"))
+        return sorted(n for f in found if NAME.fullmatch(n := f.removesuffix(".age")))
+
+    def generations(self, name: str) -> list[Path]:
+        """The administrators' files of `name`, the newest first; empty if there is none."""
+        _check_name(name)
+        now = self._folder / f"{name}.age"
+        older = {
+            int(part): file
+            for file in now.parent.glob(f"{now.stem}.*.age")
+            if (part := file.name.removesuffix(".age").rpartition(".")[2]).isdigit()
+        }
+        return ([now] if now.exists() else []) + [older[n] for n in sorted(older, reverse=True)]
+
+    def sealed(self, name: str) -> bytes | None:
+        """The administrators' file, encrypted as it is; None if there is none."""
+        _check_name(name)
+        try:
+            return (self._folder / f"{name}.age").read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Failed(f"cannot be read: {error.strerror}", where=f"secret {name}") from None
+
+    def header(self, name: str) -> Header:
+        """Whom the file's own header names; the one-time identity of `_stage` is not counted."""
+        try:
+            found = read_header(self.sealed(name) or b"")
+        except Failed as error:
+            raise Failed(error.what, where=f"secret {name}", mend=error.mend) from None
+        return Header(found.tags, found.anonymous - 1, found.others)
+
+    def sealed_to(self, name: str) -> tuple[str, ...] | None:
+        """The public keys that were noted when the file was written; None if that is not known."""
+        digest = hashlib.sha256(self.sealed(name) or b"").hexdigest()
+        keys = self._notes(name).get(digest)
+        return None if keys is None else tuple(keys)
+
+    def holds(self, name: str) -> bool:
+        """Whether the controller has a copy of its own."""
+        return self._held(name).exists()
+
+    def reseal(self, name: str, secret: str) -> None:
+        """Encrypt what `name` holds to today's administrators. The file that was is replaced
+        (it held the same); the controller's copy stays as it is. Failed as `escrow`."""
+        plain, admins = _bytes_of(name, secret), [_recipient(key) for key in self._recipients]
+        try:
+            with self._locked():
+                staged = _stage(self._folder / f"{name}.age", plain, admins)
+                try:
+                    self._note(name, staged[0])
+                    staged[0].replace(staged[1])
+                    sync(staged[1].parent)
+                finally:
+                    staged[0].unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritable(self._folder / f"{name}.age", error) from error
+
+    def promote(self, pending: str, name: str) -> None:
+        """What is escrowed as `pending` is `name` from now on; what `name` was stays beside it.
+
+        Files are renamed, nothing is encrypted anew: at every moment the administrators have the
+        secret under one of both names. Killed in between, the next call ends it; without
+        `pending` there is nothing to do.
+        """
+        new, old = self._folder / f"{pending}.age", self._folder / f"{name}.age"
+        held = self._held(pending)
+        _check_name(name)
+        try:
+            with self._locked():
+                if new.exists():
+                    make_folder(old.parent)
+                    self._copy_notes(pending, name)
+                    kept = _keep_old(old) if old.exists() else None
+                    try:
+                        new.replace(old)
+                    except OSError:
+                        if kept is not None:
+                            kept.unlink(missing_ok=True)
+                        raise
+                    sync(old.parent)
+                    sync(new.parent)
+                if held.exists():
+                    make_folder(self._held(name).parent)
+                    held.replace(self._held(name))
+                    sync(self._held(name).parent)
+                    sync(held.parent)
+        except OSError as error:
+            raise _unwritable(old, error) from error
+
+    def _note(self, name: str, file: Path) -> None:
+        """Keep whom `file` is encrypted to, beside what is known of the ones before it."""
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        self._write_notes(name, {**self._notes(name), digest: list(self._recipients)})
+
+    def _copy_notes(self, source: str, name: str) -> None:
+        self._write_notes(name, {**self._notes(name), **self._notes(source)})
+
+    def _notes(self, name: str) -> dict[str, list[str]]:
+        try:
+            found = json.loads((self._folder / ".sealed" / f"{name}.json").read_bytes())
+        except (OSError, ValueError):
+            return {}  # they are a help: without them the header alone speaks
+        return found if isinstance(found, dict) else {}
+
+    def _write_notes(self, name: str, notes: dict[str, list[str]]) -> None:
+        text = json.dumps(notes, indent=1, sort_keys=True)
+        replace_file(self._folder / ".sealed" / f"{name}.json", f"{text}\n".encode())
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────
 
@@ -93,6 +214,7 @@ class AgeSecrets:
             staged.append(_stage(self._folder / f"{name}.age", plain, admins))
             if controller:
                 staged.append(_stage(self._held(name), plain, [self._identity().to_public()]))
+            self._note(name, staged[0][0])
             _publish(staged)
         finally:
             for temp, _ in staged:
@@ -105,7 +227,7 @@ class AgeSecrets:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One escrow at a time in this workspace, whatever process or thread does it."""
-        _make_folder(self._state)
+        make_folder(self._state)
         lock = os.open(self._state / "escrow.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -138,15 +260,24 @@ class AgeSecrets:
             ) from None
 
 
+def _unwritable(file: Path, error: OSError) -> Failed:
+    return Failed(
+        f"could not be escrowed: {error.strerror or 'the disk did not keep it'}; "
+        "no key is handed out",
+        where=str(file),
+        mend="make room on that disk, then run the same command again",
+    )
+
+
 def _make_identity(file: Path) -> None:
     """Link the complete file into place: never half a key, never over another process's."""
-    _make_folder(file.parent)
+    make_folder(file.parent)
     temp = file.with_name(f".{file.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
-        _write_file(temp, f"{pyrage.x25519.Identity.generate()}\n".encode())
+        write_file(temp, f"{pyrage.x25519.Identity.generate()}\n".encode())
         with suppress(FileExistsError):
             os.link(temp, file)
-        _sync(file.parent)
+        sync(file.parent)
     finally:
         temp.unlink(missing_ok=True)
 
@@ -158,11 +289,11 @@ def _stage(target: Path, plain: bytes, recipients: list[Recipient]) -> tuple[Pat
     its private half is gone when this returns.
     """
     once = pyrage.x25519.Identity.generate()
-    _make_folder(target.parent)
+    make_folder(target.parent)
     temp = target.with_name(f".{target.name}.tmp")
     try:
-        _write_file(temp, pyrage.encrypt(plain, [*recipients, once.to_public()]))
-        if not hmac.compare_digest(_opened(_from_disk(temp), once), plain):
+        write_file(temp, pyrage.encrypt(plain, [*recipients, once.to_public()]))
+        if not hmac.compare_digest(_opened(from_disk(temp), once), plain):
             raise OSError("what was read back differs")
     except BaseException:
         temp.unlink(missing_ok=True)
@@ -185,7 +316,7 @@ def _publish(staged: list[tuple[Path, Path]]) -> None:
             kept = _keep_old(target) if target.suffix == ".age" and target.exists() else None
             undo.append((target, kept))
             temp.replace(target)
-            _sync(target.parent)
+            sync(target.parent)
     except OSError:
         for target, kept in reversed(undo):
             with suppress(OSError):
@@ -203,45 +334,6 @@ def _keep_old(target: Path) -> Path:
             return kept
         except FileExistsError:
             number += 1
-
-
-# ── files ───────────────────────────────────────────────────────────────────────────────────
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    """All of `content`, mode 0600, on the disk; OSError otherwise."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE)
-    try:
-        os.fchmod(descriptor, PRIVATE)
-        while content:
-            content = content[os.write(descriptor, content) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _from_disk(path: Path) -> bytes:
-    """The file's content, asked of the disk and not of the page cache where that is possible."""
-    with path.open("rb") as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        return file.read()
-
-
-def _make_folder(folder: Path) -> None:
-    """Make `folder` (0700) and its parents, durably."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-            _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # ── what was given ──────────────────────────────────────────────────────────────────────────

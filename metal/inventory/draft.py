@@ -19,6 +19,7 @@ from metal.model.fleet import (
     Server,
     ServerProfile,
     Site,
+    Tang,
     Vm,
     VmSize,
 )
@@ -43,6 +44,7 @@ class Draft:
     vms: dict[str, Vm] = field(default_factory=dict)
     profiles: dict[str, ServerProfile] = field(default_factory=dict)
     sizes: dict[str, VmSize] = field(default_factory=dict)
+    tang: dict[str, Tang] = field(default_factory=dict)
 
     def add(self, section: str, name: str, model: Any) -> None:
         getattr(self, section)[name] = model

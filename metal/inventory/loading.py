@@ -14,6 +14,7 @@ from metal.inventory.networks import check_networks
 from metal.inventory.positions import Positions
 from metal.inventory.reading import Source, parse, read
 from metal.inventory.references import check_references
+from metal.inventory.unlocking import check_unlocking
 from metal.inventory.vms import check_vms
 from metal.inventory.words import translate, without
 from metal.model.fleet import (
@@ -24,6 +25,7 @@ from metal.model.fleet import (
     Server,
     ServerProfile,
     Site,
+    Tang,
     Vm,
     VmSize,
 )
@@ -34,10 +36,18 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "servers": Server,
     "clusters": Cluster,
     "vms": Vm,
+    "tang": Tang,
 }
 """Sections of named tables; [fleet] stands alone."""
 
-CHECKS = (check_fleet, check_administrators, check_references, check_networks, check_vms)
+CHECKS = (
+    check_fleet,
+    check_administrators,
+    check_references,
+    check_networks,
+    check_vms,
+    check_unlocking,
+)
 EMPTY = Source(Path("inventory.toml"), {}, Positions(""))
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -70,6 +80,7 @@ def load(workspace: Path, text: str | None = None) -> Inventory:
         vms=draft.vms,
         profiles=draft.profiles,
         sizes=draft.sizes,
+        tang=draft.tang,
     )
 
 

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from metal.inventory.mistakes import Mistake, meant, suggest
 from metal.inventory.positions import Path
 from metal.inventory.reading import Source
-from metal.model.fleet import DnsName, Fingerprint, Mac, Name
+from metal.model.fleet import DnsName, Fingerprint, Mac, Name, Thumbprint
 
 
 def _pattern(of: Any) -> str:
@@ -29,6 +29,10 @@ _SHAPES = {
     _pattern(Fingerprint): (
         "is no certificate fingerprint",
         "SHA-256: 32 pairs of upper-case hex digits parted by colons",
+    ),
+    _pattern(Thumbprint): (
+        "is no thumbprint of a Tang server",
+        "43 letters, digits, - and _: `tang-show-keys` on it prints them",
     ),
     _pattern(DnsName): ("is no host name", "a full one in lower case: www.example.org"),
 }

@@ -144,6 +144,38 @@ class Learned(Frozen):
     disks: tuple[Disk, ...] = ()
 
 
+Thumbprint = Annotated[str, StringConstraints(pattern=r"^(?:[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]{27})$")]
+"""Of a Tang server's signing key (RFC 7638, base64url): SHA-256, or SHA-1 of old ones."""
+OUTSIDE = "outside"
+"""Where a Tang server runs that is on none of our machines."""
+
+
+class Tang(Frozen):
+    """A server that helps disks of other sites to open themselves, as long as it is there."""
+
+    url: str = Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$")
+    thumbprint: Thumbprint
+    """What `tang-show-keys` prints on it: clevis trusts no other."""
+    runs_on: Name
+    """A server, a VM, or "outside": on a machine that is none of ours."""
+    site: Name | None = None
+    """Where it stands; that of its server or VM when absent. None for one outside."""
+
+
+class Unlock(Frozen):
+    """How a server's disk gets its key at boot."""
+
+    by: tuple[Literal["dropbear", "tang", "tpm2"], ...] = Field(default=("dropbear",), min_length=1)
+    """Each of them suffices. dropbear: a person (or the controller, when it holds the key)."""
+    tang: tuple[Name, ...] = ()
+    threshold: int = Field(default=1, ge=1)
+    """How many of its Tang servers must answer."""
+    pcrs: tuple[Annotated[int, Field(ge=0, le=23)], ...] = (7,)
+    """The TPM's registers that must be as they were."""
+    held: bool = False
+    """Whether the controller keeps the disk's key, and so opens it without an administrator."""
+
+
 class Server(Frozen):
     """A physical server."""
 
@@ -155,6 +187,7 @@ class Server(Frozen):
     """Of the host itself, on the management network."""
     bmc: BmcAccess
     power: PowerAccess = PowerAccess()
+    unlock: Unlock = Unlock()
     boot_mac: Mac | None = None
     """The network card to install through; the first learned one when absent."""
     learned: Learned | None = None
@@ -225,6 +258,9 @@ class Fleet(Frozen):
     """How servers reach the boot service; http://<boot_listen> when absent."""
     poll_seconds: float = Field(default=2.0, gt=0, le=60)
     """How often metal asks again while it waits for something."""
+    recovery: str | None = None
+    """An age recipient whose private half is on paper only, in shares: `metal keys shares split`
+    makes it. Every secret is encrypted to it too."""
     suspect_seconds: float = Field(default=60.0, ge=0)
     """How long a server must be lost to its cluster, its BMC saying on, before it is fenced:
     longer than a switch takes to restart."""
@@ -273,6 +309,7 @@ class Inventory(Frozen):
     vms: dict[Name, Vm] = {}
     profiles: dict[Name, ServerProfile] = {}
     sizes: dict[Name, VmSize] = {}
+    tang: dict[Name, Tang] = {}
 
     def needs(self, vm: str) -> Needs:
         """What the VM takes, in units the planners count in."""
@@ -305,5 +342,6 @@ class Inventory(Frozen):
         )
 
     def recipients(self) -> tuple[str, ...]:
-        """Every administrator's public keys, in the inventory's order."""
-        return tuple(key for admin in self.administrators.values() for key in admin.keys)
+        """Every administrator's public keys, in the inventory's order; the recovery's last."""
+        keys = tuple(key for admin in self.administrators.values() for key in admin.keys)
+        return keys if self.fleet.recovery is None else (*keys, self.fleet.recovery)
