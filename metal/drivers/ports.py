@@ -99,10 +99,22 @@ class Console(Protocol):
 class PowerSwitch(Protocol):
     """What can take a server's power away: its BMC, a switched PDU, a person."""
 
-    def power(self) -> Power: ...
+    by: str
+    """For a message: "its BMC", "fence_apc_snmp at 10.0.0.5, plug 3", "a person at the rack"."""
+    keeps_bmc: bool
+    """Whether the BMC lives on while it is off: a plug takes the BMC's power, too."""
+
+    def power(self) -> Power:
+        """As read now. unknown: nobody can read it; Unreachable without answer."""
 
     def ensure_power(self, wanted: Power) -> None:
-        """Switch, and read back; Failed when it does not become so, Unreachable without answer."""
+        """Switch, and read back; Failed when it does not become so, Unreachable without answer.
+
+        Off is proven, never concluded from silence. A person's switch is Unreachable until the
+        person has answered: ask again, it is the same request.
+        """
+
+    def close(self) -> None: ...
 
 
 class Hypervisor(Protocol):

@@ -12,6 +12,7 @@ from metal.inventory.fleet import check_fleet
 from metal.inventory.mistakes import InventoryErrors, Mistake, meant, suggest
 from metal.inventory.networks import check_networks
 from metal.inventory.positions import Positions
+from metal.inventory.power import check_power
 from metal.inventory.reading import Source, parse, read
 from metal.inventory.references import check_references
 from metal.inventory.unlocking import check_unlocking
@@ -47,6 +48,7 @@ CHECKS = (
     check_networks,
     check_vms,
     check_unlocking,
+    check_power,
 )
 EMPTY = Source(Path("inventory.toml"), {}, Positions(""))
 _Model = TypeVar("_Model", bound=BaseModel)

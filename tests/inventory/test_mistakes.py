@@ -87,6 +87,15 @@ ONE_MISTAKE = [
     ('size = "tiny"', 'cluster = "zee"\napart = "db"\nsize = "tiny"', "no public IPv4 at delft"),
     ('why = "inside only"', 'why = «" "', "`why` is empty"),
     ('apart = "db"\nwhy = "replica"', 'why = "replica"', "a single server, without a replica"),
+    # Power
+    ('unit = 2', 'unit = 2\npower = { driver = «"fenc" }', "`driver` cannot be 'fenc'"),
+    ('unit = 2', 'unit = 2\n«power = { driver = "fence", address = "h" }', "no agent is named"),
+    ('unit = 2', 'unit = 2\n«power = { driver = "fence", agent = "fence_apc_snmp" }', "no address"),
+    ('unit = 2', 'unit = 2\npower = { driver = "fence", address = "h", agent = «"fence_apc_snpm" }',
+     "there is no fence agent `fence_apc_snpm`\n  → did you mean `fence_apc_snmp`?"),
+    ('unit = 2', 'unit = 2\npower = { driver = "manual", plug = «"3" }', "no use to driver manual"),
+    ('unit = 2', 'unit = 2\npower = { driver = "fence", address = "h", agent = "fence_apc_snmp",'
+     ' options = { «community = "x" } }', "`community` is a secret"),
 ]  # fmt: skip
 
 
