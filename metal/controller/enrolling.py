@@ -4,8 +4,9 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from metal.controller.examining import Examiner, keep_audit, kept_passport
 from metal.controller.finding import Pings
 from metal.controller.following import Followed
 from metal.controller.newcomers import Newcomers
@@ -16,6 +17,7 @@ from metal.controller.workspace import Workspace
 from metal.drivers.bmc import connect
 from metal.enroll import flow
 from metal.enroll.flow import Credential, Door, EnrollPorts, EnrollTarget, Looked
+from metal.enroll.route import route
 from metal.inventory.edit import KnownBmc, recording
 from metal.inventory.scribe import Scribe
 from metal.model.base import Frozen
@@ -24,7 +26,7 @@ from metal.model.facts import Facts
 from metal.model.findings import Finding
 from metal.model.fleet import BmcAccess, Learned
 from metal.model.life import Life, Status
-from metal.model.passport import Passport
+from metal.model.passport import Passport, Route
 from metal.operations.run import Run, perform
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,11 @@ class EnrollResult(Frozen):
     """What is known now: what the BMC told, and what a person wrote where it tells nothing."""
     changes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    unexamined: dict[str, str] = {}
+    """id of a finding → why nobody could find out whether it is there."""
     passport: Passport | None = None
+    route: Route | None = None
+    """How it gets to an installer; None where nothing was proven."""
     notes: tuple[str, ...] = ()
     error: str | None = None
     exit_code: int = 0
@@ -101,9 +107,20 @@ def enroll(
     groups = _by_bmc(targets)
     with nullcontext() if dry_run else _followed(scene):
         nested = side_by_side(groups, one.group, workers=WORKERS, stop=scene.stop)
+    results = [result for results in nested for result in results]
     if workspace and not dry_run:
         workspace.reload()
-    return [result for results in nested for result in results]
+        return [_routed(workspace, result) for result in results]
+    return results
+
+
+def _routed(workspace: Workspace, result: EnrollResult) -> EnrollResult:
+    """With what was proven, now or before, and the way to an installer that follows from it."""
+    if not result.ok:
+        return result
+    passport = kept_passport(workspace.store, result.server)
+    way = route(workspace.inventory, result.server, passport)
+    return result.model_copy(update={"passport": passport, "route": way})
 
 
 def _followed(scene: _Scene) -> Followed:
@@ -165,8 +182,10 @@ class _Enrolment:
         scene.followed.add(operation.id, target.label)
         done: list[Looked] = []
 
+        ports = self._examining(known.name, self._ports(target))
+
         def run_flow(run: Run) -> None:
-            done.append(flow.enroll(run, known, self._ports(target), door, seen))
+            done.append(flow.enroll(run, known, ports, door, seen))
 
         outcome = perform(store, operation, run_flow, version=flow.VERSION, stop=scene.stop)
         if outcome.status is not Status.DONE:
@@ -306,6 +325,12 @@ class _Enrolment:
             both=self._scene.both,
         )
 
+    def _examining(self, name: str, ports: EnrollPorts) -> EnrollPorts:
+        """Audited at each enrolment; proven once, as that costs a slow BMC minutes."""
+        examiner = Examiner(self._workspace, name, self._scene.pings)
+        proven = kept_passport(self._workspace.store, name)
+        return replace(ports, audit=examiner.audit, passport=None if proven else examiner.prove)
+
     def _may_ask_ipmi(self, target: Target) -> bool:
         """Where it was not settled before that Redfish is the protocol, or a person asks."""
         if self._scene.both or target.server is None:
@@ -318,9 +343,8 @@ class _Enrolment:
         self._scene.scribe.write(recording(name, looked.learned, way_in))
         store = self._workspace.store
         store.records.put(name, "facts", looked.facts.model_dump(mode="json"))
-        if looked.findings or store.records.get(name, "findings"):
-            found = [f.model_dump(mode="json") for f in looked.findings]
-            store.records.put(name, "findings", found)
+        if looked.audit:
+            keep_audit(store, name, looked.audit)
         if looked.passport:
             store.records.put(name, "passport", looked.passport.model_dump(mode="json"))
         # A server that came further in its life and is enrolled again stays where it is.
@@ -354,7 +378,8 @@ class _Enrolment:
             facts=seen.facts,
             learned=seen.learned,
             changes=seen.changes,
-            findings=seen.findings,
+            findings=seen.audit.findings if seen.audit else (),
+            unexamined=seen.audit.unknown if seen.audit else {},
             passport=seen.passport,
             notes=(*seen.facts.notes, *seen.notes),
         )

@@ -127,5 +127,10 @@ class Pings:
         plain = access.model_copy(update={"protocol": "ipmi", "port": None, "fingerprint": None})
         return connect(plain, user, password)
 
+    def answers(self, address: str) -> bool | None:
+        """Whether IPMI answered there on its usual port; None if it was not asked."""
+        self._thread.join()
+        return address in self._found if address in self._addresses else None
+
     def _ask(self) -> None:
         self._found = _pinged(self._addresses, RMCP)

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from metal.controller.examining import kept_passport
 from metal.controller.workspace import Workspace
+from metal.enroll.route import route
 from metal.inventory.mistakes import suggest
 from metal.model.base import Frozen
 from metal.model.errors import BadInput
@@ -11,7 +13,7 @@ from metal.model.facts import Facts
 from metal.model.findings import Finding
 from metal.model.fleet import Server
 from metal.model.life import Life, Status
-from metal.model.passport import Passport
+from metal.model.passport import Passport, Route
 
 RECENT = 5
 """Operations that are shown."""
@@ -41,7 +43,11 @@ class KnownServer(Frozen):
     facts: Facts | None = None
     findings: tuple[Finding, ...] | None = None
     """None: it was never examined."""
+    unexamined: dict[str, str] = {}
+    """id of a finding → why nobody could find out whether it is there."""
     passport: Passport | None = None
+    route: Route | None = None
+    """How it gets to an installer; None: nothing was proven yet."""
     burnin: Any = None
     """What the burn-in left, as it left it."""
     operations: tuple[Done, ...] = ()
@@ -60,13 +66,16 @@ def known(workspace: Workspace, name: str) -> KnownServer:
     store = workspace.store
     records = store.records
     facts, burnin = records.get(name, "facts"), records.get(name, "burnin")
-    findings, passport = records.get(name, "findings"), records.get(name, "passport")
+    findings, unexamined = records.get(name, "findings"), records.get(name, "unexamined")
+    passport = kept_passport(store, name)
     return _basics(workspace, name).model_copy(
         update={
             "looked_at": _time(facts.at) if facts else None,
             "facts": _read(Facts, facts.body) if facts else None,
             "findings": _findings(findings.body) if findings else None,
-            "passport": _read(Passport, passport.body) if passport else None,
+            "unexamined": unexamined.body if unexamined else {},
+            "passport": passport,
+            "route": route(workspace.inventory, name, passport),
             "burnin": burnin.body if burnin else None,
             "operations": _operations(workspace, name),
         }

@@ -1,6 +1,7 @@
 """The addresses of this machine's network interfaces, as iproute2 tells them."""
 
 import json
+import socket
 import subprocess
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -28,3 +29,19 @@ def addresses(interface: str) -> tuple[IPv4Address | IPv6Address, ...]:
         for info in link.get("addr_info", ())
         if "local" in info
     )
+
+
+def own_address(towards: str) -> str | None:
+    """The address that this machine shows to `towards`; None where no route leads there.
+
+    Nothing is sent: connecting a datagram socket only asks the kernel for the route.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(towards, 9, type=socket.SOCK_DGRAM)[
+            0
+        ]
+        with socket.socket(family, kind, protocol) as plain:
+            plain.connect(address)
+            return str(plain.getsockname()[0])
+    except OSError:
+        return None

@@ -13,12 +13,13 @@ from typing import Any
 
 from metal.drivers.ports import Bmc, Secrets
 from metal.enroll.door import Connect, Credential, Door
+from metal.enroll.examine import Opened, examined, proven
 from metal.enroll.identity import another, is_serial
 from metal.enroll.learn import changes, learned
 from metal.enroll.merge import lacking, merge
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
-from metal.model.facts import Account, Facts
-from metal.model.findings import Finding
+from metal.model.facts import BootOnce, Facts
+from metal.model.findings import Audit
 from metal.model.fleet import BmcAccess, Learned
 from metal.model.passport import Passport
 from metal.operations.run import Run
@@ -29,7 +30,7 @@ LENGTH = 16
 """Bytes: more is cut by some BMCs over IPMI, without a word."""
 SIGNS = "-_.+"
 """Signs that no BMC is known to choke on."""
-VERSION = 2
+VERSION = 3
 """Of the steps below: an operation that another version began is held, not misread."""
 
 
@@ -72,8 +73,10 @@ class EnrollPorts:
     """The same BMC over IPMI, None where it does not speak it; asked where Redfish has gaps."""
     both: bool = False
     """Ask over IPMI whatever Redfish told: to compare."""
-    audit: Callable[[Bmc], tuple[Finding, ...]] | None = None
-    passport: Callable[[Bmc, BmcAccess], Passport] | None = None
+    audit: Callable[[Opened], Audit] | None = None
+    """What is wrong with how the BMC is set up."""
+    passport: Callable[[Opened, BootOnce | None], Passport] | None = None
+    """Prove what it can do; told what the next boot was set to, as proving changes that."""
     random_password: Callable[[], str] = random_password
     tries: int = 3
     """How often a step whose BMC does not answer is tried."""
@@ -88,7 +91,8 @@ class Looked:
     changes: tuple[str, ...]
     access: BmcAccess
     """With the certificate pinned and the cipher suite that worked."""
-    findings: tuple[Finding, ...] = ()
+    audit: Audit | None = None
+    """None: it was not looked for."""
     passport: Passport | None = None
     notes: tuple[str, ...] = field(default=())
     """What could not be done besides, and why; the enrolment stands."""
@@ -171,9 +175,10 @@ def enroll(
         )
         former = _former(first["user"], door.access.user, ports)
         run.step("lock out", door.retried(lambda: _lock_out(door, former)), tries=ports.tries)
-        proof = run.step("prove", lambda: _prove(door), tries=ports.tries)
+        accounts = run.step("prove", lambda: proven(door), tries=ports.tries)
         run.progress(0.8, "looking for open doors")
-        result = _examined(run, door, ports, replace(result, findings=_others(proof)))
+        seen_besides = examined(run, door, accounts, result.facts, ports.audit, ports.passport)
+        result = replace(result, **seen_besides)
         run.progress(0.9, "writing the inventory")
         run.step("record", lambda: ports.record(target.name, result))
     finally:
@@ -267,69 +272,3 @@ def _former(used: str | None, own: str, ports: EnrollPorts) -> tuple[str, ...]:
 def _lock_out(door: Door, users: tuple[str, ...]) -> None:
     for user in users:
         door.bmc().ensure_locked_out(user)
-
-
-def _prove(door: Door) -> list[dict[str, Any]]:
-    """Ours still opens it: a log-in of its own. The accounts that are left besides."""
-    bmc = door.enter_as_own()
-    bmc.power()
-    others = [
-        a
-        for a in getattr(bmc, "accounts", tuple)()
-        if a.name != door.access.user and a.enabled is not False
-    ]
-    return [a.model_dump(mode="json") for a in others]
-
-
-def _others(proof: list[dict[str, Any]]) -> tuple[Finding, ...]:
-    """Nobody knows who has the passwords of the administrators that are left."""
-    accounts = [Account.model_validate(a) for a in proof]
-    strong = [a for a in accounts if "admin" in (a.role or "administrator").lower()]
-    if not strong:
-        return ()
-    names = ", ".join(a.name or "(without a name)" for a in strong)
-    return (
-        Finding(
-            id="other-administrators",
-            severity="high",
-            what=f"other accounts can still administer the BMC: {names}",
-            remedy="disable or delete them in the BMC's web page, or find out whose they are",
-            evidence=names,
-        ),
-    )
-
-
-def _examined(run: Run, door: Door, ports: EnrollPorts, result: Looked) -> Looked:
-    """The result with findings and passport, where somebody asks for them."""
-    audit, passport = ports.audit, ports.passport
-    if audit:
-        said = run.step(
-            "audit",
-            lambda: _told(lambda: [f.model_dump(mode="json") for f in audit(door.bmc())], "audit"),
-        )
-        more = [Finding.model_validate(f) for f in said["value"] or ()]
-        known = {f.id for f in more}
-        kept = [f for f in result.findings if f.id not in known]
-        result = replace(
-            result, findings=(*kept, *more), notes=(*result.notes, *filter(None, [said["why"]]))
-        )
-    if passport:
-        said = run.step(
-            "passport",
-            lambda: _told(
-                lambda: passport(door.bmc(), door.access).model_dump(mode="json"), "passport"
-            ),
-        )
-        proven = Passport.model_validate(said["value"]) if said["value"] else None
-        result = replace(
-            result, passport=proven, notes=(*result.notes, *filter(None, [said["why"]]))
-        )
-    return result
-
-
-def _told(ask: Callable[[], Any], what: str) -> dict[str, Any]:
-    """A server is enrolled even if its BMC chokes on what is asked besides."""
-    try:
-        return {"value": ask(), "why": ""}
-    except MetalError as error:
-        return {"value": None, "why": f"{what}: {error.what}"}

@@ -41,6 +41,12 @@ def plan_installs(inventory: Inventory, world: World) -> tuple[list[InstallServe
 def _install(inventory: Inventory, name: str) -> InstallServer:
     """BadInput, saying what to write where, when a fact is missing."""
     server, profile = inventory.servers[name], inventory.profile(name)
+    if inventory.sites[server.site].boot.dhcp == "none":
+        raise BadInput(
+            "nobody gives addresses where it boots, so it cannot be installed over the network",
+            mend=f"if that is wrong, correct dhcp below [sites.{server.site}.boot]; else its way "
+            f"to an installer is in `metal server show {name}`",
+        )
     learned = server.learned or Learned()
     disk = _findable(system_disk(profile, learned), name)
     serial = f", serial number {disk.serial}" if disk.serial else ""

@@ -41,3 +41,19 @@ class Exposure(Frozen):
     """ISO 8601: its own idea of now."""
     log_full: bool | None = None
     unknown: dict[str, str] = {}
+
+
+class Audit(Frozen):
+    """What was looked for at one BMC: what is wrong, and what nobody could find out."""
+
+    findings: tuple[Finding, ...] = ()
+    unknown: dict[str, str] = {}
+    """id of a finding → why it could not be found out whether it is there: unknown, not fine."""
+
+
+ORDER: tuple[Severity, ...] = ("critical", "high", "medium", "low", "info")
+
+
+def at_least(severity: Severity, least: Severity) -> bool:
+    """Whether it is that bad or worse."""
+    return ORDER.index(severity) <= ORDER.index(least)

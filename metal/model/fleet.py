@@ -63,6 +63,14 @@ class Subnets(Frozen):
     """Prefix of the VMs, a /64 or shorter."""
 
 
+class SiteBoot(Frozen):
+    """What the donor's network lets servers boot by."""
+
+    dhcp: Literal["ours", "theirs", "none"] = "theirs"
+    """Who gives addresses where servers boot. ours: metal does. theirs: somebody else, and metal
+    adds what to boot (proxyDHCP). none: nobody, and metal must not either."""
+
+
 class Site(Frozen):
     """A rack that somebody lends."""
 
@@ -73,6 +81,7 @@ class Site(Frozen):
     """Public addresses that VMs may use: single ones or ranges first-last."""
     mirror: str | None = None
     """Base URL of the Debian mirror; the fleet's when absent."""
+    boot: SiteBoot = SiteBoot()
 
 
 class BmcAccess(Frozen):

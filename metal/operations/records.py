@@ -1,7 +1,8 @@
 """What is known of a server besides its place in life: the last of each kind, as JSON.
 
 Kinds in use: `facts` (model.facts.Facts of the last look), `findings` (a list of
-model.findings.Finding), `passport` (model.passport.Passport), and what a burn-in and a wipe leave.
+model.findings.Finding), `unexamined` (id of a finding → why nobody knows whether it is there),
+`passport` (model.passport.Passport), and what a burn-in and a wipe leave.
 """
 
 import json

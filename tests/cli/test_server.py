@@ -13,7 +13,7 @@ from metal.model.facts import Account, BootMode, Cpu, Dimm, Drive, Facts, Nic, P
 from metal.model.findings import Finding
 from metal.model.fleet import BmcAccess, Disk, Learned, Server
 from metal.model.life import Life, Status
-from metal.model.passport import BootProof, Passport
+from metal.model.passport import BootProof, Passport, Route
 
 UEFI: BootMode = "uefi"
 SERVER = Server(
@@ -78,10 +78,26 @@ WHOLE = KnownServer(
     passport=Passport(
         proven_at="2026-11-20T12:00:05+00:00",
         protocols=("redfish", "ipmi"),
+        redfish_version="1.6.0",
+        tls="modern",
+        tls_version="TLSv1.3",
+        cipher_suite=17,
+        console="ipmi-sol",
+        seconds_a_call=0.41,
+        poll_seconds=8.2,
         boots=(
             BootProof(device="network", mode=UEFI, works=True),
             BootProof(device="http", works=False, why="400 PropertyValueNotInList"),
         ),
+    ),
+    unexamined={"clock-off": "the BMC does not tell it", "log-full": "the BMC does not tell it"},
+    route=Route(
+        method="pxe",
+        why="its firmware boots by PXE (uefi); sites.lisbon.boot.dhcp is ours",
+        rejected={
+            "redfish-iso": "its BMC has no virtual drive that takes an image",
+            "stick": "a person plugs in a stick: that works with every server",
+        },
     ),
     operations=(
         Done(run=4, kind="install", status=Status.FAILED, at="2026-11-20T13:00:00+00:00",

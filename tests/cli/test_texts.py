@@ -13,7 +13,16 @@ from metal.controller.planning import plan_fleet
 from metal.controller.watching import WatchReport
 from metal.heal.diagnosis import Diagnosis
 from metal.model.facts import Facts
+from metal.model.findings import Finding, Severity
 from metal.model.fleet import Learned
+from metal.model.passport import Route
+
+SEVERITIES: tuple[tuple[str, Severity], ...] = (
+    ("telnet", "high"),
+    ("http", "low"),
+    ("clock", "low"),
+    ("x", "info"),
+)
 
 
 def test_help_is_golden(metal, golden) -> None:
@@ -49,8 +58,20 @@ def test_enrolment_is_golden(golden) -> None:
 
     facts = Facts(address="10.0.0.1", protocol="ipmi")
     known = Learned(vendor="Dell Inc.", model="PowerEdge R630", threads=32, memory_gib=96)
+    findings = tuple(
+        Finding(id=id, severity=severity, what=f"{id} is open", remedy="switch it off")
+        for id, severity in SEVERITIES
+    )
     results = [
-        EnrollResult(server="a1", address="10.0.0.1", ok=True, facts=facts, learned=known),
+        EnrollResult(
+            server="a1",
+            address="10.0.0.1",
+            ok=True,
+            facts=facts,
+            learned=known,
+            findings=findings,
+            route=Route(method="pxe", why="it boots by PXE"),
+        ),
         EnrollResult(server="a2", address="10.0.0.2", ok=False, error="no answer", exit_code=4),
     ]
     golden("enroll.txt", "\n".join(enroll_lines(results, 80)))

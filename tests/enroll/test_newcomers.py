@@ -181,7 +181,7 @@ def test_other_administrators_are_named(fleet: Any, at: At) -> None:
     fleet.bmcs.append(bmc.start())
     [result] = enrol(fleet, at(bmc))
     [finding] = [f for f in result.findings if f.id == "other-administrators"]
-    assert finding.evidence == "boss" and finding.severity == "high"
+    assert finding.evidence == "boss (Administrator)" and finding.severity == "high"
     assert not bmc.works(FACTORY.user, FACTORY.password) and bmc.works("boss", "x" * 9)
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from metal.install.plan import plan_installs
+from metal.model.fleet import SiteBoot
 from metal.model.life import Life, Status
 from metal.model.plan import Risk
 from metal.model.world import SeenServer, World
@@ -77,3 +78,12 @@ def test_a_drive_with_a_serial_number_may_have_any_name(made):
     disks = [{"name": "Disk 0 in 'Bay\\1'", "size_gib": 9, "serial": " S3Z1 NX0K "}]
     (action,), _ = plan(made.inventory(learned={"macs": [made.mac], "disks": disks}))
     assert action.disk_serial == " S3Z1 NX0K "
+
+
+def test_where_nobody_gives_addresses_nothing_is_installed_over_the_network(made):
+    inventory = made.inventory()
+    site = inventory.sites["lisbon"].model_copy(update={"boot": SiteBoot(dhcp="none")})
+    inventory = inventory.model_copy(update={"sites": inventory.sites | {"lisbon": site}})
+    installs, (warning,) = plan(inventory)
+    assert installs == []
+    assert "nobody gives addresses" in warning and "metal server show alba1" in warning

@@ -30,6 +30,11 @@ ONE_MISTAKE = [
     ("unit = 2", "unit = «99", "`unit` is 99\n  → it must be at most 60"),
     ("port = 25 ", "port = «70000 ", "`port` is 70000\n  → it must be at most 65535"),
     ("ceph = false", 'ceph = «"perhaps"', "`ceph` must be true or false"),
+    (
+        "[sites.delft.subnets]",
+        '[sites.delft.boot]\ndhcp = «"our"\n[sites.delft.subnets]',
+        "`dhcp` cannot be 'our'\n  → did you mean `ours`?",
+    ),
     ('ipv4 = "nat"', 'ipv4 = «"NAT"', "`ipv4` cannot be 'NAT'\n  → did you mean `nat`?"),
     ('"02:00:5e:00:00:04"', '«"02-00-5E-00-00-04"', "is no MAC address"),
     ('gateway = "10.2.1.1"', 'gateway = «"10.2.1"', "`gateway` must be an IP address"),

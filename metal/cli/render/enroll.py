@@ -2,10 +2,12 @@
 
 from typing import Any, Protocol
 
+from metal.cli.render.bmc import finding_texts, less_of
 from metal.cli.render.hang import hanging
 from metal.model.facts import Facts
-from metal.model.findings import Finding
+from metal.model.findings import Finding, Severity, at_least
 from metal.model.fleet import Learned
+from metal.model.passport import Route
 from metal.tui.grid import Column, fit, safe
 
 
@@ -29,6 +31,8 @@ class Enrolled(Protocol):
     @property
     def findings(self) -> tuple[Finding, ...]: ...
     @property
+    def route(self) -> Route | None: ...
+    @property
     def notes(self) -> tuple[str, ...]: ...
     @property
     def error(self) -> str | None: ...
@@ -46,6 +50,8 @@ COLUMNS = (
     Column("DRIVES", rank=1, right=True),
     Column("RESULT"),
 )
+SHOWN: Severity = "medium"
+"""Findings that are less bad are counted here, and shown with the server."""
 FAILURES = {2: "BAD INPUT", 3: "REFUSED", 4: "NO ANSWER"}
 """By exit code."""
 
@@ -59,6 +65,7 @@ def enroll_lines(results: list[Enrolled], width: int = 80, *, dry_run: bool = Fa
     good, total = sum(result.ok for result in results), len(results)
     said = f"{good} of {total} {'answered; nothing was changed' if dry_run else 'enrolled'}."
     more = [line for result in results for line in _remarks(result, width)]
+    more += hanging("installer: ", routes(results), width, under=2) if routes(results) else []
     return [grid.header, *map(grid.line, rows), "", *more, *([""] if more else []), said]
 
 
@@ -78,9 +85,21 @@ def _remarks(result: Enrolled, width: int) -> list[str]:
     name = result.server or result.address
     said = [f"new in the inventory: {_to_check(name)}"] if result.added and result.ok else []
     said += result.changes
-    said += [f"{f.severity}: {f.what}\n→ {f.remedy}" for f in result.findings]
+    said += finding_texts(f for f in result.findings if at_least(f.severity, SHOWN))
+    if less := [f for f in result.findings if not at_least(f.severity, SHOWN)]:
+        said.append(f"{less_of(less)} besides: metal server show {name}")
     said += result.notes
     return [line for text in said for line in hanging(f"{safe(name)}: ", text, width, under=2)]
+
+
+def routes(results: list[Enrolled]) -> str:
+    """Which servers take which way to an installer, "" where none is known."""
+    ways: dict[str, list[str]] = {}
+    for result in results:
+        if result.route:
+            ways.setdefault(result.route.method, []).append(safe(result.server))
+    said = "; ".join(f"{method} for {', '.join(names)}" for method, names in ways.items())
+    return f"{said} (why: metal server show NAME)" if said else ""
 
 
 def _to_check(name: str) -> str:

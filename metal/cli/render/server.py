@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from metal.cli.render.bmc import finding_texts, passport_texts, route_texts, unexamined_texts
 from metal.cli.render.facts import LABEL, facts_lines
 from metal.cli.render.hang import hanging
 from metal.model.fleet import Learned
@@ -97,25 +98,16 @@ def _bmc(one: "KnownServer") -> str:
 def _findings(one: "KnownServer", width: int) -> list[str]:
     if one.findings is None:
         return []
-    said = [f"{f.severity}: {f.what}\n→ {f.remedy}" for f in one.findings]
-    return _section("Findings", said or ["nothing is wrong with how its BMC is set up"], width)
+    said = finding_texts(one.findings) or ["nothing that was looked at is wrong with its BMC"]
+    return _section("Findings", [*said, *unexamined_texts(one.unexamined)], width)
 
 
 def _passport(one: "KnownServer", width: int) -> list[str]:
     proven = one.passport
     if proven is None:
         return []
-    boots = [
-        f"{b.device}{f' ({b.mode})' if b.mode else ''}: {'works' if b.works else f'no: {b.why}'}"
-        for b in proven.boots
-    ]
-    said = [
-        f"proven at {proven.proven_at}; speaks {' and '.join(proven.protocols)}",
-        f"asked every {proven.poll_seconds:g} s at most",
-        *(f"boot from {b}" for b in boots),
-        *proven.notes,
-    ]
-    return _section("Passport", said, width)
+    lines = _section("Passport", passport_texts(proven), width)
+    return lines + _section("Way to an installer", route_texts(one.route), width)
 
 
 def _done(operation: "Done") -> str:
