@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from metal.cluster.flow import form
 from metal.cluster.ports import ClusterPorts, storage_of
 from metal.cluster.vms import migrate, place, start
+from metal.controller.powering import switching
 from metal.controller.workspace import Workspace
 from metal.drivers.mirror import fetch_installer
 from metal.heal.flow import drain, recover
@@ -83,6 +84,7 @@ def _install_ports(workspace: Workspace, action: InstallServer) -> InstallPorts:
         store=workspace.store,
         secrets=workspace.secrets,
         bmc=workspace.bmc,
+        power=switching(workspace, action.server),
         fetch=lambda: fetch_installer(mirror, action.debian, cache),
         patience=Patience.at_pace(workspace.inventory.fleet.poll_seconds),
     )
@@ -104,7 +106,7 @@ def _heal_ports(workspace: Workspace, action: DrainServer | RecoverServer) -> He
     servers = workspace.store.servers
     return HealPorts(
         hypervisor=workspace.hypervisor(action.cluster),
-        bmc=lambda: workspace.bmc(action.server),
+        power=switching(workspace, action.server),
         hold=servers.hold,
         draining=lambda server: servers.move(server, Life.DRAINING),
         every=workspace.inventory.fleet.poll_seconds,

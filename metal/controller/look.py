@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from metal.controller.powering import power_switch
 from metal.controller.progress import Progress, silent
 from metal.controller.workspace import Workspace
 from metal.model.errors import MetalError
@@ -79,7 +80,21 @@ class _Look:
             finally:
                 bmc.close()
 
-        return pool.submit(self._or_unknown, f"bmc {name}", ask, _SILENT_BMC)
+        def both() -> BmcSeen:
+            seen = self._or_unknown(f"bmc {name}", ask, _SILENT_BMC)
+            return (self._by_plug(name, seen[0]), seen[1])
+
+        return pool.submit(both)
+
+    def _by_plug(self, name: str, seen: Power) -> Power:
+        """A BMC whose plug is off is silent, and the plug says why: off is off."""
+        if seen != "unknown" or self._workspace.inventory.servers[name].power.driver != "fence":
+            return seen
+
+        def ask() -> Power:
+            return power_switch(self._workspace, name, key="", why="").power()
+
+        return self._or_unknown(f"power {name}", ask, "unknown")
 
     def _ask_cluster(self, pool: ThreadPoolExecutor, name: str) -> Future[ClusterSeen]:
         def ask() -> ClusterSeen:

@@ -3,6 +3,7 @@
 import time
 
 from metal.controller.look import look
+from metal.controller.powering import switch
 from metal.controller.progress import Progress
 from metal.controller.workspace import Workspace
 from metal.model.errors import BadInput, Refused
@@ -18,7 +19,7 @@ def release(
 ) -> None:
     """Held or draining → member. Refused unless it is seen on, online and not failing.
 
-    `power_on` switches it on through its BMC first and waits until its cluster sees it.
+    `power_on` switches it on first and waits until its cluster sees it.
     """
     if server not in workspace.inventory.servers:
         known = ", ".join(workspace.inventory.servers)
@@ -27,7 +28,7 @@ def release(
     if record.status is not Status.HELD and record.life is not Life.DRAINING:
         raise Refused("it is neither held nor being emptied", where=server)
     if power_on:
-        _power_on(workspace, server)
+        switch(workspace, server, "on", "it is to take part again")
     seen = _seen(workspace, server, progress, BOOT_POLLS if power_on else 1)
     if not _well(seen):
         said = f"power {seen.power}, node {seen.node}, health {seen.health}"
@@ -40,14 +41,6 @@ def release(
     if record.life is Life.DRAINING:
         workspace.store.servers.move(server, Life.MEMBER)
     workspace.store.servers.release(server)
-
-
-def _power_on(workspace: Workspace, server: str) -> None:
-    bmc = workspace.bmc(server)
-    try:
-        bmc.ensure_power("on")
-    finally:
-        bmc.close()
 
 
 def _seen(workspace: Workspace, server: str, progress: Progress, looks: int) -> SeenServer:

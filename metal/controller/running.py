@@ -29,6 +29,7 @@ def cancel_run(workspace: Workspace, number: int) -> None:
     journal = workspace.store.journal
     operation = journal.show(number)
     journal.cancel(number)
+    workspace.store.requests.withdraw(number)
     if operation.kind == "apply":
         workspace.store.plans.abandon()
 

@@ -101,8 +101,6 @@ class PowerSwitch(Protocol):
 
     by: str
     """For a message: "its BMC", "fence_apc_snmp at 10.0.0.5, plug 3", "a person at the rack"."""
-    keeps_bmc: bool
-    """Whether the BMC lives on while it is off: a plug takes the BMC's power, too."""
 
     def power(self) -> Power:
         """As read now. unknown: nobody can read it; Unreachable without answer."""

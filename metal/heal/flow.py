@@ -7,6 +7,7 @@ here is to prove that the server is off, to keep it off, and to see what became 
 from functools import partial
 from typing import Any
 
+from metal.drivers.ports import PowerSwitch
 from metal.heal.ports import HealPorts
 from metal.model.errors import Failed, Refused, Unreachable
 from metal.model.plan import DrainServer, MigrateVm, RecoverServer
@@ -19,16 +20,22 @@ TRIES = 4
 def recover(run: Run, action: RecoverServer, ports: HealPorts) -> dict[str, Any]:
     """The server is proven off and held, and each of its HA VMs was seen running elsewhere.
 
-    Unreachable when the BMC is silent: then nothing at all is concluded. Failed when VMs stay
-    down because HA does not manage them, or because HA did not get to them in time.
+    Unreachable when what switches it is silent: then nothing at all is concluded. Failed when VMs
+    stay down because HA does not manage them, or because HA did not get to them in time.
     """
     server = action.server
     run.progress(0.0, f"prove {server} off")
-    proof = run.step(
-        f"prove {server} off", lambda: _prove_off(server, ports), tries=TRIES, backoff=ports.every
+    proof = ports.power.step(
+        run,
+        f"prove {server} off",
+        lambda switch: _prove_off(server, switch),
+        why=f"its VMs are restarted elsewhere once it is off: {action.why}",
+        tries=TRIES,
+        backoff=ports.every,
     )
     run.progress(0.2, f"keep {server} out")
-    note = f"fenced: {', '.join(proof['readings'])} read back from its BMC; {action.why}"
+    by = proof.get("by", "its BMC")
+    note = f"fenced: {', '.join(proof['readings'])} read back from {by}; {action.why}"
     run.step(f"hold {server}", lambda: ports.hold(server, note))
     managed = run.step(
         "ask which VMs HA restarts",
@@ -69,20 +76,16 @@ def drain(run: Run, action: DrainServer, ports: HealPorts) -> dict[str, Any]:
 # ── steps ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _prove_off(server: str, ports: HealPorts) -> dict[str, Any]:
-    bmc = ports.bmc()
-    try:
-        bmc.ensure_power("off")
-        readings = [bmc.power(), bmc.power()]
-        if readings != ["off", "off"]:
-            raise Failed(
-                f"its BMC was told to switch it off, and then read {' and '.join(readings)}",
-                where=server,
-                mend="somebody must cut its power by hand; nothing was done to its VMs",
-            )
-        return {"protocol": bmc.protocol, "readings": readings}
-    finally:
-        bmc.close()
+def _prove_off(server: str, switch: PowerSwitch) -> dict[str, Any]:
+    switch.ensure_power("off")
+    readings = [switch.power(), switch.power()]
+    if readings != ["off", "off"]:
+        raise Failed(
+            f"{switch.by} was told to switch it off, and then read {' and '.join(readings)}",
+            where=server,
+            mend="somebody must cut its power by hand; nothing was done to its VMs",
+        )
+    return {"by": switch.by, "readings": readings}
 
 
 def _see_them_run(run: Run, server: str, vms: dict[str, int], ports: HealPorts) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from metal.drivers.ports import Bmc, Hypervisor
+from metal.drivers.ports import Hypervisor
+from metal.operations.switching import Switching
 
 
 @dataclass(frozen=True)
@@ -11,8 +12,8 @@ class HealPorts:
     """For one server and its cluster."""
 
     hypervisor: Hypervisor
-    bmc: Callable[[], Bmc]
-    """Opens the server's BMC, logged in; the flow closes it."""
+    power: Switching
+    """What proves the server off: its BMC, a plug, a person."""
     hold: Callable[[str, str], None]
     """(server, note): nothing may be done with the server until a person releases it."""
     draining: Callable[[str], None]

@@ -7,9 +7,10 @@ fails after that needs a new operation, with a new key, for a new wipe.
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 
-from metal.drivers.ports import Bmc, Secrets
+from metal.drivers.ports import Bmc, PowerSwitch, Secrets
 from metal.install.desk import hash_of, token_of
 from metal.model.errors import Failed, MetalError, Refused
 from metal.model.life import Life, Status
@@ -18,6 +19,7 @@ from metal.operations.installs import PHASES, Install
 from metal.operations.lease import LeaseLost
 from metal.operations.run import Run
 from metal.operations.store import Store
+from metal.operations.switching import Switching
 
 ALPHABET = "abcdefghjkmnpqrstuvwx23456789"
 """Told apart on paper, and where they are on most keyboards: somebody may have to type it."""
@@ -66,6 +68,8 @@ class InstallPorts:
     secrets: Secrets
     bmc: Callable[[str], Bmc]
     """Logs in to a server's BMC; the flow closes it."""
+    power: Switching
+    """What switches the server: its BMC, a plug, a person."""
     fetch: Callable[[], None]
     """Fetches the installer of the action's release from its site's mirror."""
     patience: Patience = Patience()
@@ -156,12 +160,10 @@ class _Install:
         for attempt in range(1, self.patience.boots + 1):
             again = f" ({attempt})" if attempt > 1 else ""
             self.run.progress(0.05, "booting from the network" + again)
-            for name, act in (
-                ("power off", lambda bmc: bmc.ensure_power("off")),
-                ("boot from the network once", lambda bmc: bmc.ensure_boot_once("network")),
-                ("power on", lambda bmc: bmc.ensure_power("on")),
-            ):
-                self.run.step(name + again, self._unless_begun(act), tries=BMC_TRIES)
+            self._switch("power off" + again, self._off)
+            network = self._unless_begun(self._from_network)
+            self.run.step("boot from the network once" + again, network, tries=BMC_TRIES)
+            self._switch("power on" + again, lambda switch: switch.ensure_power("on"))
             said = self.run.wait(
                 "wait for preseed" + again,
                 self._preseed_or_silence(attempt),
@@ -200,17 +202,41 @@ class _Install:
     def _whole(self) -> float:
         return self.patience.boot + self.patience.preseed
 
-    def _unless_begun(self, act: Callable[[Bmc], None]) -> Callable[[], None]:
-        """`act` on the BMC, but hands off a machine that has its answers: it may be wiping."""
+    def _switch(self, name: str, act: Callable[[PowerSwitch], None]) -> None:
+        """Hands off a machine that has its answers: it may be wiping."""
+        why = (
+            "Debian is installed on it: it must boot from the network, by its boot menu if need be"
+        )
+        begun = lambda: self._reached("preseed")  # noqa: E731
+        self.ports.power.step(self.run, name, act, why=why, unless=begun, tries=BMC_TRIES)
 
+    def _off(self, switch: PowerSwitch) -> None:
+        """A plug takes the BMC's power, too: what to boot from is told before."""
+        if self.ports.power.driver == "fence":
+            with suppress(MetalError):
+                self._tell_network()
+        switch.ensure_power("off")
+
+    def _from_network(self) -> None:
+        """Where there is no BMC to tell, the firmware's own order (or a person) decides."""
+        driver = self.ports.power.driver
+        if driver == "bmc":
+            self._tell_network()
+        elif driver == "manual":
+            with suppress(MetalError):
+                self._tell_network()
+
+    def _tell_network(self) -> None:
+        bmc = self.ports.bmc(self.name)
+        try:
+            bmc.ensure_boot_once("network")
+        finally:
+            bmc.close()
+
+    def _unless_begun(self, act: Callable[[], None]) -> Callable[[], None]:
         def guarded() -> None:
-            if self._reached("preseed"):
-                return
-            bmc = self.ports.bmc(self.name)
-            try:
-                act(bmc)
-            finally:
-                bmc.close()
+            if not self._reached("preseed"):
+                act()
 
         return guarded
 

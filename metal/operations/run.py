@@ -122,6 +122,10 @@ class Run:
         """Tell every face how far this is: `fraction` from 0 to 1, and a short line."""
         self._steps.say(text, min(1.0, max(0.0, fraction)))
 
+    def say(self, text: str) -> None:
+        """Tell every face something that says nothing of how far this is."""
+        self._steps.say(text)
+
     def guard(self, conn: Connection) -> float:
         """Make the caller's transaction one of this run (else LeaseLost); returns the time."""
         return self._steps.guard(conn)

@@ -11,6 +11,7 @@ from metal.operations.journal import Journal
 from metal.operations.looks import Looks
 from metal.operations.plans import Plans
 from metal.operations.records import Records
+from metal.operations.requests import Requests
 from metal.operations.servers import Servers
 
 
@@ -26,6 +27,7 @@ class Store:
         self.plans = Plans(database)
         self.looks = Looks(database)
         self.records = Records(database)
+        self.requests = Requests(database)
 
     def close(self) -> None:
         self.database.close()

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The newest migration in migrations/versions: what this version of metal reads and writes."""
 
 VERSION_TABLE = "metal_version"
@@ -144,4 +144,31 @@ records = Table(
     Column("kind", String, primary_key=True),
     Column("at", Double, nullable=False),
     Column("body", Text, nullable=False),
+)
+
+# What a person at the rack is asked to press, and what they answered.
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String, nullable=False),  # what it is for, such as "run 7: power off"
+    Column("server", String, nullable=False),
+    Column("wanted", String, nullable=False),  # on, off
+    Column("what", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("asked", Double, nullable=False),
+    Column("answer", String),  # done, cannot; null: nobody answered yet
+    Column("answered", Double),
+    Column("answered_by", String),
+    Column("note", Text, nullable=False),
+    Column("closed", Double),  # since when nobody waits for it any more
+    # Asking again is the same request.
+    Index(
+        "one_open_request",
+        "key",
+        unique=True,
+        sqlite_where=text("closed IS NULL"),
+        postgresql_where=text("closed IS NULL"),
+    ),
+    sqlite_autoincrement=True,
 )

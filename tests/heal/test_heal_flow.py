@@ -14,6 +14,7 @@ from metal.model.life import Status
 from metal.model.plan import DrainServer, MigrateVm, RecoverServer, Risk
 from metal.operations.run import Outcome, perform
 from metal.operations.store import Store, open_store
+from metal.operations.switching import Switching
 
 WHY: dict[str, Any] = {"what": "a test", "why": "it tests", "risk": Risk.DISRUPTS}
 VMS = {"git": 101, "wiki": 102}
@@ -36,9 +37,7 @@ class Killed(BaseException):
 class Bmc:
     """A BMC that really cuts the power of its node in the double."""
 
-    protocol = "redfish"
-    fingerprint = None
-    cipher_suite = None
+    by = "its BMC"
 
     def __init__(self, lab: Any, node: str) -> None:
         self._lab, self._node = lab, node
@@ -93,7 +92,7 @@ class Bench:
     def run(self, flow: Any, action: Any, *, patience: float = 20, **other: Any) -> Outcome:
         given = {
             "hypervisor": self.lab.driver(),
-            "bmc": self.bmc,
+            "power": Switching(lambda _key, _why: self.bmc(), every=0.05),
             "hold": self.held.__setitem__,
             "draining": self.drained.append,
             "patience": patience,

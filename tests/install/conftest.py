@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pyrage
 import pytest
@@ -27,6 +27,7 @@ from metal.model.plan import InstallServer
 from metal.model.world import SeenServer, World
 from metal.operations.run import perform
 from metal.operations.store import open_store
+from metal.operations.switching import Switching
 
 PIN = ":".join(["AB"] * 32)
 MAC, UUID = "02:00:5e:00:01:01", "4c4c4544-0042-4a10-8036-b4c04f4d3132"
@@ -93,7 +94,7 @@ def make_machine() -> Machine:
 class MachineBmc:
     """A BMC's effect without its protocol: those have tests of their own."""
 
-    protocol, fingerprint, cipher_suite = "redfish", None, None
+    by = "its BMC"
 
     def __init__(self, site: "Site") -> None:
         self.site = site
@@ -122,6 +123,7 @@ class Site:
     boot_url: str = ""
     mirror_url: str = ""
     patience: Patience = PATIENCE
+    driver: Literal["bmc", "fence", "manual"] = "bmc"
 
     def __post_init__(self) -> None:
         self.state = self.folder / "state"
@@ -144,7 +146,8 @@ class Site:
             fetch_installer(self.mirror_url, "trixie", self.state / "installer")
 
         bmc: Callable[[str], Any] = lambda _name: MachineBmc(self)  # noqa: E731
-        return InstallPorts(self.store, self.secrets, bmc, fetch, self.patience)
+        power = Switching(lambda _key, _why: bmc("alba1"), self.driver, every=0.02)
+        return InstallPorts(self.store, self.secrets, bmc, power, fetch, self.patience)
 
     def open(self) -> Any:
         action = self.action

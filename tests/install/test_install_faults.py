@@ -147,3 +147,29 @@ def test_no_debian_mirror_no_install(site):
     assert outcome.status == Status.FAILED
     assert "carries installer-amd64" in outcome.error
     assert site.store.installs.latest("alba1") is None
+
+
+@pytest.mark.parametrize(
+    ("driver", "calls"),
+    [
+        ("fence", ["network", "close", "power off", "close", "power on", "close"]),
+        ("manual", ["power off", "close", "network", "close", "power on", "close"]),
+    ],
+)
+def test_what_to_boot_is_told_while_the_bmc_has_power(site, driver, calls):
+    site.driver = driver
+    assert site.install().status == Status.DONE
+    assert site.bmc_calls == calls
+
+
+def test_a_bmc_that_cannot_be_told_keeps_no_plug_from_being_switched(site, monkeypatch):
+    site.driver = "fence"
+
+    def silent(self, _device):
+        raise Unreachable("no answer")
+
+    monkeypatch.setattr(type(site.ports.bmc("alba1")), "ensure_boot_once", silent)
+    site.patience = replace(site.patience, **QUICK, boots=1)
+    outcome = site.install()
+    assert "booted 1 times" in outcome.error, "the power was switched all the same"
+    assert "power on" in site.bmc_calls

@@ -8,7 +8,6 @@ class BmcSwitch:
     """A Bmc as a PowerSwitch."""
 
     by = "its BMC"
-    keeps_bmc = True
 
     def __init__(self, bmc: Bmc) -> None:
         """`bmc` is logged in; `close` closes it."""

@@ -26,8 +26,6 @@ class Fence:
     each of them, and would call a server off that runs on its second.
     """
 
-    keeps_bmc = False
-
     def __init__(
         self,
         access: PowerAccess,

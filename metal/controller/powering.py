@@ -1,0 +1,117 @@
+"""Each server's power switch, whatever it is: its BMC, a plug, or a person at the rack."""
+
+import time
+from dataclasses import dataclass
+
+from metal.controller.workspace import Workspace
+from metal.drivers.ports import PowerSwitch
+from metal.drivers.power.manual import Said
+from metal.model.errors import MetalError, Unreachable
+from metal.model.facts import Power
+from metal.operations.requests import Requests
+from metal.operations.switching import Switching
+
+PRESS = {
+    "off": "press the power button of {place} until its light is off "
+    "(if it stays on, pull its power cords)",
+    "on": "press the power button of {place} once, and see that its light comes on",
+}
+
+
+def power_switch(workspace: Workspace, server: str, *, key: str, why: str) -> PowerSwitch:
+    """The switch that the inventory names; the caller closes it.
+
+    `key` and `why` are of the request to a person, where the switch is one.
+    """
+    power = workspace.inventory.servers[server].power
+    if power.driver == "fence":
+        from metal.drivers.power.fence import Fence
+
+        return Fence(power, workspace.secrets.reveal(f"power/{server}"))
+    if power.driver == "manual":
+        from metal.drivers.power.manual import Manual
+
+        asker = _Asker(workspace, server, key, why)
+        return Manual(asker, lambda: read_by_bmc(workspace, server), server)
+    from metal.drivers.power.by_bmc import BmcSwitch
+
+    return BmcSwitch(workspace.bmc(server))
+
+
+def switching(workspace: Workspace, server: str) -> Switching:
+    """The same for a flow."""
+    return Switching(
+        open=lambda key, why: power_switch(workspace, server, key=key, why=why),
+        driver=workspace.inventory.servers[server].power.driver,
+        every=workspace.inventory.fleet.poll_seconds,
+    )
+
+
+def switch(workspace: Workspace, server: str, wanted: Power, why: str) -> PowerSwitch:
+    """Switch it outside of any operation, and wait for a person as long as it takes.
+
+    Ctrl-C withdraws the request. Returns the switch that did it, closed.
+    """
+    key = f"metal power {wanted} {server}"
+    by_hand = workspace.inventory.servers[server].power.driver == "manual"
+    try:
+        while True:
+            found = power_switch(workspace, server, key=key, why=why)
+            try:
+                found.ensure_power(wanted)
+                return found
+            except Unreachable:
+                if not by_hand:
+                    raise
+            finally:
+                found.close()
+            time.sleep(workspace.inventory.fleet.poll_seconds)
+    finally:
+        if by_hand:
+            workspace.store.requests.close(key)
+
+
+def read_by_bmc(workspace: Workspace, server: str) -> Power:
+    """What its BMC reads; unknown where it has none that answers."""
+    try:
+        bmc = workspace.bmc(server)
+        try:
+            return bmc.power()
+        finally:
+            bmc.close()
+    except MetalError:
+        return "unknown"
+
+
+def place(workspace: Workspace, server: str) -> str:
+    """ "alba1 (rack L2, U10)": what somebody looks for."""
+    found = workspace.inventory.servers[server]
+    return f"{server} (rack {found.rack}{f', U{found.unit}' if found.unit else ''})"
+
+
+@dataclass(frozen=True)
+class _Asker:
+    """metal.drivers.power.manual.Person through the store."""
+
+    workspace: Workspace
+    server: str
+    key: str
+    why: str
+
+    @property
+    def _requests(self) -> Requests:
+        return self.workspace.store.requests
+
+    def asked(self) -> bool:
+        found = self._requests.find(self.key)
+        return found is not None and found.answer is None
+
+    def ask(self, wanted: Power) -> Said | None:
+        what = PRESS[wanted].format(place=place(self.workspace, self.server))
+        asked = self._requests.ask(self.key, self.server, wanted, what, self.why)
+        if asked.answer is None:
+            return None
+        return Said(asked.answer == "done", asked.answered_by or "somebody", asked.note)
+
+    def ask_anew(self) -> None:
+        self._requests.close(self.key)
