@@ -9,8 +9,8 @@ if TYPE_CHECKING:  # requests and pyghmi cost a third of a second: loaded when u
     from metal.drivers.ports import Bmc
 
 HTTPS, RMCP = 443, 623
-PATIENCE = {"redfish": 30.0, "ipmi": 8.0}
-"""Seconds for one answer: some BMCs need 15 s for a resource, none as long for a datagram."""
+PATIENCE = {"redfish": 60.0, "ipmi": 8.0}
+"""Seconds for one answer: some BMCs need 30 s for a resource (R21), none as long for a datagram."""
 
 
 def connect(access: BmcAccess, user: str, password: str, *, timeout: float | None = None) -> "Bmc":

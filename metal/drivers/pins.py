@@ -32,6 +32,8 @@ MEND = (
     "fingerprint and trust the new one; if you do not, somebody may sit in between"
 )
 
+CONNECT = 10.0
+"""Seconds: who takes a minute for an answer still shakes hands in a few seconds."""
 UNVERIFIED = create_urllib3_context(cert_reqs=ssl.CERT_NONE)
 """One for all: without it every connection loads the system's authorities (18 ms of CPU), and
 none of them vouches for a BMC."""
@@ -97,7 +99,7 @@ class PinnedAdapter(HTTPAdapter):
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
         if kwargs.get("timeout") is None:
-            kwargs["timeout"] = self.timeout
+            kwargs["timeout"] = (min(self.timeout, CONNECT), self.timeout)
         return super().send(request, *args, **kwargs)
 
     def check(self, der: bytes | None, where: str) -> None:

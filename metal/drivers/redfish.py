@@ -13,6 +13,7 @@ from metal.drivers.redfish_accounts import ACCOUNTS, AccountBook
 from metal.drivers.redfish_exposure import ipmi_is_off, read_exposure
 from metal.drivers.redfish_facts import read_facts
 from metal.drivers.redfish_session import ROOT, Answer, Body, RedfishSession, link
+from metal.drivers.redfish_shape import items, objects
 from metal.drivers.redfish_tree import Tree
 from metal.drivers.redfish_words import complaint_of, conditions_of, health_of, power_of
 from metal.model.errors import Failed, MetalError, Refused, WrongPassword
@@ -154,14 +155,15 @@ class Redfish:
                 (thermal, "Temperatures"),
                 (thermal, "Fans"),
             ):
-                parts += [p for p in owner.get(key) or [] if isinstance(p, dict)]
+                parts += objects(owner.get(key))
         return parts
 
     def _drives(self, system: Body) -> list[Body]:
         return [
-            self._session.get(path)
+            body
             for storage in self._tree.parts(system, "Storage")
-            for path in dict.fromkeys(filter(None, map(link, storage.get("Drives") or [])))
+            for path in dict.fromkeys(filter(None, map(link, items(storage.get("Drives")))))
+            for body in self._tree.bodies(iter([path]))
         ]
 
     # ── Power and boot ───────────────────────────────────────────────────────────────────────

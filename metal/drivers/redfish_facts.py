@@ -11,6 +11,7 @@ from metal.drivers.placeholders import told
 from metal.drivers.redfish_accounts import AccountBook
 from metal.drivers.redfish_nics import own_macs, read_nics
 from metal.drivers.redfish_session import Body
+from metal.drivers.redfish_shape import number, objects, positive, section, words
 from metal.drivers.redfish_storage import read_controllers, read_drives
 from metal.drivers.redfish_tree import Tree
 from metal.drivers.redfish_words import (
@@ -35,6 +36,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+BROKEN = (Failed, TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
+"""What a body raises that no schema knows."""
 NOT_TOLD = "the BMC does not tell it over Redfish"
 MACHINE_OFF = "the machine is off; switched on, its firmware would tell"
 NEEDS_POWER = ("cpu.model", "cpu.sockets", "cpu.cores", "cpu.threads", "memory_gib", "dimms")
@@ -55,7 +58,7 @@ class _Reader:
 
     def facts(self, address: str) -> Facts:
         system, tree = self.system, self.tree
-        boot = system.get("Boot") if isinstance(system.get("Boot"), dict) else {}
+        boot = section(system.get("Boot"))
         cpu = self._part("cpu", self._cpu) or Cpu()
         dimms = self._part("dimms", self._dimms)
         own = self._part("bmc_mac", lambda: own_macs(tree, system, self.manager)) or ()
@@ -98,18 +101,23 @@ class _Reader:
             health=health_of(system),
             cpu=cpu,
             unknown={k: why for k, why in self.unknown.items() if k == "cpu" or not found.get(k)},
+            notes=tuple(f"not read: {why}" for why in dict.fromkeys(tree.lost)),
             **found,
         )
 
     def _part(self, key: str, read: Callable[[], T]) -> T | None:
         """`read()`, or None with the reason: a part that is broken never fails the rest."""
+        lost = len(self.tree.lost)
         try:
-            return read()
+            value = read()
         except (BadInput, Refused):
             raise
-        except (Failed, TypeError, ValueError, KeyError, AttributeError) as error:
+        except BROKEN as error:
             self.unknown[key] = error.what if isinstance(error, Failed) else f"odd answer: {error}"
             return None
+        if value is None and len(self.tree.lost) > lost:
+            self.unknown[key] = self.tree.lost[lost]
+        return value
 
     # ── Processors and memory ────────────────────────────────────────────────────────────────
 
@@ -120,7 +128,7 @@ class _Reader:
             for p in self.tree.parts(self.system, "Processors")
             if p.get("ProcessorType") in (None, "CPU") and present(p) and not _stub(p)
         ]
-        summary = self.system.get("ProcessorSummary") or {}
+        summary = section(self.system.get("ProcessorSummary"))
         if not cpus:
             # A model without a count: the count is not to be trusted, the name may be.
             return Cpu(model=told(summary.get("Model")))
@@ -129,8 +137,8 @@ class _Reader:
         return Cpu(
             model=_cpu_model(cpus[0]) or told(summary.get("Model")),
             sockets=len(cpus),
-            cores=cores or _positive(summary.get("CoreCount")),
-            threads=threads or _positive(summary.get("LogicalProcessorCount")),
+            cores=cores or positive(summary.get("CoreCount")),
+            threads=threads or positive(summary.get("LogicalProcessorCount")),
         )
 
     def _dimms(self) -> tuple[Dimm, ...] | None:
@@ -140,16 +148,15 @@ class _Reader:
                 size_gib=round(size / 1024, 2),
             )
             for m in self.tree.parts(self.system, "Memory")
-            if present(m) and (size := _positive(m.get("CapacityMiB") or m.get("SizeMB")))
+            if present(m) and (size := positive(m.get("CapacityMiB") or m.get("SizeMB")))
         )
         return dimms or None
 
     def _memory(self, dimms: tuple[Dimm, ...] | None) -> float | None:
         """The summary's total; 0 is said by machines that are off, and means unknown (R36)."""
-        summary = self.system.get("MemorySummary")
-        total = summary.get("TotalSystemMemoryGiB") if isinstance(summary, dict) else None
-        if isinstance(total, int | float) and total > 0:
-            return float(total)
+        total = number(section(self.system.get("MemorySummary")).get("TotalSystemMemoryGiB"))
+        if total is not None and total > 0:
+            return total
         return sum(d.size_gib for d in dimms) if dimms else None
 
     # ── The rest of the box ──────────────────────────────────────────────────────────────────
@@ -174,7 +181,7 @@ class _Reader:
         service = self.tree.linked(self.tree.root, "UpdateService")
         wanted = {"bmc", str(self.manager.get("Id")).lower(), str(self.manager.get("Name")).lower()}
         for path in self.tree.members_of(service, "FirmwareInventory"):
-            if path.rstrip("/").rsplit("/", 1)[1].lower() in wanted:
+            if path.rstrip("/").rpartition("/")[2].lower() in wanted:
                 for body in self.tree.bodies(iter([path])):
                     return told(body.get("Version"))
         return None
@@ -186,7 +193,7 @@ class _Reader:
                 health=health_of(p),
                 model=told(p.get("Model")),
                 serial=told(p.get("SerialNumber")),
-                watts=_positive(p.get("PowerCapacityWatts")),
+                watts=positive(p.get("PowerCapacityWatts")),
             )
             for p in self._all_supplies()
             if present(p)
@@ -202,7 +209,7 @@ class _Reader:
 
     def _supplies(self, chassis: Body) -> list[Body]:
         supplies = self.tree.linked(chassis, "Power").get("PowerSupplies")
-        whole = [s for s in supplies or [] if isinstance(s, dict) and len(s) > 1]
+        whole = [s for s in objects(supplies) if len(s) > 1]
         if whole:
             return whole
         return list(self.tree.parts(self.tree.linked(chassis, "PowerSubsystem"), "PowerSupplies"))
@@ -213,7 +220,7 @@ class _Reader:
             *self.tree.parts(self.manager, "VirtualMedia"),
             *self.tree.parts(self.system, "VirtualMedia"),
         ]
-        able = [m for m in media if "#VirtualMedia.InsertMedia" in (m.get("Actions") or {})]
+        able = [m for m in media if "#VirtualMedia.InsertMedia" in section(m.get("Actions"))]
         return tuple(dict.fromkeys(str(m.get("Id")) for m in able))
 
     def _logs(self) -> tuple[str, ...] | None:
@@ -233,16 +240,14 @@ def _stub(processor: Body) -> bool:
 
 def _cpu_model(cpu: Body) -> str | None:
     """Some tell "Intel Xeon processor" and put the name into the vendor's id (R34)."""
-    identity = cpu.get("ProcessorId")
-    real = told(identity.get("VendorId")) if isinstance(identity, dict) else None
+    real = told(section(cpu.get("ProcessorId")).get("VendorId"))
     model = told(cpu.get("Model"))
     generic = model is None or not any(map(str.isdigit, model))
     return real if real and generic and any(map(str.isdigit, real)) else model
 
 
-def _allowed(boot: Any, key: str) -> tuple[str, ...] | None:
-    values = boot.get(f"{key}@Redfish.AllowableValues") if isinstance(boot, dict) else None
-    return tuple(map(str, values)) if isinstance(values, list) and values else None
+def _allowed(boot: Body, key: str) -> tuple[str, ...] | None:
+    return words(boot.get(f"{key}@Redfish.AllowableValues"))
 
 
 def _dicts(value: Any) -> list[Body]:
@@ -250,12 +255,6 @@ def _dicts(value: Any) -> list[Body]:
     return [v for v in value.values() if isinstance(v, dict)] if isinstance(value, dict) else []
 
 
-def _positive(value: Any) -> int | None:
-    """A count or size above zero: zero means that it is not known."""
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
-    return int(number) if number > 0 else None
-
-
 def _sum(values: Any) -> int | None:
-    numbers = [_positive(n) for n in values]
+    numbers = [positive(n) for n in values]
     return sum(n for n in numbers if n) if numbers and all(numbers) else None

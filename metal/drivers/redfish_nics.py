@@ -11,6 +11,7 @@ from typing import Any
 
 from metal.drivers.placeholders import told
 from metal.drivers.redfish_session import Body
+from metal.drivers.redfish_shape import items, objects, section
 from metal.drivers.redfish_tree import Tree
 from metal.model.facts import Nic
 
@@ -60,8 +61,8 @@ def _adapters(tree: Tree, system: Body, chassis: list[Body]) -> Iterator[tuple[s
                 for mac in list(_port_macs(port))[:1]:
                     told_here = True
                     yield mac, str(port.get("Id") or port.get("Name"))
-        for port in adapter.get("PhysicalPorts") or []:
-            burnt_in = _mac((port or {}).get("MacAddress") or (port or {}).get("MACAddress"))
+        for port in objects(adapter.get("PhysicalPorts")):
+            burnt_in = _mac(port.get("MacAddress") or port.get("MACAddress"))
             if burnt_in:
                 yield burnt_in, told(port.get("Name")) or str(adapter.get("Id"))
 
@@ -95,12 +96,11 @@ def _macs(body: Body) -> Iterator[str]:
 
 
 def _port_macs(port: Body) -> Iterator[str]:
-    ethernet = port.get("Ethernet") if isinstance(port.get("Ethernet"), dict) else {}
-    assert isinstance(ethernet, dict)
+    ethernet = section(port.get("Ethernet"))
     told_macs = [
         ethernet.get("PermanentMACAddress"),
         ethernet.get("MACAddress"),
-        *(ethernet.get("AssociatedMACAddresses") or []),
-        *(port.get("AssociatedNetworkAddresses") or []),
+        *items(ethernet.get("AssociatedMACAddresses")),
+        *items(port.get("AssociatedNetworkAddresses")),
     ]
     yield from (mac for text in told_macs if (mac := _mac(text)))

@@ -21,9 +21,10 @@ from metal.drivers.pins import (
     seen_tls,
 )
 from metal.drivers.redfish_answer import BIGGEST, Answer, Body, link, parsed, path_of
+from metal.drivers.redfish_shape import items
 from metal.model.errors import Failed, MetalError, Refused, Unreachable, WrongPassword
 
-__all__ = ["BIGGEST", "ROOT", "Answer", "Body", "RedfishSession", "link"]
+__all__ = ["BIGGEST", "ROOT", "Answer", "Body", "Missing", "RedfishSession", "link"]
 
 ROOT = "/redfish/v1/"
 PAGES = 50
@@ -35,6 +36,10 @@ REDIRECTS = (301, 302, 307, 308)
 FULL = ("RAC0218", "SessionLimitExceeded", "maximum number of", "sessions")
 MUST_CHANGE = ("PasswordChangeRequired", "SWC1908", "password must be changed")
 IN_POST = ("UnableToModifyDuringSystemPOST", "during POST", "during system POST")
+
+
+class Missing(Failed):
+    """There is no such resource: a link that dangles."""
 
 
 class RedfishSession:
@@ -190,7 +195,8 @@ class RedfishSession:
         if whole:
             self.met("R20")
         if not (answer.ok or whole):
-            raise Failed(f"cannot read {path}: {answer.complaint}", where=self.where)
+            kind = Missing if answer.status in (404, 410) else Failed
+            raise kind(f"cannot read {path}: {answer.complaint}", where=self.where)
         if not answer.body:
             raise Failed(
                 f"cannot read {path}: the answer is empty",
@@ -199,6 +205,14 @@ class RedfishSession:
             )
         return answer
 
+    def answers(self) -> bool:
+        """Whether the BMC is there at all, after it let something go unanswered."""
+        try:
+            self._send("GET", ROOT, token=False)
+        except (Unreachable, Failed):
+            return False
+        return True
+
     def members(self, path: str) -> Iterator[str]:
         """Paths of a collection's members; follows pages (R22), ignores counts (R24).
 
@@ -206,7 +220,7 @@ class RedfishSession:
         """
         seen: set[str] = set()
         for body in self.pages(path):
-            for member in body.get("Members") or []:
+            for member in items(body.get("Members")):
                 target = link(member)
                 if target and target not in seen:
                     seen.add(target)
@@ -398,7 +412,7 @@ def _account_to_change(answer: Answer) -> str | None:
     if not answer.names(*MUST_CHANGE):
         return None
     for message in answer.messages:
-        for text in message.get("MessageArgs") or []:
+        for text in items(message.get("MessageArgs")):
             if "/Accounts/" in str(text):
                 return path_of(str(text))
     return ""

@@ -7,10 +7,10 @@ serial number where two places tell it.
 
 import re
 from collections.abc import Iterator
-from typing import Any, TypeGuard
 
 from metal.drivers.placeholders import told
 from metal.drivers.redfish_session import Body, link
+from metal.drivers.redfish_shape import items, number, objects, positive, section
 from metal.drivers.redfish_tree import Tree
 from metal.drivers.redfish_words import name_of, present
 from metal.model.facts import Controller, Drive, Media
@@ -28,15 +28,14 @@ def read_drives(tree: Tree, system: Body, chassis: list[Body]) -> tuple[Drive, .
         drives = [_drive(b) for c in chassis for b in _chassis_drives(tree, c) if _real(b)]
     if not drives:
         for simple in tree.parts(system, "SimpleStorage"):
-            devices = simple.get("Devices") or []
-            drives += [_drive(d) for d in devices if present(d) and _says(d)]
+            drives += [_drive(d) for d in objects(simple.get("Devices")) if _real(d)]
     return tuple(drives) or None
 
 
 def read_controllers(tree: Tree, system: Body) -> tuple[Controller, ...] | None:
     found: dict[str, Controller] = {}
     for storage in tree.parts(system, "Storage"):
-        inline = [c for c in storage.get("StorageControllers") or [] if isinstance(c, dict)]
+        inline = objects(storage.get("StorageControllers"))
         for body in inline or tree.parts(storage, "Controllers"):
             name = told(body.get("Name")) or told(body.get("Model")) or name_of(storage)
             texts = f"{name} {body.get('Model')}"
@@ -54,8 +53,8 @@ def _storage(tree: Tree, system: Body) -> Iterator[Body]:
         drives = storage.get("Drives")
         listed = (
             tree.members_of(storage, "Drives")
-            if isinstance(drives, dict)
-            else iter([p for p in map(link, drives or []) if p])
+            if link(drives)
+            else iter([p for p in map(link, items(drives)) if p])
         )
         for path in listed:
             if path.rstrip("/") not in seen:
@@ -64,26 +63,25 @@ def _storage(tree: Tree, system: Body) -> Iterator[Body]:
 
 
 def _chassis_drives(tree: Tree, chassis: Body) -> Iterator[Body]:
-    links = chassis.get("Links") if isinstance(chassis.get("Links"), dict) else {}
-    paths = [p for p in map(link, (links or {}).get("Drives") or []) if p]
+    listed = section(chassis.get("Links")).get("Drives")
+    paths = [p for p in map(link, items(listed)) if p]
     yield from tree.bodies(iter(paths)) if paths else tree.parts(chassis, "Drives")
 
 
 def _smart_storage(tree: Tree, system: Body) -> Iterator[Body]:
     """HPE's own tree: Oem → SmartStorage → ArrayControllers → PhysicalDrives."""
-    oem = system.get("Oem") if isinstance(system.get("Oem"), dict) else {}
+    oem = section(system.get("Oem"))
     for maker in ("Hpe", "Hp"):
-        extra = (oem or {}).get(maker)
-        links = extra.get("Links") or extra.get("links") if isinstance(extra, dict) else None
-        top = tree.linked(links, "SmartStorage") if isinstance(links, dict) else {}
+        extra = section(oem.get(maker))
+        top = tree.linked(section(extra.get("Links") or extra.get("links")), "SmartStorage")
         for name in ("ArrayControllers", "HostBusAdapters"):
             for controller in _linked_members(tree, top, name):
                 yield from _linked_members(tree, controller, "PhysicalDrives")
 
 
 def _linked_members(tree: Tree, owner: Body, name: str) -> Iterator[Body]:
-    links = owner.get("Links") or owner.get("links")
-    holder = links if isinstance(links, dict) and name in links else owner
+    links = section(owner.get("Links") or owner.get("links"))
+    holder = links if name in links else owner
     return tree.parts(holder, name)
 
 
@@ -100,35 +98,34 @@ def _says(body: Body) -> bool:
 
 def _drive(body: Body) -> Drive:
     protocol = told(body.get("Protocol"))
-    size, failing = body.get("CapacityBytes"), body.get("FailurePredicted")
-    left = body.get("PredictedMediaLifeLeftPercent")
+    failing, left = body.get("FailurePredicted"), number(body.get("PredictedMediaLifeLeftPercent"))
     return Drive(
         name=told(body.get("Name")) or str(body.get("Id")),
-        size_bytes=size if isinstance(size, int) and size > 0 else None,
+        size_bytes=positive(body.get("CapacityBytes")),
         media=_media(protocol, told(body.get("MediaType"))),
         protocol=protocol,
         serial=told(body.get("SerialNumber")),
         failing=failing if isinstance(failing, bool) else None,
         model=told(body.get("Model")),
         slot=_slot(body),
-        wear_percent=_wear(None if left is None else 100 - left if _number(left) else None),
+        wear_percent=_wear(None if left is None else 100 - left),
     )
 
 
 def _smart(body: Body) -> Drive:
     """A drive in HPE's own words."""
-    size = body.get("CapacityMiB")
+    size = number(body.get("CapacityMiB"))
     protocol = told(body.get("InterfaceType"))
     return Drive(
         name=told(body.get("Name")) or str(body.get("Id")),
-        size_bytes=int(size * MIB) if _number(size) and size > 0 else None,
+        size_bytes=positive(size * MIB) if size else None,
         media=_media(protocol, told(body.get("MediaType"))),
         protocol=protocol,
         serial=told(body.get("SerialNumber")),
         failing=None,
         model=told(body.get("Model")),
         slot=told(body.get("Location")),
-        wear_percent=_wear(body.get("SSDEnduranceUtilizationPercentage")),
+        wear_percent=_wear(number(body.get("SSDEnduranceUtilizationPercentage"))),
     )
 
 
@@ -139,19 +136,13 @@ def _media(protocol: str | None, kind: str | None) -> Media | None:
     return kinds.get(kind)
 
 
-def _wear(used: Any) -> float | None:
-    return float(used) if _number(used) and 0 <= used <= 255 else None
-
-
-def _number(value: Any) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _wear(used: float | None) -> float | None:
+    return used if used is not None and 0 <= used <= 255 else None
 
 
 def _slot(body: Body) -> str | None:
     """Where a person finds it: the label on the bay, in the older and the newer place."""
-    places = [body.get("PhysicalLocation"), *(body.get("Location") or [])]
-    for place in places:
-        part = place.get("PartLocation") if isinstance(place, dict) else None
-        if isinstance(part, dict) and (label := told(part.get("ServiceLabel"))):
+    for place in (*objects(body.get("PhysicalLocation")), *objects(body.get("Location"))):
+        if label := told(section(place.get("PartLocation")).get("ServiceLabel")):
             return label
     return None

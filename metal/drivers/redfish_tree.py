@@ -8,11 +8,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from metal.drivers.redfish_session import ROOT, Body, RedfishSession, link
-from metal.model.errors import BadInput, Failed, Refused
+from metal.drivers.redfish_session import ROOT, Body, Missing, RedfishSession, link
+from metal.drivers.redfish_shape import items, number, objects, section, words
+from metal.model.errors import BadInput, Failed, Refused, Unreachable
 
 NO_SERVERS = frozenset({"DPU", "OS", "PhysicallyPartitioned", "VirtuallyPartitioned", "Virtual"})
 """SystemTypes that are no machine one could install."""
+MOST_LOST = 5
+"""Resources that a BMC may be too slow for: each of them cost a whole time-out."""
 GPU_BOARD = re.compile(r"HGX|baseboard", re.IGNORECASE)
 SWITCH = re.compile(r"nv ?switch|\bswitch\b|switch_", re.IGNORECASE)
 DPU = re.compile(r"bluefield|\bdpu\b", re.IGNORECASE)
@@ -27,6 +30,8 @@ class Tree:
         Refused: there is no server behind this BMC. BadInput: none of that id.
         """
         self.session = session
+        self.lost: list[str] = []
+        """What is there and could not be read, and why: what was read may lack a part."""
         self.root = session.get(ROOT)
         self._servers = self._find_servers()
         self.system_path = self._path_of(node)
@@ -64,10 +69,7 @@ class Tree:
 
     def _systems(self) -> Iterator[tuple[str, Body]]:
         for path in self.members_of(self.root, "Systems"):
-            try:
-                body = self.session.get(path)
-            except Failed:
-                continue  # a dangling link
+            body = self._body(path)
             if body.get("Boot") or "#ComputerSystem.Reset" in _actions(body):
                 yield path, body
 
@@ -153,48 +155,66 @@ class Tree:
         path = link(owner.get(name))
         try:
             yield from self.session.members(path) if path else ()
-        except Failed:
+        except Missing:
             return  # the link leads nowhere (R56)
+        except (Failed, Unreachable) as error:
+            self._lose(path or name, error)
 
     def bodies(self, paths: Iterator[str]) -> Iterator[Body]:
         for path in paths:
-            try:
-                body = self.session.get(path)
-            except Failed:
-                continue  # a dangling link
+            body = self._body(path)
             if set(body) - {"error"}:  # some answer 200 with nothing but an error
                 yield body
+
+    def _body(self, path: str) -> Body:
+        """The resource, {} for a link that dangles or a resource that is lost."""
+        try:
+            return self.session.get(path)
+        except Missing:
+            return {}
+        except (Failed, Unreachable) as error:
+            self._lose(path, error)
+            return {}
+
+    def _lose(self, path: str, error: Failed | Unreachable) -> None:
+        """One resource that is slow or broken costs no other (R21); a BMC that is gone does."""
+        if isinstance(error, Unreachable):
+            if len(self.lost) >= MOST_LOST or not self.session.answers():
+                raise error
+            self.session.met("R21")
+        text = error.what if path in error.what else f"{path}: {error.what}"
+        self.lost.append(text)
 
     def _all(self, owner: Body, name: str) -> Iterator[Body]:
         return self.bodies(self.members_of(owner, name))
 
     def reset_types(self, system: Body) -> tuple[str, ...] | None:
         """Values the reset action allows, directly or through ActionInfo (R39)."""
-        action = _actions(system).get("#ComputerSystem.Reset") or {}
+        action = section(_actions(system).get("#ComputerSystem.Reset"))
         values = action.get("ResetType@Redfish.AllowableValues")
         info = action.get("@Redfish.ActionInfo")
         if not values and isinstance(info, str):
-            for parameter in self.session.get(info).get("Parameters") or []:
-                if parameter.get("Name") == "ResetType":
-                    values = parameter.get("AllowableValues")
-        return tuple(values) if values else None
+            for body in self.bodies(iter([info])):
+                for parameter in objects(body.get("Parameters")):
+                    if parameter.get("Name") == "ResetType":
+                        values = parameter.get("AllowableValues")
+        return words(values)
 
 
 def _actions(body: Body) -> Body:
-    actions = body.get("Actions")
-    return actions if isinstance(actions, dict) else {}
+    return section(body.get("Actions"))
 
 
 def _list(body: Body, *keys: str) -> list[Any]:
     """body[a][b]…, a list; [] if any of it is missing or something else."""
     value: Any = body
     for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, list) else []
+        value = section(value).get(key)
+    return items(value)
 
 
 def _odd(system: Body) -> bool:
-    return system.get("SystemType") in NO_SERVERS or any(map(DPU.search, _names(system)))
+    return str(system.get("SystemType")) in NO_SERVERS or any(map(DPU.search, _names(system)))
 
 
 def _board(system: Body) -> bool:
@@ -202,9 +222,8 @@ def _board(system: Body) -> bool:
 
 
 def _counted(system: Body) -> bool:
-    summary = system.get("MemorySummary")
-    total = summary.get("TotalSystemMemoryGiB") if isinstance(summary, dict) else None
-    return isinstance(total, int | float) and total >= 64
+    total = number(section(system.get("MemorySummary")).get("TotalSystemMemoryGiB"))
+    return total is not None and total >= 64
 
 
 def _names(body: Body) -> list[str]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from metal.drivers.placeholders import told
 from metal.drivers.redfish_session import Body
+from metal.drivers.redfish_shape import objects
 from metal.model.facts import Health, Power
 
 
@@ -23,7 +24,7 @@ def name_of(resource: Body) -> str:
 def power_of(system: Body) -> Power:
     """Only a plain On or Off is taken for one; PoweringOff is not off yet."""
     states: dict[Any, Power] = {"On": "on", "Off": "off"}
-    return states.get(system.get("PowerState"), "unknown")
+    return states.get(str(system.get("PowerState")), "unknown")
 
 
 def health_of(resource: Body) -> Health:
@@ -56,6 +57,4 @@ def conditions_of(resource: Body) -> list[str]:
     """What a resource says of itself in Status.Conditions."""
     status = resource.get("Status")
     conditions = status.get("Conditions") if isinstance(status, dict) else None
-    return [
-        c["Message"] for c in conditions or [] if isinstance(c, dict) and told(c.get("Message"))
-    ]
+    return [c["Message"] for c in objects(conditions) if told(c.get("Message"))]
