@@ -234,6 +234,16 @@ class Redfish:
         with self._lock:
             return AccountBook(self._tree).accounts()
 
+    @property
+    def longest_password(self) -> int | None:
+        """MaxPasswordLength of the account service; None where it is not told."""
+        with self._lock:
+            try:
+                told = AccountBook(self._tree).service.get("MaxPasswordLength")
+            except MetalError:
+                return None  # it shows nothing before the first password is changed (R49)
+        return told if isinstance(told, int) and told > 0 else None
+
     def ensure_account(self, user: str, password: str) -> None:
         """Also proves it by a new log-in, which the session goes on with (R50)."""
         with self._lock:

@@ -32,6 +32,10 @@ BUSY = (429, 503)
 ASKED_AGAIN = 3
 """How often a busy BMC that does not say when is asked again (R13)."""
 PAUSE = 3.0
+CHANGED = (
+    "if you know why it changed (new firmware, a new board, a reset), compare the fingerprint at "
+    "the machine itself, then `metal bmc repin SERVER`; if not, somebody may sit in between"
+)
 REDIRECTS = (301, 302, 307, 308)
 FULL = ("RAC0218", "SessionLimitExceeded", "maximum number of", "sessions")
 MUST_CHANGE = ("PasswordChangeRequired", "SWC1908", "password must be changed")
@@ -59,7 +63,7 @@ class RedfishSession:
         self.where = f"BMC {address}"
         self._base = f"https://{f'[{address}]' if ':' in address else address}:{port}"
         self._timeout, self._settle, self._legacy = timeout, settle, legacy_tls
-        self._http = pinned_session(pin, timeout=timeout, legacy_tls=legacy_tls)
+        self._http = pinned_session(pin, timeout=timeout, mend=CHANGED, legacy_tls=legacy_tls)
         self._http.headers.update(
             {"Accept": "application/json", "OData-Version": "4.0", "Accept-Encoding": "gzip"}
         )

@@ -34,11 +34,19 @@ VERSION = 3
 """Of the steps below: an operation that another version began is held, not misread."""
 
 
-def random_password() -> str:
-    """16 characters with a small and a capital letter, a digit and a sign: BMCs' rules want all."""
+SHORTEST = 8
+"""Below that a password is none: the BMC is left as it is."""
+
+
+def random_password(longest: int | None = None) -> str:
+    """16 characters, fewer if the BMC takes fewer: it says that it takes `longest`.
+
+    With a small and a capital letter, a digit and a sign, as BMCs' rules want all of them (R52).
+    """
+    length = max(SHORTEST, min(LENGTH, longest or LENGTH))
     kinds = (string.ascii_lowercase, string.ascii_uppercase, string.digits, SIGNS)
     while True:
-        password = "".join(secrets.choice("".join(kinds)) for _ in range(LENGTH))
+        password = "".join(secrets.choice("".join(kinds)) for _ in range(length))
         if all(set(kind) & set(password) for kind in kinds) and password[0].isalpha():
             return password
 
@@ -77,7 +85,8 @@ class EnrollPorts:
     """What is wrong with how the BMC is set up."""
     passport: Callable[[Opened, BootOnce | None], Passport] | None = None
     """Prove what it can do; told what the next boot was set to, as proving changes that."""
-    random_password: Callable[[], str] = random_password
+    random_password: Callable[[int | None], str] = random_password
+    """Told the longest that the BMC takes; None if it does not tell."""
     tries: int = 3
     """How often a step whose BMC does not answer is tried."""
 
@@ -168,7 +177,8 @@ def enroll(
         door.access = BmcAccess.model_validate(first["access"])
         result = looked(target, Facts.model_validate(first["facts"]), door.access)
         run.progress(0.5, "keeping a new BMC password for all administrators")
-        run.step("escrow", lambda: _escrow(target, ports))
+        longest = first.get("longest")
+        run.step("escrow", lambda: _escrow(target, ports, longest))
         run.progress(0.6, "taking the BMC over")
         run.step(
             "take over", door.retried(lambda: _take_over(door, target, ports)), tries=ports.tries
@@ -205,7 +215,14 @@ def _look(
         "facts": facts.model_dump(mode="json"),
         "access": door.access.model_dump(mode="json"),
         "user": door.used.user if door.used else None,
+        "longest": longest_password(door.bmc()),
     }
+
+
+def longest_password(bmc: Bmc) -> int | None:
+    """How long a password it takes at most; None if it does not tell."""
+    longest = getattr(bmc, "longest_password", None)
+    return longest if isinstance(longest, int) and longest > 0 else None
 
 
 def check(target: EnrollTarget, facts: Facts) -> None:
@@ -239,11 +256,11 @@ def _identity(known: Facts | Learned) -> str:
     return ", ".join(f"{key} {value}" for key, value in told if value) or "no serial"
 
 
-def _escrow(target: EnrollTarget, ports: EnrollPorts) -> None:
+def _escrow(target: EnrollTarget, ports: EnrollPorts, longest: int | None) -> None:
     """A password that is kept already is used (again): it was escrowed and perhaps never set."""
     name = secret_name(target.name)
     if ports.secrets.reveal(name) is None:
-        password = escrowed(target, ports) or ports.random_password()
+        password = escrowed(target, ports) or ports.random_password(longest)
         ports.secrets.escrow(name, password, controller=True)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from metal.cli.render.bmc import audit_lines, proven_lines, rotated_lines
 from metal.cli.render.enroll import enroll_lines
 from metal.cli.render.fleet import fleet_lines, vm_lines
 from metal.cli.render.hang import hanging
@@ -16,12 +17,16 @@ from metal.cli.render.plan import plan_lines
 from metal.cli.render.runs import detail_lines, run_lines
 from metal.cli.render.watch import watch_lines
 from metal.cli.root import COMMANDS
+from metal.controller.auditing import Audited, Proven
+from metal.controller.bmcs import Told
 from metal.controller.enrolling import EnrollResult
 from metal.controller.planning import plan_fleet
 from metal.controller.watching import WatchReport
 from metal.heal.diagnosis import Diagnosis
 from metal.lab.control import LabStatus
+from metal.model.findings import Finding
 from metal.model.life import Status
+from metal.model.passport import BootProof, Passport, Route
 from metal.model.plan import Plan, Risk, StartVm
 from metal.operations.journal import Operation, Step
 
@@ -37,6 +42,7 @@ SUBCOMMANDS = [
     (group, name)
     for group, names in {
         "run": ("list", "show", "resume", "cancel"),
+        "bmc": ("audit", "prove", "rotate", "repin"),
         "lab": ("up", "status", "break", "down"),
     }.items()
     for name in names
@@ -178,3 +184,53 @@ def test_json_of_a_plan_and_of_mistakes_is_all_there_is_on_stdout(metal, workspa
         place = "{file}:{line}:{column}: ".format(**mistake)
         assert mistake["text"].startswith(place) and "genoa" in mistake["mend"]
         assert lines[mistake["line"] - 1][mistake["column"] - 1 :] == '"genova"'
+
+
+AUDITED = [
+    Audited(
+        server="alba1",
+        findings=(
+            Finding(
+                id="cipher-0",
+                severity="critical",
+                what="IPMI cipher suite 0 is open",
+                remedy="ipmitool lan set 1 cipher_privs XXXaXXXXXXXXXXX",
+                evidence="cipher suites 0, 3",
+            ),
+            Finding(
+                id="clock-off",
+                severity="low",
+                what="its clock says 1970-01-01T00:05:00+00:00: it was never set",
+                remedy="give it an NTP server in the BMC's web page",
+                evidence="1970-01-01T00:05:00+00:00, when it was 2026-11-25T12:00:00+00:00",
+            ),
+        ),
+        unexamined={
+            "log-full": "the BMC does not tell it",
+            "snmp-default": "the BMC does not tell it",
+        },
+    ),
+    Audited(server="alba2"),
+    Audited(server="alba3", error="BMC 10.11.0.13: no answer within 30 s\n  → check", exit_code=4),
+]
+PROVEN = [
+    Proven(
+        server="alba1",
+        passport=Passport(
+            proven_at="2026-11-25T12:00:00+00:00",
+            protocols=("redfish",),
+            boots=(BootProof(device="media", works=True),),
+            seconds_a_call=2.02,
+            poll_seconds=40.4,
+        ),
+        route=Route(method="redfish-iso", why="its BMC puts an image into CD1 and boots it"),
+    ),
+    Proven(server="alba2", error="BMC 10.11.0.12: no answer", exit_code=4),
+]
+
+
+def test_bmcs_of_the_fleet(golden) -> None:
+    golden("bmc-audit.txt", "\n".join(audit_lines(AUDITED, 80)))
+    golden("bmc-prove.txt", "\n".join(proven_lines(PROVEN, 80)))
+    rotated = [Told(server="alba1"), Told(server="alba2", error="BMC 10.11.0.12: no answer")]
+    golden("bmc-rotate.txt", "\n".join(rotated_lines(rotated, 80)))

@@ -2,9 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from metal.cli.render.hang import hanging
 from metal.model.findings import ORDER, Finding
 from metal.model.passport import BootProof, Passport, Route
+from metal.tui.grid import safe
+
+if TYPE_CHECKING:
+    from metal.controller.auditing import Audited, Proven
+    from metal.controller.bmcs import Told
 
 
 def finding_texts(findings: Iterable[Finding]) -> list[str]:
@@ -66,3 +73,56 @@ def route_texts(way: Route | None) -> list[str]:
     if way is None:
         return []
     return [f"{way.method}: {way.why}", *(f"not {m}: {why}" for m, why in way.rejected.items())]
+
+
+# ── metal bmc audit ──────────────────────────────────────────────────────────────────────────
+
+
+def audit_lines(audited: "list[Audited]", width: int) -> list[str]:
+    """Server by server, the worst finding first; then how many of each severity."""
+    lines: list[str] = []
+    for one in audited:
+        lines += _of_one(one, width)
+    found = [f for one in audited for f in one.findings]
+    asked = sum(one.error is None for one in audited)
+    said = less_of(found) or "nothing that was looked at is wrong"
+    return [*lines, "", f"{asked} of {len(audited)} BMCs told: {said}."]
+
+
+def _of_one(one: "Audited", width: int) -> list[str]:
+    if one.error is not None:
+        said = ["not audited: " + one.error.splitlines()[0]]
+    else:
+        said = [*_with_evidence(one.findings), *unexamined_texts(one.unexamined)]
+    lead = f"{safe(one.server)}: "
+    return [line for text in said or ["nothing"] for line in hanging(lead, text, width, under=2)]
+
+
+def _with_evidence(findings: Iterable[Finding]) -> list[str]:
+    return [f"{f.severity}: {f.what} [{f.id}: {f.evidence}]\n→ {f.remedy}" for f in findings]
+
+
+# ── metal bmc prove, rotate ──────────────────────────────────────────────────────────────────
+
+
+def proven_lines(proven: "list[Proven]", width: int) -> list[str]:
+    """Server by server: what its BMC can do, and the way to an installer."""
+    lines: list[str] = []
+    for one in proven:
+        said = ["not proven: " + one.error.splitlines()[0]] if one.error is not None else []
+        said += passport_texts(one.passport) if one.passport else []
+        said += route_texts(one.route)[:1]
+        lead = f"{safe(one.server)}: "
+        lines += [line for text in said for line in hanging(lead, text, width, under=2)]
+    return lines
+
+
+def rotated_lines(rotated: "list[Told]", width: int) -> list[str]:
+    """Only what went wrong is worth a line of its own."""
+    bad = [one for one in rotated if one.error is not None]
+    lines = [
+        line
+        for one in bad
+        for line in hanging(f"{safe(one.server)}: ", (one.error or "").splitlines()[0], width)
+    ]
+    return [*lines, f"{len(rotated) - len(bad)} of {len(rotated)} have a new BMC password."]

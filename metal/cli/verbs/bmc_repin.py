@@ -1,0 +1,50 @@
+"""`metal bmc repin`: trust another certificate of a BMC."""
+
+import click
+
+from metal.cli.complete import servers
+from metal.cli.face import Face
+from metal.cli.lazy import Verb
+
+
+@click.command("repin", cls=Verb)
+@click.argument("server", shell_complete=servers)
+@click.option(
+    "--fingerprint",
+    metavar="SHA256",
+    help="What it must be, as read at the machine itself: then nobody is asked.",
+)
+@click.pass_obj
+def command(face: Face, server: str, fingerprint: str | None) -> None:
+    """Trust another certificate of a BMC, after you compared it.
+
+    A BMC whose certificate changed gets no password from metal: somebody may sit in between.
+    If you know why it changed (new firmware, a new board, a factory reset), read the SHA-256
+    fingerprint at the machine itself or from a network you trust, and compare.
+    """
+    from metal.controller.repinning import repin
+    from metal.model.errors import Refused
+
+    def agreed(old: str | None, new: str) -> bool:
+        face.say(f"pinned is  {old or 'none'}")
+        face.say(f"it shows   {new}")
+        if fingerprint:
+            if fingerprint.upper() != new:
+                raise Refused(
+                    "that is not the certificate it shows",
+                    where=server,
+                    mend="somebody may sit in between: ask from another network",
+                )
+            return True
+        if not face.interactive:
+            raise Refused(
+                "nobody can be asked whether that is the right one",
+                where=server,
+                mend="read it at the machine and give it with --fingerprint",
+            )
+        answer = click.prompt("type yes if you compared it", default="", err=True)
+        return bool(answer.strip().lower() == "yes")
+
+    done = repin(face.open(), server, agreed)
+    said = "is pinned now" if done.changed else "was pinned already"
+    face.show([f"{server}: {done.new} {said}"], done)

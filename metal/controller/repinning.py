@@ -1,0 +1,73 @@
+"""Trust another certificate of a BMC, once a person has compared it."""
+
+from collections.abc import Callable
+
+from metal.controller.workspace import Workspace
+from metal.drivers.bmc import HTTPS, PATIENCE, connect
+from metal.inventory.edit import edit, recording
+from metal.inventory.mistakes import suggest
+from metal.model.base import Frozen
+from metal.model.errors import BadInput, Refused
+from metal.model.fleet import BmcAccess, Learned
+
+
+class Repinned(Frozen):
+    server: str
+    old: str | None
+    new: str
+    changed: bool
+
+
+def repin(workspace: Workspace, server: str, agreed: Callable[[str | None, str], bool]) -> Repinned:
+    """Pin the certificate that the BMC of `server` shows now, if `agreed(old, new)`.
+
+    No credential is sent before; then a log-in proves that it is our BMC, and only then is the
+    inventory changed, for every server behind it. Refused without consent, or when the BMC does
+    not take our password: it may be somebody else's. Unreachable without answer.
+    """
+    inventory = workspace.inventory
+    if server not in inventory.servers:
+        mend = suggest(server, inventory.servers, "server")
+        raise BadInput(f"there is no server {server}", where="inventory.toml", mend=mend)
+    access = inventory.servers[server].bmc
+    if access.protocol == "ipmi":
+        raise Refused(
+            "it is spoken to over IPMI, which has no certificate",
+            where=server,
+            mend="nothing to do",
+        )
+    new = _shown(access)
+    if new == access.fingerprint:
+        return Repinned(server=server, old=access.fingerprint, new=new, changed=False)
+    if not agreed(access.fingerprint, new):
+        raise Refused("nothing was changed: consent was not given", where=server)
+    _prove(workspace, server, access.model_copy(update={"fingerprint": new}))
+    changes = [
+        recording(name, inventory.servers[name].learned or Learned(), {"fingerprint": new})
+        for name in inventory.behind(server)
+    ]
+    edit(workspace.folder, changes)
+    workspace.reload()
+    return Repinned(server=server, old=access.fingerprint, new=new, changed=True)
+
+
+def _shown(access: BmcAccess) -> str:
+    """The fingerprint it shows to whoever asks for its service root."""
+    from metal.drivers.redfish_session import ROOT, RedfishSession
+
+    patience = access.timeout or PATIENCE["redfish"]
+    port, legacy = access.port or HTTPS, access.tls == "legacy"
+    session = RedfishSession(access.address, port, None, patience, legacy_tls=legacy)
+    try:
+        session.get(ROOT)
+        assert session.fingerprint, "an answer came over TLS"
+        return session.fingerprint
+    finally:
+        session.logout()
+
+
+def _prove(workspace: Workspace, server: str, access: BmcAccess) -> None:
+    password = workspace.secrets.reveal(f"bmc/{server}")
+    if password is None:
+        return  # it was never taken over: there is nothing to prove it by
+    connect(access, access.user, password).close()

@@ -1,0 +1,131 @@
+"""A new password for a BMC that is ours already: a durable operation.
+
+The new one is with all administrators before the BMC gets it, under a name of its own, so that at
+every moment the controller holds the one the BMC has: the old, the new, or both. The old one is
+replaced once a new log-in has proven the new one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from metal.drivers.ports import Secrets
+from metal.enroll.door import Connect, Credential, Door
+from metal.enroll.flow import longest_password, random_password, secret_name
+from metal.model.errors import Failed
+from metal.model.fleet import BmcAccess
+from metal.operations.run import Run
+
+VERSION = 1
+"""Of the steps below."""
+
+
+def next_name(server: str) -> str:
+    """Where a password is kept that the BMC may have already, or may not have yet."""
+    return f"bmc-next/{server}"
+
+
+@dataclass(frozen=True)
+class RotatePorts:
+    """What the flow asks of the world."""
+
+    connect: Connect
+    secrets: Secrets
+    random_password: Callable[[int | None], str] = random_password
+    tries: int = 3
+
+
+@dataclass(frozen=True)
+class _Rotation:
+    access: BmcAccess
+    servers: tuple[str, ...]
+    """All behind the BMC: they share its password. The first one's name is the subject."""
+    ports: RotatePorts
+
+    def old(self) -> str | None:
+        kept = (self.ports.secrets.reveal(secret_name(name)) for name in self.servers)
+        return next(filter(None, kept), None)
+
+    def new(self) -> str | None:
+        return self.ports.secrets.reveal(next_name(self.servers[0]))
+
+    def door(self, own: Callable[[], str | None]) -> Door:
+        """Opened by `own`, else by a new password that an earlier run may have set."""
+        new = self.new()
+        more = (Credential(self.access.user, new),) if new else ()
+        return Door(self.access, self.ports.connect, more, own, where=self.servers[0])
+
+
+def rotate(run: Run, access: BmcAccess, servers: tuple[str, ...], ports: RotatePorts) -> None:
+    """Give the BMC of `servers` a new password and keep it.
+
+    BadInput: no password of it is held. Refused: the held one does not open it, or its certificate
+    changed. Failed: the BMC did not take the new one; the old one is still in use, and kept.
+    """
+    rotation = _Rotation(access, servers, ports)
+    run.progress(0.1, "logging in")
+    longest = run.step("log in", lambda: _log_in(rotation), tries=ports.tries)
+    run.progress(0.3, "keeping a new BMC password for all administrators")
+    run.step("escrow", lambda: _escrow(rotation, longest))
+    run.progress(0.5, "setting it")
+    run.step("set", lambda: _set(rotation), tries=ports.tries)
+    run.step("prove", lambda: _prove(rotation), tries=ports.tries)
+    run.progress(0.9, "forgetting the old one")
+    run.step("keep", lambda: _keep(rotation))
+    run.step("forget", lambda: ports.secrets.forget(next_name(servers[0])))
+
+
+def _log_in(rotation: _Rotation) -> int | None:
+    """It opens. How long a password it takes; None if it does not tell."""
+    door = rotation.door(rotation.old)
+    try:
+        return longest_password(door.bmc())
+    finally:
+        door.close()
+
+
+def _escrow(rotation: _Rotation, longest: int | None) -> None:
+    """One that is kept already is used: the BMC may have it."""
+    if rotation.new() is None:
+        ports = rotation.ports
+        password = ports.random_password(longest)
+        ports.secrets.escrow(next_name(rotation.servers[0]), password, controller=True)
+
+
+def _set(rotation: _Rotation) -> None:
+    new = _held(rotation)
+    door = rotation.door(rotation.old)
+    try:
+        door.bmc().ensure_account(rotation.access.user, new)
+    finally:
+        door.close()
+
+
+def _prove(rotation: _Rotation) -> None:
+    """A log-in of its own, with nothing else to fall to."""
+    new = _held(rotation)
+    door = rotation.door(lambda: new)
+    try:
+        door.enter_as_own().power()
+    finally:
+        door.close()
+
+
+def _keep(rotation: _Rotation) -> None:
+    """The administrators keep the old file beside the new one."""
+    new = _held(rotation)
+    secrets = rotation.ports.secrets
+    for server in rotation.servers:
+        if secrets.reveal(secret_name(server)) != new:
+            secrets.escrow(secret_name(server), new, controller=True)
+
+
+def _held(rotation: _Rotation) -> str:
+    new = rotation.new()
+    if new is None:
+        raise Failed(
+            "the new password that was escrowed is not held here any more",
+            where=rotation.servers[0],
+            mend=f"an administrator finds it in secrets/{next_name(rotation.servers[0])}.age: the "
+            "BMC may have it already",
+        )
+    return new

@@ -1,0 +1,237 @@
+"""New BMC passwords: escrowed before they are set, proven before the old one goes; killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+
+from metal.controller.bmcs import chosen
+from metal.controller.enrolling import enroll
+from metal.controller.progress import silent
+from metal.controller.rotating import rotate_all
+from metal.controller.targets import targets_of
+from metal.enroll.door import Credential
+from metal.inventory import load
+from metal.lab.redfish_bmc import RedfishBmc
+from metal.model.errors import BadInput, Unreachable, WrongPassword
+
+At = Callable[[Any], str]
+PATIENCE = 60.0
+
+
+def enrolled(fleet: Any, *words: str) -> list[str]:
+    """Names of the servers, enrolled."""
+    workspace = fleet.workspace
+    factory = Credential("ADMIN", "factory-Pa55word")
+    results = enroll(workspace, targets_of(workspace, words), (factory,), progress=silent)
+    workspace.store.close()
+    assert [r.error for r in results] == [None] * len(results)
+    return [r.server for r in results]
+
+
+def rotated(fleet: Any, *names: str) -> list[Any]:
+    workspace = fleet.workspace
+    try:
+        groups = chosen(workspace, names, everything=not names)
+        return rotate_all(workspace, groups, silent)
+    finally:
+        workspace.store.close()
+
+
+def opens(fleet: Any, name: str) -> bool:
+    """The workspace, opened anew, gets in."""
+    workspace = fleet.workspace
+    try:
+        workspace.bmc(name).close()
+    except WrongPassword:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("protocol", ["redfish", "ipmi"])
+def test_a_new_password_takes_the_place_of_the_old(fleet: Any, at: At, protocol: str) -> None:
+    bmc = getattr(fleet, protocol)(11)
+    [name] = enrolled(fleet, at(bmc))
+    old = fleet.password(name)
+    [result] = rotated(fleet, name)
+    assert result.error is None
+    new = fleet.password(name)
+    assert new != old and len(new.encode()) == 16
+    assert bmc.works("metal", new) and not bmc.works("metal", old)
+    assert bmc.failed_logins == 0 and opens(fleet, name)
+    # The administrators can still read the old one; the controller holds nothing but the new.
+    kept = fleet.folder / "secrets" / "bmc" / f"{name}.1.age"
+    assert pyrage.decrypt(kept.read_bytes(), [fleet.identity]).decode() == old
+    assert fleet.workspace.secrets.reveal(f"bmc-next/{name}") is None
+    text = b"".join(p.read_bytes() for p in (fleet.folder / "state").glob("metal.db*"))
+    assert new.encode() not in text and old.encode() not in text
+
+
+def test_servers_behind_one_bmc_share_the_new_one(fleet: Any, at: At) -> None:
+    from metal.lab.machine import Machine
+
+    bmc = fleet.redfish(11)
+    bmc.stop()
+    other = replace(
+        bmc.machine.hardware, serial="OTHER12", uuid="4c4c4544-0042-4a10-8036-b4c04f4d0999"
+    )
+    other = replace(other, nics=(replace_mac(other.nics[0]),))
+    bmc.others = (Machine("m12", other),)
+    bmc.start()
+    one, two = enrolled(fleet, at(bmc))
+    [result] = rotated(fleet, two)
+    assert (result.server, result.error) == (two, None)
+    assert fleet.password(one) == fleet.password(two)
+    assert bmc.works("metal", fleet.password(one)) and opens(fleet, one) and opens(fleet, two)
+
+
+def replace_mac(nic: Any) -> Any:
+    return nic.model_copy(update={"mac": "02:00:5e:00:77:99"})
+
+
+def test_one_bad_bmc_never_stops_the_others(fleet: Any, at: At) -> None:
+    bmcs = [fleet.redfish(number) for number in (11, 12, 13)]
+    names = enrolled(fleet, *map(at, bmcs))
+    old = [fleet.password(name) for name in names]
+    bmcs[1].stop()
+    results = rotated(fleet)
+    codes = {r.server: r.exit_code for r in results}
+    assert codes == {names[0]: 0, names[1]: Unreachable.exit_code, names[2]: 0}
+    bmcs[1].start()
+    for index in (0, 2):
+        assert bmcs[index].works("metal", fleet.password(names[index]))
+        assert fleet.password(names[index]) != old[index]
+    assert bmcs[1].works("metal", old[1]) and opens(fleet, names[1])
+
+
+def test_a_refused_password_leaves_the_old_one_in_use(fleet: Any, at: At) -> None:
+    bmc = fleet.redfish(11)
+    [name] = enrolled(fleet, at(bmc))
+    old = fleet.password(name)
+    bmc.faults.add("password-policy")
+    [result] = rotated(fleet, name)
+    assert result.exit_code == 1 and "did not take" in result.error
+    assert bmc.works("metal", old) and fleet.password(name) == old and opens(fleet, name)
+    bmc.faults.clear()
+    [result] = rotated(fleet, name)
+    assert result.error is None and bmc.works("metal", fleet.password(name))
+    assert fleet.password(name) != old
+
+
+def test_a_short_rule_gets_a_short_password(fleet: Any, at: At) -> None:
+    """R52: 16 bytes are too many for some, and they say so."""
+    bmc = fleet.redfish(11)
+    bmc.faults.add("short-passwords")
+    [name] = enrolled(fleet, at(bmc))
+    assert len(fleet.password(name)) == 12 and bmc.works("metal", fleet.password(name))
+    [result] = rotated(fleet, name)
+    assert result.error is None and len(fleet.password(name)) == 12
+
+
+def test_where_nothing_can_be_escrowed_nothing_is_changed(fleet: Any, at: At) -> None:
+    bmc = fleet.redfish(11)
+    [name] = enrolled(fleet, at(bmc))
+    old, changes = fleet.password(name), changed(bmc)
+    block(fleet.folder / "secrets" / "bmc-next")
+    [result] = rotated(fleet, name)
+    assert result.exit_code == 1 and "secrets" in result.error
+    assert bmc.works("metal", old) and changed(bmc) == changes
+    (fleet.folder / "secrets" / "bmc-next").unlink()
+    assert rotated(fleet, name)[0].error is None
+
+
+def test_at_take_over_too(fleet: Any, at: At) -> None:
+    bmc = fleet.redfish(11)
+    (fleet.folder / "secrets").mkdir()
+    block(fleet.folder / "secrets" / "bmc")
+    said = fleet.metal("enroll", at(bmc))
+    assert said.returncode == 1 and "secrets" in said.stderr
+    assert bmc.works("ADMIN", "factory-Pa55word") and changed(bmc) == []
+    assert bmc.logins.account("metal") is None
+
+
+def block(path: Path) -> None:
+    """Nothing can be written below it: it is a file. (A test runs as root, whom no mode stops.)"""
+    path.write_text("not a folder")
+
+
+def changed(bmc: RedfishBmc) -> list[str]:
+    """What it was asked to change, sessions left out."""
+    return [a for a in bmc.asked if not a.startswith("GET") and "/Sessions" not in a]
+
+
+def test_names_or_all(fleet: Any, at: At) -> None:
+    [name] = enrolled(fleet, at(fleet.redfish(11)))
+    workspace = fleet.workspace
+    assert chosen(workspace, (), everything=True) == [[name]]
+    for names, everything in (((), False), ((name,), True), (("nobody",), False)):
+        with pytest.raises(BadInput):
+            chosen(workspace, names, everything=everything)
+
+
+MOMENTS = [
+    ("POST", "/Sessions", 1, False),  # before it is in
+    ("PATCH", "/Accounts/", 1, False),  # the new one is escrowed, and not set
+    ("PATCH", "/Accounts/", 1, True),  # it is set, and nobody was told
+    ("POST", "/Sessions", 2, True),  # it was tried by the driver
+    ("POST", "/Sessions", 3, True),  # proven, and not yet kept
+]
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize(("method", "path", "turn", "after"), MOMENTS)
+def test_killed_anywhere_no_bmc_is_one_that_nobody_can_open(
+    fleet: Any, at: At, method: str, path: str, turn: int, after: bool
+) -> None:
+    """A real SIGKILL when the BMC is asked that, before or after it does it."""
+    bmc = fleet.redfish(11)
+    [name] = enrolled(fleet, at(bmc))
+    old = fleet.password(name)
+    victims: list[subprocess.Popen[str]] = []
+    original, left = bmc._handle, [turn]
+
+    async def deadly(request: Any) -> Any:
+        if request.method == method and path in request.url.path and victims:
+            left[0] -= 1
+            if left[0] == 0:
+                answer = await original(request) if after else None
+                os.kill(victims[0].pid, signal.SIGKILL)
+                victims[0].wait(PATIENCE)
+                return answer or await original_refusal()
+        return await original(request)
+
+    async def original_refusal() -> Any:
+        from metal.lab.redfish_faults import error
+
+        return error(503, "nobody listens")
+
+    bmc.stop()
+    bmc._handle = deadly
+    bmc.start()
+    port(fleet, bmc)
+    victims.append(fleet.process("bmc", "rotate", name))
+    victims[0].communicate(timeout=PATIENCE)
+    assert victims[0].returncode == -signal.SIGKILL
+    assert opens(fleet, name), "the controller is locked out"
+    known = list((fleet.folder / "secrets").rglob("*.age"))
+    told = {pyrage.decrypt(p.read_bytes(), [fleet.identity]).decode() for p in known}
+    assert any(bmc.works("metal", secret) for secret in told), "the administrators are locked out"
+    again = fleet.metal("bmc", "rotate", "-o", "json", name)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout) == [{"server": name, "error": None, "exit_code": 0}]
+    assert fleet.password(name) != old and bmc.works("metal", fleet.password(name))
+    assert fleet.workspace.secrets.reveal(f"bmc-next/{name}") is None
+
+
+def port(fleet: Any, bmc: RedfishBmc) -> None:
+    """A restarted double keeps its port."""
+    assert {s.bmc.port for s in load(fleet.folder).servers.values()} == {bmc.port}
