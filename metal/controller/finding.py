@@ -90,12 +90,9 @@ def scan(text: str, progress: Progress) -> list[Found]:
 
 
 def _pinged(hosts: list[str], port: int) -> frozenset[str]:
-    try:
-        from metal.drivers.rmcp import ping_many
-    except ImportError:  # TODO
-        return frozenset()
+    from metal.drivers.rmcp import ping_many
 
-    return frozenset(ping_many(hosts, port, PING_SECONDS))
+    return ping_many(hosts, port, PING_SECONDS)
 
 
 def _redfish(host: str, port: int | None) -> bool:
