@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from metal.drivers.polling import became
 from metal.drivers.redfish_answer import Answer, Body, link
+from metal.drivers.redfish_session import Missing
 from metal.drivers.redfish_tree import Tree
 from metal.model.errors import Failed, Refused
 
@@ -158,7 +159,11 @@ def _again(tree: Tree, slot: Slot) -> Slot:
     if slot.path == slot.config:
         drives = [s for s in _slots(tree) if s.path != s.config]
         return drives[0] if drives else slot
-    return Slot(slot.path, tree.session.get(slot.path), slot.way, slot.config)
+    try:
+        body = tree.session.get(slot.path)
+    except Missing:  # an X10 lists a drive only while an image is in it (R43)
+        body = {"Id": slot.id}
+    return Slot(slot.path, body, slot.way, slot.config)
 
 
 def _holds(slot: Slot, url: str) -> bool:
