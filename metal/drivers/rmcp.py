@@ -47,29 +47,24 @@ def ping_many(hosts: Iterable[str], port: int, seconds: float) -> frozenset[str]
     targets = _targets(hosts, port)
     found: set[str] = set()
     everybody = sum(map(len, targets.values()))
-    with contextlib.ExitStack() as stack:
-        sockets = {f: stack.enter_context(_socket(f)) for f in {family for family, _ in targets}}
+    with _sockets(targets) as sockets:
         end = time.monotonic() + seconds
         for until in (end - seconds * 2 / 3, end):
             silent = [key for key, names in targets.items() if names[0] not in found]
-            _send(sockets, silent, targets, found)
-            answers = _answers(sockets, until)
+            answers = _ask(sockets, silent, until)
             while len(found) < everybody and (answer := next(answers, None)):
-                found.update(targets.get(answer[:2], ()))
+                found.update(targets.get(answer[0], ()))
     return frozenset(found)
 
 
 def capabilities(host: str, port: int, seconds: float) -> Capabilities | None:
     """What the BMC at `host` says of its log-ins; None if it was silent or said nothing of it."""
     targets = _targets([host], port)
-    with contextlib.ExitStack() as stack:
-        sockets = {f: stack.enter_context(_socket(f)) for f in {family for family, _ in targets}}
+    with _sockets(targets) as sockets:
         end = time.monotonic() + seconds
         for until in (end - seconds * 2 / 3, end):
-            _send(sockets, list(targets), targets, set())
-            for family, address, datagram in _answers(sockets, until):
-                told = _capabilities(datagram) if (family, address) in targets else None
-                if told:
+            for sender, datagram in _ask(sockets, list(targets), until):
+                if sender in targets and (told := _capabilities(datagram)):
                     return told
     return None
 
@@ -88,39 +83,44 @@ def _targets(hosts: Iterable[str], port: int) -> dict[Target, list[str]]:
     return targets
 
 
-def _socket(family: int) -> socket.socket:
-    udp = socket.socket(family, socket.SOCK_DGRAM)
-    udp.setblocking(False)
-    return udp
+@contextlib.contextmanager
+def _sockets(targets: Iterable[Target]) -> Iterator[dict[int, socket.socket]]:
+    """One for each family among them."""
+    with contextlib.ExitStack() as stack:
+        sockets = {
+            family: stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+            for family in {family for family, _ in targets}
+        }
+        for udp in sockets.values():
+            udp.setblocking(False)
+        yield sockets
 
 
-def _send(
-    sockets: dict[int, socket.socket],
-    to: list[Target],
-    targets: dict[Target, list[str]],
-    found: set[str],
-) -> None:
-    """Both questions to each. An address without a route is as silent as any other."""
+def _ask(
+    sockets: dict[int, socket.socket], to: list[Target], until: float
+) -> Iterator[tuple[Target, bytes]]:
+    """Both questions to each, and what comes until then.
+
+    An address without a route is as silent as any other.
+    """
     for start in range(0, len(to), BURST):
         for family, where in to[start : start + BURST]:
             for question in (CAPABILITIES, ASF_PING):
                 with contextlib.suppress(OSError):
                     sockets[family].sendto(question, where)
-        for family, address, _ in _answers(sockets, time.monotonic() + BREATH):
-            found.update(targets.get((family, address), ()))
+        yield from _answers(sockets, time.monotonic() + BREATH)
+    yield from _answers(sockets, until)
 
 
-def _answers(
-    sockets: dict[int, socket.socket], until: float
-) -> Iterator[tuple[int, tuple[str, int], bytes]]:
-    """(family, sender, datagram) of whatever is RMCP, until then."""
+def _answers(sockets: dict[int, socket.socket], until: float) -> Iterator[tuple[Target, bytes]]:
+    """(sender, datagram) of whatever is RMCP, until then."""
     families = {udp: family for family, udp in sockets.items()}
     while (left := until - time.monotonic()) > 0:
         for udp in select.select(list(families), [], [], left)[0]:
             with contextlib.suppress(OSError):  # "port unreachable", for one of the hosts
                 datagram, sender = udp.recvfrom(1024)
                 if datagram[:1] == b"\x06" and len(datagram) > 8:
-                    yield families[udp], (str(sender[0]), int(sender[1])), datagram
+                    yield (families[udp], (str(sender[0]), int(sender[1]))), datagram
 
 
 def _capabilities(datagram: bytes) -> Capabilities | None:
