@@ -1,25 +1,45 @@
-"""A BMC that speaks IPMI 2.0: power, boot flags, users, facts, health.
+"""A BMC that speaks IPMI 2.0: the door to everything it can do.
 
 IPMI tells neither drives nor memory nor network cards: those stay unknown, never zero.
 """
 
-import contextlib
-import secrets
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pyghmi.exceptions import IpmiException
 
+from metal.drivers import ipmi_boot, ipmi_sel, ipmi_users
+from metal.drivers.ipmi_ask import ask, refusal
+from metal.drivers.ipmi_console import IpmiConsole
+from metal.drivers.ipmi_exposure import read_exposure
 from metal.drivers.ipmi_facts import read_facts, read_health
 from metal.drivers.ipmi_session import Command, Silent, log_in, silence
+from metal.drivers.polling import became
 from metal.model.errors import Failed, MetalError, Refused, WrongPassword
-from metal.model.facts import Facts, HealthReport, Power
+from metal.model.facts import (
+    Account,
+    BootDevice,
+    BootMode,
+    BootOnce,
+    Facts,
+    HealthReport,
+    LogEntry,
+    Power,
+)
+from metal.model.findings import Exposure
+
+if TYPE_CHECKING:
+    from metal.drivers.ports import Console
 
 T = TypeVar("T")
 STALE = 25.0
 """Seconds of rest after which a session is opened anew: BMCs drop it after 60."""
+DOWN, UP, SOFT = 0, 1, 5
+"""Chassis control, table 28-4."""
+PATIENT = 5
+"""Times settle: a system needs longer to shut down than a power supply to switch."""
 LONGEST = 16
 """Bytes of a password that every BMC keeps; longer ones some cut without a word (I05)."""
 
@@ -83,6 +103,10 @@ class Ipmi:
     def health(self) -> HealthReport:
         return self._run(read_health)
 
+    def nodes(self) -> tuple[str, ...]:
+        """Always one: IPMI has a BMC for each server."""
+        return ("",)
+
     # ── Power and boot ───────────────────────────────────────────────────────────────────────
 
     def ensure_power(self, wanted: Power) -> None:
@@ -92,35 +116,78 @@ class Ipmi:
         with self._lock:
             if self.power() == wanted:
                 return
-            self._raw(0, 2, [1 if wanted == "on" else 0])
-            deadline, pause = time.monotonic() + self._settle, 0.05
-            while self.power() != wanted:
-                if time.monotonic() > deadline:
-                    raise Failed(
-                        f"the machine did not go {wanted}, though the BMC said yes",
-                        where=self.where,
-                        mend="look at its console; a BMC that ignores this often needs a restart",
-                    )
-                time.sleep(pause)
-                pause = min(pause * 2, 2)
-
-    def ensure_boot_once(self, device: str) -> None:
-        """Boot flags, table 28-14: valid, once, EFI, force PXE; read back (I08, I09)."""
-        with self._lock:
-            if self._run(_boots_from_network):
-                return
-            # Else some BMCs drop the flags after 60 s; not all know how not to (I07).
-            with contextlib.suppress(Failed):
-                self._raw(0, 8, [3, 0x08])
-            self._raw(0, 8, [5, 0xA0, 0x04, 0, 0, 0])
-            if not self._run(_boots_from_network):
+            self._raw(0, 2, UP if wanted == "on" else DOWN)
+            if not became(lambda: self.power() == wanted, self._settle):
                 raise Failed(
-                    "the BMC did not take the network for the next boot, though it said yes",
+                    f"the machine did not go {wanted}, though the BMC said yes",
                     where=self.where,
-                    mend="set the boot order in the firmware's setup by hand",
+                    mend="look at its console; a BMC that ignores this often needs a restart",
                 )
 
+    def ensure_shut_down(self) -> None:
+        """Chassis control 5: as if somebody pressed the button; the system may take its time."""
+        with self._lock:
+            if self.power() == "off":
+                return
+            self._raw(0, 2, SOFT)
+            if not became(lambda: self.power() == "off", self._settle * PATIENT):
+                raise Failed(
+                    "the machine did not shut down",
+                    where=self.where,
+                    mend="what runs on it may ignore the request: look at its console, or switch "
+                    "it off hard",
+                )
+
+    def cycle(self) -> None:
+        """Off and on as two steps: chassis control 2 tells nobody whether it happened."""
+        with self._lock:
+            self.ensure_power("off")
+            self.ensure_power("on")
+
+    def boot_once(self) -> BootOnce | None:
+        return self._run(ipmi_boot.boot_once)
+
+    def ensure_boot_once(self, device: BootDevice, mode: BootMode | None = None) -> BootOnce:
+        return self._run(lambda c: ipmi_boot.ensure_boot_once(c, self.where, device, mode))
+
+    def ensure_usual_boot(self) -> None:
+        """What `ensure_boot_once` set is taken back."""
+        self._run(lambda c: ipmi_boot.ensure_usual_boot(c, self.where))
+
+    def ensure_media(self, url: str) -> str:
+        raise Refused(
+            "IPMI has no virtual drive",
+            where=self.where,
+            mend="boot it over the network, or from a stick",
+        )
+
+    def ensure_no_media(self) -> None:
+        """IPMI has no virtual drive that could hold anything."""
+
+    # ── Log, exposure, console ───────────────────────────────────────────────────────────────
+
+    def log(self) -> tuple[LogEntry, ...]:
+        return self._run(ipmi_sel.read_log)
+
+    def ensure_log_empty(self) -> None:
+        self._run(lambda c: ipmi_sel.ensure_log_empty(c, self.where, self._settle))
+
+    def exposure(self) -> Exposure:
+        return self._run(read_exposure)
+
+    def console(self) -> "Console":
+        """In a session of its own, so that power and sensors go on meanwhile."""
+
+        def open_() -> Command:
+            with self._lock:
+                return self._log_in(self._user, self._password)
+
+        return IpmiConsole(self.where, open_)
+
     # ── Accounts ─────────────────────────────────────────────────────────────────────────────
+
+    def accounts(self) -> tuple[Account, ...]:
+        return self._run(ipmi_users.accounts)
 
     def ensure_account(self, user: str, password: str) -> None:
         """Also proves it by a new log-in, which the session goes on with."""
@@ -133,7 +200,7 @@ class Ipmi:
         with self._lock:
             if (user, password) == (self._user, self._password):
                 return  # this session is the proof
-            self._run(lambda c: _write_account(c, user, password))
+            self._run(lambda c: ipmi_users.write_account(c, user, password))
             try:
                 fresh = self._log_in(user, password)
             except WrongPassword as error:
@@ -150,12 +217,12 @@ class Ipmi:
         with self._lock:
             if user == self._user:
                 raise Refused(f"{user!r} is the account of this very session", where=self.where)
-            self._run(lambda c: _lock_out(c, user))
+            self._run(lambda c: ipmi_users.lock_out(c, user))
 
     # ── Session ──────────────────────────────────────────────────────────────────────────────
 
-    def _raw(self, netfn: int, command: int, data: list[int]) -> None:
-        self._run(lambda c: c.xraw_command(netfn=netfn, command=command, data=data))
+    def _raw(self, netfn: int, command: int, *data: int) -> None:
+        self._run(lambda c: ask(c, netfn, command, *data))
 
     def _run(self, act: Callable[[Command], T]) -> T:
         """`act` in a live session. Everything pyghmi raises becomes an error with a mend."""
@@ -169,7 +236,7 @@ class Ipmi:
                 self._drop()
                 raise silence(self.where, error) from error
             except IpmiException as error:
-                raise Failed(f"the BMC refused it: {error}", where=self.where) from error
+                raise refusal(error, self.where) from error
             except Exception as error:  # pyghmi raises bare ones, and IndexError on odd bytes
                 self._drop()
                 raise Failed(f"odd answer: {error!r}", where=self.where) from error
@@ -191,46 +258,4 @@ class Ipmi:
 
 def _power(command: Command) -> Power:
     """Chassis status (28.2)."""
-    state = command.xraw_command(netfn=0, command=1)["data"][0]
-    return "on" if state & 1 else "off"
-
-
-def _boots_from_network(command: Command) -> bool:
-    """Boot flags as the BMC has them: valid, for one boot, device 1 (PXE)."""
-    data = command.xraw_command(netfn=0, command=9, data=(5, 0, 0))["data"]
-    once = data[2] & 0xC0 == 0x80
-    return bool(once and not data[1] & 0x80 and (data[3] >> 2) & 0x0F == 1)
-
-
-def _write_account(command: Command, user: str, password: str) -> None:
-    slots = _users(command)
-    slot = next((n for n, name in slots.items() if name == user), None)
-    if slot is None:
-        # Slot 1 is the anonymous user (6.9.1).
-        slot = next((n for n, name in slots.items() if not name and n > 1), None)
-        if slot is None:
-            raise Failed("all its user slots are taken", mend="remove an account in its web page")
-        command.set_user_name(slot, user)
-    command.set_user_password(slot, mode="set_password", password=password)
-    command.set_user_password(slot, mode="enable", password=password)
-    command.set_user_access(slot, privilege_level="administrator")
-
-
-def _lock_out(command: Command, user: str) -> None:
-    for slot, name in _users(command).items():
-        if name == user:
-            unknown = secrets.token_hex(6) + "Aa1-"
-            command.set_user_password(slot, mode="set_password", password=unknown)
-            with contextlib.suppress(IpmiException):  # not every account can be disabled
-                command.set_user_password(slot, mode="disable", password=unknown)
-
-
-def _users(command: Command) -> dict[int, str]:
-    """Slot → name, "" for a free one. Slots that cannot be read are left out."""
-    count = command.get_channel_max_user_count()
-    slots: dict[int, str] = {}
-    for slot in range(1, count + 1):
-        answer: Any = command.raw_command(netfn=6, command=0x46, data=(slot,))
-        if not answer.get("error"):
-            slots[slot] = bytes(answer["data"]).split(b"\0")[0].decode("latin-1")
-    return slots
+    return "on" if ask(command, 0, 1)[0] & 1 else "off"
