@@ -7,6 +7,7 @@
     POST /report/TOKEN/PHASE         how far it is; details as JSON or as a form, at most 16 KiB
     GET  /healthz                    requests and refusals since the start
 
+and what the live system fetches (metal/drivers/netboot_live.py).
 It knows HTTP only; what is answered is the desk's business (metal/install/desk.py).
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
+from metal.drivers.netboot_live import LiveDesk, live_routes
 from metal.model.errors import BadInput, MetalError, Refused, Unreachable
 
 REPORT_BYTES = 16 * 1024
@@ -49,12 +51,15 @@ class Desk(Protocol):
         """A file of the installer; None if it was not fetched."""
 
 
-def boot_app(desk: Desk, firmware: Path | None = None) -> Any:
-    """The ASGI app of the boot service; `firmware` is the folder that iPXE itself comes from."""
+def boot_app(desk: Desk, firmware: Path | None = None, live: LiveDesk | None = None) -> Any:
+    """The ASGI app of the boot service; `firmware` is the folder that iPXE itself comes from.
+
+    `live`: who hands out the live system's jobs; without it there are none.
+    """
     from starlette.applications import Starlette
     from starlette.routing import Route
 
-    service = _Service(desk, firmware)
+    service = _Service(desk, firmware, live)
     app = Starlette(
         routes=[
             Route("/boot", service.boot),
@@ -63,6 +68,7 @@ def boot_app(desk: Desk, firmware: Path | None = None) -> Any:
             Route("/preseed/{token}", service.preseed, methods=["GET"]),
             Route("/report/{token}/{phase}", service.report, methods=["POST"]),
             Route("/healthz", service.healthz),
+            *(live_routes(live, service.count) if live else ()),
         ]
     )
     return _Counted(app, service)
@@ -79,8 +85,8 @@ class _Refusal(Exception):
 class _Service:
     """The routes. Everything a machine sends is checked here before the desk sees it."""
 
-    def __init__(self, desk: Desk, firmware: Path | None) -> None:
-        self.desk, self._firmware = desk, firmware
+    def __init__(self, desk: Desk, firmware: Path | None, live: LiveDesk | None) -> None:
+        self.desk, self._firmware, self._live = desk, firmware, live
         self.counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -93,7 +99,8 @@ class _Service:
         uuid = request.query_params.get("uuid", "").lower() or None
         if not MAC.fullmatch(mac) or (uuid and not UUID.fullmatch(uuid)):
             raise _Refusal(400, "bad_request", "mac=02:00:5e:00:00:01 and uuid=… are wanted")
-        script = await _in_thread(self.desk.script, mac, uuid)
+        script = await _in_thread(self._live.script, mac, uuid) if self._live else None
+        script = script or await _in_thread(self.desk.script, mac, uuid)
         self.count("scripts")
         return _text(script)
 

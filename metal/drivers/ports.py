@@ -4,7 +4,7 @@ Every mutating call is `ensure_…`: safe to repeat, it returns once the wanted 
 back, and raises Unreachable (worth a retry), Failed or Refused otherwise.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from metal.model.addresses import Addressing
 from metal.model.facts import (
@@ -94,6 +94,14 @@ class Console(Protocol):
 
     def write(self, data: bytes) -> None: ...
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class PowerMeter(Protocol):
+    """A BMC that can tell what its server draws."""
+
+    def watts(self) -> float | None:
+        """Watts now; None where the board does not measure it."""
 
 
 class PowerSwitch(Protocol):

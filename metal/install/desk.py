@@ -11,6 +11,7 @@ from metal.drivers.ports import Secrets
 from metal.install.answers import Answers, answers
 from metal.install.render import Templates, render_disk_script, render_preseed, render_script
 from metal.inventory.defaults import defaults
+from metal.live.desk import swapped
 from metal.model.errors import BadInput, Failed, Refused
 from metal.model.fleet import Fingerprint, Inventory
 from metal.model.plan import InstallServer
@@ -69,7 +70,7 @@ class Desk:
         installs = self._workspace.store.installs
         server = installs.for_machine(mac, uuid)
         if server is None and uuid is not None:
-            server = installs.for_machine(mac, _swapped(uuid))
+            server = installs.for_machine(mac, swapped(uuid))
         install = installs.latest(server) if server else None
         if server is None or install is None:
             return render_disk_script(self._templates)
@@ -156,11 +157,3 @@ def _known(phase: str, details: dict[str, Any]) -> dict[str, Any]:
         raise BadInput(
             "a server that is up tells the fingerprint of its certificate: 32 hex pairs"
         ) from error
-
-
-def _swapped(uuid: str) -> str:
-    """The UUID with its first three fields the other way round: SMBIOS stores them so, and
-    BMCs and boot firmware do not agree on whether to turn them."""
-    a, b, c, *rest = uuid.split("-")
-    turned = [bytes.fromhex(part)[::-1].hex() for part in (a, b, c)]
-    return "-".join([*turned, *rest])

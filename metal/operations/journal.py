@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from metal.model.errors import BadInput, Refused
 from metal.model.life import Status
-from metal.operations import installs
+from metal.operations import installs, jobs
 from metal.operations.database import Database
 from metal.operations.events import write_event
 from metal.operations.lease import OPEN, Lease, alive, refuse_closed, refuse_owned, take
@@ -136,10 +136,11 @@ class Journal:
 
 
 def close(conn: Connection, id: int, status: Status, now: float) -> None:
-    """End an operation as done or cancelled, with its claims and its open install."""
+    """End an operation as done or cancelled, with its claims, its open install and job."""
     conn.execute(update(operations).where(operations.c.id == id).values(status=status, updated=now))
     conn.execute(delete(claims_table).where(claims_table.c.operation == id))
     installs.close(conn, id, now)
+    jobs.close(conn, id, now)
 
 
 def _dumps(params: dict[str, Any]) -> str:

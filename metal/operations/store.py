@@ -7,6 +7,7 @@ from metal.operations import schema
 from metal.operations.database import Clock, Database, connect
 from metal.operations.events import Events
 from metal.operations.installs import Installs
+from metal.operations.jobs import Jobs
 from metal.operations.journal import Journal
 from metal.operations.looks import Looks
 from metal.operations.plans import Plans
@@ -24,6 +25,7 @@ class Store:
         self.events = Events(database)
         self.servers = Servers(database)
         self.installs = Installs(database)
+        self.jobs = Jobs(database)
         self.plans = Plans(database)
         self.looks = Looks(database)
         self.records = Records(database)

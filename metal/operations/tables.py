@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 """The newest migration in migrations/versions: what this version of metal reads and writes."""
 
 VERSION_TABLE = "metal_version"
@@ -171,4 +171,42 @@ requests = Table(
         postgresql_where=text("closed IS NULL"),
     ),
     sqlite_autoincrement=True,
+)
+
+# What the live system is to do on a machine: opened by an operation, taken once.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("server", String, nullable=False),
+    Column("mac", String, nullable=False),
+    Column("uuid", String),
+    Column("token_hash", String, unique=True),  # null until the machine asked what to boot
+    Column("operation", ForeignKey("operations.id"), nullable=False, unique=True),
+    Column("body", Text, nullable=False),
+    Column("phase", String, nullable=False),
+    Column("fraction", Double, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("beats", Integer, nullable=False),  # grows with everything that is heard of it
+    Column("ended", Text),  # JSON, as the live system told at its end
+    Column("opened", Double, nullable=False),
+    Column("updated", Double, nullable=False),
+    Column("taken", Double),
+    Column("closed", Double),
+    Index(
+        "one_open_job",
+        "server",
+        unique=True,
+        sqlite_where=text("closed IS NULL"),
+        postgresql_where=text("closed IS NULL"),
+    ),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("job", ForeignKey("jobs.id"), primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("body", Text, nullable=False),
 )

@@ -53,7 +53,7 @@ def test_sqlite_is_set_up_to_survive_a_power_cut(local) -> None:
     assert values == ["wal", 2, 1, 30_000]
 
 
-@pytest.mark.parametrize("found", ["0004", "0917", "f00"])
+@pytest.mark.parametrize("found", [f"{int(SCHEMA) + 1:04d}", "0917", "f00"])
 def test_a_newer_version_is_refused(place, found: str) -> None:
     with place.open() as store, store.database.write() as conn:
         conn.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '{found}'"))

@@ -1,0 +1,48 @@
+"""Run a program to its end; what cannot be run is an answer too."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+
+class Done(NamedTuple):
+    code: int
+    """127: it is not there. 124: it did not end in time."""
+    out: str
+    err: str
+
+    @property
+    def said(self) -> str:
+        """The last line it said, for a message."""
+        lines = [x.strip() for x in (self.err or self.out).splitlines() if x.strip()]
+        return lines[-1][:200] if lines else f"it ended with {self.code} and said nothing"
+
+
+def run(argv: Sequence[str], seconds: float = 60.0, stdin: str | None = None) -> Done:
+    try:
+        done = subprocess.run(
+            list(argv),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            timeout=seconds,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError:
+        return Done(127, "", f"{argv[0]} is not there")
+    except subprocess.TimeoutExpired:
+        return Done(124, "", f"{argv[0]} did not end within {seconds:g} s")
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def run_json(argv: Sequence[str], seconds: float = 60.0) -> tuple[dict[str, Any], Done]:
+    """Its JSON, {} where it printed none. smartctl's exit code tells much that is no failure."""
+    done = run(argv, seconds)
+    try:
+        body = json.loads(done.out)
+    except ValueError:
+        body = {}
+    return (body if isinstance(body, dict) else {}), done

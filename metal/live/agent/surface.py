@@ -1,0 +1,158 @@
+"""Reading and writing a disk itself, past every cache, at the same places of every disk."""
+
+import mmap
+import os
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+BLOCK = 1024 * 1024
+SECTOR = 4096
+REGIONS = 64
+"""Places spread over the disk that every pass visits: outer, middle and inner tracks alike."""
+Stop = Callable[[], bool]
+
+
+class Passed(NamedTuple):
+    blocks: int
+    """Of BLOCK bytes."""
+    seconds: float
+    errors: int
+
+    @property
+    def mib_s(self) -> float | None:
+        return round(self.blocks / self.seconds, 1) if self.blocks and self.seconds else None
+
+
+@contextmanager
+def opened(path: str, *, write: bool = False) -> Iterator[int]:
+    flags = os.O_RDWR | os.O_EXCL if write else os.O_RDONLY
+    fd = os.open(path, flags | os.O_DIRECT | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def size(path: str) -> int:
+    with opened(path) as fd:
+        return os.lseek(fd, 0, os.SEEK_END)
+
+
+def buffer() -> mmap.mmap:
+    """Memory that begins at a page, as O_DIRECT wants it."""
+    return mmap.mmap(-1, BLOCK)
+
+
+def places(bytes_: int) -> Iterator[list[int]]:
+    """Passes of offsets: each visits every region once, a block further than the one before, until
+    the whole disk was visited."""
+    blocks = bytes_ // BLOCK
+    regions = max(1, min(REGIONS, blocks))
+    each = -(-blocks // regions)
+    for step in range(each):
+        yield [
+            (region * each + step) * BLOCK
+            for region in range(regions)
+            if region * each + step < blocks and step < each
+        ]
+
+
+def scan(path: str, bytes_: int, stop: Stop) -> Passed:
+    """Read as much as there is time for."""
+    done = errors = 0
+    spent = 0.0
+    into = buffer()
+    with opened(path) as fd:
+        for offsets in places(bytes_):
+            for offset in offsets:
+                began = time.monotonic()
+                if _get(fd, into, offset):
+                    done += 1
+                else:
+                    errors += 1
+                spent += time.monotonic() - began
+                if stop():
+                    return Passed(done, spent, errors)
+    return Passed(done, spent, errors)
+
+
+def pattern(seed: bytes, offset: int, into: mmap.mmap) -> None:
+    """What is written at `offset`: noise, with its own place in every sector, so that one that
+    was written to another place is noticed too."""
+    into[:] = seed
+    for at in range(0, BLOCK, SECTOR):
+        struct.pack_into("<Q", into, at, offset + at)
+
+
+def write_and_compare(path: str, bytes_: int, stop: Stop) -> tuple[Passed, int]:
+    """(how fast it wrote, blocks that came back otherwise). What was written is zero afterwards.
+
+    For a blank disk only: the caller made sure.
+    """
+    seed, out, back, zero = os.urandom(BLOCK), buffer(), buffer(), buffer()
+    done, spent, errors, wrong = 0, 0.0, 0, 0
+    with opened(path, write=True) as fd:
+        for offsets in places(bytes_):
+            began = time.monotonic()
+            for offset in offsets:
+                pattern(seed, offset, out)
+                errors += not _put(fd, out, offset)
+            os.fsync(fd)
+            spent += time.monotonic() - began
+            for offset in offsets:
+                pattern(seed, offset, out)
+                wrong += not _holds(fd, back, out, offset)
+            for offset in offsets:
+                _put(fd, zero, offset)
+            done += len(offsets)
+            if stop():
+                break
+        os.fsync(fd)
+    return Passed(done, spent, errors), wrong
+
+
+def _get(fd: int, into: mmap.mmap, offset: int) -> bool:
+    try:
+        return os.preadv(fd, [into], offset) == BLOCK
+    except OSError:
+        return False
+
+
+def _put(fd: int, block: mmap.mmap, offset: int) -> bool:
+    try:
+        return os.pwritev(fd, [block], offset) == BLOCK
+    except OSError:
+        return False
+
+
+def _holds(fd: int, into: mmap.mmap, wanted: mmap.mmap, offset: int) -> bool:
+    return _get(fd, into, offset) and into[:] == wanted[:]
+
+
+def samples(bytes_: int, count: int = 256) -> list[int]:
+    """Offsets of blocks spread over the disk, its first and last among them."""
+    blocks = bytes_ // BLOCK
+    if blocks <= count:
+        return [block * BLOCK for block in range(blocks)]
+    return sorted({round(i * (blocks - 1) / (count - 1)) * BLOCK for i in range(count)})
+
+
+def content(path: str, offsets: list[int]) -> dict[int, bytes | None]:
+    """Offset → its block; None where it could not be read."""
+    into, found = buffer(), dict[int, bytes | None]()
+    with opened(path) as fd:
+        for offset in offsets:
+            found[offset] = into[:] if _get(fd, into, offset) else None
+    return found
+
+
+ZERO = bytes(BLOCK)
+
+
+def blank(path: str, bytes_: int) -> bool | None:
+    """Whether nothing but zeros is where anything would be; None if it could not be read."""
+    found = content(path, samples(bytes_, 64)).values()
+    return None if None in found else all(block == ZERO for block in found)

@@ -1,0 +1,202 @@
+"""One boot of the live system, as steps of a durable operation: open the job, boot, follow, leave.
+
+A flow makes one `LiveSession` and calls its methods in their order. Killed anywhere and run again
+it goes on: a machine that took its job is never power-cycled any more, only waited for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from metal.drivers.ports import Bmc, PowerSwitch
+from metal.model.base import Frozen
+from metal.model.errors import Failed
+from metal.operations.jobs import TAKEN, Job
+from metal.operations.run import Run
+from metal.operations.store import Store
+
+AWAY = 30 * 24 * 3600.0
+"""Seconds that nobody may run the operation before a wait for the machine is given up."""
+BMC_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long each part may take, in seconds, and how often it is looked at."""
+
+    boot: float = 900
+    """From power-on to the job: big servers test their memory first, and download 80 MB."""
+    boots: int = 3
+    """How often the machine is told to boot from the network before it is given up."""
+    silence: float = 300
+    """Without a sign of life, after which the machine is taken for hung."""
+    phase: float = 900
+    """Added to what a phase should take before it is taken for stuck."""
+    poll: float = 2.0
+
+    @classmethod
+    def at_pace(cls, poll: float) -> "Patience":
+        """Where a fleet is polled faster than by default, time itself runs faster (a lab)."""
+        pace = min(1.0, poll / cls.poll)
+        names = [f.name for f in fields(cls) if f.name not in ("boots", "poll")]
+        return cls(**{name: pace * getattr(cls, name) for name in names}, poll=poll)
+
+
+@dataclass(frozen=True)
+class LivePorts:
+    """What a session acts through."""
+
+    store: Store
+    bmc: Callable[[str], Bmc]
+    """Logs in to a server's BMC; the session closes it."""
+    image: Callable[[], None]
+    """Builds the live system where there is none."""
+    switch: Callable[[str], PowerSwitch] | None = None
+    """What takes the server's power away where its BMC does not."""
+    patience: Patience = Patience()
+
+
+class Ended(Frozen):
+    """How the job ended."""
+
+    ok: bool
+    why: str = ""
+    died_in: str | None = None
+    """The phase in which the machine fell silent, or stuck."""
+
+
+class LiveSession:
+    def __init__(self, run: Run, server: str, ports: LivePorts) -> None:
+        self.run, self.name, self.ports = run, server, ports
+        self.patience = ports.patience
+
+    def start(self, mac: str, uuid: str | None, body: dict[str, Any]) -> str:
+        """The machine has taken its job; the power it had before. Failed when it does not."""
+        run, jobs = self.run, self.ports.store.jobs
+        before = run.step("power before", self._power, tries=BMC_TRIES)
+        run.progress(0.0, "looking for the live system")
+        run.step("have the live system", self.ports.image, tries=3, backoff=2)
+        run.step("open the job", lambda: jobs.open(self.name, mac, uuid, body, run.id))
+        for attempt in range(1, self.patience.boots + 1):
+            again = f" ({attempt})" if attempt > 1 else ""
+            run.progress(0.01, "booting from the network" + again)
+            self._boot(again)
+            said = run.wait(
+                "wait for the live system" + again,
+                self._taken_or_silence(),
+                seconds=AWAY,
+                every=self.patience.poll,
+            )
+            if said == "taken":
+                return before
+        raise Failed(
+            f"it was booted {self.patience.boots} times and did not fetch its job",
+            where=self.name,
+            mend=f"does it boot from the network, through the card {mac}, and does it reach the "
+            f"boot service? Then metal run cancel {run.id}, and the same command again",
+        )
+
+    def follow(
+        self, name: str, *, until: str | None, limit: Callable[[str], float]
+    ) -> Ended | None:
+        """How the job ended; None once it came to the phase `until`, or past it.
+
+        `limit`: phase → seconds that it may take, apart from the patience.
+        """
+        said = self.run.wait(
+            name, self._ended_or_silence(until, limit), seconds=AWAY, every=self.patience.poll
+        )
+        return None if said == "there" else Ended.model_validate(said)
+
+    def leave(self, before: str) -> None:
+        """The power as it was before; a machine that was on boots its disk."""
+        self.run.step("close the job", lambda: self.ports.store.jobs.close(self.run.id))
+        self.run.step("power off afterwards", lambda: self._ensure_power("off"), tries=BMC_TRIES)
+        if before == "on":
+            self.run.step("power on again", lambda: self._ensure_power("on"), tries=BMC_TRIES)
+
+    # ── power ───────────────────────────────────────────────────────────────────────────────
+
+    def _power(self) -> str:
+        return str(self._ask(lambda bmc: bmc.power()))
+
+    def _ensure_power(self, wanted: Any) -> None:
+        if self.ports.switch:
+            self.ports.switch(self.name).ensure_power(wanted)
+        else:
+            self._ask(lambda bmc: bmc.ensure_power(wanted))
+
+    def _ask(self, act: Callable[[Bmc], Any]) -> Any:
+        bmc = self.ports.bmc(self.name)
+        try:
+            return act(bmc)
+        finally:
+            bmc.close()
+
+    def _boot(self, again: str) -> None:
+        for name, act in (
+            ("power off", lambda: self._ensure_power("off")),
+            ("boot from the network once", lambda: self._ask(_from_network)),
+            ("power on", lambda: self._ensure_power("on")),
+        ):
+            self.run.step(name + again, self._unless_taken(act), tries=BMC_TRIES)
+
+    def _unless_taken(self, act: Callable[[], object]) -> Callable[[], None]:
+        """Hands off a machine that is at work."""
+
+        def guarded() -> None:
+            if not self._job().taken:
+                act()
+
+        return guarded
+
+    # ── looking ─────────────────────────────────────────────────────────────────────────────
+
+    def _job(self) -> Job:
+        job = self.ports.store.jobs.of(self.run.id)
+        assert job is not None, "the job was opened"
+        return job
+
+    def _taken_or_silence(self) -> Callable[[], str | None]:
+        """Counted in looks, so that time in which nobody ran this does not count."""
+        quiet, last = 0, -1
+
+        def ready() -> str | None:
+            nonlocal quiet, last
+            job = self._job()
+            if job.taken:
+                return "taken"
+            quiet, last = (quiet + 1 if job.beats == last else 0), job.beats
+            return "silence" if quiet * self.patience.poll > self.patience.boot else None
+
+        return ready
+
+    def _ended_or_silence(
+        self, until: str | None, limit: Callable[[str], float]
+    ) -> Callable[[], Any]:
+        quiet, stuck, last, phase = 0, 0, -1, ""
+
+        def ready() -> Any:
+            nonlocal quiet, stuck, last, phase
+            job = self._job()
+            if job.ended is not None:
+                why = str(job.ended.get("why", ""))
+                return Ended(ok=job.ended.get("ok") is True, why=why).model_dump()
+            if until == job.phase:
+                return "there"
+            if job.beats != last:
+                self.run.progress(0.02 + 0.95 * job.fraction, f"{job.phase} {job.text}".strip())
+            quiet, last = (quiet + 1 if job.beats == last else 0), job.beats
+            stuck, phase = (stuck + 1 if job.phase == phase else 0), job.phase
+            where = "the start" if phase == TAKEN else phase
+            if quiet * self.patience.poll > self.patience.silence:
+                return Ended(ok=False, why="it fell silent", died_in=where).model_dump()
+            if stuck * self.patience.poll > limit(phase) + self.patience.phase:
+                return Ended(ok=False, why="it came no further", died_in=where).model_dump()
+            return None
+
+        return ready
+
+
+def _from_network(bmc: Bmc) -> None:
+    bmc.ensure_boot_once("network")
