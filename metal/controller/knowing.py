@@ -8,6 +8,7 @@ from metal.controller.workspace import Workspace
 from metal.enroll.route import route
 from metal.inventory.mistakes import suggest
 from metal.model.base import Frozen
+from metal.model.burnin import BurnIn
 from metal.model.errors import BadInput
 from metal.model.facts import Facts
 from metal.model.findings import Finding
@@ -48,8 +49,8 @@ class KnownServer(Frozen):
     passport: Passport | None = None
     route: Route | None = None
     """How it gets to an installer; None: nothing was proven yet."""
-    burnin: Any = None
-    """What the burn-in left, as it left it."""
+    burnin: BurnIn | None = None
+    """The last one; None: it was never burnt in."""
     operations: tuple[Done, ...] = ()
     """The last ones, newest first."""
 
@@ -76,7 +77,7 @@ def known(workspace: Workspace, name: str) -> KnownServer:
             "unexamined": unexamined.body if unexamined else {},
             "passport": passport,
             "route": route(workspace.inventory, name, passport),
-            "burnin": burnin.body if burnin else None,
+            "burnin": _read(BurnIn, burnin.body) if burnin else None,
             "operations": _operations(workspace, name),
         }
     )

@@ -4,14 +4,15 @@ from metal.controller.workspace import Workspace
 from metal.drivers.netboot import boot_app
 from metal.drivers.web import WebServer
 from metal.install.desk import Desk
+from metal.live.desk import LiveDesk
 
 
 class BootService:
-    """Serves scripts, installers and preseeds while the `with` block lasts."""
+    """Serves scripts, installers, preseeds and the live system while the `with` block lasts."""
 
     def __init__(self, workspace: Workspace) -> None:
         host, _, port = workspace.inventory.fleet.boot_listen.rpartition(":")
-        app = boot_app(Desk(workspace), workspace.state / "firmware")
+        app = boot_app(Desk(workspace), workspace.state / "firmware", LiveDesk(workspace))
         self._server = WebServer(app, host.strip("[]"), int(port))
 
     def __enter__(self) -> "BootService":

@@ -15,6 +15,7 @@ from metal.drivers.redfish_facts import read_facts
 from metal.drivers.redfish_session import ROOT, Answer, Body, RedfishSession, link
 from metal.drivers.redfish_shape import items, objects
 from metal.drivers.redfish_tree import Tree
+from metal.drivers.redfish_watts import watts
 from metal.drivers.redfish_words import complaint_of, conditions_of, health_of, power_of
 from metal.model.errors import Failed, MetalError, Refused, WrongPassword
 from metal.model.facts import (
@@ -145,6 +146,11 @@ class Redfish:
         order = ("critical", "warning", "ok", "unknown")
         worst += reasons.values()
         return HealthReport(health=min(worst, key=order.index), reasons=tuple(reasons))
+
+    def watts(self) -> float | None:
+        """PowerMeter: what it draws now."""
+        with self._lock:
+            return watts(self._tree, self._tree.system())
 
     def _environment(self, system: Body) -> list[Body]:
         parts: list[Body] = []

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from metal.inventory import load
+from metal.lab.live import put_image
 from metal.lab.mirror import mirror_app
 from metal.lab.rack import Rack
 from metal.lab.topology import Topology, make_workspace, topology
@@ -91,6 +92,7 @@ def run(source: Path, folder: Path, speed: float) -> None:
     control = Control(token)
     shape, service = _claim_number(control.app(), speed)
     make_workspace(source, folder, shape)
+    put_image(folder / "state")
     rack = control.rack = Rack(load(folder), shape, folder)
     mirror = WebServer(mirror_app(), f"127.{shape.lab}.0.1", 7998).start()
     rack.start()

@@ -6,6 +6,7 @@ the power goes.
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ import bcrypt
 import requests
 
 from metal.lab.clock import Clock
+from metal.lab.live import PretendLive
 from metal.lab.machine import Boot, DiskState, Machine
 from metal.lab.preseeding import (
     Prompt,
@@ -27,6 +29,7 @@ from metal.lab.preseeding import (
 from metal.model.facts import Drive
 
 POST_SECONDS = 20.0
+LIVE_SECONDS = 10.0
 SCRIPT_TRIES, SCRIPT_PAUSE = 120, 5.0
 """A server whose only boot device is the network tries it over and over."""
 INSTALL_SECONDS = {"preseed": 30.0, "partitioned": 20.0, "base": 60.0, "finished": 90.0}
@@ -82,7 +85,9 @@ class _Session:
     def run(self) -> None:
         self.pause(POST_SECONDS)
         script = self._from_network() if self.boot.device == "network" else Script()
-        if script.kernel:
+        if script.kernel and (token := script.argument("metal.job")):
+            self._live(script, token)
+        elif script.kernel:
             self._install(script)
         else:
             self._from_disk()
@@ -99,7 +104,7 @@ class _Session:
         """The body; None when there was no answer, or not the wanted one."""
         return self._ask("GET", url)
 
-    def _ask(self, method: str, url: str, data: dict[str, str] | None = None) -> bytes | None:
+    def _ask(self, method: str, url: str, data: dict[str, str] | str | None = None) -> bytes | None:
         if self.boot.off.is_set():
             raise _PowerLost
         try:
@@ -136,6 +141,23 @@ class _Session:
             return None
         files = [url for url in (script.kernel, script.initrd) if url]
         return script if all(self._get(url) for url in files) else None
+
+    # ── the live system ─────────────────────────────────────────────────────────────────────
+
+    def _live(self, script: Script, token: str) -> None:
+        """Boots, does its job, and switches the power off."""
+        self.say("the live system starts")
+        self.pause(LIVE_SECONDS)
+        url = script.argument("metal.url") or self.firmware.boot_url
+        PretendLive(self.machine, self, url, token).perform()
+        self.machine.power_off()
+
+    def fetch(self, url: str) -> dict[str, Any] | None:
+        body = self._get(url)
+        return None if body is None else json.loads(body)
+
+    def post(self, url: str, body: dict[str, Any]) -> bool:
+        return self._ask("POST", url, json.dumps(body)) is not None
 
     # ── the Debian installer ────────────────────────────────────────────────────────────────
 

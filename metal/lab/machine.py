@@ -43,6 +43,16 @@ class DiskState:
     luks_key_sha256: str = ""
     installed_with: dict[str, Any] = field(default_factory=dict)
     """What the installer was told: hostname, address, packages, root password hash, late URL."""
+    erased: int = 0
+    """How often the live system erased it."""
+
+    @property
+    def blank(self) -> bool:
+        return not (self.system or self.luks_key_sha256)
+
+    def erase(self) -> None:
+        self.system, self.luks_key_sha256, self.installed_with = "", "", {}
+        self.erased += 1
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,8 @@ class Machine:
         """What the BMC reports as wrong: "PSU 2: power supply failure detected"."""
         self.severity: str = "critical"
         """Of the complaints: "warning" or "critical"."""
+        self.faults: set[str] = set()
+        """What only a burn-in finds: "disk-smart", "disk-slow", "dimm"."""
         self.boot_once: str | None = None
         """"network", "http", "media", "disk" or None; used up at the next power-on."""
         self.boot_mode: str | None = None

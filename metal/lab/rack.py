@@ -21,6 +21,9 @@ FAULTS = {
     "dead": "the power supply burns out: the BMC says off, and on does nothing",
     "psu": "a power supply fails: the server runs on, its BMC complains",
     "bmc-silent": "the BMC answers nobody",
+    "disk-smart": "its last disk has sectors that cannot be read: a burn-in finds it",
+    "disk-slow": "its last disk is slower than its brothers: a burn-in finds it",
+    "dimm": "its second DIMM corrects errors all the time: a burn-in finds it",
     "repair": "everything is well again",
 }
 OLD_BMCS = 1
@@ -123,8 +126,11 @@ class Rack:
                 machine.complaints = ("PSU 2: power supply failure detected",)
             case "bmc-silent":
                 bmc.faults.add("silent")
+            case "disk-smart" | "disk-slow" | "dimm":
+                machine.faults.add(fault)
             case "repair":
                 machine.plugged, machine.complaints = True, ()
+                machine.faults.clear()
                 bmc.faults.clear()
             case _:
                 raise BadInput(
@@ -151,7 +157,12 @@ def _machine_truth(machine: Machine) -> dict[str, Any]:
         "power_ons": machine.power_ons,
         "asked_at": machine.asked_at,
         "disks": {
-            name: {"system": disk.system, "wipes": disk.wipes, "luks": disk.luks_key_sha256}
+            name: {
+                "system": disk.system,
+                "wipes": disk.wipes,
+                "luks": disk.luks_key_sha256,
+                "erased": disk.erased,
+            }
             for name, disk in machine.disks.items()
         },
     }

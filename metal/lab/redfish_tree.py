@@ -206,9 +206,18 @@ def _environment(machine: Machine, system: str) -> dict[str, Body]:
             "Power": _link(f"Chassis/{number}/Power"),
             "Thermal": _link(f"Chassis/{number}/Thermal"),
         },
-        f"{path}/Power": {"Id": "Power", "PowerSupplies": supplies},
+        f"{path}/Power": {
+            "Id": "Power",
+            "PowerControl": [{"MemberId": "0", "PowerConsumedWatts": _watts(machine)}],
+            "PowerSupplies": supplies,
+        },
         f"{path}/Thermal": {"Id": "Thermal", "Temperatures": temperatures, "Fans": []},
     }
+
+
+def _watts(machine: Machine) -> int:
+    """Off, only the BMC draws."""
+    return 80 + 4 * (machine.hardware.cpu.cores or 0) if machine.power == "on" else 11
 
 
 def _condition(machine: Machine, part: str) -> Body:

@@ -73,7 +73,7 @@ class NicTest(Told):
     link: bool | None = None
     mbit: int | None = None
     best_mbit: int | None = None
-    """The fastest that both the card can do."""
+    """The fastest that both ends can do."""
     errors: int | None = None
     """Counted during the burn-in."""
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from metal.cli.render.bmc import finding_texts, passport_texts, route_texts, unexamined_texts
+from metal.cli.render.burnin import burnin_items
 from metal.cli.render.facts import LABEL, facts_lines
 from metal.cli.render.hang import hanging
 from metal.model.fleet import Learned
@@ -54,6 +55,7 @@ def detail_lines(one: "KnownServer", width: int = 80) -> list[str]:
     lines += ["", *(facts_lines(one.facts, width) if one.facts else _learned(one, width))]
     lines += _findings(one, width)
     lines += _passport(one, width)
+    lines += _burnin(one, width)
     return [*lines, *_section("Last operations", [_done(o) for o in one.operations], width)]
 
 
@@ -108,6 +110,10 @@ def _passport(one: "KnownServer", width: int) -> list[str]:
         return []
     lines = _section("Passport", passport_texts(proven), width)
     return lines + _section("Way to an installer", route_texts(one.route), width)
+
+
+def _burnin(one: "KnownServer", width: int) -> list[str]:
+    return _section("Burn-in", burnin_items(one.burnin), width) if one.burnin else []
 
 
 def _done(operation: "Done") -> str:

@@ -70,6 +70,9 @@ def break_(face: Face, server: str, fault: str, folder: Path) -> None:
     dead        the power supply burns out: the BMC says off, and on does nothing
     psu         a power supply fails: the server runs on, its BMC complains
     bmc-silent  the BMC answers nobody
+    disk-smart  its last disk has sectors that cannot be read: a burn-in finds it
+    disk-slow   its last disk is slower than its brothers: a burn-in finds it
+    dimm        its second DIMM corrects errors all the time: a burn-in finds it
     repair      everything is well again
     """
     from metal.lab.control import break_

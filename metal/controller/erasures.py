@@ -1,0 +1,67 @@
+"""erasures/: the signed records that donors get, one disk each.
+
+NAME.json is the record, NAME.txt the same for people; each has its signature beside it (.sig),
+made with the controller's SSH key. `allowed_signers` is what a donor checks them with.
+"""
+
+import re
+from pathlib import Path
+
+from metal.controller.workspace import Workspace
+from metal.drivers.durable import replace_file
+from metal.drivers.signing import NAMESPACE, check, sign, signers
+from metal.drivers.ssh import controller_key
+from metal.model.erasure import Erasure, text_of
+from metal.model.errors import BadInput
+
+HOW = """
+Whether this text is as we wrote it anybody can check, with OpenSSH 8.1 or newer:
+
+  ssh-keygen -Y verify -f allowed_signers -I {identity} -n {namespace} -s {name}.sig < {name}
+
+allowed_signers holds our public key; ask us for it by another way than this text came:
+
+  {public}
+"""
+
+
+def keep(workspace: Workspace, record: Erasure) -> Path:
+    """Write and sign the record; its .json. The same record again gives the same files."""
+    folder = workspace.folder / "erasures"
+    key, public = controller_key(workspace.state)
+    identity = identity_of(workspace)
+    stem = f"{record.recorded[:10]}-{record.server}-{_plain(record.disk_serial)}"
+    how = HOW.format(identity=identity, namespace=NAMESPACE, name=f"{stem}.txt", public=public)
+    texts = {
+        f"{stem}.json": record.model_dump_json(indent=2) + "\n",
+        f"{stem}.txt": text_of(record) + how,
+    }
+    for name, text in texts.items():
+        content = text.encode()
+        replace_file(folder / f"{name}.sig", sign(content, key))
+        replace_file(folder / name, content)
+    replace_file(folder / "allowed_signers", signers(identity, public).encode())
+    return folder / f"{stem}.json"
+
+
+def verify(workspace: Workspace, file: Path) -> Erasure | None:
+    """The record in `file`, which is as it was signed; None for a text. Refused otherwise."""
+    _, public = controller_key(workspace.state)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot be read: {error.strerror}", where=str(file)) from None
+    signature = file.with_name(f"{file.name}.sig")
+    if not signature.is_file():
+        raise BadInput("there is no signature beside it", where=str(signature))
+    check(content, signature, public, identity_of(workspace))
+    return Erasure.model_validate_json(content) if file.suffix == ".json" else None
+
+
+def identity_of(workspace: Workspace) -> str:
+    fleet = workspace.inventory.fleet
+    return f"metal@{fleet.name}.{fleet.domain}"
+
+
+def _plain(serial: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", serial)[:64] or "unknown"

@@ -1,0 +1,74 @@
+"""What is handed to a donor when a disk was erased: a record, as data and as text."""
+
+from typing import Literal
+
+from metal.model.base import Frozen
+
+
+class Erasure(Frozen):
+    """One disk, erased or not."""
+
+    fleet: str
+    donor: str
+    contact: str
+    site: str
+    server: str
+    server_model: str
+    """Vendor and model; "" where nobody told."""
+    server_serial: str | None
+    disk_model: str | None
+    disk_serial: str
+    disk_bytes: int | None
+    result: Literal["erased", "not erased"]
+    method: str | None = None
+    verified: str | None = None
+    """zeros, ones, or changed (other noise than before: its key was replaced)."""
+    samples: int | None = None
+    """Blocks of 1 MiB that were read to verify it, spread over the disk."""
+    began: str | None = None
+    ended: str | None = None
+    """ISO 8601 UTC, by the clock of the server that was erased."""
+    recorded: str
+    """ISO 8601 UTC, by the controller's clock."""
+    why: str = ""
+    """Why not, or what was tried before."""
+    by: str
+    """Who asked for it."""
+    operation: int
+
+
+VERIFIED = {
+    "zeros": "every one of them held zeros",
+    "ones": "every one of them held ones",
+    "changed": "none of them held what it held before (the disk replaced its key)",
+}
+
+
+def text_of(record: Erasure) -> str:
+    """The record for people. Ends with a newline."""
+    size = "unknown" if record.disk_bytes is None else f"{record.disk_bytes:,} bytes"
+    pairs = [
+        ("Result", record.result.upper()),
+        ("Disk", record.disk_model or "unknown"),
+        ("Serial number", record.disk_serial),
+        ("Size", size),
+        ("Method", record.method or "none"),
+        ("Verified", _verified(record)),
+        ("Began", record.began or "unknown"),
+        ("Ended", record.ended or "unknown"),
+        ("Notes", record.why),
+        ("Server", " ".join(filter(None, (record.server, record.server_model)))),
+        ("Its serial number", record.server_serial or "unknown"),
+        ("Donor", f"{record.donor}, {record.contact}"),
+        ("Site", record.site),
+        ("Asked for by", f"{record.by} ({record.fleet}, operation {record.operation})"),
+        ("Recorded", record.recorded),
+    ]
+    lines = [f"{label + ':':<20}{value}" for label, value in pairs if value]
+    return "\n".join(["Record of the erasure of a disk", "", *lines, ""])
+
+
+def _verified(record: Erasure) -> str:
+    if record.verified is None:
+        return "no"
+    return f"{record.samples} blocks of 1 MiB were read: {VERIFIED[record.verified]}"
