@@ -11,6 +11,7 @@ from metal.burnin import flow as burning
 from metal.burnin import wiping
 from metal.controller.erasures import keep
 from metal.controller.following import Followed
+from metal.controller.powering import switching
 from metal.controller.progress import Progress
 from metal.controller.serving import BootService
 from metal.controller.sweeping import side_by_side
@@ -119,6 +120,7 @@ def _live_ports(workspace: Workspace) -> LivePorts:
         store=workspace.store,
         bmc=workspace.bmc,
         image=lambda: _ensure_image(workspace),
+        power=partial(switching, workspace),
         patience=Patience.at_pace(workspace.inventory.fleet.poll_seconds),
     )
 

@@ -5,15 +5,17 @@ it goes on: a machine that took its job is never power-cycled any more, only wai
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
 from metal.drivers.ports import Bmc, PowerSwitch
 from metal.model.base import Frozen
-from metal.model.errors import Failed
+from metal.model.errors import Failed, MetalError
 from metal.operations.jobs import TAKEN, Job
 from metal.operations.run import Run
 from metal.operations.store import Store
+from metal.operations.switching import Switching
 
 AWAY = 30 * 24 * 3600.0
 """Seconds that nobody may run the operation before a wait for the machine is given up."""
@@ -51,8 +53,8 @@ class LivePorts:
     """Logs in to a server's BMC; the session closes it."""
     image: Callable[[], None]
     """Builds the live system where there is none."""
-    switch: Callable[[str], PowerSwitch] | None = None
-    """What takes the server's power away where its BMC does not."""
+    power: Callable[[str], Switching]
+    """What switches a server: its BMC, a plug, a person."""
     patience: Patience = Patience()
 
 
@@ -68,12 +70,12 @@ class Ended(Frozen):
 class LiveSession:
     def __init__(self, run: Run, server: str, ports: LivePorts) -> None:
         self.run, self.name, self.ports = run, server, ports
-        self.patience = ports.patience
+        self.patience, self.power = ports.patience, ports.power(server)
 
     def start(self, mac: str, uuid: str | None, body: dict[str, Any]) -> str:
         """The machine has taken its job; the power it had before. Failed when it does not."""
         run, jobs = self.run, self.ports.store.jobs
-        before = run.step("power before", self._power, tries=BMC_TRIES)
+        before = self._switch("power before", lambda switch: switch.power())
         run.progress(0.0, "looking for the live system")
         run.step("have the live system", self.ports.image, tries=3, backoff=2)
         run.step("open the job", lambda: jobs.open(self.name, mac, uuid, body, run.id))
@@ -88,7 +90,7 @@ class LiveSession:
                 every=self.patience.poll,
             )
             if said == "taken":
-                return before
+                return str(before)
         raise Failed(
             f"it was booted {self.patience.boots} times and did not fetch its job",
             where=self.name,
@@ -111,44 +113,52 @@ class LiveSession:
     def leave(self, before: str) -> None:
         """The power as it was before; a machine that was on boots its disk."""
         self.run.step("close the job", lambda: self.ports.store.jobs.close(self.run.id))
-        self.run.step("power off afterwards", lambda: self._ensure_power("off"), tries=BMC_TRIES)
+        self._switch("power off afterwards", lambda switch: switch.ensure_power("off"))
         if before == "on":
-            self.run.step("power on again", lambda: self._ensure_power("on"), tries=BMC_TRIES)
+            self._switch("power on again", lambda switch: switch.ensure_power("on"))
 
     # ── power ───────────────────────────────────────────────────────────────────────────────
 
-    def _power(self) -> str:
-        return str(self._ask(lambda bmc: bmc.power()))
-
-    def _ensure_power(self, wanted: Any) -> None:
-        if self.ports.switch:
-            self.ports.switch(self.name).ensure_power(wanted)
-        else:
-            self._ask(lambda bmc: bmc.ensure_power(wanted))
-
-    def _ask(self, act: Callable[[Bmc], Any]) -> Any:
-        bmc = self.ports.bmc(self.name)
-        try:
-            return act(bmc)
-        finally:
-            bmc.close()
+    def _switch(
+        self, name: str, act: Callable[[PowerSwitch], Any], unless: Callable[[], bool] | None = None
+    ) -> Any:
+        why = "it is tested or wiped by a system from the network, by its boot menu if need be"
+        unless = unless or (lambda: False)
+        return self.power.step(self.run, name, act, why=why, unless=unless, tries=BMC_TRIES)
 
     def _boot(self, again: str) -> None:
-        for name, act in (
-            ("power off", lambda: self._ensure_power("off")),
-            ("boot from the network once", lambda: self._ask(_from_network)),
-            ("power on", lambda: self._ensure_power("on")),
-        ):
-            self.run.step(name + again, self._unless_taken(act), tries=BMC_TRIES)
+        """Hands off a machine that took its job: it is at work."""
+        self._switch("power off" + again, self._off, self._taken)
+        network = "boot from the network once" + again
+        self.run.step(network, self._from_network, tries=BMC_TRIES)
+        self._switch("power on" + again, lambda switch: switch.ensure_power("on"), self._taken)
 
-    def _unless_taken(self, act: Callable[[], object]) -> Callable[[], None]:
-        """Hands off a machine that is at work."""
+    def _taken(self) -> bool:
+        return self._job().taken
 
-        def guarded() -> None:
-            if not self._job().taken:
-                act()
+    def _off(self, switch: PowerSwitch) -> None:
+        """A plug takes the BMC's power, too: what to boot from is told before."""
+        if self.power.driver == "fence":
+            with suppress(MetalError):
+                self._tell_network()
+        switch.ensure_power("off")
 
-        return guarded
+    def _from_network(self) -> None:
+        """Where there is no BMC to tell, the firmware's own order (or a person) decides."""
+        if self._taken():
+            return
+        if self.power.driver == "bmc":
+            self._tell_network()
+        elif self.power.driver == "manual":
+            with suppress(MetalError):
+                self._tell_network()
+
+    def _tell_network(self) -> None:
+        bmc = self.ports.bmc(self.name)
+        try:
+            bmc.ensure_boot_once("network")
+        finally:
+            bmc.close()
 
     # ── looking ─────────────────────────────────────────────────────────────────────────────
 
@@ -196,7 +206,3 @@ class LiveSession:
             return None
 
         return ready
-
-
-def _from_network(bmc: Bmc) -> None:
-    bmc.ensure_boot_once("network")
