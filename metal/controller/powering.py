@@ -1,6 +1,6 @@
 """Each server's power switch, whatever it is: its BMC, a plug, or a person at the rack."""
 
-import time
+import threading
 from dataclasses import dataclass
 
 from metal.controller.workspace import Workspace
@@ -47,11 +47,18 @@ def switching(workspace: Workspace, server: str) -> Switching:
     )
 
 
-def switch(workspace: Workspace, server: str, wanted: Power, why: str) -> PowerSwitch:
+def switch(
+    workspace: Workspace,
+    server: str,
+    wanted: Power,
+    why: str,
+    stop: threading.Event | None = None,
+) -> PowerSwitch:
     """Switch it outside of any operation, and wait for a person as long as it takes.
 
-    Ctrl-C withdraws the request. Returns the switch that did it, closed.
+    Ctrl-C (or `stop`) withdraws the request. Returns the switch that did it, closed.
     """
+    pause = stop or threading.Event()
     key = f"metal power {wanted} {server}"
     by_hand = workspace.inventory.servers[server].power.driver == "manual"
     try:
@@ -65,7 +72,8 @@ def switch(workspace: Workspace, server: str, wanted: Power, why: str) -> PowerS
                     raise
             finally:
                 found.close()
-            time.sleep(workspace.inventory.fleet.poll_seconds)
+            if pause.wait(workspace.inventory.fleet.poll_seconds):
+                raise Unreachable("nobody waited for the answer", where=server)
     finally:
         if by_hand:
             workspace.store.requests.close(key)

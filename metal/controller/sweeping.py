@@ -30,24 +30,29 @@ def side_by_side(
         left.put(index)
     done: dict[int, R] = {}
 
-    def work() -> None:
-        while not stop.is_set():
-            try:
-                index = left.get_nowait()
-            except queue.Empty:
-                return
-            done[index] = act(items[index])
+    # Not join(): in Python 3.11 one that Ctrl-C interrupts takes the thread for ended.
+    over = [threading.Event() for _ in range(min(workers, len(items)))]
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(workers, len(items)))]
-    for thread in threads:
-        thread.start()
+    def work(ended: threading.Event) -> None:
+        try:
+            while not stop.is_set():
+                try:
+                    index = left.get_nowait()
+                except queue.Empty:
+                    return
+                done[index] = act(items[index])
+        finally:
+            ended.set()
+
     try:
-        for thread in threads:
-            thread.join()
+        for ended in over:
+            threading.Thread(target=work, args=(ended,), daemon=True).start()
+        for ended in over:
+            ended.wait()
     except KeyboardInterrupt:
         stop.set()
         deadline = time.monotonic() + GRACE
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for ended in over:
+            ended.wait(max(0.0, deadline - time.monotonic()))
         raise
     return [done[index] for index in range(len(items))]

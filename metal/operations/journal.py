@@ -119,6 +119,12 @@ class Journal:
             )
             return _operation(row, self._database.now(conn), this_process(), map(_step, done))
 
+    def holder(self, subject: str) -> int | None:
+        """The open operation that claims `subject`, such as "server alba1"."""
+        query = select(claims_table.c.operation).where(claims_table.c.subject == subject)
+        with self._database.read() as conn:
+            return conn.execute(query).scalar()
+
     def cancel(self, id: int) -> None:
         """End an operation for good and free what it claims. Refused while it may be running."""
         with self._database.write() as conn:

@@ -1,4 +1,4 @@
-"""A switched PDU: Net-SNMP's own agent, with the outlets of APC's PowerNet-MIB behind it."""
+"""A rack with three ways to switch; Net-SNMP's agent as a switched PDU (APC's PowerNet-MIB)."""
 
 import shutil
 import socket
@@ -7,9 +7,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import pyrage
 import pytest
+
+from metal.controller.workspace import Workspace
+from metal.lab.machine import Hardware, Machine
+from metal.lab.redfish_bmc import RedfishBmc
+from metal.lab.web import self_signed
+from metal.model.facts import Cpu, Nic
 
 COMMUNITY = "s3cret-rw"
 TYPE = ".1.3.6.1.4.1.318.1.3.4.5"
@@ -77,3 +85,110 @@ def pdu(tmp_path: Path) -> Iterator[Pdu]:
     made = Pdu(tmp_path)
     yield made
     made.stop()
+
+
+ADMIN = str(pyrage.x25519.Identity.generate().to_public())
+PASSWORD = "calvin-16-bytes!"
+INVENTORY = """\
+[fleet]
+name = "attic"
+domain = "attic.example.org"
+poll_seconds = 0.05
+
+[administrators.ana]
+name = "Ana"
+keys = ["{admin}"]
+
+[sites.porto]
+place = "Porto, the cellar"
+donor = {{ name = "A donor", contact = "noc@example.org" }}
+
+[sites.porto.subnets]
+bmc = "127.0.0.0/24"
+management = "127.77.1.0/24"
+gateway = "127.77.1.254"
+private_ipv4 = "10.77.128.0/20"
+
+[servers.alba1]
+site = "porto"
+rack = "L2"
+unit = 10
+profile = "solo"
+address = "127.77.1.11"
+bmc = {{ address = "127.0.0.1", protocol = "redfish", port = {port}, timeout = 5 }}
+
+[servers.alba2]
+site = "porto"
+rack = "L2"
+unit = 12
+profile = "solo"
+address = "127.77.1.12"
+bmc = {{ address = "127.0.0.2" }}
+power = {{ driver = "fence", agent = "fence_dummy", address = "127.0.0.9", options = {{ status_file = "{plug}" }} }}
+
+[servers.alba3]
+site = "porto"
+rack = "L2"
+unit = 14
+profile = "solo"
+address = "127.77.1.13"
+bmc = {{ address = "127.0.0.3" }}
+power = {{ driver = "manual" }}
+
+[clusters.alba1]
+servers = ["alba1"]
+ceph = false
+
+[clusters.alba2]
+servers = ["alba2"]
+ceph = false
+
+[clusters.alba3]
+servers = ["alba3"]
+ceph = false
+"""  # noqa: E501
+
+
+@dataclass(frozen=True)
+class Rack:
+    """Three servers: alba1 has a BMC, alba2 a plug, alba3 nothing but a button."""
+
+    folder: Path
+    machine: Machine
+    plug: Path
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(self.folder)
+
+    def metal(self, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*words), capture_output=True, text=True, input=stdin or "", timeout=60
+        )
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "metal", "-C", str(self.folder), *words]
+
+
+@pytest.fixture
+def rack(tmp_path: Path) -> Iterator[Rack]:
+    nics = (Nic(name="NIC 1", mac="02:00:5e:00:00:01"),)
+    hardware = Hardware("Dell Inc.", "R630", "X1", "4c4c4544-0058-4b10-8051-b8c04f324c32", "1",
+                        "1", Cpu(), (), (), nics)  # fmt: skip
+    machine = Machine("alba1", hardware)
+    certificate = self_signed(tmp_path, "bmc", "127.0.0.1")
+    bmc = RedfishBmc(machine, "127.0.0.1", 0, certificate, {"metal": PASSWORD}).start()
+    folder, plug = tmp_path / "fleet", tmp_path / "plug"
+    folder.mkdir()
+    plug.write_text("on")
+    text = INVENTORY.format(admin=ADMIN, port=bmc.port, plug=plug)
+    (folder / "inventory.toml").write_text(text)
+    made = Rack(folder, machine, plug)
+    made.workspace.secrets.escrow("bmc/alba1", PASSWORD, controller=True)
+    yield made
+    bmc.stop()
