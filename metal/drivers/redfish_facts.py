@@ -53,6 +53,7 @@ class _Reader:
     def __init__(self, tree: Tree) -> None:
         self.tree, self.system = tree, tree.system()
         self.unknown: dict[str, str] = {}
+        self.modules_mib = 0
         self.chassis = self._part("psus", lambda: tree.chassis(self.system)) or []
         self.manager = self._part("bmc_firmware", lambda: tree.manager(self.system)) or {}
 
@@ -142,13 +143,15 @@ class _Reader:
         )
 
     def _dimms(self) -> tuple[Dimm, ...] | None:
+        sizes = [(m, _mib(m)) for m in self.tree.parts(self.system, "Memory") if present(m)]
+        self.modules_mib = sum(mib or 0 for _, mib in sizes)
         dimms = tuple(
             Dimm(
                 slot=told(m.get("DeviceLocator")) or str(m.get("Id") or m.get("Name")),
-                size_gib=round(size / 1024, 2),
+                size_gib=round(mib / 1024, 2),
             )
-            for m in self.tree.parts(self.system, "Memory")
-            if present(m) and (size := positive(m.get("CapacityMiB") or m.get("SizeMB")))
+            for m, mib in sizes
+            if mib
         )
         return dimms or None
 
@@ -157,7 +160,7 @@ class _Reader:
         total = number(section(self.system.get("MemorySummary")).get("TotalSystemMemoryGiB"))
         if total is not None and total > 0:
             return total
-        return sum(d.size_gib for d in dimms) if dimms else None
+        return round(self.modules_mib / 1024, 2) if dimms else None
 
     # ── The rest of the box ──────────────────────────────────────────────────────────────────
 
@@ -230,6 +233,10 @@ class _Reader:
             for log in self.tree.parts(owner, "LogServices")
         ]
         return tuple(dict.fromkeys(logs)) or None
+
+
+def _mib(module: Body) -> int | None:
+    return positive(module.get("CapacityMiB") or module.get("SizeMB"))
 
 
 def _stub(processor: Body) -> bool:

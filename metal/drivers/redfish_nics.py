@@ -16,7 +16,7 @@ from metal.drivers.redfish_tree import Tree
 from metal.model.facts import Nic
 
 MAC = re.compile(r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")
-TO_BMC = re.compile(r"to ?-?manager|host ?-?(?:to|interface) ?-?bmc|usb ?lan|\busb0\b", re.I)
+TO_BMC = re.compile(r"to ?-?manager|(?:host|interface) ?-?(?:to ?-?)?bmc|usb ?lan|\busb0\b", re.I)
 """How the inner link between host and BMC is called (R29)."""
 WORTHLESS = {"00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"}
 

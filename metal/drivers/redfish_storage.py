@@ -23,7 +23,8 @@ def read_drives(tree: Tree, system: Body, chassis: list[Body]) -> tuple[Drive, .
     """Every drive once; None where the BMC lists none: it may not see them."""
     drives = [_drive(b) for b in _storage(tree, system) if _real(b)]
     known = {d.serial for d in drives if d.serial}
-    drives += [d for b in _smart_storage(tree, system) if (d := _smart(b)).serial not in known]
+    smart = (_smart(b) for b in _smart_storage(tree, system) if present(b))
+    drives += [d for d in smart if d.serial not in known]
     if not drives:
         drives = [_drive(b) for c in chassis for b in _chassis_drives(tree, c) if _real(b)]
     if not drives:
