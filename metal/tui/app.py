@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.theme import Theme
 
 from metal.model.errors import MetalError
-from metal.tui.screens import FleetScreen, HelpScreen, OperationsScreen, Page
+from metal.tui.screens import ErrandScreen, FleetScreen, HelpScreen, OperationsScreen, Page
 from metal.tui.source import Snapshot, Source
 
 EVERY = 1.0
@@ -31,13 +31,15 @@ DARK = Theme(
 
 
 class MetalApp(App[None]):
-    """Fleet, servers and operations, driven by keys alone. It changes nothing."""
+    """Fleet, servers and operations, driven by keys alone. It changes nothing; only what somebody
+    at the rack is asked is answered here."""
 
     TITLE = "metal"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "fleet", show=False),
         Binding("o", "operations", show=False),
+        Binding("p", "errands", show=False),
         Binding("r", "look", show=False),
         Binding("question_mark", "help", show=False),
         Binding("ctrl+c,ctrl+q", "quit", show=False, priority=True),
@@ -57,6 +59,8 @@ class MetalApp(App[None]):
         self._looking = False
         self._trouble = ""
         """Why the last look failed; kept in sight until the next one."""
+        self._met: set[int] = set()
+        """Errands that were put in sight once."""
         self.register_theme(DARK)
         self.theme = "metal" if colours else "ansi-dark"
 
@@ -91,6 +95,30 @@ class MetalApp(App[None]):
         for screen in self.screen_stack:
             if isinstance(screen, Page):
                 screen.redraw()
+        self._put_in_sight()
+
+    def _put_in_sight(self) -> None:
+        """A new errand opens its page, once; not while somebody types, who may type a y."""
+        new = {e.request for e in self.snapshot.errands} - self._met if self.snapshot else set()
+        if new and not self.screen.has_class("filtering"):
+            self._met |= new
+            self.action_errands()
+
+    @work(thread=True, group="answer")
+    def answer(self, request: int, done: bool) -> None:
+        """Record what the person says, and go back: a hasty second y meets no other errand."""
+        said = ""
+        try:
+            self.source.answer(request, done)
+        except MetalError as error:
+            said = error.what
+        self._tell(self._answered, said)
+
+    def _answered(self, said: str) -> None:
+        self._trouble = said
+        if not said and isinstance(self.screen, ErrandScreen):
+            self.pop_screen()
+        self.read()
 
     @work(thread=True, group="look")
     def _look(self) -> None:
@@ -125,6 +153,10 @@ class MetalApp(App[None]):
     def action_operations(self) -> None:
         if not isinstance(self.screen, OperationsScreen):
             self.push_screen(OperationsScreen())
+
+    def action_errands(self) -> None:
+        if not isinstance(self.screen, ErrandScreen):
+            self.push_screen(ErrandScreen())
 
     def action_help(self) -> None:
         if not isinstance(self.screen, HelpScreen):

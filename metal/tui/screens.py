@@ -12,6 +12,7 @@ from metal.tui.grid import cut, safe
 from metal.tui.line import Line
 from metal.tui.lines import Lines
 from metal.tui.pages import fleet, operations
+from metal.tui.pages.errands import errand_page, errand_shown
 from metal.tui.pages.help import help_page
 from metal.tui.pages.server import server_page
 from metal.tui.rows import totals
@@ -82,6 +83,11 @@ class Page(Screen[None]):
     def lines(self, snapshot: Snapshot, width: int) -> list[Line]:
         raise NotImplementedError
 
+    def news(self, snapshot: Snapshot) -> str:
+        """What the title says at its right: how old the look is, unless somebody is waited for."""
+        waiting = len(snapshot.errands)
+        return f"p: {waiting} to do at the rack" if waiting else snapshot.age
+
     # ── drawing ─────────────────────────────────────────────────────────────────────────────
 
     def redraw(self) -> None:
@@ -94,7 +100,8 @@ class Page(Screen[None]):
         if snapshot is None:
             self._say("title", "metal", self.metal.said or "reading state..")
             return
-        self._say("title", f"metal  {self.name_of_page(snapshot)}", self.metal.said or snapshot.age)
+        right = self.metal.said or self.news(snapshot)
+        self._say("title", f"metal  {self.name_of_page(snapshot)}", right)
         self._say("numbers", self.numbers(snapshot), "")
         lines.first().fill(self.lines(snapshot, width - MARGIN))
 
@@ -204,6 +211,41 @@ class OperationsScreen(Page):
 
     def lines(self, snapshot: Snapshot, width: int) -> list[Line]:
         return operations.operations_page(snapshot, width, self.wanted)
+
+
+class ErrandScreen(Page):
+    """What to press at the rack. An answer is for the errand in sight, never for a newer one."""
+
+    KEYS = "y done, I saw it  n it cannot be done  escape later"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", show=False),
+        Binding("n", "answer(False)", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown = 0
+        """The request that the lines are about."""
+
+    def name_of_page(self, snapshot: Snapshot) -> str:
+        return f"{snapshot.inventory.fleet.name}: at the rack"
+
+    def numbers(self, snapshot: Snapshot) -> str:
+        waiting = len(snapshot.errands)
+        return f"{waiting} wait{'s' if waiting == 1 else ''} for a hand"
+
+    def news(self, snapshot: Snapshot) -> str:
+        return ""
+
+    def lines(self, snapshot: Snapshot, width: int) -> list[Line]:
+        shown = errand_shown(snapshot)
+        self._shown = shown.request if shown else 0
+        return errand_page(snapshot, width)
+
+    def action_answer(self, done: bool) -> None:
+        if self._shown:
+            self.metal.answer(self._shown, done)
+            self._shown = 0  # a second y must not answer the next one unseen
 
 
 class HelpScreen(Page):

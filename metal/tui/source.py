@@ -34,6 +34,19 @@ class EventSeen(Frozen):
     text: str
 
 
+class ErrandSeen(Frozen):
+    """Something that a person at the rack is asked to do, and nobody answered yet."""
+
+    request: int
+    server: str
+    wanted: str
+    """on, off"""
+    what: str
+    """ "press the power button of alba1 (rack L2, U10) until its light is off"."""
+    why: str
+    asked_at: datetime
+
+
 class Snapshot(Frozen):
     """Everything the TUI shows at one moment. A file of this shape is a recorded snapshot."""
 
@@ -46,6 +59,8 @@ class Snapshot(Frozen):
     """Open ones first, then the last that ended."""
     events: tuple[EventSeen, ...] = ()
     """Newest first."""
+    errands: tuple[ErrandSeen, ...] = ()
+    """Oldest first."""
 
     @property
     def age(self) -> str:
@@ -64,13 +79,16 @@ def ago(seconds: float) -> str:
 
 
 class Source(Protocol):
-    """Where snapshots come from. Both methods are called in a worker thread and may block."""
+    """Where snapshots come from. Its methods are called in a worker thread and may block."""
 
     def snapshot(self) -> Snapshot:
         """What is known now, out of state: asks no server. May raise MetalError."""
 
     def look(self) -> None:
         """Ask every server and cluster; the next snapshot shows it. May raise MetalError."""
+
+    def answer(self, request: int, done: bool) -> None:
+        """Record what the person at the rack says of an errand. May raise MetalError."""
 
 
 class Recorded:
@@ -84,3 +102,6 @@ class Recorded:
 
     def look(self) -> None:
         pass
+
+    def answer(self, request: int, done: bool) -> None:
+        """There is nobody to tell: the errand stays in sight."""

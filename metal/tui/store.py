@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from metal.model.world import World
-from metal.tui.source import EventSeen, OperationSeen, Snapshot
+from metal.tui.source import ErrandSeen, EventSeen, OperationSeen, Snapshot
 
 if TYPE_CHECKING:
     from metal.controller.workspace import Workspace
@@ -34,12 +34,18 @@ class StoreSource:
             looked_at=looked_at,
             operations=_operations(self._workspace),
             events=_events(self._workspace),
+            errands=_errands(self._workspace),
         )
 
     def look(self) -> None:
         from metal.controller.look import look
 
         look(self._workspace)
+
+    def answer(self, request: int, done: bool) -> None:
+        from metal.controller.errands import answer
+
+        answer(self._workspace, request, "done" if done else "cannot")
 
 
 def last_look(workspace: "Workspace") -> tuple[World, datetime] | None:
@@ -92,4 +98,18 @@ def _events(workspace: "Workspace") -> tuple[EventSeen, ...]:
     return tuple(
         EventSeen(at=_time(e.at), operation=e.operation, subject=e.subject, text=e.text)
         for e in reversed(seen)
+    )
+
+
+def _errands(workspace: "Workspace") -> tuple[ErrandSeen, ...]:
+    return tuple(
+        ErrandSeen(
+            request=r.id,
+            server=r.server,
+            wanted=r.wanted,
+            what=r.what,
+            why=r.why,
+            asked_at=_time(r.asked),
+        )
+        for r in workspace.store.requests.waiting()
     )

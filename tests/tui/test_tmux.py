@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 import subprocess
@@ -78,3 +79,21 @@ def test_the_real_command_on_a_console(terminal: Terminal, workspace: Path, loca
     terminal.until(lambda text: "attic-commons: fleet" in text)
     terminal.tmux("send-keys", "q")
     terminal.until(lambda text: "ended with 0" in text)
+
+
+def test_somebody_at_the_rack_is_told_and_answers(terminal: Terminal, workspace: Path) -> None:
+    from metal.controller.workspace import Workspace
+
+    store = Workspace.open(workspace).store
+    what = "press the power button of alba1 (rack L2, U10) until its light is off"
+    asked = store.requests.ask("run 7: prove alba1 off", "alba1", "off", what, "it hangs")
+    command = f"env TERM=linux LANG=C {sys.executable} -m metal -C {workspace} tui; read line"
+    terminal.tmux("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "25", command)
+    screen = terminal.until(lambda text: "y done, I saw it" in text)
+    assert "Press the power button of alba1 (rack L2, U10)" in screen and screen.isascii()
+    terminal.tmux("send-keys", "y")
+    terminal.until(lambda text: "attic-commons: fleet" in text)
+    terminal.tmux("send-keys", "q")
+    said = store.requests.find(asked.key)
+    store.close()
+    assert said and (said.answer, said.answered_by) == ("done", getpass.getuser())

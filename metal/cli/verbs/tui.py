@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 )
 @click.pass_obj
 def command(face: Face, text: bool, screenshot: Path | None, recorded: Path | None) -> None:
-    """The fleet full screen, driven by keys; ? lists them. It changes nothing."""
+    """The fleet full screen, driven by keys; ? lists them.
+
+    It changes nothing; but it tells a person at the rack what to press, and takes their answer.
+    """
     source = _source(face, recorded)
     if screenshot is not None:
         from metal.tui.text import fleet_as_svg

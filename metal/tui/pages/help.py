@@ -8,6 +8,7 @@ KEYS = (
     ("escape, q", "back; q on the fleet ends metal"),
     ("f", "the fleet, by site and rack"),
     ("o", "the operations: what runs, how far, what failed"),
+    ("p", "what somebody at the rack is asked to press; y and n answer it"),
     ("/", "show only lines that hold a word; escape shows all"),
     ("r", "look now: ask every server and cluster"),
     ("?", "this page"),
@@ -24,6 +25,6 @@ def help_page() -> list[Line]:
         line("!  a person should look at it      ?  nobody answered: unknown, not off"),
         line("4/5 VMs: four of five run"),
         line(),
-        line("This screen only shows. What changes something is a command:"),
+        line("Else this screen only shows. What changes something is a command:"),
         line("metal enroll, plan, apply, drain, watch --act, run resume, run cancel."),
     ]
