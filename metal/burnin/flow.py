@@ -13,9 +13,9 @@ from metal.burnin.evidence import gather
 from metal.burnin.fits import fits
 from metal.burnin.grade import appraise
 from metal.drivers.ports import Bmc, PowerMeter
-from metal.live.session import Ended, LivePorts, LiveSession
+from metal.live.session import START, Ended, LivePorts, LiveSession
 from metal.model.burnin import BmcSaid, BurnIn, Evidence
-from metal.model.errors import BadInput, MetalError, Refused
+from metal.model.errors import BadInput, Failed, MetalError, Refused
 from metal.model.facts import Facts, LogEntry
 from metal.model.fleet import Inventory
 from metal.model.life import Life, Status
@@ -105,6 +105,13 @@ class _BurnIn:
         assert ended is not None
         said = run.step("ask its BMC", lambda: self._bmc_said(seen, watts))
         session.leave(before)
+        if ended.died_in == START:
+            raise Failed(
+                f"it fetched its job and then {ended.why}, before anything was tested",
+                where=self.name,
+                mend=f"look at its console: does the live system reach its network card? Then "
+                f"metal run cancel {run.id}, and the same command again",
+            )
         result = run.step("grade", lambda: self._grade(ended, said).model_dump(mode="json"))
         return BurnIn.model_validate(result)
 

@@ -30,7 +30,8 @@ def keep(workspace: Workspace, record: Erasure) -> Path:
     folder = workspace.folder / "erasures"
     key, public = controller_key(workspace.state)
     identity = identity_of(workspace)
-    stem = f"{record.recorded[:10]}-{record.server}-{_plain(record.disk_serial)}"
+    about = (record.recorded[:10], record.server, _plain(record.disk_serial), record.operation)
+    stem = "-".join(map(str, about))
     how = HOW.format(identity=identity, namespace=NAMESPACE, name=f"{stem}.txt", public=public)
     texts = {
         f"{stem}.json": record.model_dump_json(indent=2) + "\n",

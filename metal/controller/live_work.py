@@ -119,16 +119,16 @@ def _live_ports(workspace: Workspace) -> LivePorts:
     return LivePorts(
         store=workspace.store,
         bmc=workspace.bmc,
-        image=lambda: _ensure_image(workspace),
+        image=partial(_ensure_image, workspace),
         power=partial(switching, workspace),
         patience=Patience.at_pace(workspace.inventory.fleet.poll_seconds),
     )
 
 
-def _ensure_image(workspace: Workspace) -> None:
+def _ensure_image(workspace: Workspace, server: str) -> None:
     """The one that is there will do: `metal live build` brings it up to date."""
     if build.current(workspace.state) is None:
-        site = next(iter(workspace.inventory.sites))
+        site = workspace.inventory.servers[server].site
         build.ensure_live(workspace.mirror(site), workspace.state)
 
 

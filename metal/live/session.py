@@ -20,6 +20,8 @@ from metal.operations.switching import Switching
 AWAY = 30 * 24 * 3600.0
 """Seconds that nobody may run the operation before a wait for the machine is given up."""
 BMC_TRIES = 5
+START = "its start"
+"""Before the first phase: the machine has its job, and nothing was tested yet."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class LivePorts:
     store: Store
     bmc: Callable[[str], Bmc]
     """Logs in to a server's BMC; the session closes it."""
-    image: Callable[[], None]
-    """Builds the live system where there is none."""
+    image: Callable[[str], None]
+    """Builds the live system for a server where there is none."""
     power: Callable[[str], Switching]
     """What switches a server: its BMC, a plug, a person."""
     patience: Patience = Patience()
@@ -77,7 +79,7 @@ class LiveSession:
         run, jobs = self.run, self.ports.store.jobs
         before = self._switch("power before", lambda switch: switch.power())
         run.progress(0.0, "looking for the live system")
-        run.step("have the live system", self.ports.image, tries=3, backoff=2)
+        run.step("have the live system", lambda: self.ports.image(self.name), tries=3, backoff=2)
         run.step("open the job", lambda: jobs.open(self.name, mac, uuid, body, run.id))
         for attempt in range(1, self.patience.boots + 1):
             again = f" ({attempt})" if attempt > 1 else ""
@@ -198,7 +200,7 @@ class LiveSession:
                 self.run.progress(0.02 + 0.95 * job.fraction, f"{job.phase} {job.text}".strip())
             quiet, last = (quiet + 1 if job.beats == last else 0), job.beats
             stuck, phase = (stuck + 1 if job.phase == phase else 0), job.phase
-            where = "the start" if phase == TAKEN else phase
+            where = START if phase == TAKEN else phase
             if quiet * self.patience.poll > self.patience.silence:
                 return Ended(ok=False, why="it fell silent", died_in=where).model_dump()
             if stuck * self.patience.poll > limit(phase) + self.patience.phase:

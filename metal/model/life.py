@@ -28,7 +28,7 @@ class Status(StrEnum):
 
 TRANSITIONS: dict[Life, frozenset[Life]] = {
     Life.FOUND: frozenset({Life.ENROLLED}),
-    # Straight to installed until there is a burn-in: a server that was not
+    # Straight to installed where nobody burnt it in: a server that was not
     # tested must not be called tested.
     Life.ENROLLED: frozenset({Life.TESTED, Life.INSTALLED, Life.RETIRED}),
     Life.TESTED: frozenset({Life.INSTALLED, Life.RETIRED}),

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from metal.model.errors import BadInput, Refused
 from metal.operations.database import Database
@@ -56,15 +56,6 @@ class Jobs:
                 _insert(conn, now, server, operation, values)
             elif mine.taken is None and mine.closed is None:
                 conn.execute(update(jobs).where(jobs.c.id == mine.id).values(**values))
-
-    def reopen(self, operation: int) -> None:
-        """Let the machine take it anew: it was taken by a boot that came to nothing."""
-        with self._database.write() as conn:
-            row = conn.execute(select(jobs).where(jobs.c.operation == operation)).first()
-            if row is not None and row.closed is None:
-                fresh = {"taken": None, "token_hash": None, "phase": OPENED, "ended": None}
-                conn.execute(update(jobs).where(jobs.c.id == row.id).values(**fresh))
-                conn.execute(delete(evidence).where(evidence.c.job == row.id))
 
     def boot(self, mac: str, uuids: tuple[str, ...], token_hash: str) -> Job | None:
         """The job of the machine that asks what to boot; `token_hash` is its token from now on.

@@ -82,21 +82,14 @@ def test_unknown_server_is_told(rack: Any) -> None:
 
 
 def test_a_machine_that_dies_under_load_is_refused(rack: Any) -> None:
-    machine = rack.machines["alba1"]
-    real = machine.on_boot
-
-    def until_memory(machine: Any, boot: Any) -> None:
-        rack.store.jobs.tell = cut  # the power goes as soon as it tells of its memory test
-        real(machine, boot)
-
-    told = rack.store.jobs.tell
+    machine, told = rack.machines["alba1"], rack.store.jobs.tell
 
     def cut(token: str, phase: str, fraction: float, text: str) -> bool:
         if phase == "memory":
-            machine.power_off()
+            machine.power_off()  # as soon as it tells of its memory test
         return bool(told(token, phase, fraction, text))
 
-    machine.on_boot = until_memory
+    rack.store.jobs.tell = cut
     (one,) = burn(rack, "alba1")
     assert one.burnin is not None, one.error
     assert one.burnin.evidence.died_in == "memory"
@@ -230,3 +223,19 @@ def test_resumed_while_the_machine_works_its_power_is_left_alone(served: Any) ->
 
     assert perform(served.store, operation, flow).status is Status.DONE
     assert served.calls == []
+
+
+def test_a_live_system_that_never_begins_is_no_grade(rack: Any) -> None:
+    machine = rack.machines["alba1"]
+    take = rack.store.jobs.take
+
+    def taken_and_gone(token: str) -> Any:
+        machine.power_off()  # its network card's driver hangs, say
+        return take(token)
+
+    rack.store.jobs.take = taken_and_gone
+    (one,) = burn(rack, "alba1")
+    assert (one.burnin, one.exit_code) == (None, 1)
+    assert "before anything was tested" in (one.error or "")
+    assert rack.life("alba1") is Life.ENROLLED
+    assert rack.store.records.get("alba1", "burnin") is None

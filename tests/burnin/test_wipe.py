@@ -142,4 +142,4 @@ def test_the_same_record_again_is_the_same_file(rack: Any) -> None:
     before = first.read_bytes()
     assert keep(rack, RECORD) == first
     assert first.read_bytes() == before
-    assert first.name == "2026-11-25-alba1-S45NNC0R_1.json"
+    assert first.name == "2026-11-25-alba1-S45NNC0R_1-7.json"

@@ -21,7 +21,7 @@ def worked_lines(results: "list[Worked]", width: int = 80) -> list[str]:
             lines += hanging(f"{result.server}: ", said[0], width, under=2)
             lines += [x for item in said[1:] for x in hanging("  ", item, width, under=4)]
         elif result.records:
-            lines.append(f"{result.server}: {len(result.records)} records")
+            lines.append(f"{result.server}: signed records of {len(result.records)}")
             lines += [f"  {file}" for file in result.records]
         else:
             lines.append(f"{result.server}: not done")
@@ -34,11 +34,12 @@ def burnin_items(burnin: BurnIn) -> list[str]:
     first = f"grade {appraisal.grade}: {appraisal.verdict}"
     if appraisal.repair:
         first += f" {', '.join(appraisal.repair)}"
+    counted = f"{minutes:g} minute{'' if minutes == 1 else 's'}"
     marks = [f"{m.grade}  {m.part}: {m.what}" for m in appraisal.marks[:SHOWN]]
     more = len(appraisal.marks) - SHOWN
     return [
         first,
-        f"tested for {minutes:g} minutes, until {burnin.at}",
+        f"tested for {counted}, until {burnin.at}",
         _watts(appraisal),
         f"fits {appraisal.fits or 'no cluster'}: {appraisal.fits_why}",
         *marks,
