@@ -1,8 +1,8 @@
 """Look at everything at once. Whatever does not answer is unknown, and said so."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from metal.controller.powering import power_switch
 from metal.controller.progress import Progress, silent
@@ -10,6 +10,7 @@ from metal.controller.workspace import Workspace
 from metal.model.errors import MetalError
 from metal.model.facts import HealthReport, Power
 from metal.model.life import Life
+from metal.model.passport import Passport
 from metal.model.world import NodeState, SeenCluster, SeenServer, SeenVm, World
 from metal.operations.servers import ServerRecord
 
@@ -29,18 +30,28 @@ _NEVER_FORMED = SeenCluster(formed=False, quorate=False)
 def look(workspace: Workspace, *, progress: Progress = silent) -> World:
     """One look at every BMC and cluster, side by side; kept as the last look."""
     progress.begin("look", "look at servers and clusters")
-    world = _Look(workspace).world()
+    looked = _Look(workspace)
+    world = looked.world()
     workspace.store.looks.save(world.model_dump_json())
-    quiet = f"{len(world.silent)} did not answer" if world.silent else ""
-    progress.end("look", not world.silent, quiet)
+    progress.end("look", not world.silent, "; ".join(_remarks(world, looked.ages)))
     return world
+
+
+def _remarks(world: World, ages: dict[str, float]) -> Iterator[str]:
+    if world.silent:
+        yield f"{len(world.silent)} did not answer"
+    if ages:
+        yield f"{', '.join(ages)}: not asked again yet, told {max(ages.values()):.0f} s ago"
 
 
 class _Look:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._records = workspace.store.servers.all()
+        self._passports = workspace.store.records.all("passport")
         self._silent: dict[str, str] = {}
+        self.ages: dict[str, float] = {}
+        """Server → how many seconds ago its BMC told what is used: it is not asked that often."""
 
     def world(self) -> World:
         inventory = self._workspace.inventory
@@ -74,9 +85,16 @@ class _Look:
 
     def _ask_bmc(self, pool: ThreadPoolExecutor, name: str) -> Future[BmcSeen]:
         def ask() -> BmcSeen:
+            access = self._workspace.inventory.servers[name].bmc
+            told = self._workspace.pace.read(access, self._poll_seconds(name), tell)
+            if told.age:
+                self.ages[name] = told.age
+            return told.body["power"], HealthReport.model_validate(told.body["health"])
+
+        def tell() -> dict[str, Any]:
             bmc = self._workspace.bmc(name)
             try:
-                return bmc.power(), bmc.health()
+                return {"power": bmc.power(), "health": bmc.health().model_dump(mode="json")}
             finally:
                 bmc.close()
 
@@ -85,6 +103,14 @@ class _Look:
             return (self._by_plug(name, seen[0]), seen[1])
 
         return pool.submit(both)
+
+    def _poll_seconds(self, name: str) -> float:
+        """How often its BMC bears to be asked; 0 while nobody has proven that."""
+        record = self._passports.get(name)
+        try:
+            return Passport.model_validate(record.body).poll_seconds if record else 0.0
+        except ValueError:
+            return 0.0  # another version of metal wrote it
 
     def _by_plug(self, name: str, seen: Power) -> Power:
         """A BMC whose plug is off is silent, and the plug says why: off is off."""

@@ -23,16 +23,18 @@ def power_switch(workspace: Workspace, server: str, *, key: str, why: str) -> Po
 
     `key` and `why` are of the request to a person, where the switch is one.
     """
-    power = workspace.inventory.servers[server].power
-    if power.driver == "fence":
+    found, pace = workspace.inventory.servers[server], workspace.pace
+    if found.power.driver == "fence":
         from metal.drivers.power.fence import Fence
 
-        return Fence(power, workspace.secrets.reveal(f"power/{server}"))
-    if power.driver == "manual":
+        plug = Fence(found.power, workspace.secrets.reveal(f"power/{server}"))
+        return pace.minded(found.bmc, plug)
+    if found.power.driver == "manual":
         from metal.drivers.power.manual import Manual
 
         asker = _Asker(workspace, server, key, why)
-        return Manual(asker, lambda: read_by_bmc(workspace, server), server)
+        by_hand = Manual(asker, lambda: read_by_bmc(workspace, server), server)
+        return pace.minded(found.bmc, by_hand)
     from metal.drivers.power.by_bmc import BmcSwitch
 
     return BmcSwitch(workspace.bmc(server))

@@ -13,6 +13,7 @@ from metal.model.fleet import Inventory
 from metal.model.life import Life
 
 if TYPE_CHECKING:
+    from metal.controller.pace import Pace
     from metal.drivers.ports import Bmc
     from metal.drivers.proxmox import Proxmox
     from metal.drivers.secrets import AgeSecrets
@@ -83,8 +84,18 @@ class Workspace:
             )
         return url.rstrip("/")
 
+    @cached_property
+    def pace(self) -> "Pace":
+        """How often each BMC is looked at."""
+        from metal.controller.pace import Pace
+
+        return Pace(self.state / "looked-at")
+
     def bmc(self, server: str) -> "Bmc":
         """Log in to an enrolled server's BMC with the escrowed password."""
+        return self.pace.minded(self.inventory.servers[server].bmc, self._log_in(server))
+
+    def _log_in(self, server: str) -> "Bmc":
         from metal.drivers.bmc import connect
 
         access = self.inventory.servers[server].bmc

@@ -8,6 +8,7 @@ astray.
 import math
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Literal
 
 from metal.drivers.ports import Bmc
@@ -86,13 +87,13 @@ def _protocols(bmc: Bmc, other: Bmc | None) -> tuple[Literal["redfish", "ipmi"],
 
 
 def _seconds_a_call(bmc: Bmc, clock: Callable[[], float]) -> float:
-    """The slowest of a few small calls."""
-    slowest = 0.0
+    """The median of a few small calls: one that met a busy moment says little."""
+    took = []
     for _ in range(TIMED):
         begun = clock()
         bmc.power()
-        slowest = max(slowest, clock() - begun)
-    return slowest
+        took.append(clock() - begun)
+    return median(took)
 
 
 def _boots(bmc: Bmc, was: BootOnce | None) -> tuple[tuple[BootProof, ...], list[str]]:

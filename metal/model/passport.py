@@ -35,7 +35,7 @@ class Passport(Frozen):
     boots: tuple[BootProof, ...] = ()
     virtual_media: tuple[str, ...] | None = None
     seconds_a_call: float | None = None
-    """The slowest of the calls that were timed."""
+    """The median of the calls that were timed."""
     poll_seconds: float = 10
     """It is never asked more often than this."""
     notes: tuple[str, ...] = ()

@@ -10,16 +10,18 @@ from typing import Any
 
 import pytest
 
+from metal.controller.pace import Pace
 from metal.controller.powering import switch, switching
 from metal.controller.running import cancel_run
 from metal.model.errors import Failed, Refused, Unreachable
 from metal.model.facts import Power
-from metal.model.fleet import PowerAccess
+from metal.model.fleet import BmcAccess, PowerAccess
 from metal.model.life import Status
 from metal.operations.run import Outcome, perform
 from metal.operations.store import open_store
 
 WHY = "it died"
+BMC = BmcAccess(address="10.11.0.11")
 
 
 class Site:
@@ -28,10 +30,11 @@ class Site:
     def __init__(self, folder: Path) -> None:
         power = PowerAccess(driver="manual")
         self.inventory = SimpleNamespace(
-            servers={"alba1": SimpleNamespace(power=power, rack="L2", unit=10)},
+            servers={"alba1": SimpleNamespace(power=power, rack="L2", unit=10, bmc=BMC)},
             fleet=SimpleNamespace(poll_seconds=0.02),
         )
         self.store = open_store("sqlite", folder)
+        self.pace = Pace(folder / "looked-at")
         self.reads: Power = "unknown"
 
     def bmc(self, _server: str) -> Any:
