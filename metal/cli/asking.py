@@ -49,9 +49,8 @@ def credentials(files: Sequence[Path], *, needed: bool = True) -> list[tuple[str
     """
     if files:
         return list(dict.fromkeys(pair for file in files for pair in from_file(file)))
-    user, password = os.environ.get(USER), os.environ.get(PASSWORD)
-    if user and password:
-        return [(user, password)]
+    if given := from_environment():
+        return [given]
     if not needed:
         return []
     if not os.isatty(0):
@@ -59,8 +58,14 @@ def credentials(files: Sequence[Path], *, needed: bool = True) -> list[tuple[str
             "no credentials of the BMCs",
             mend=f"--credentials FILE holding user:password, or set {USER} and {PASSWORD}",
         )
-    user = click.prompt("BMC user", default=user or "ADMIN", err=True)
+    user = click.prompt("BMC user", default=os.environ.get(USER) or "ADMIN", err=True)
     return [(user, click.prompt("BMC password", hide_input=True, err=True))]
+
+
+def from_environment() -> tuple[str, str] | None:
+    """(user, password), if both are set."""
+    user, password = os.environ.get(USER), os.environ.get(PASSWORD)
+    return (user, password) if user and password else None
 
 
 def from_file(file: Path) -> list[tuple[str, str]]:

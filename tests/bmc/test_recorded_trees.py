@@ -77,6 +77,7 @@ def test_the_cards_are_the_hosts_own(name: str, driver: Redfish) -> None:
     """Every card that the machine lists anywhere, none of the BMC's, each once."""
     macs = [n["mac"] for n in facts_document(driver.facts())["nics"] or ()]
     known = expected(name)
+    assert sorted(macs) == sorted(known["primary_system"]["nics"]["host_macs"])
     assert sorted(macs) == sorted(known["primary_system"]["nics"]["mac_sources"])
     assert not set(macs) & set(known["bmc"]["macs"])
     assert driver.facts().bmc_mac in (known["bmc"]["macs"] or [None])
@@ -84,8 +85,19 @@ def test_the_cards_are_the_hosts_own(name: str, driver: Redfish) -> None:
 
 def test_supplies_and_logs(name: str, driver: Redfish) -> None:
     facts, known = driver.facts(), expected(name)["primary_system"]
-    present = [p["serial"] for p in known["psu"]["supplies"]][: known["psu"]["present"]]
-    assert [p.serial for p in facts.psus or ()] == present
+    present = known["psu"]["supplies"][: known["psu"]["present"]]
+    health = {"ok": "OK", "warning": "Warning", "critical": "Critical"}
+    told = [
+        {"model": p.model, "serial": p.serial, "watts": p.watts, "health": health.get(p.health)}
+        for p in facts.psus or ()
+    ]
+    assert told == [
+        {key: p[key] for key in ("model", "serial")}
+        | {"watts": p["capacity_watts"], "health": p["health"]}
+        for p in present
+    ]
+    names = zip([p.name for p in facts.psus or ()], [p["name"] for p in present], strict=True)
+    assert all(name == wanted for name, wanted in names if wanted != "nil"), "AMI's word for none"
     assert {log["name"] for log in known["log_services"]} <= set(facts.logs or ())
     assert len(facts.logs or ()) >= len(expected(name)["bmc"]["log_services"])
 

@@ -106,7 +106,8 @@ def down(face: Face, folder: Path) -> None:
     "--credentials",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="user:password it takes; without it those of the lab's other BMCs.",
+    help="user:password it takes; without it METAL_BMC_USER and METAL_BMC_PASSWORD, else those of "
+    "the lab's other BMCs.",
 )
 @click.pass_obj
 def bmc(face: Face, tree: Path, port: int, address: str, credentials: Path | None) -> None:
@@ -118,11 +119,12 @@ def bmc(face: Face, tree: Path, port: int, address: str, credentials: Path | Non
     import tempfile
     import threading
 
-    from metal.cli.asking import from_file
+    from metal.cli.asking import from_environment, from_file
     from metal.lab.recorded import read_tree, recorded_bmc
     from metal.lab.topology import FACTORY_PASSWORD, FACTORY_USER
 
-    own = from_file(credentials)[0] if credentials else (FACTORY_USER, FACTORY_PASSWORD)
+    chosen = from_file(credentials)[0] if credentials else from_environment()
+    own = chosen or (FACTORY_USER, FACTORY_PASSWORD)
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
@@ -131,7 +133,7 @@ def bmc(face: Face, tree: Path, port: int, address: str, credentials: Path | Non
             read_tree(tree), Path(folder), address=address, port=port, user=own[0], password=own[1]
         ).start()
         try:
-            _tell_bmc(face, served, None if credentials else own)
+            _tell_bmc(face, served, None if chosen else own)
             end.wait()
         finally:
             served.stop()
