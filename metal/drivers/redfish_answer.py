@@ -12,6 +12,8 @@ from time import time
 from typing import Any
 from urllib.parse import urlsplit
 
+from metal.drivers.redfish_shape import items
+
 BIGGEST = 4 * 1024 * 1024
 """Bytes. No resource is that large (message registries are, but nobody needs one)."""
 SOON = re.compile(r"(?:retry|again|wait)\D{0,40}?(\d{1,3})\s*sec", re.IGNORECASE)
@@ -73,8 +75,10 @@ class Answer:
                 return max(0.0, parsedate_to_datetime(text).timestamp() - time())
             except (ValueError, OverflowError):
                 return None
-        found = SOON.search(self.complaint)
-        return float(found[1]) if found else None
+        if found := SOON.search(self.complaint):
+            return float(found[1])
+        arguments = [str(a) for m in self.messages for a in items(m.get("MessageArgs"))]
+        return next((float(a) for a in arguments if a.isdigit() and len(a) <= 3), None)
 
 
 def link(value: Any) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from metal.drivers.redfish import Redfish
+from metal.drivers.redfish_answer import Answer
 from metal.lab.redfish_bmc import RedfishBmc
 from metal.lab.redfish_faults import misshapen
 from metal.lab.web import self_signed
@@ -150,6 +151,22 @@ def test_r12_busy_is_asked_again_when_it_says(open_redfish: Open, redfish_bmc: R
     assert bmc.power() == "off"
     assert time.monotonic() - begun >= 0.9
     assert "R12" in bmc.quirks
+
+
+@pytest.mark.parametrize(
+    ("headers", "message", "seconds"),
+    [
+        ({"retry-after": "7"}, {}, 7),
+        ({}, {"Message": "data sources are unavailable. Retry in 30 seconds"}, 30),
+        ({}, {"MessageId": "IDRAC.2.8.SYS518", "MessageArgs": ["30"]}, 30),
+        ({"retry-after": "soon"}, {"Message": "the service is busy"}, None),
+    ],
+)
+def test_r12_where_the_seconds_stand(
+    headers: dict[str, str], message: dict[str, object], seconds: float | None
+) -> None:
+    body = {"error": {"@Message.ExtendedInfo": [message]}}
+    assert Answer(503, body, headers).pause == seconds
 
 
 def test_r13_busy_after_a_restart_is_asked_again(

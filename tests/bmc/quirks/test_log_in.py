@@ -82,7 +82,7 @@ def test_r49_the_delivered_password_is_changed_before_anything_else(
 
 
 @pytest.mark.parametrize("fault", ["self-change-401", "password-late"])
-def test_r50_the_session_goes_on_with_the_random_password(
+def test_r50_the_session_goes_on_with_the_new_password(
     open_redfish: Open, redfish_bmc: RedfishBmc, fault: str
 ) -> None:
     redfish_bmc.faults.add(fault)
