@@ -1,7 +1,8 @@
 """Watch: look, diagnose, act. The looks before this one are what tells a blink from a death."""
 
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from metal.controller.flows import action_of
 from metal.controller.look import look
@@ -13,10 +14,12 @@ from metal.heal.diagnosis import Diagnosis
 from metal.heal.plan import Moves, diagnose, plan_heal
 from metal.model.base import Frozen
 from metal.model.errors import MetalError
-from metal.model.plan import Action, MigrateVm, Plan, fingerprint
+from metal.model.plan import Action, MigrateVm, Plan, RecoverServer, fingerprint
 from metal.model.world import World
 
 HEALING = frozenset({"recover", "drain"})
+ANSWER_SECONDS = 5.0
+"""How long a round waits for a person at the rack before it looks after the others again."""
 KEPT = 5
 """How many looks are remembered while watching."""
 
@@ -41,6 +44,7 @@ class Watcher:
 
     def round(self, *, act: bool) -> WatchReport:
         """One look, the diagnosis, and (if `act`) what follows from it."""
+        self._waits: list[str] = []
         failed = self._go_on() if act else {}
         world = look(self._workspace, progress=self._progress)
         inventory = self._workspace.inventory
@@ -50,7 +54,9 @@ class Watcher:
         if act and actions:
             failed |= self._carry_out(world, actions)
             self._earlier = [*self._earlier, look(self._workspace)][-KEPT:]
-        return WatchReport(diagnoses=diagnoses, actions=actions, failed=failed, holds=holds)
+        return WatchReport(
+            diagnoses=diagnoses, actions=actions, failed=failed, holds=(*holds, *self._waits)
+        )
 
     def _go_on(self) -> dict[str, str]:
         """Finish what an earlier watcher began and nobody runs any more."""
@@ -59,7 +65,12 @@ class Watcher:
             if operation.kind in HEALING and not operation.alive:
                 action = action_of(operation.params["action"])
                 self._progress.begin(action.id, action.what)
-                why = perform_shown(self._workspace, operation.id, action, self._progress)
+                why = self._let(
+                    action,
+                    lambda stop, id=operation.id, action=action: perform_shown(  # type: ignore[misc]
+                        self._workspace, id, action, self._progress, stop
+                    ),
+                )
                 self._progress.end(action.id, not why, why)
                 if why:
                     failed[action.id] = why
@@ -74,14 +85,47 @@ class Watcher:
     def _carry_out(self, world: World, actions: Sequence[Action]) -> dict[str, str]:
         failed = {}
         for action in actions:
+            if self._begun(action):
+                continue  # it was gone on with just before
             try:
                 self._judge(world, action)
-                why = carry_out(self._workspace, action, self._progress)
+                why = self._let(
+                    action,
+                    lambda stop, action=action: carry_out(  # type: ignore[misc]
+                        self._workspace, action, self._progress, stop=stop
+                    ),
+                )
             except MetalError as error:
                 why = str(error)
             if why:
                 failed[action.id] = why
         return failed
+
+    def _begun(self, action: Action) -> bool:
+        journal = self._workspace.store.journal
+        return any(operation.subject == action.id for operation in journal.list(open_only=True))
+
+    def _let(self, action: Action, act: Callable[[threading.Event], str]) -> str:
+        """Why it failed, "" if it did not. A person is not waited for: what needs one stops, and
+        the next round finds their answer, so that the rest of the fleet is watched meanwhile."""
+        stop = threading.Event()
+        if not (isinstance(action, RecoverServer) and self._by_hand(action.server)):
+            return act(stop)
+        timer = threading.Timer(ANSWER_SECONDS, stop.set)
+        timer.start()
+        try:
+            why = act(stop)
+        finally:
+            timer.cancel()
+        if why and self._workspace.store.requests.waiting(action.server):
+            self._waits.append(
+                f"{action.server} waits for a person at the rack: `metal power waiting`"
+            )
+            return ""
+        return why
+
+    def _by_hand(self, server: str) -> bool:
+        return self._workspace.inventory.servers[server].power.driver == "manual"
 
     def _judge(self, world: World, action: Action) -> None:
         inventory = self._workspace.inventory
