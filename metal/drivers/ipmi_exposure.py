@@ -94,7 +94,10 @@ def _suite_privileges(command: Any) -> dict[int, int]:
     if not entries or not levels:
         return {}
     nibbles = [n for byte in levels[1:] for n in (byte & 0x0F, byte >> 4)]
-    return dict(zip(entries[1:], nibbles, strict=False))
+    found: dict[int, int] = {}
+    for number, level in zip(entries[1:], nibbles, strict=False):
+        found.setdefault(number, level)  # unused entries at the end read as suite 0 again
+    return found
 
 
 def _communities(command: Any) -> tuple[str, ...] | None:

@@ -14,6 +14,8 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pyghmi import exceptions
@@ -28,6 +30,9 @@ SUITES = {17: (256, (3, 4, 1)), 3: (1, (1, 1, 1))}
 LADDER = (17, 3)
 NO_SUITE = (0x04, 0x05, 0x10, 0x11, 0x12)
 """Status codes by which BMCs say that they do not speak a suite (table 13-15; I01, I02)."""
+NO_ROLE = (0x09, 0x0A)
+"""The role or privilege asked for is not to be had: said before a password is looked at."""
+ADMINISTRATOR, OPERATOR = 4, 3
 NO_RESOURCES, BAD_SESSION = (0x01, 0x0B), 0x02
 WRONG = (0x09, 0x0A, 0x0D, 0x0F)
 """Role, privilege, name, check value: each may be what a BMC says to a wrong password."""
@@ -83,6 +88,7 @@ class _Session(simplesession.Session):  # type: ignore[misc]  # pyghmi has no ty
         suite: int,
         timeout: float,
         quiet: float,
+        privilege: int = 4,
     ) -> None:
         """`timeout` s for each answer, `quiet` s for the one that tells whether it has `suite`."""
         self._peer, self._patience, self._quiet = (address, port), timeout, quiet
@@ -90,7 +96,7 @@ class _Session(simplesession.Session):  # type: ignore[misc]  # pyghmi has no ty
         self._hurry(timeout)
         try:
             # A privilege given keeps pyghmi from trying again with a lower one.
-            super().__init__(address, user, password, port=port, privlevel=4)
+            super().__init__(address, user, password, port=port, privlevel=privilege)
         except BaseException:
             self.drop()
             raise
@@ -256,10 +262,10 @@ def log_in(
     for number in suites:
         quiet = timeout if number == suites[-1] else min(QUIET, timeout)
         try:
-            session = _Session(
-                address, port, user, password, suite=number, timeout=timeout, quiet=quiet
+            open_ = partial(
+                _Session, address, port, user, password, suite=number, timeout=timeout, quiet=quiet
             )
-            return Command(session), number
+            return Command(_as_high_as_it_goes(open_)), number
         except WrongSuite as error:
             reason = str(error)
         except Silent as error:
@@ -277,6 +283,17 @@ def log_in(
         mend="allow one of 17 and 3 in its settings"
         + ("; if its firmware changed, remove cipher_suite in the inventory" if suite else ""),
     )
+
+
+def _as_high_as_it_goes(open_: Callable[..., _Session]) -> _Session:
+    """As administrator; as operator where the BMC gives nobody more (I04): power, boot and
+    sensors need no more."""
+    try:
+        return open_(privilege=ADMINISTRATOR)
+    except Rejected as error:
+        if error.status not in NO_ROLE:
+            raise
+    return open_(privilege=OPERATOR)
 
 
 def silence(where: str, error: Exception) -> Unreachable:

@@ -1,7 +1,7 @@
 """An IPMI 2.0 BMC over a simulated machine: power, boot flags, users, FRU, sensors.
 
 Commands and formats: IPMI 2.0 specification rev. 1.1 (chapter numbers below) and the Platform
-Management FRU Information Storage Definition 1.0. Faults are switched at run time, see FAULTS.
+Management FRU Information Storage Definition 1.0. Faults are switched at run time, see ipmi_faults.
 """
 
 import re
@@ -10,22 +10,14 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from metal.lab.ipmi_log import Sel
 from metal.lab.ipmi_sensors import fru_bytes, reading, sdr_records
+from metal.lab.ipmi_sol import Sol
 from metal.lab.ipmi_wire import RmcpServer, Session
 from metal.lab.machine import Machine
 
-FAULTS = {
-    "silent": "answers nothing",
-    "slow": "needs `slowness` seconds for each datagram",
-    "flaky": "loses every third datagram",
-    "reset-ignored": "says yes to a chassis control and does nothing",
-    "boot-override-ignored": "says yes to boot flags and keeps none",
-    "boot-flag-expires": "drops boot flags at once unless the 60 s timer was switched off",
-    "no-timer": "does not know the parameter that switches that timer off",
-    "password-policy": "refuses every new password",
-    "lockout": "locks an account after three wrong passwords",
-    "picks-own-suite": "answers an open session with its own cipher suite, whatever was asked",
-}
+SELECTORS = {1: "network", 2: "disk", 5: "media", 8: "media"}
+"""Boot device selectors, table 28-14."""
 TRIES = 3
 USERS = 16
 OK, UNKNOWN, OUT_OF_RANGE, BAD_LENGTH, NOT_SUPPORTED = 0x00, 0xC1, 0xC9, 0xC7, 0x80
@@ -56,6 +48,8 @@ class IpmiBmc:
     cipher_suite: int = 17
     faults: set[str] = field(default_factory=set)
     slowness: float = 0.05
+    mac: bytes = b"\x02\x00\x5e\x00\xbc\x01"
+    """The BMC's own."""
     max_sessions: int = 4
     """As some really have: a client that leaks sessions is soon locked out."""
 
@@ -69,6 +63,8 @@ class IpmiBmc:
         self._datagrams = 0
         self._locked_at: dict[str, int] = {}
         self._server: RmcpServer | None = None
+        self.sel = Sel(self.machine, self.faults)
+        self.sol = Sol(self.machine.serial, self.faults, lambda: self.port)
 
     def start(self) -> "IpmiBmc":
         self._server = RmcpServer(
@@ -81,6 +77,8 @@ class IpmiBmc:
             max_sessions=self.max_sessions,
         )
         self._server.lost = self._lost
+        self._server.got_sol, self._server.session_ended = self.sol.got, self.sol.forget
+        self.sol.send = self._server.send_sol
         self.port = self._server.address[1]
         self._server.start()
         return self
@@ -110,6 +108,8 @@ class IpmiBmc:
         self._datagrams += 1
         if self._server:
             self._server.picks_own_suite = "picks-own-suite" in self.faults
+            self._server.highest_role = 3 if "operator-role" in self.faults else 4
+            self._server.max_sessions = 0 if "sessions-full" in self.faults else self.max_sessions
         if "slow" in self.faults:
             time.sleep(self.slowness)
         return "silent" in self.faults or ("flaky" in self.faults and self._datagrams % 3 == 0)
@@ -129,6 +129,8 @@ class IpmiBmc:
     ) -> tuple[int, bytes]:
         if (netfn, command) == (6, 0x3C) and session is not None:
             return self._close(session)
+        if (netfn, command) == (6, 0x48) and session is not None:
+            return self.sol.activate(session, data)
         handler = self._handlers.get((netfn, command))
         if handler is None or (session is None and (netfn, command) not in SESSIONLESS):
             return UNKNOWN, b""
@@ -143,7 +145,7 @@ class IpmiBmc:
             (6, 0x01): self._device_id,
             (6, 0x37): self._guid,
             (6, 0x38): self._auth_capabilities,
-            (6, 0x3B): lambda d: (OK, bytes([d[0] or ADMINISTRATOR])),  # privilege, 22.18
+            (6, 0x3B): self._privilege,
             (6, 0x42): lambda _: (OK, bytes([1, 4, 1, 0x80, 0xF2, 0x1B, 0, 0, 0])),  # 22.24
             (6, 0x43): self._set_user_access,
             (6, 0x44): self._get_user_access,
@@ -151,6 +153,7 @@ class IpmiBmc:
             (6, 0x46): self._get_user_name,
             (6, 0x47): self._set_user_password,
             (6, 0x54): self._cipher_suites,
+            (6, 0x49): self.sol.deactivate,
             (0, 0x01): self._chassis_status,
             (0, 0x02): self._chassis_control,
             (0, 0x08): self._set_boot_options,
@@ -161,17 +164,62 @@ class IpmiBmc:
             (10, 0x20): self._sdr_info,
             (10, 0x22): lambda _: (OK, b"\x01\x00"),  # reserve SDR repository, 33.11
             (10, 0x23): self._sdr_get,
+            (10, 0x40): self.sel.info,
+            (10, 0x42): self.sel.reserve,
+            (10, 0x43): self.sel.get,
+            (10, 0x47): self.sel.clear,
+            (10, 0x48): self.sel.clock,
+            (12, 0x02): self._lan_parameter,
+            (12, 0x21): self.sol.set_parameter,
+            (12, 0x22): self.sol.get_parameter,
         }
 
     def _auth_capabilities(self, data: bytes) -> tuple[int, bytes]:
-        """22.13: IPMI 2.0 only, no anonymous users, no null user names."""
-        return OK, bytes([1, 0x80, 0x04, 0x02, 0, 0, 0, 0])
+        """22.13: IPMI 2.0 only, no anonymous users, no null user names, unless a fault says so."""
+        types = 0x01 if "auth-none" in self.faults else 0x00
+        status = 0x04 | (0x02 if "null-user" in self.faults else 0x00)
+        if "ipmi-1.5" in self.faults:
+            return OK, bytes([1, types | 0x04, status, 0, 0, 0, 0, 0])
+        return OK, bytes([1, types | 0x80, status, 0x02, 0, 0, 0, 0])
+
+    def _privilege(self, data: bytes) -> tuple[int, bytes]:
+        """Set Session Privilege Level, 22.18."""
+        highest = 3 if "operator-only" in self.faults else ADMINISTRATOR
+        return (0x81, b"") if data[0] > highest else (OK, bytes([data[0] or highest]))
+
+    def _suites(self) -> list[int]:
+        zero = self.faults & {"cipher-0", "cipher-0-unused"}
+        return [0, self.cipher_suite] if zero else [self.cipher_suite]
 
     def _cipher_suites(self, data: bytes) -> tuple[int, bytes]:
-        """22.15: one record, of the suite it speaks."""
-        suite = self.cipher_suite
-        record = {3: b"\xc0\x03\x01\x41\x81", 17: b"\xc0\x11\x03\x44\x81"}[suite]
-        return OK, b"\x01" + (record if data[2] & 0x3F == 0 else b"")
+        """22.15: records of what it speaks, 16 bytes a page."""
+        if "no-cipher-list" in self.faults:
+            return UNKNOWN, b""
+        known = {
+            0: b"\xc0\x00\x00\x40\x80",
+            3: b"\xc0\x03\x01\x41\x81",
+            17: b"\xc0\x11\x03\x44\x81",
+        }
+        records, page = b"".join(known[n] for n in self._suites()), data[2] & 0x3F
+        return OK, b"\x01" + records[page * 16 : page * 16 + 16]
+
+    def _lan_parameter(self, data: bytes) -> tuple[int, bytes]:
+        """23.2; table 23-4."""
+        zero = 0 if "cipher-0-unused" in self.faults else ADMINISTRATOR
+        suites = self._suites()
+        levels = [zero if n == 0 else ADMINISTRATOR for n in suites] + [0] * (16 - len(suites))
+        known = {
+            0: b"\0",
+            3: bytes(map(int, self.host.split("."))),
+            4: b"\x01",
+            5: self.mac,
+            6: b"\xff\xff\xff\0",
+            16: b"public".ljust(18, b"\0"),
+            22: bytes([len(suites)]),
+            23: bytes([0, *suites]).ljust(17, b"\0"),
+            24: b"\0" + bytes(a | b << 4 for a, b in zip(levels[::2], levels[1::2], strict=True)),
+        }
+        return (OK, b"\x11" + known[data[1]]) if data[1] in known else (NOT_SUPPORTED, b"")
 
     def _guid(self, data: bytes) -> tuple[int, bytes]:
         return OK, uuid.UUID(self.machine.hardware.uuid).bytes_le
@@ -179,7 +227,7 @@ class IpmiBmc:
     def _close(self, session: Session) -> tuple[int, bytes]:
         """22.19. Only its own session: nobody needs to close another's."""
         if self._server:
-            self._server.sessions.pop(session.id, None)
+            self._server.end(session)
         return OK, b""
 
     def _device_id(self, data: bytes) -> tuple[int, bytes]:
@@ -212,10 +260,21 @@ class IpmiBmc:
         elif parameter == 5 and "boot-override-ignored" not in self.faults:
             if "boot-flag-expires" in self.faults and not self._timer_off:
                 return OK, b""
-            self._boot_flags, self._boot_flags_for = data[1:6], self.machine.power_ons
-            network = bool(data[1] & 0x80) and (data[2] >> 2) & 0x0F == 1
-            self.machine.boot_once = "network" if network else None
+            self._set_boot_flags(bytearray(data[1:6]))
         return OK, b""
+
+    def _set_boot_flags(self, flags: bytearray) -> None:
+        was_valid = self._boot_flags[0] & 0x80
+        if "boots-another" in self.faults and flags[1]:
+            flags[1] = 2 << 2
+        if "never-valid" in self.faults or ("stale-boot-flag" in self.faults and not was_valid):
+            flags[0] &= 0x7F if flags[1] else 0xFF
+        if "legacy-only" in self.faults:
+            flags[0] &= ~0x20
+        self._boot_flags, self._boot_flags_for = bytes(flags), self.machine.power_ons
+        device = SELECTORS.get(flags[1] >> 2 & 0x0F) if flags[0] & 0x80 else None
+        self.machine.boot_once = device
+        self.machine.boot_mode = ("uefi" if flags[0] & 0x20 else "bios") if device else None
 
     def _get_boot_options(self, data: bytes) -> tuple[int, bytes]:
         if data[0] != 5:
@@ -235,6 +294,8 @@ class IpmiBmc:
     def _get_user_access(self, data: bytes) -> tuple[int, bytes]:
         user, enabled = self._user(data[1]), sum(u.enabled for u in self._users)
         state = 0x40 if user.enabled else 0x80
+        if "null-user" in self.faults and data[1] & 0x3F == 1:
+            return OK, bytes([USERS, enabled | 0x40, 1, 0x30 | ADMINISTRATOR])
         return OK, bytes([USERS, enabled | state, 0, 0x30 | user.privilege])
 
     def _set_user_name(self, data: bytes) -> tuple[int, bytes]:
@@ -254,7 +315,7 @@ class IpmiBmc:
         elif operation == 2:
             if "password-policy" in self.faults:
                 return INVALID, b""
-            user.password = given
+            user.password = given[:16] if "password-cut" in self.faults else given
         elif given != user.password:
             return 0x80, b""
         return OK, b""
@@ -264,11 +325,20 @@ class IpmiBmc:
     def _fru_size(self, data: bytes) -> tuple[int, bytes]:
         if data[0] != 0:
             return 0xCB, b""
-        return OK, len(fru_bytes(self.machine)).to_bytes(2, "little") + b"\0"
+        return OK, len(self._fru()).to_bytes(2, "little") + b"\0"
+
+    def _fru(self) -> bytes:
+        whole = fru_bytes(self.machine)
+        if "broken-fru" in self.faults:
+            return whole[: len(whole) // 3]
+        vendor = self.machine.hardware.vendor.encode("latin-1")
+        return (
+            whole.replace(vendor, b"\xff\xfe" + vendor[2:]) if "odd-fru" in self.faults else whole
+        )
 
     def _fru_read(self, data: bytes) -> tuple[int, bytes]:
         start, count = int.from_bytes(data[1:3], "little"), data[3]
-        chunk = fru_bytes(self.machine)[start : start + count]
+        chunk = self._fru()[start : start + count]
         return OK, bytes([len(chunk)]) + chunk
 
     def _sdr_info(self, data: bytes) -> tuple[int, bytes]:

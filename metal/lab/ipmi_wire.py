@@ -22,9 +22,17 @@ from metal.model.errors import Refused
 
 RMCP = b"\x06\x00\xff\x07"
 ASF_PING = b"\x06\x00\xff\x06\x00\x00\x11\xbe\x80"
-IPMI, OPEN, OPENED, RAKP1, RAKP2, RAKP3, RAKP4 = 0x00, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
+IPMI, SOL, OPEN, OPENED = 0x00, 0x01, 0x10, 0x11
+RAKP1, RAKP2, RAKP3, RAKP4 = 0x12, 0x13, 0x14, 0x15
 """Payload types, table 13-16."""
-NO_RESOURCES, BAD_SESSION, NO_NAME, BAD_CHECK, NO_SUITE = 0x01, 0x02, 0x0D, 0x0F, 0x11
+NO_RESOURCES, BAD_SESSION, NO_NAME, BAD_ROLE, BAD_CHECK, NO_SUITE = (
+    0x01,
+    0x02,
+    0x0D,
+    0x09,
+    0x0F,
+    0x11,
+)
 """RMCP+ status codes, table 13-15."""
 IDLE = 60.0
 """Seconds after which a BMC drops a silent session (6.12.15)."""
@@ -56,6 +64,9 @@ class Session:
     up: bool = False
     sequence: int = 0
     keys: dict[str, bytes] = field(default_factory=dict)
+    client: tuple[str, int] = ("", 0)
+    """Where its last packet came from."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def mac(self, key: bytes, data: bytes) -> bytes:
         return hmac.new(key, data, self.suite.digest).digest()
@@ -87,6 +98,10 @@ class RmcpServer:
         self.lost: Callable[[], bool] = lambda: False
         """Asked for every datagram: True drops it."""
         self.picks_own_suite = False
+        self.highest_role = 4
+        """Privilege that a log-in may ask for: 3 operator, 4 administrator."""
+        self.got_sol: Callable[[Session, bytes], None] = lambda _s, _p: None
+        self.session_ended: Callable[[Session], None] = lambda _s: None
         self._password_of, self._command = password_of, command
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -123,13 +138,13 @@ class RmcpServer:
                 continue
             with contextlib.suppress(IndexError, struct.error, ValueError, KeyError):
                 # A malformed datagram gets no answer, as the specification wants.
-                answer = self._answer(datagram)
+                answer = self._answer(datagram, client)
                 if answer:
                     self._socket.sendto(answer, client)
 
     # ── Framing ──────────────────────────────────────────────────────────────────────────────
 
-    def _answer(self, datagram: bytes) -> bytes | None:
+    def _answer(self, datagram: bytes, client: tuple[str, int]) -> bytes | None:
         if datagram.startswith(ASF_PING):  # 13.2.3: presence ping → pong
             return (
                 b"\x06\x00\xff\x06\x00\x00\x11\xbe\x40"
@@ -144,14 +159,14 @@ class RmcpServer:
             message = datagram[14 : 14 + datagram[13]]
             reply = self._message(None, message)
             return RMCP + bytes(9) + bytes([len(reply)]) + reply
-        return self._answer_v2(datagram) if datagram[4] == 0x06 else None
+        return self._answer_v2(datagram, client) if datagram[4] == 0x06 else None
 
-    def _answer_v2(self, datagram: bytes) -> bytes | None:
+    def _answer_v2(self, datagram: bytes, client: tuple[str, int]) -> bytes | None:
         kind, session_id = datagram[5], datagram[6:10]
         (length,) = struct.unpack_from("<H", datagram, 14)
         payload = datagram[16 : 16 + length]
         if kind & 0xC0:
-            return self._in_session(datagram, session_id, kind & 0x3F, payload)
+            return self._in_session(datagram, client, session_id, kind & 0x3F, payload)
         handlers = {OPEN: self._open, RAKP1: self._rakp1, RAKP3: self._rakp3}
         if kind in handlers:
             return _plain(kind + 1, handlers[kind](payload))
@@ -195,6 +210,8 @@ class RmcpServer:
         if session is None:
             return tag + bytes([BAD_SESSION, 0, 0]) + bytes(4)
         role, name = payload[24:25], payload[28 : 28 + payload[27]]
+        if role[0] & 0x0F > self.highest_role:
+            return tag + bytes([BAD_ROLE, 0, 0]) + session.console_id
         password = self._password_of(name.decode("latin-1"))
         if password is None:
             del self.sessions[session.id]
@@ -239,33 +256,54 @@ class RmcpServer:
     # ── In session ───────────────────────────────────────────────────────────────────────────
 
     def _in_session(
-        self, datagram: bytes, session_id: bytes, kind: int, payload: bytes
+        self,
+        datagram: bytes,
+        client: tuple[str, int],
+        session_id: bytes,
+        kind: int,
+        payload: bytes,
     ) -> bytes | None:
         """An authenticated, encrypted packet, tables 13-8 and 13-20."""
         session = self.sessions.get(session_id)
-        if session is None or not session.up or kind != IPMI or datagram[5] & 0xC0 != 0xC0:
+        if session is None or not session.up or datagram[5] & 0xC0 != 0xC0:
             return None
         size, key = session.suite.check_bytes, session.keys["integrity"]
         if not hmac.compare_digest(session.mac(key, datagram[4:-size])[:size], datagram[-size:]):
             return None
-        session.used = time.monotonic()
+        session.used, session.client = time.monotonic(), client
         clear = _aes(session.keys["aes"], payload[:16]).decryptor().update(payload[16:])
-        reply = self._message(session, clear[: len(clear) - clear[-1] - 1])
-        session.sequence += 1
-        return _sealed(session, reply)
+        message = clear[: len(clear) - clear[-1] - 1]
+        if kind == SOL:
+            self.got_sol(session, message)
+        return _sealed(session, IPMI, self._message(session, message)) if kind == IPMI else None
+
+    def send_sol(self, session: Session, payload: bytes) -> None:
+        """Unasked, to where the session's last packet came from."""
+        with contextlib.suppress(OSError):
+            self._socket.sendto(_sealed(session, SOL, payload), session.client)
+
+    def end(self, session: Session) -> None:
+        self.sessions.pop(session.id, None)
+        self.session_ended(session)
 
 
 def _plain(kind: int, payload: bytes) -> bytes:
     return RMCP + bytes([0x06, kind]) + bytes(8) + struct.pack("<H", len(payload)) + payload
 
 
-def _sealed(session: Session, message: bytes) -> bytes:
+def _sealed(session: Session, kind: int, message: bytes) -> bytes:
+    with session.lock:
+        session.sequence += 1
+        return _packet(session, kind, session.sequence, message)
+
+
+def _packet(session: Session, kind: int, sequence: int, message: bytes) -> bytes:
     pad = -(len(message) + 1) % 16
     message += bytes(range(1, pad + 1)) + bytes([pad])
     iv = os.urandom(16)
     payload = iv + _aes(session.keys["aes"], iv).encryptor().update(message)
-    packet = bytes([0x06, 0xC0 | IPMI]) + session.console_id
-    packet += struct.pack("<IH", session.sequence, len(payload)) + payload
+    packet = bytes([0x06, 0xC0 | kind]) + session.console_id
+    packet += struct.pack("<IH", sequence, len(payload)) + payload
     fill = -(len(packet) + 2) % 4
     packet += b"\xff" * fill + bytes([fill, 0x07])
     check = session.mac(session.keys["integrity"], packet)

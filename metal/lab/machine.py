@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from metal.lab.serial_port import SerialPort
 from metal.model.facts import Cpu, Dimm, Drive, LogEntry, Nic
 
 
@@ -94,6 +95,7 @@ class Machine:
         self.on_boot: Callable[[Machine, Boot], None] = lambda _m, _b: None
         self.asked_at = 0.0
         """When the installer last asked for its answers, seconds since the epoch."""
+        self.serial = SerialPort()
         self.plugged = True
         """False: no power at all, the BMC is dead too."""
         self._lock = threading.RLock()
