@@ -17,6 +17,7 @@ COMMANDS = {
     "boot": ("metal.cli.verbs.boot", "Choose what a server boots from next, once."),
     "media": ("metal.cli.verbs.media", "Images in a server's virtual drives."),
     "console": ("metal.cli.verbs.console", "A server's serial console, logged to a file."),
+    "look": ("metal.cli.verbs.look", "Record what is seen, to plan for without a network."),
     "plan": ("metal.cli.verbs.plan", "Show what would be done, why and how risky it is."),
     "apply": ("metal.cli.verbs.apply", "Do what a plan says, or go on with what was begun."),
     "serve": ("metal.cli.verbs.serve", "Answer a site's servers when they boot."),

@@ -1,18 +1,24 @@
 """`metal drain`: empty a server while its VMs run on."""
 
+from pathlib import Path
+
 import click
 
 from metal.cli.complete import servers
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
+from metal.cli.recorded import see, world_option
 
 
 @click.command("drain", cls=Verb)
 @click.argument("server", shell_complete=servers)
 @click.option("--plan", "only_plan", is_flag=True, help="Only show what would move where.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@world_option
 @click.pass_context
-def command(ctx: click.Context, server: str, only_plan: bool, yes: bool) -> None:
+def command(
+    ctx: click.Context, server: str, only_plan: bool, yes: bool, recorded: Path | None
+) -> None:
     """Move every VM off SERVER, live, and keep it empty.
 
     Refused when a VM has nowhere to go.
@@ -21,13 +27,14 @@ def command(ctx: click.Context, server: str, only_plan: bool, yes: bool) -> None
     from metal.cli.screen import width
     from metal.cli.verbs.apply import RESUMABLE, approve, carry_out
     from metal.cli.verbs.plan import CHANGES_PENDING
-    from metal.controller.look import look
     from metal.controller.planning import drain_plan
+    from metal.model.errors import BadInput
 
     face = ctx.ensure_object(Face)
+    if recorded is not None and not only_plan:
+        raise BadInput("a recorded world is only planned for", mend="add --plan, or leave --world")
     workspace = face.open()
-    with face.progress() as progress:
-        plan = drain_plan(workspace, look(workspace, progress=progress), server)
+    plan = drain_plan(workspace, see(face, workspace, recorded), server)
     if only_plan:
         face.show(plan_lines(plan, width()), plan, list(plan.actions))
         ctx.exit(CHANGES_PENDING if plan.actions else 0)
