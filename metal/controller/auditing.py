@@ -10,7 +10,7 @@ from metal.controller.progress import Progress
 from metal.controller.workspace import Workspace
 from metal.drivers.ports import Bmc
 from metal.enroll.door import Credential
-from metal.enroll.examine import Opened, set_to
+from metal.enroll.examine import Opened
 from metal.enroll.flow import secret_name
 from metal.enroll.route import route
 from metal.model.errors import Failed, MetalError
@@ -108,7 +108,7 @@ class _WithBmc:
     def boot_setting(self) -> object:
         bmc = self._workspace.bmc(self._name)
         try:
-            was = set_to(bmc)
+            was = bmc.boot_once()
             return was.model_dump(mode="json") if was else None
         finally:
             bmc.close()
@@ -138,8 +138,7 @@ def _opened(workspace: Workspace, name: str, bmc: Bmc, *, whole: bool = False) -
 
 
 def _accounts(bmc: Bmc) -> tuple[Account, ...] | None:
-    ask = getattr(bmc, "accounts", None)
     try:
-        return ask() if ask else None
+        return bmc.accounts()
     except MetalError:
         return None

@@ -16,6 +16,7 @@ from metal.controller.targets import Target, has_store
 from metal.controller.workspace import Workspace
 from metal.drivers.bmc import connect
 from metal.enroll import flow
+from metal.enroll.door import first_password, with_first
 from metal.enroll.flow import Credential, Door, EnrollPorts, EnrollTarget, Looked
 from metal.enroll.route import route
 from metal.inventory.edit import KnownBmc, recording
@@ -305,7 +306,16 @@ class _Enrolment:
         shared = EnrollTarget(siblings[0], access, siblings=tuple(siblings)) if siblings else None
         own = (lambda: flow.escrowed(shared, ports)) if shared else (lambda: None)
         delivered = (*((first,) if first else ()), *ports.delivered)
-        return Door(access, connect, delivered, own, where=target.wishes.where or target.label)
+        return Door(
+            access,
+            connect,
+            with_first(delivered, access, ports.secrets),
+            own,
+            where=target.wishes.where or target.label,
+            first=None
+            if self._scene.dry_run
+            else lambda: first_password(access, ports.secrets, flow.random_password),
+        )
 
     # ── Both ─────────────────────────────────────────────────────────────────────────────────
 

@@ -1,6 +1,6 @@
 """Audit and prove one server's BMC: over IPMI too, where that answers beside Redfish."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -14,7 +14,7 @@ from metal.enroll.examine import Opened
 from metal.enroll.proving import prove
 from metal.model.errors import MetalError
 from metal.model.facts import BootOnce
-from metal.model.findings import Audit, Exposure
+from metal.model.findings import Audit
 from metal.model.fleet import Inventory, Subnets
 from metal.model.life import Life
 from metal.model.passport import Passport
@@ -34,10 +34,10 @@ class Examiner:
 
     def audit(self, opened: Opened) -> Audit:
         """What is open, in the words of both protocols."""
-        told = _exposure(opened.bmc)
+        told = opened.bmc.exposure()
         with self._over_ipmi(opened) as other:
             if other:
-                told = completed(told, _exposure(other))
+                told = completed(told, other.exposure())
         if self._closed:
             why = dict.fromkeys(("cipher_suites", "auth_types"), self._closed)
             told = told.model_copy(update={"unknown": told.unknown | why})
@@ -124,13 +124,6 @@ def kept_passport(store: Store, server: str) -> Passport | None:
         return Passport.model_validate(record.body) if record else None
     except ValueError:
         return None
-
-
-def _exposure(bmc: Bmc) -> Exposure:
-    """What it offers; all of it unknown where the driver cannot ask."""
-    ask: Callable[[], Exposure] | None = getattr(bmc, "exposure", None)
-    why = f"metal does not ask it over {bmc.protocol}"
-    return ask() if ask else Exposure(unknown=dict.fromkeys(Exposure.model_fields, why))
 
 
 def _now() -> datetime:

@@ -56,6 +56,9 @@ class Bmc(Protocol):
         Failed when it does not stick, whatever the BMC said.
         """
 
+    def ensure_usual_boot(self) -> None:
+        """The next boot goes by the usual order: what `ensure_boot_once` set is taken back."""
+
     def ensure_media(self, url: str) -> str:
         """The image at `url` is in a virtual drive; its slot. Refused where there is none."""
 

@@ -4,6 +4,7 @@ Follows links and never crawls: some BMCs need 15 s for a resource (R21). What a
 did is always read back: BMCs say 200 and do nothing, or 400 and do it (R07, R08).
 """
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING
 
@@ -239,6 +240,15 @@ class Redfish:
     def accounts(self) -> tuple[Account, ...]:
         with self._lock:
             return AccountBook(self._tree).accounts()
+
+    @property
+    def must_change(self) -> bool:
+        """It shows nothing before the password of this session is changed (R49)."""
+        with self._lock:
+            if self._session.must_change is None and self._found is None:
+                with contextlib.suppress(MetalError):  # whoever reads next is told what is wrong
+                    _ = self._tree
+            return self._session.must_change is not None
 
     @property
     def longest_password(self) -> int | None:

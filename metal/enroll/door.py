@@ -1,9 +1,10 @@
 """The way into one BMC: one session, shared by the steps, each credential tried once a run."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from metal.drivers.ports import Bmc
+from metal.drivers.ports import Bmc, Secrets
 from metal.model.errors import BadInput, MetalError, Unreachable, WrongPassword
 from metal.model.fleet import BmcAccess
 
@@ -17,6 +18,31 @@ class Credential:
 
     user: str
     password: str = field(repr=False)
+
+
+def first_name(access: BmcAccess) -> str:
+    """Where the password is kept of an account that had to be changed before anything was known
+    of the server, its name too."""
+    return f"bmc-first/{re.sub('[^a-z0-9]', '-', f'{access.address.lower()}-{access.port or 0}')}"
+
+
+def with_first(
+    delivered: tuple[Credential, ...], access: BmcAccess, secrets: Secrets
+) -> tuple[Credential, ...]:
+    """Before those it was delivered with: what a run that was killed may have changed them to."""
+    held = secrets.reveal(first_name(access))
+    changed = [Credential(c.user, held) for c in delivered] if held else []
+    return tuple(dict.fromkeys((*changed, *delivered)))
+
+
+def first_password(access: BmcAccess, secrets: Secrets, made: Callable[[], str]) -> str:
+    """Escrowed to all administrators; the same again for who goes on after a crash."""
+    name = first_name(access)
+    held = secrets.reveal(name)
+    if held is None:
+        held = made()
+        secrets.escrow(name, held, controller=True)
+    return held
 
 
 class Door:
@@ -35,7 +61,11 @@ class Door:
         own: Callable[[], str | None] = lambda: None,
         *,
         where: str = "",
+        first: Callable[[], str] | None = None,
     ) -> None:
+        """`first`: a password, escrowed by then, for the account of a BMC that shows nothing
+        before the one it was delivered with is changed (R49). None: nothing may be changed."""
+        self._first = first
         self.access, self.own, self._connect = access, own, connect
         self._delivered, self._where = delivered, where or access.address
         self._open: Bmc | None = None
@@ -84,9 +114,21 @@ class Door:
                 self._refused.add(credential)
                 refusals.append(error)
                 continue
-            self.used = credential
+            self.used = self._changed_first(bmc, credential)
             return bmc
         raise _wrong(refusals) if refusals else self._no_credential()
+
+    def _changed_first(self, bmc: Bmc, credential: Credential) -> Credential:
+        """What opens it now. The session goes on with it."""
+        if self._first is None or not getattr(bmc, "must_change", False):
+            return credential
+        try:
+            changed = Credential(credential.user, self._first())
+            bmc.ensure_account(changed.user, changed.password)
+        except BaseException:
+            bmc.close()
+            raise
+        return changed
 
     def _credentials(self) -> list[Credential]:
         own = self.own()

@@ -34,9 +34,8 @@ def proven(door: Door) -> list[dict[str, Any]] | None:
     """Ours still opens it: a log-in of its own. The BMC's accounts, None if it does not tell."""
     bmc = door.enter_as_own()
     bmc.power()
-    accounts = getattr(bmc, "accounts", None)
     try:
-        return [a.model_dump(mode="json") for a in accounts()] if accounts else None
+        return [a.model_dump(mode="json") for a in bmc.accounts()]
     except MetalError:
         return None
 
@@ -65,18 +64,14 @@ def examined(
         notes += said["notes"]
     if passport:
         # Kept before anything is tried: whoever goes on after a crash knows what to set back.
-        was = run.step("boot setting", lambda: _told("boot setting", lambda: set_to(door.bmc())))
+        was = run.step(
+            "boot setting", lambda: _told("boot setting", lambda: door.bmc().boot_once())
+        )
         before = BootOnce.model_validate(was["value"]) if was["value"] else None
         said = run.step("passport", lambda: _told("passport", lambda: passport(opened(), before)))
         result["passport"] = Passport.model_validate(said["value"]) if said["value"] else None
         notes += said["notes"]
     return result | {"notes": tuple(notes)}
-
-
-def set_to(bmc: Bmc) -> BootOnce | None:
-    """What the next boot alone is set to; None: its usual order, or the BMC does not tell."""
-    ask = getattr(bmc, "boot_once", None)
-    return ask() if ask else None
 
 
 def _told(what: str, ask: Callable[[], Audit | Passport | BootOnce | None]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metal.drivers.ports import Bmc, Secrets
-from metal.enroll.door import Connect, Credential, Door
+from metal.enroll.door import Connect, Credential, Door, first_name, first_password, with_first
 from metal.enroll.examine import Opened, examined, proven
 from metal.enroll.identity import another, is_serial
 from metal.enroll.learn import changes, learned
@@ -111,20 +111,26 @@ def secret_name(server: str) -> str:
     return f"bmc/{server}"
 
 
-def door_of(target: EnrollTarget, ports: EnrollPorts) -> Door:
-    """The way into the target's BMC, closed as yet."""
+def door_of(target: EnrollTarget, ports: EnrollPorts, *, change: bool) -> Door:
+    """The way into the target's BMC, closed as yet; `change`: a first password may be changed."""
+    access, secrets = target.access, ports.secrets
+
+    def first() -> str:
+        return first_password(access, secrets, lambda: ports.random_password(None))
+
     return Door(
-        target.access,
+        access,
         ports.connect,
-        ports.delivered,
+        with_first(ports.delivered, access, secrets),
         lambda: escrowed(target, ports),
         where=target.name,
+        first=first if change else None,
     )
 
 
 def look(target: EnrollTarget, ports: EnrollPorts) -> Looked:
     """Log in, learn and log out: nothing is changed anywhere. What `--dry-run` shows."""
-    door = door_of(target, ports)
+    door = door_of(target, ports, change=False)
     try:
         return looked(target, read(door, ports), door.access)
     finally:
@@ -170,7 +176,7 @@ def enroll(
     certificate or another machine than the one known by that name. Unreachable: no answer.
     Failed: the BMC did not take the account; its old password is still in use then.
     """
-    door = door or door_of(target, ports)
+    door = door or door_of(target, ports, change=True)
     try:
         run.progress(0.0, "logging in")
         first = run.step("look", lambda: _look(door, target, ports, seen), tries=ports.tries)
@@ -191,6 +197,7 @@ def enroll(
         result = replace(result, **seen_besides)
         run.progress(0.9, "writing the inventory")
         run.step("record", lambda: ports.record(target.name, result))
+        ports.secrets.forget(first_name(door.access))
     finally:
         door.close()
     return result

@@ -98,8 +98,6 @@ def _seconds_a_call(bmc: Bmc, clock: Callable[[], float]) -> float:
 
 def _boots(bmc: Bmc, was: BootOnce | None) -> tuple[tuple[BootProof, ...], list[str]]:
     """(what was tried, what went wrong in setting it back)."""
-    if getattr(bmc, "boot_once", None) is None:
-        return (), ["boot methods not tried: this driver cannot read them back"]
     try:
         proofs = tuple(_tried(bmc, device, mode) for device, mode in TRIED)
     except Unreachable as error:
@@ -124,14 +122,11 @@ def _tried(bmc: Bmc, device: BootDevice, mode: BootMode | None) -> BootProof:
 
 def _set_back(bmc: Bmc, was: BootOnce | None) -> str:
     """ "" or why the next boot is not what it was."""
-    usual: Callable[[], None] | None = getattr(bmc, "ensure_usual_boot", None)
     try:
         if was:
             bmc.ensure_boot_once(was.device, was.mode)
-        elif usual:
-            usual()
         else:
-            return "the next start may be from the network: this driver cannot take that back"
+            bmc.ensure_usual_boot()
     except MetalError as error:
         return f"the next boot could not be set back to what it was: {error.what}"
     return ""
@@ -139,11 +134,10 @@ def _set_back(bmc: Bmc, was: BootOnce | None) -> str:
 
 def _console(ipmi: Bmc | None) -> tuple[Console | None, str]:
     """Opened and closed again; what it takes away it takes from nobody of ours."""
-    open_console = getattr(ipmi, "console", None)
-    if ipmi is None or open_console is None:
+    if ipmi is None:
         return "none", ""
     try:
-        open_console().close()
+        ipmi.console().close()
     except Refused as error:
         return "none", f"console: {error.what}"
     except MetalError as error:

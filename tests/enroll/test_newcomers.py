@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -272,3 +274,62 @@ def test_bad_words_are_said_before_anything_is_done(
 
     assert main(["-C", str(fleet.folder), "enroll", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+# ── A BMC that shows nothing before its password is changed (R49) ────────────────────────────
+
+
+def test_a_first_password_is_changed_before_anything_is_known(fleet: Any, at: At) -> None:
+    bmc = fleet.redfish(11)
+    bmc.faults.add("password-change-required")
+    [result] = enrol(fleet, at(bmc))
+    assert result.error is None and result.facts and result.facts.serial == "7X3K9Q11"
+    assert bmc.works("metal", fleet.password(result.server))
+    assert not bmc.logins.account("ADMIN").enabled and bmc.failed_logins == 0
+    first = list((fleet.folder / "secrets" / "bmc-first").glob("*.age"))
+    assert len(first) == 1, "the administrators know what it was changed to"
+    assert not list((fleet.folder / "state" / "held" / "bmc-first").glob("*.age"))
+
+
+def test_a_dry_run_leaves_a_first_password_alone(fleet: Any, at: At) -> None:
+    bmc = fleet.redfish(11)
+    bmc.faults.add("password-change-required")
+    [result] = enrol(fleet, at(bmc), dry_run=True)
+    assert result.exit_code == 3 and "enrol it" in (result.error or "")
+    assert bmc.works("ADMIN", "factory-Pa55word")
+
+
+def test_a_first_password_that_cannot_be_escrowed_is_not_changed(fleet: Any, at: At) -> None:
+    bmc = fleet.redfish(11)
+    bmc.faults.add("password-change-required")
+    (fleet.folder / "secrets").mkdir()
+    (fleet.folder / "secrets" / "bmc-first").write_text("not a folder")
+    [result] = enrol(fleet, at(bmc))
+    assert result.exit_code == 1 and bmc.works("ADMIN", "factory-Pa55word")
+
+
+def test_killed_after_the_first_password_was_changed_the_next_run_gets_in(
+    fleet: Any, at: At
+) -> None:
+    bmc = fleet.redfish(11)
+    bmc.faults.add("password-change-required")
+    original = bmc._resource
+
+    def resource(path: str, *more: Any) -> Any:
+        if path.endswith("/Systems/1"):
+            bmc.faults.add("silent")  # it dies once the password is changed
+        return original(path, *more)
+
+    bmc._resource = resource
+    process = fleet.process("enroll", at(bmc))
+    deadline, pause = time.monotonic() + 60, threading.Event()
+    while "silent" not in bmc.faults and time.monotonic() < deadline:
+        pause.wait(0.02)
+    process.kill()
+    process.communicate()
+    assert not bmc.works("ADMIN", "factory-Pa55word")
+    bmc._resource = original
+    bmc.faults.discard("silent")
+    [result] = enrol(fleet, at(bmc))
+    assert result.error is None and bmc.works("metal", fleet.password(result.server))
+    assert bmc.failed_logins == 0
