@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import select
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,31 +132,8 @@ def test_seconds_end_it(tmp_path: Path) -> None:
     assert not bench.session.over.is_set()
 
 
-class Terminal:
-    """A process on a real pseudo-terminal."""
-
-    def __init__(self, *command: str) -> None:
-        self.fd, end = pty.openpty()
-        self.process = subprocess.Popen(command, stdin=end, stdout=end, stderr=end)
-        os.close(end)
-        self.screen = b""
-
-    def type(self, keys: bytes) -> None:
-        os.write(self.fd, keys)
-
-    def until(self, holds: Callable[[bytes], bool]) -> None:
-        deadline = time.monotonic() + 30
-        while not holds(self.screen):
-            assert time.monotonic() < deadline, self.screen
-            if select.select([self.fd], [], [], 0.1)[0]:
-                try:
-                    self.screen += os.read(self.fd, 4096)
-                except OSError:  # it ended and took the terminal along
-                    assert holds(self.screen), self.screen
-
-
-def test_on_a_real_terminal(tmp_path: Path) -> None:
-    terminal = Terminal(sys.executable, str(ECHO), str(tmp_path / "log"))
+def test_on_a_real_terminal(tmp_path: Path, on_terminal: Any) -> None:
+    terminal = on_terminal(sys.executable, str(ECHO), str(tmp_path / "log"))
     terminal.until(lambda screen: b"login: " in screen)
     terminal.type(b"ro\x03ot")  # Ctrl-C is the server's
     terminal.until(lambda screen: b"ro\x03ot" in screen)

@@ -56,6 +56,19 @@ def test_on_and_off_side_by_side(rack: Any) -> None:
     assert (rack.machine.power, rack.plug.read_text()) == ("off", "off")
 
 
+def test_a_cycle_is_off_and_on_and_soft_is_the_bmcs_alone(rack: Any) -> None:
+    rack.machine.power_on()
+    assert rack.metal("power", "cycle", "alba1", "--yes").returncode == 0
+    assert (rack.machine.power, rack.machine.power_ons) == ("on", 2)
+    said = rack.metal("power", "soft", "alba1", "alba2", "--yes", "-o", "json")
+    assert said.returncode == REFUSED, "alba2 has no BMC that could be asked"
+    assert {s["server"]: s["ok"] for s in json.loads(said.stdout)} == {
+        "alba1": True,
+        "alba2": False,
+    }
+    assert (rack.machine.power, rack.plug.read_text()) == ("off", "on")
+
+
 def test_one_that_fails_does_not_stop_the_other(rack: Any) -> None:
     rack.plug.unlink()
     rack.plug.mkdir()
