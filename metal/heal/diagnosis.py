@@ -74,7 +74,8 @@ def _said(name: str, seen: SeenServer, world: World) -> tuple[str, ...]:
         "offline": "its cluster sees the node offline",
         "unknown": "nobody says whether the node is online",
     }[seen.node]
-    power = f"its BMC reads power {seen.power}"
+    reader = "its plug" if f"bmc {name}" in world.silent else "its BMC"
+    power = f"{reader} reads power {seen.power}"
     if seen.power == "unknown":
         power = "its BMC does not tell the power state"
     health = [f"its BMC calls its health {seen.health}"] if seen.health != "unknown" else []

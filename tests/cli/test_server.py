@@ -11,7 +11,7 @@ from metal.cli.render.server import detail_lines, server_lines
 from metal.controller.knowing import Done, KnownServer
 from metal.model.facts import Account, BootMode, Cpu, Dimm, Drive, Facts, Nic, Psu
 from metal.model.findings import Finding
-from metal.model.fleet import BmcAccess, Disk, Learned, Server
+from metal.model.fleet import BmcAccess, Disk, Learned, PowerAccess, Server
 from metal.model.life import Life, Status
 from metal.model.passport import BootProof, Passport, Route
 
@@ -162,3 +162,16 @@ def test_what_the_store_keeps_is_shown(metal, workspace: Path) -> None:
 def test_a_server_that_is_not_there(metal, workspace: Path) -> None:
     said = metal("-C", str(workspace), "server", "show", "alba")
     assert said.code == 2 and "there is no server alba" in said.err and "did you mean" in said.err
+
+
+@pytest.mark.parametrize(
+    ("power", "said"),
+    [
+        (PowerAccess(driver="manual"), "power         switched by a person at the rack"),
+        (PowerAccess(driver="fence", agent="fence_apc_snmp", address="10.11.0.9", plug="3,4"),
+         "power         switched by fence_apc_snmp at 10.11.0.9, plug 3,4"),
+    ],
+)  # fmt: skip
+def test_what_switches_it_is_told_where_it_is_not_the_bmc(power: PowerAccess, said: str) -> None:
+    server = SERVER.model_copy(update={"power": power})
+    assert said in detail_lines(WHOLE.model_copy(update={"server": server}), 80)

@@ -214,3 +214,11 @@ def test_one_cause_acts_on_one_server_of_a_site(world: World, earlier: list[Worl
     actions, _ = plan_heal(fleet, world, earlier, lambda _server: ())
     recovered = [fleet.servers[a.server].site for a in actions if a.kind == "recover"]
     assert len(recovered) == len(set(recovered))
+
+
+def test_what_only_the_plug_can_have_told_is_said_of_the_plug() -> None:
+    dead = SeenServer(life=Life.MEMBER, node="offline", power="off")
+    world = World(servers={"alba1": dead}, silent={"bmc alba1": "timed out"})
+    assert "its plug reads power off" in diagnose(inventory(), world)["alba1"].evidence
+    heard = World(servers={"alba1": dead})
+    assert "its BMC reads power off" in diagnose(inventory(), heard)["alba1"].evidence

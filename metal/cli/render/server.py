@@ -6,7 +6,7 @@ from metal.cli.render.bmc import finding_texts, passport_texts, route_texts, une
 from metal.cli.render.burnin import burnin_items
 from metal.cli.render.facts import LABEL, facts_lines
 from metal.cli.render.hang import hanging
-from metal.model.fleet import Learned
+from metal.model.fleet import Learned, PowerAccess
 from metal.tui.grid import Column, fit, safe
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def _pairs(one: "KnownServer") -> list[tuple[str, str]]:
         ("place", f"{server.site}, rack {server.rack}{unit}; cluster {one.cluster or 'none'}"),
         ("address", f"{server.address}; profile {server.profile}"),
         ("BMC", _bmc(one)),
+        *([("power", _power(server.power))] if server.power.driver != "bmc" else []),
         ("certificate", server.bmc.fingerprint or "none pinned"),
         ("looked at", one.looked_at or f"never: metal enroll {one.name}"),
     ]
@@ -95,6 +96,13 @@ def _bmc(one: "KnownServer") -> str:
     suite = f", cipher suite {bmc.cipher_suite}" if bmc.cipher_suite else ""
     node = f", node {bmc.node}" if bmc.node else ""
     return f"{at}{node} over {bmc.protocol} as {bmc.user}{suite}"
+
+
+def _power(power: PowerAccess) -> str:
+    if power.driver == "manual":
+        return "switched by a person at the rack"
+    plug = f", plug {power.plug}" if power.plug else ""
+    return f"switched by {power.agent} at {power.address}{plug}"
 
 
 def _findings(one: "KnownServer", width: int) -> list[str]:
