@@ -7,18 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from metal.drivers.ipmi_ask import ask, ask_if_known
+from metal.drivers.ipmi_flags import EFI, SELECTORS, VALID, decode_flags, device_of, selector
 from metal.model.errors import Failed, Refused
 from metal.model.facts import BootDevice, BootMode, BootOnce
 
-SELECTORS: dict[BootDevice, tuple[int, ...]] = {"network": (1,), "media": (5, 8), "disk": (2,)}
-"""Device selectors by preference; 8 is the drive that is only redirected, 5 any CD."""
 NAMES: dict[BootDevice, str] = {
     "network": "the network",
     "media": "the virtual drive",
     "disk": "the disk",
 }
 OTHERS = {3: "the disk in safe mode", 4: "diagnostics", 6: "the firmware's setup", 15: "floppy"}
-VALID, PERSISTENT, EFI = 0x80, 0x40, 0x20
 UNLOCKED = 0x80
 """Bit of the answer's second byte: the parameter is marked invalid or locked."""
 TIMEOUT_OFF = 0x08
@@ -26,12 +24,8 @@ TIMEOUT_OFF = 0x08
 
 
 def boot_once(command: Any) -> BootOnce | None:
-    """The flags as the BMC has them: the valid bit first, as stale ones keep their device (I08)."""
-    flags = _flags(command)
-    device = _device(flags)
-    if device is None or not flags or flags[0] & (VALID | PERSISTENT) != VALID:
-        return None
-    return BootOnce(device=device, mode="uefi" if flags[0] & EFI else "bios")
+    """The flags as the BMC has them."""
+    return decode_flags(_flags(command))
 
 
 def ensure_boot_once(
@@ -69,10 +63,10 @@ def ensure_usual_boot(command: Any, where: str) -> None:
 def _attempts(device: BootDevice, mode: BootMode | None) -> Iterator[tuple[int, ...]]:
     """Data of parameter 5. Twice, as some keep the valid bit only when it was set before (I08)."""
     first = VALID | (0 if mode == "bios" else EFI)
-    for selector in SELECTORS[device]:
-        yield first, selector << 2, 0, 0, 0
+    for number in SELECTORS[device]:
+        yield first, number << 2, 0, 0, 0
         yield first, 0, 0, 0, 0
-        yield first, selector << 2, 0, 0, 0
+        yield first, number << 2, 0, 0, 0
 
 
 def _set(command: Any, device: BootDevice, mode: BootMode | None) -> BootOnce | None:
@@ -87,25 +81,16 @@ def _flags(command: Any) -> bytes | None:
     return None if len(answer) < 4 or answer[1] & UNLOCKED else answer[2:]
 
 
-def _selector(flags: bytes | None) -> int:
-    return flags[1] >> 2 & 0x0F if flags else 0
-
-
-def _device(flags: bytes | None) -> BootDevice | None:
-    selector = _selector(flags)
-    return next((device for device, known in SELECTORS.items() if selector in known), None)
-
-
 def _failure(command: Any, where: str, device: BootDevice, mode: BootMode | None) -> Failed:
     flags, found = _flags(command), boot_once(command)
     said = "though it said yes"
     if found and found.device == device:
         said = f"in {mode} mode, though it said yes: it shows {found.mode}"
-    elif flags and not flags[0] & VALID and _device(flags) == device:
+    elif flags and not flags[0] & VALID and device_of(flags) == device:
         said = "though it said yes: it shows the device, but as not valid"
-    elif selector := _selector(flags):
-        other = _device(flags)
-        name = NAMES[other] if other else OTHERS.get(selector, f"device {selector}")
+    elif number := selector(flags):
+        other = device_of(flags)
+        name = NAMES[other] if other else OTHERS.get(number, f"device {number}")
         said = f"though it said yes: it shows {name}"  # I09
     return Failed(
         f"the BMC did not take {NAMES[device]} for the next boot {said}",

@@ -10,6 +10,7 @@ COMMANDS = {
     "rotate": ("metal.cli.verbs.bmc_rotate", "Give BMCs new passwords."),
     "repin": ("metal.cli.verbs.bmc_repin", "Trust another certificate of a BMC."),
     "capture": ("metal.cli.verbs.bmc_capture", "Write what a BMC tells into a file."),
+    "read": ("metal.cli.verbs.bmc_read", "Say what outputs of ipmitool tell."),
 }
 
 
