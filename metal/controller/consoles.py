@@ -64,7 +64,9 @@ def open_console(workspace: Workspace, server: str) -> Console:
                 mend="switch IPMI over LAN on in the BMC's network settings",
             ) from error
         return Connection(beside)
-    return Connection(connect(access, access.user, password))
+    return Connection(
+        connect(access.model_copy(update={"protocol": "ipmi"}), access.user, password)
+    )
 
 
 class Log:

@@ -18,6 +18,8 @@ from metal.controller.workspace import Workspace
 from metal.drivers.ipmi import Ipmi
 from metal.lab.ipmi_bmc import IpmiBmc
 from metal.lab.machine import Hardware, Machine
+from metal.lab.redfish_bmc import RedfishBmc
+from metal.lab.web import self_signed
 from metal.model.facts import Cpu
 
 PASSWORD = "ours-16-bytes-A1"
@@ -119,6 +121,17 @@ def test_for_a_script_it_ends_by_itself_and_sends_what_it_is_given(site: Site) -
     said = subprocess.run(words, input=b"hello\n", capture_output=True, timeout=60)
     assert said.returncode == 0, said.stderr
     assert said.stdout == b"hello\n" == (site.folder / "my.log").read_bytes()
+
+
+def test_a_bmc_that_speaks_redfish_too_is_asked_over_ipmi(site: Site, tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path, "bmc", "127.0.0.1")
+    beside = RedfishBmc(site.machine, "127.0.0.1", site.bmc.port, certificate, {"metal": PASSWORD})
+    beside.start()
+    inventory = site.folder / "inventory.toml"
+    inventory.write_text(inventory.read_text().replace('protocol = "ipmi", ', ""))
+    said = subprocess.run(site.command("--seconds", "1"), input=b"x", capture_output=True)
+    beside.stop()
+    assert (said.returncode, said.stdout) == (0, b"x"), said.stderr
 
 
 def test_read_only_sends_nothing(site: Site) -> None:
