@@ -210,3 +210,58 @@ def test_a_bmc_that_refuses_to_be_examined_is_enrolled_all_the_same(fleet: Any, 
     assert result.ok and result.passport is not None
     assert "telnet-open" in result.unexamined or result.notes
     workspace.store.close()
+
+
+# ── Both protocols at one address ────────────────────────────────────────────────────────────
+
+RMCP = 623
+
+
+@pytest.fixture
+def both(fleet: Any) -> Any:
+    """A Redfish BMC at whose address IPMI answers too, on its usual port, with one set of users."""
+    from metal.lab.ipmi_bmc import IpmiBmc
+
+    redfish = fleet.redfish(11)
+    accounts = {"ADMIN": "factory-Pa55word"}
+    ipmi = IpmiBmc(redfish.machine, redfish.host, RMCP, accounts, cipher_suite=3)
+    original = redfish.logins.create
+
+    def create(body: Any) -> Any:
+        user = ipmi._users[3]
+        user.name, user.password = str(body["UserName"]), str(body["Password"])
+        user.enabled, user.privilege = True, 4
+        return original(body)
+
+    redfish.logins.create = create
+    try:
+        fleet.bmcs.append(ipmi.start())
+    except PermissionError:
+        pytest.skip("port 623 is root's")
+    return redfish, ipmi
+
+
+def test_what_only_ipmi_tells_is_asked_over_ipmi(fleet: Any, at: At, both: Any) -> None:
+    redfish, ipmi = both
+    workspace, result = enrol(fleet, at(redfish))
+    assert result.error is None
+    assert "cipher-3-only" in {f.id for f in result.findings}
+    assert not {"cipher-0", "auth-none"} & set(result.unexamined)
+    assert result.passport.protocols == ("redfish", "ipmi")
+    assert result.passport.cipher_suite == 3
+    assert redfish.sessions == {} and redfish.failed_logins == ipmi.failed_logins == 0
+    workspace.store.close()
+
+
+def test_ipmi_that_does_not_know_the_account_is_asked_once(fleet: Any, at: At, both: Any) -> None:
+    """Users of IPMI and Redfish may be two lists: one try, and what it would tell is unknown."""
+    redfish, ipmi = both
+    del redfish.logins.create
+    user = ipmi._users[3]
+    user.name, user.password, user.enabled, user.privilege = "metal", "another-Pa55", True, 4
+    workspace, result = enrol(fleet, at(redfish))
+    assert result.error is None and ipmi.failed_logins == 1
+    assert result.unexamined["cipher-0"].startswith("over IPMI: ")
+    assert result.passport.protocols == ("redfish",)
+    assert any(note.startswith("over IPMI: ") for note in result.passport.notes)
+    workspace.store.close()
