@@ -89,8 +89,18 @@ def link(value: Any) -> str | None:
 
 def path_of(url: str) -> str:
     """Only ever the BMC itself: of an absolute URL the path is used, the host is not."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as "http://[": no URL, so whoever asks for it is told so
+        return url
     return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+def host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 def parsed(raw: bytes) -> Body | None:

@@ -33,7 +33,8 @@ class Tree:
         self.lost: list[str] = []
         """What is there and could not be read, and why: what was read may lack a part."""
         self.root = session.get(ROOT)
-        self._servers = self._find_servers()
+        self._chosen = node or None
+        self._servers = self._find_servers(node)
         self.system_path = self._path_of(node)
 
     def nodes(self) -> tuple[str, ...]:
@@ -43,7 +44,7 @@ class Tree:
     def node(self) -> str | None:
         """Which of several this is; None where there is just one."""
         if len(self._servers) == 1:
-            return None
+            return self._chosen  # others may be there that cannot be read now
         return next(n for n, path in self._servers.items() if path == self.system_path)
 
     def _path_of(self, node: str | None) -> str:
@@ -57,9 +58,9 @@ class Tree:
 
     # ── Which of the systems are servers ─────────────────────────────────────────────────────
 
-    def _find_servers(self) -> dict[str, str]:
+    def _find_servers(self, node: str | None) -> dict[str, str]:
         """Id → path of what can be booted; else of what can be reset (R37, R38)."""
-        systems = {path: body for path, body in self._systems() if not _odd(body)}
+        systems = {path: body for path, body in self._systems(node) if not _odd(body)}
         if not systems or self._is_switch(systems):
             raise self._refusal()
         bootable = {p: b for p, b in systems.items() if b.get("Boot")}
@@ -67,11 +68,26 @@ class Tree:
         found = {p: b for p, b in (bootable or systems).items() if not _board(b)} or systems
         return {str(b.get("Id") or p.rstrip("/").rsplit("/", 1)[1]): p for p, b in found.items()}
 
-    def _systems(self) -> Iterator[tuple[str, Body]]:
-        for path in self.members_of(self.root, "Systems"):
-            body = self._body(path)
+    def _systems(self, node: str | None) -> Iterator[tuple[str, Body]]:
+        """One that cannot be read fails all, unless another one is asked for: to be taken for the
+        only server, or for none, would be worse."""
+        path = link(self.root.get("Systems"))
+        try:
+            members = list(self.session.members(path)) if path else []
+        except Missing:
+            members = []  # the link leads nowhere (R56)
+        for member in members:
+            try:
+                body = self.session.get(member)
+            except Missing:
+                continue
+            except (Failed, Unreachable) as error:
+                if not node or member.rstrip("/").endswith(f"/{node}"):
+                    raise
+                self._lose(member, error)
+                continue
             if body.get("Boot") or "#ComputerSystem.Reset" in _actions(body):
-                yield path, body
+                yield member, body
 
     def _is_switch(self, systems: dict[str, Body]) -> bool:
         """The trays of switches have a small computer of their own, with a Reset like a server's.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from starlette.responses import Response
 
 from metal.drivers.redfish import Redfish
 from metal.drivers.redfish_answer import Answer
@@ -105,6 +106,15 @@ def test_redirects_end_and_never_leave_the_bmc(
     with pytest.raises(Failed, match="redirects without end"):
         bmc.power()
     assert redfish_bmc.requests - asked < 10
+
+
+def test_a_redirect_to_what_is_no_url(open_redfish: Open, redfish_bmc: RedfishBmc) -> None:
+    bmc = open_redfish()
+    redfish_bmc._astray = lambda _request: Response(  # type: ignore[method-assign]
+        status_code=308, headers={"Location": "http://["}
+    )
+    with pytest.raises(Failed, match="no path"):
+        bmc.power()
 
 
 def test_r17_a_log_in_that_is_redirected_keeps_its_method_and_body(
@@ -249,3 +259,39 @@ def test_r55_old_tls_is_named_and_spoken_only_where_it_is_allowed(
     assert (bmc.power(), bmc.tls_version) == ("off", "TLSv1")
     with pytest.raises(MetalError, match="certificate changed"):
         open_redfish(legacy_tls=True, fingerprint=":".join(["AB"] * 32))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "/redfish/v1/\x00",
+        "//",
+        "x",
+        "/a b/é?#",
+        "http://[",
+        "https://x:y/z",
+        "\n",
+    ],
+)
+def test_links_that_are_no_paths_cost_nothing_else(
+    open_redfish: Open, redfish_bmc: RedfishBmc, odd: str
+) -> None:
+    shown = redfish_bmc._resource
+
+    def resource(path: str) -> object:
+        body = shown(path)
+        if path == SYSTEM and body:
+            return body | {"Storage": {"@odata.id": odd}}
+        return body
+
+    redfish_bmc._resource = resource  # type: ignore[method-assign,assignment]
+    facts = open_redfish().facts()
+    assert (facts.serial, len(facts.dimms or ()), facts.drives) == ("8XKQ2L2", 4, None)
+    assert facts.unknown["drives"]
+
+
+@pytest.mark.parametrize("odd", ["/redfish/v1/\ud83d", "http://[", "https://x:y/z"])
+def test_a_path_that_is_none_is_said_so(open_redfish: Open, odd: str) -> None:
+    """JSON can hold what no URL can."""
+    with pytest.raises(Failed, match=r"no path|cannot read"):
+        open_redfish()._session.get(odd)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from metal.enroll.identity import same
-from metal.model.errors import BadInput, Refused
+from metal.model.errors import BadInput, Failed, Refused
 from metal.model.fleet import Learned
 
 ROOT = "/redfish/v1"
@@ -56,6 +56,21 @@ def test_r37_each_node_is_one_server(made: Any, look: Look, nodes: Nodes) -> Non
     assert look(made, "Node2")["serial"] == "S277"
     with pytest.raises(BadInput, match="Node0, Node1"):
         look(made, "Node9")
+
+
+def test_r37_a_node_that_cannot_be_read_is_neither_absent_nor_in_anothers_way(
+    made: Any, look: Look
+) -> None:
+    """Else the other node would pass for the only server of that BMC, and be written down so."""
+    made.collect(f"{ROOT}/Systems", {"A": BOOTS | {"SerialNumber": "A77"}, "B": BOOTS})
+    made[f"{ROOT}/Systems/B"] = "broken"
+    with pytest.raises(Failed, match="cannot read /redfish/v1/Systems/B"):
+        look(made)
+    document = look(made, "A")
+    assert (document["serial"], document["node"]) == ("A77", "A")
+    made[f"{ROOT}/Systems"] = "broken"
+    with pytest.raises(Failed, match="cannot read /redfish/v1/Systems"):
+        look(made)
 
 
 def test_r37_a_board_of_accelerators_is_no_server(made: Any, look: Look, nodes: Nodes) -> None:
