@@ -1,140 +1,96 @@
-"""FRU, device id and sensors of an IPMI BMC → Facts and HealthReport.
+"""FRU, device id, sensors, users and settings of an IPMI BMC → Facts and HealthReport.
 
-Sources: IPMI 2.0 rev. 1.1 (20.1, 22.14, 35) and the FRU storage definition 1.0, decoded by pyghmi.
+Sources: IPMI 2.0 rev. 1.1: 20.1 (device id), 22.14 (GUID), 28.2 (chassis).
 """
 
-from typing import Any
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from pyghmi.constants import Health as Level
 from pyghmi.exceptions import PyghmiException
 
+from metal.drivers import ipmi_judge, ipmi_users
+from metal.drivers.ipmi_ask import ask, ask_if_known
+from metal.drivers.ipmi_exposure import bmc_mac
+from metal.drivers.ipmi_fru import read_dimms, read_fru
+from metal.drivers.ipmi_sel import sel_info
+from metal.drivers.ipmi_sensors import Reading, health_of, psus_of, read_sensors
 from metal.drivers.placeholders import told
-from metal.model.errors import MetalError
-from metal.model.facts import Cpu, Dimm, Facts, Health, HealthReport, Psu
+from metal.model.facts import Cpu, Facts, HealthReport
 
+T = TypeVar("T")
 NEVER = "IPMI has no way to tell it"
 NOT_TOLD = "the BMC does not tell it over IPMI"
-HARMLESS = {"Present", "Ok", "Predictive failure"}
-"""States that are no complaint, or not yet one."""
+NO_TELLING = ("drives", "nics", "bios_version", "virtual_media", "controllers", "boot_modes")
+CONTROLS = ("On", "ForceOff", "ForceRestart")
+"""Chassis controls that every BMC has (28.3), in Redfish's words."""
+TARGETS = ("Pxe", "Cd", "Hdd", "BiosSetup")
+"""Boot devices that the flags know (table 28-14), in Redfish's words."""
 
 
 def read_facts(command: Any, address: str) -> Facts:
     """What little IPMI tells; the rest is unknown with its reason."""
     unknown: dict[str, str] = {}
-    fru = _fru(command, unknown)
-    readings = _sensors(command, unknown)
-    device = command._get_device_id()
+
+    def part(key: str, read: Callable[[Any], T | None]) -> T | None:
+        """One part of the facts: that it cannot be read leaves the others."""
+        try:
+            return read(command)
+        except (PyghmiException, NotImplementedError, IndexError, KeyError, ValueError) as error:
+            unknown[key] = f"it cannot be read: {error}"
+            return None
+
+    fru, wrong = read_fru(command)
+    device = ask(command, 6, 1)
+    known = ipmi_judge.identity(fru, int.from_bytes(device[6:9], "little"))
+    readings: list[Reading] | None = part("psus", read_sensors)
+    dimms = part("dimms", read_dimms)
     found: dict[str, Any] = {
-        "vendor": _first(fru, "Manufacturer", "Board manufacturer"),
-        "model": _model(fru),
-        "serial": _first(fru, "Serial Number", "Chassis serial number", "Board serial number"),
-        "uuid": told(fru.get("UUID")),
-        "bmc_firmware": told(str(device["firmware_version"])),
-        "dimms": _dimms(command, unknown),
-        "psus": tuple(
-            Psu(name=r.name, health=_level(r)) for r in readings if r.type == "Power Supply"
-        )
-        or None,
+        "vendor": known.vendor,
+        "model": known.model,
+        "serial": known.serial,
+        "sku": known.sku,
+        "board_serial": known.board_serial,
+        "uuid": part("uuid", _uuid),
+        "bmc_firmware": f"{device[2] & 0x7F}.{device[3]:02x}",
+        "bmc_mac": part("bmc_mac", bmc_mac),
+        "dimms": dimms,
+        "memory_gib": sum(d.size_gib for d in dimms) if dimms else None,
+        "psus": psus_of(readings) if readings is not None else None,
+        "accounts": part("accounts", ipmi_users.accounts),
+        "logs": ("SEL",) if part("logs", sel_info) else None,
+        "reset_types": CONTROLS,
+        "boot_targets": TARGETS if ask_if_known(command, 0, 9, 5, 0, 0) else None,
     }
-    dimms = found["dimms"]
-    found["memory_gib"] = sum(d.size_gib for d in dimms) if dimms else None
-    reasons = dict.fromkeys(("drives", "nics", "sku", "bios_version", "virtual_media"), NEVER)
-    reasons |= dict.fromkeys(("reset_types", "boot_targets"), NEVER)
-    reasons |= {f"cpu.{k}": NEVER for k in Cpu.model_fields}
-    for key, value in found.items():
-        if value is None:
-            reasons[key] = unknown.get(key, NOT_TOLD)
-    status = command.xraw_command(netfn=0, command=1)["data"][0]
+    if wrong:
+        names = ("vendor", "model", "serial", "sku", "board_serial")
+        unknown.update(dict.fromkeys(names, f"its FRU is broken: {wrong}"))
+    reasons = dict.fromkeys(NO_TELLING, NEVER) | {f"cpu.{k}": NEVER for k in Cpu.model_fields}
+    reasons |= {k: unknown.get(k, NOT_TOLD) for k, value in found.items() if value is None}
     return Facts(
         address=address,
         protocol="ipmi",
-        power_state="on" if status & 1 else "off",
-        health=_worst(readings),
+        power_state="on" if ask(command, 0, 1)[0] & 1 else "off",
+        health=health_of(readings or []).health,
         unknown=reasons,
         **found,
     )
 
 
 def read_health(command: Any) -> HealthReport:
-    """All sensors. The text of a state decides, not its status column (I18)."""
-    readings = list(command.get_sensor_data())
-    bad = [r for r in readings if _level(r) in ("warning", "critical")]
-    return HealthReport(health=_worst(readings), reasons=tuple(map(_reason, bad)))
+    return health_of(read_sensors(command))
 
 
-def _fru(command: Any, unknown: dict[str, str]) -> dict[str, Any]:
-    try:
-        fru: dict[str, Any] = command._get_zero_fru()
-    except (PyghmiException, IndexError, ValueError) as error:
-        # A broken FRU (I16): the machine has no name then, but it is there.
-        unknown.update(dict.fromkeys(("vendor", "model", "serial"), f"its FRU is broken: {error}"))
-        return {}
-    return fru
+def _uuid(command: Any) -> str | None:
+    """Get System GUID: some send it as SMBIOS has it, some as RFC 4122 or the other way round.
 
-
-def _model(fru: dict[str, Any]) -> str | None:
-    """Dell's product name may be the host's name (I14); Supermicro's model is a part number."""
-    names = ("Board product name", "Product name", "Model", "Board model")
-    if "dell" not in str(fru.get("Manufacturer", "")).lower():
-        names = ("Product name", "Model", "Board product name", "Board model")
-    return _first(fru, *names)
-
-
-def _first(fru: dict[str, Any], *keys: str) -> str | None:
-    return next((text for k in keys if (text := told(_text(fru.get(k))))), None)
-
-
-def _text(value: Any) -> str:
-    """FRU texts may be any bytes (I16)."""
-    raw = isinstance(value, bytes | bytearray)
-    return bytes(value).decode("latin-1") if raw else str(value or "")
-
-
-def _sensors(command: Any, unknown: dict[str, str]) -> list[Any]:
-    try:
-        return list(command.get_sensor_data())
-    except (PyghmiException, NotImplementedError) as error:
-        unknown["psus"] = f"its sensors cannot be read: {error}"
-        return []
-
-
-def _dimms(command: Any, unknown: dict[str, str]) -> tuple[Dimm, ...] | None:
-    """Some BMCs have a FRU with the SPD of each DIMM."""
-    try:
-        parts = [
-            (name, info) for name, info in command.get_inventory() if info and name != "System"
-        ]
-    except MetalError:
-        raise
-    except (PyghmiException, NotImplementedError, IndexError, KeyError, ValueError) as error:
-        unknown["dimms"] = f"its FRUs cannot be read: {error}"
+    Whichever reading has a version and variant that exist is it, SMBIOS's first: that is what an
+    operating system on the machine shows.
+    """
+    raw = ask(command, 6, 0x37)
+    if len(raw) < 16:
         return None
-    return (
-        tuple(
-            Dimm(slot=str(name), size_gib=round(info["capacity_mb"] / 1024, 2))
-            for name, info in parts
-            if info.get("capacity_mb")
-        )
-        or None
-    )
-
-
-def _level(reading: Any) -> Health:
-    if reading.unavailable:
-        return "unknown"
-    if reading.health & (Level.Critical | Level.Failed):
-        # pyghmi calls a failure that is only predicted critical already.
-        return "warning" if set(reading.states) <= HARMLESS else "critical"
-    return "warning" if reading.health & Level.Warning else "ok"
-
-
-def _worst(readings: list[Any]) -> Health:
-    levels = {_level(r) for r in readings}
-    order: tuple[Health, ...] = ("critical", "warning", "ok")
-    return next((level for level in order if level in levels), "unknown")
-
-
-def _reason(reading: Any) -> str:
-    states = [s for s in reading.states if s not in ("Present", "Ok")]
-    value = f" ({reading.value:g} {reading.units})" if reading.value is not None else ""
-    return f"{reading.name}: {', '.join(states).lower()}{value}"
+    raw = raw[:16]
+    ways = [uuid.UUID(bytes_le=raw), uuid.UUID(bytes=raw), uuid.UUID(bytes=raw[::-1])]
+    sound = (u for u in ways if u.variant == uuid.RFC_4122 and u.version in range(1, 6))
+    return told(str(next(sound, ways[0])))

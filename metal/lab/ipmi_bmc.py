@@ -18,6 +18,8 @@ from metal.lab.machine import Machine
 
 SELECTORS = {1: "network", 2: "disk", 5: "media", 8: "media"}
 """Boot device selectors, table 28-14."""
+MAKER = 674
+"""IANA number of what the double says it is made by: Dell."""
 TRIES = 3
 USERS = 16
 OK, UNKNOWN, OUT_OF_RANGE, BAD_LENGTH, NOT_SUPPORTED = 0x00, 0xC1, 0xC9, 0xC7, 0x80
@@ -234,7 +236,9 @@ class IpmiBmc:
         """20.1: firmware as major, minor in BCD; makes FRU, SDR and sensors known."""
         major, minor = ([*re.findall(r"\d+", self.machine.hardware.bmc_firmware), "0", "0"])[:2]
         firmware = bytes([int(major) & 0x7F, int(minor[:2], 16)])
-        return OK, bytes([0x20, 0x01]) + firmware + bytes([0x02, 0x0B, 0, 0, 0, 0, 0])
+        return OK, bytes([0x20, 0x01]) + firmware + bytes([0x02, 0x0B]) + MAKER.to_bytes(
+            3, "little"
+        ) + b"\0\0"
 
     # ── Chassis (28) ─────────────────────────────────────────────────────────────────────────
 
@@ -328,7 +332,7 @@ class IpmiBmc:
         return OK, len(self._fru()).to_bytes(2, "little") + b"\0"
 
     def _fru(self) -> bytes:
-        whole = fru_bytes(self.machine)
+        whole = fru_bytes(self.machine, self.faults)
         if "broken-fru" in self.faults:
             return whole[: len(whole) // 3]
         vendor = self.machine.hardware.vendor.encode("latin-1")
@@ -342,11 +346,11 @@ class IpmiBmc:
         return OK, bytes([len(chunk)]) + chunk
 
     def _sdr_info(self, data: bytes) -> tuple[int, bytes]:
-        count = len(sdr_records(self.machine))
+        count = len(sdr_records(self.machine, self.faults))
         return OK, b"\x51" + count.to_bytes(2, "little") + b"\xff\xff" + bytes(8) + b"\x02"
 
     def _sdr_get(self, data: bytes) -> tuple[int, bytes]:
-        records = sdr_records(self.machine)
+        records = sdr_records(self.machine, self.faults)
         number, start, count = int.from_bytes(data[2:4], "little"), data[4], data[5]
         if number >= len(records):
             return 0xCB, b""

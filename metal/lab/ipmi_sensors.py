@@ -4,10 +4,13 @@ Source: Platform Management FRU Information Storage Definition 1.0 and IPMI 2.0 
 chapters 42 and 43 (sensor types, SDR formats).
 """
 
-from dataclasses import dataclass
+from collections.abc import Set
+from dataclasses import dataclass, replace
 
 from metal.lab.machine import Machine
 
+PART = "PART-1"
+"""Product part number in every FRU."""
 THRESHOLD, SENSOR_SPECIFIC, SEVERITY = 0x01, 0x6F, 0x07
 """Event/reading types, table 42-1 and 42-2."""
 TEMPERATURE, POWER_SUPPLY, MEMORY, DRIVE, PLATFORM = 0x01, 0x08, 0x0C, 0x0D, 0x24
@@ -60,9 +63,13 @@ def _complains(machine: Machine, sensor: Sensor, names: set[str]) -> bool:
     return sensor.name in about or (sensor.kind == PLATFORM and bool(about - names))
 
 
-def sdr_records(machine: Machine) -> list[bytes]:
+def sdr_records(machine: Machine, faults: Set[str] = frozenset()) -> list[bytes]:
     """Full records (43.1) for thresholds, compact ones (43.2) for states."""
-    return [_record(i, sensor) for i, sensor in enumerate(sensors(machine))]
+    same = "duplicate-sensors" in faults
+    return [
+        _record(i, replace(s, name="Status") if same and s.kind == POWER_SUPPLY else s)
+        for i, s in enumerate(sensors(machine))
+    ]
 
 
 def _record(index: int, sensor: Sensor) -> bytes:
@@ -84,12 +91,16 @@ def _record(index: int, sensor: Sensor) -> bytes:
     return head + body
 
 
-def fru_bytes(machine: Machine) -> bytes:
+def fru_bytes(machine: Machine, faults: Set[str] = frozenset()) -> bytes:
     """Chassis, board and product areas of FRU 0, each padded to 8 bytes with its checksum."""
     hardware = machine.hardware
+    maker = "" if "no-maker" in faults else hardware.vendor
+    name = {"fru-host-name": "WIN-QB9K8RM13CA", "fru-part-number": "NONE"}
+    product_name = next((name[f] for f in name if f in faults), hardware.model)
+    board_name = "" if "fru-part-number" in faults else hardware.model
     chassis = _area(bytes([0x17]), "", hardware.serial)
-    board = _area(bytes([0x19, 0, 0, 0]), hardware.vendor, hardware.model, hardware.serial, "", "")
-    product = _area(bytes([0x19]), hardware.vendor, hardware.model, "", "", hardware.serial, "", "")
+    board = _area(bytes([0x19, 0, 0, 0]), maker, board_name, "B" + hardware.serial, "", "")
+    product = _area(bytes([0x19]), maker, product_name, PART, "", hardware.serial, "", "")
     offsets = [0, 1, 1 + len(chassis) // 8, 1 + (len(chassis) + len(board)) // 8, 0, 0]
     return _checked(bytes([1, *offsets])) + chassis + board + product
 

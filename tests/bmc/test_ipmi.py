@@ -68,9 +68,13 @@ def test_what_the_bmc_accepted_is_looked_at(open_ipmi: Open, bmc: IpmiBmc) -> No
 def test_facts(open_ipmi: Open, machine: Machine) -> None:
     facts = open_ipmi().facts()
     hardware = machine.hardware
-    assert (facts.vendor, facts.model, facts.serial) == ("Dell Inc.", "PowerEdge R630", "8XKQ2L2")
+    assert (facts.vendor, facts.model, facts.serial) == ("Dell", "PowerEdge R630", "8XKQ2L2")
     assert facts.uuid is not None and facts.uuid.lower() == hardware.uuid
-    assert facts.bmc_firmware == "2.83"
+    assert (facts.bmc_firmware, facts.board_serial, facts.sku) == ("2.83", "B8XKQ2L2", "8XKQ2L2")
+    assert (facts.bmc_mac, facts.logs) == ("02:00:5e:00:bc:01", ("SEL",))
+    assert [(a.name, a.role) for a in facts.accounts or ()] == [("ADMIN", "Administrator")]
+    assert facts.reset_types == ("On", "ForceOff", "ForceRestart")
+    assert facts.boot_targets == ("Pxe", "Cd", "Hdd", "BiosSetup")
     assert [p.name for p in facts.psus or ()] == ["PSU 1", "PSU 2"]
     assert (facts.power_state, facts.health) == ("off", "ok")
     for key in ("drives", "nics", "dimms", "memory_gib", "cpu.cores"):

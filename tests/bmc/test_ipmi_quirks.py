@@ -1,5 +1,6 @@
 """What IPMI BMCs do wrong (docs/bmc-quirks.md, rows I…): each against the double that does it."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -239,15 +240,59 @@ def test_cycle_and_shut_down(open_ipmi: Open, machine: Machine, bmc: IpmiBmc) ->
     assert machine.power == "off" and driver.nodes() == ("",)
 
 
-# ── Facts: I16 ───────────────────────────────────────────────────────────────────────────────
+# ── Facts: I14 to I19 ────────────────────────────────────────────────────────────────────────────
 
 
 def test_i16_a_broken_fru_leaves_the_rest(open_ipmi: Open) -> None:
     told = open_ipmi("broken-fru").facts()
-    assert told.serial is None and "broken" in told.unknown["serial"]
+    assert told.serial == "8XKQ2L2"  # its chassis area is whole
+    assert told.model is None and "broken" in told.unknown["model"]
     assert told.bmc_firmware == "2.83" and told.psus
 
 
 def test_i16_bytes_that_are_no_text_are_survived(open_ipmi: Open) -> None:
     told = open_ipmi("odd-fru").facts()
     assert (told.model, told.serial) == ("PowerEdge R630", "8XKQ2L2")
+
+
+def test_i14_the_host_name_is_no_model(open_ipmi: Open) -> None:
+    assert open_ipmi("fru-host-name").facts().model == "PowerEdge R630"
+
+
+def test_i15_without_a_name_the_part_number(open_ipmi: Open) -> None:
+    assert open_ipmi("fru-part-number").facts().model == "PART-1"
+
+
+def test_i17_without_a_maker_the_number_of_the_bmcs(open_ipmi: Open) -> None:
+    told = open_ipmi("no-maker").facts()
+    assert (told.vendor, told.model) == ("Dell", "PowerEdge R630")
+
+
+def test_i19_sensors_of_one_name_are_told_apart(open_ipmi: Open, machine: Machine) -> None:
+    driver = open_ipmi("duplicate-sensors")
+    names = [p.name for p in driver.facts().psus or ()]
+    assert len(set(names)) == 2 and all(n.startswith("Status (") for n in names)
+    machine.complaints = ("PSU 2: failure",)
+    assert driver.health().reasons == (f"{names[1]}: failure",)
+
+
+@pytest.mark.parametrize(
+    ("order", "text"),
+    [
+        (lambda u: u.bytes_le, "4c4c4544-0058-4b80-8051-b8c04f32ac32"),
+        (lambda u: u.bytes, "4c4c4544-0058-4b80-8051-b8c04f32ac32"),
+        (lambda u: u.bytes[::-1], "4c4c4544-0058-4b10-8051-b8c04f32ac32"),
+    ],
+)
+def test_a_uuid_in_any_order_of_bytes(
+    bmc: IpmiBmc,
+    order: Callable[[uuid.UUID], bytes],
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of one made so that only one reading of it is a UUID."""
+    known = uuid.UUID(text)
+    monkeypatch.setattr(bmc, "_guid", lambda _: (0, order(known)))
+    driver = Ipmi("127.0.0.1", *FACTORY, port=bmc.port, timeout=3, settle=1)
+    assert driver.facts().uuid == str(known)
+    driver.close()
