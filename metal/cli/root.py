@@ -24,6 +24,11 @@ COMMANDS = {
     "live": ("metal.cli.verbs.live", "The small system that burn-ins and wipes run in."),
     "status": ("metal.cli.verbs.status", "Show the fleet: servers, nodes, VMs."),
     "watch": ("metal.cli.verbs.watch", "Notice servers that fail; with --act heal what they hold."),
+    "whatif": ("metal.cli.verbs.whatif", "Where VMs restart if a server or a site is lost."),
+    "check-certificate": (
+        "metal.cli.verbs.check_certificate",
+        "Verify a proof that any one server may die.",
+    ),
     "drain": ("metal.cli.verbs.drain", "Move every VM off a server, live."),
     "release": ("metal.cli.verbs.release", "Let a server take part again that was set aside."),
     "run": ("metal.cli.verbs.run", "List, show, resume or cancel operations."),

@@ -15,8 +15,9 @@ from metal.model.world import World
 from metal.network.budget import Ledger, holdings
 from metal.schedule.survival import UNIT_MIB, Guest, Node, Verdict, units, verdict
 
-CEPH_FULL = 0.8
-"""Share of a cluster's disks that is promised: Ceph stops writing at 0.95, warns at 0.85."""
+CEPH_FULL = 0.85
+"""Share of a cluster's disks that is promised: Ceph warns from there on, and stops at 0.95."""
+CEPH_COPIES = 3
 SYSTEM_GIB = 40
 """Of a solo machine's disk, for Debian itself."""
 
@@ -27,10 +28,10 @@ class Host:
 
     node: Node
     threads: int | None = None
-    cpu_limit: float | None = None
+    known: bool = True
+    """Whether anybody told how much memory it has."""
     disk_limit: float | None = None
     """None where the cluster's Ceph counts, or the disks are not known."""
-    vcpus: int = 0
     disk: int = 0
     closed: str = ""
     """Why nothing new goes here."""
@@ -49,7 +50,7 @@ class Host:
             return f"another VM of the group {guest.apart!r} runs there"
         if self.threads is not None and guest.vcpus > self.threads:
             return f"{guest.vcpus} vCPUs on {self.threads} threads"
-        if self.cpu_limit is not None and self.vcpus + guest.vcpus > self.cpu_limit:
+        if guest.vcpus > self.node.cpus_free:
             return "not enough CPU free"
         if self.disk_limit is not None and self.disk + guest.disk_gib > self.disk_limit:
             return "not enough disk free"
@@ -99,14 +100,12 @@ class Room:
         if self.survival() is not Verdict.SURVIVABLE:
             host.node.undo(guest, sums)
             return False
-        host.vcpus += guest.vcpus
         host.disk += guest.disk_gib
         self.disk += guest.disk_gib
         return True
 
     def take(self, vm: str, host: Host) -> Guest:
         guest = host.node.remove(vm)
-        host.vcpus -= guest.vcpus
         host.disk -= guest.disk_gib
         self.disk -= guest.disk_gib
         return guest
@@ -123,6 +122,8 @@ class Fleet:
     silent: tuple[str, ...] = ()
     """Clusters that may run VMs that nobody saw."""
     notes: list[str] = field(default_factory=list)
+    unsized: set[str] = field(default_factory=set)
+    """VMs of which nobody told the memory: they count as nothing, and prove nothing."""
 
     def hosts(self) -> Iterator[tuple[Room, Host]]:
         for room in self.rooms.values():
@@ -215,6 +216,13 @@ def _closed(inventory: Inventory, world: World, name: str, ready: bool, forming:
     return ""
 
 
+def carries(world: World, server: str) -> bool:
+    """Positive proof that it can take a VM now: online, and not on its way out."""
+    seen = world.servers.get(server)
+    out = (Life.DRAINING, Life.RETIRED)
+    return seen is not None and seen.node == "online" and seen.life not in out
+
+
 def _retired(world: World, server: str) -> bool:
     return server in world.servers and world.servers[server].life is Life.RETIRED
 
@@ -225,9 +233,8 @@ def _host(inventory: Inventory, world: World, server: str, ceph: bool) -> Host:
     memory = learned.memory_gib if learned else None
     room = 0 if memory is None else int((memory - profile.reserved_memory_gib) * 1024 // UNIT_MIB)
     threads = (learned.threads or learned.cores) if learned else None
-    host = Host(Node(server, room), threads)
-    if threads:
-        host.cpu_limit = profile.cpu_factor * threads
+    cpus = int(profile.cpu_factor * threads) if threads else None
+    host = Host(Node(server, room, cpus=cpus), threads, memory is not None)
     if learned and learned.disks and not ceph:
         host.disk_limit = system_disk(profile, learned).size_gib - SYSTEM_GIB
     seen = world.servers.get(server)
@@ -241,7 +248,8 @@ def _host(inventory: Inventory, world: World, server: str, ceph: bool) -> Host:
 
 
 def _ceph_gib(inventory: Inventory, cluster: str) -> float | None:
-    """What Ceph can hold in three copies with one server lost; None if a disk list is missing."""
+    """What Ceph can hold in three copies with any one server lost; None if a disk list is
+    missing. Three servers keep two copies of all then: they are as full as before."""
     sizes: list[int] = []
     for server in inventory.clusters[cluster].servers:
         learned = inventory.servers[server].learned
@@ -249,9 +257,18 @@ def _ceph_gib(inventory: Inventory, cluster: str) -> float | None:
         if not disks:
             return None
         sizes.append(sum(d.size_gib for d in disks))
-    if len(sizes) <= 3:
+    if len(sizes) <= CEPH_COPIES:
         return CEPH_FULL * min(sizes)
-    return CEPH_FULL * (sum(sizes) - max(sizes)) / 3
+    return CEPH_FULL * min(copied_gib(sizes[:i] + sizes[i + 1 :]) for i in range(len(sizes)))
+
+
+def copied_gib(sizes: list[int]) -> float:
+    """The most that fits in three copies, each on a server of its own: a server larger than all
+    the data holds no more than the data."""
+    left, copies = sorted(sizes, reverse=True), CEPH_COPIES
+    while copies > 1 and left[0] * copies > sum(left):
+        left, copies = left[1:], copies - 1
+    return sum(left) / copies
 
 
 def _settle_residents(fleet: Fleet, inventory: Inventory, world: World) -> None:
@@ -275,9 +292,10 @@ def _settle_residents(fleet: Fleet, inventory: Inventory, world: World) -> None:
             guest = guest_of(inventory, vm, seen.memory_mib)
         else:
             guest = Guest(vm, units(seen.memory_mib or 0))
+            if seen.memory_mib is None:
+                fleet.unsized.add(vm)
             if seen.memory_mib is None and not room.closed:
                 room.closed = f"nobody told how much memory {vm} has, which the inventory lacks"
         host.node.add(guest)
-        host.vcpus += guest.vcpus
         host.disk += guest.disk_gib
         room.disk += guest.disk_gib

@@ -67,3 +67,30 @@ def test_a_file_that_is_no_world_is_named(
 def test_a_missing_world_is_bad_input(looked: Path, metal: Callable[..., object]) -> None:
     said = metal("-C", str(looked), "plan", "--world", "nowhere.json")
     assert (said.code, "nowhere.json" in said.err) == (2, True)
+
+
+def test_a_proof_is_written_and_checked(
+    looked: Path, world: Path, metal: Callable[..., object], tmp_path: Path
+) -> None:
+    file = tmp_path / "certificate.json"
+    words = ("plan", "--world", str(world), "--certificate", str(file))
+    said = metal("-C", str(looked), *words, "-o", "json")
+    # A bad day: a server is off and another's memory is not known.
+    assert said.code == 1, said.err
+    assert json.loads(said.out) == json.loads(file.read_text())
+    checked = metal("check-certificate", str(file), "--world", str(world))
+    assert checked.code == 1 and "is not survivable" in checked.out
+    bad = metal("check-certificate", str(world))
+    assert bad.code == 1 and "not a certificate" in bad.out
+
+
+def test_what_if_a_server_or_a_site_is_lost(
+    looked: Path, world: Path, metal: Callable[..., object]
+) -> None:
+    ask = ("-C", str(looked), "whatif", "--world", str(world), "--fail")
+    server = metal(*ask, "alba1")
+    assert server.code in (0, 1) and "if alba1 dies" in server.out
+    site = metal(*ask, "lisbon", "-o", "json")
+    assert json.loads(site.out)["site"] == "lisbon"
+    wrong = metal(*ask, "atlantis")
+    assert (wrong.code, "no such server or site" in wrong.err) == (2, True)

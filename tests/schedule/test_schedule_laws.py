@@ -18,7 +18,9 @@ MakeFleet = Callable[..., Inventory]
 Formed = Callable[..., World]
 Applied = Callable[..., World]
 
-quick = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @st.composite

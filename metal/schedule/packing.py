@@ -1,0 +1,190 @@
+"""VMs into servers: exact for two, best fit and a bounded search for more.
+
+Two servers are a subset sum. Bit m·W + c of one Python integer says that some subset of the VMs
+needs m units of memory and c vCPUs (W exceeds all vCPUs together), so adding a VM is one shift
+and one or, and the question is one mask. Where CPU cannot bind, W is 1.
+"""
+
+from collections.abc import Sequence
+
+from metal.schedule.survival import Guest, Node, Verdict
+
+SEARCH_STEPS = 20_000
+
+Found = tuple[Verdict, dict[str, str] | None]
+"""(verdict, VM → node; None unless survivable)"""
+
+
+def pack_exactly(guests: list[Guest], nodes: Sequence[Node]) -> Found:
+    """Whether all `guests` fit into what `nodes` have free, and how."""
+    if not guests:
+        return Verdict.SURVIVABLE, {}
+    exact = _split(guests, nodes[0], nodes[1]) if len(nodes) == 2 else None
+    if exact is not None:
+        return exact
+    order = sorted(guests, key=lambda g: (-g.memory, g.apart is None, -g.vcpus, g.name))
+    found = _best_fit(order, [_Bin(n) for n in nodes])
+    exhausted = False
+    if found is None:
+        search = _Search(order, [_Bin(n) for n in nodes])
+        found, exhausted = search.run(), search.steps <= SEARCH_STEPS
+    if found is None:
+        return (Verdict.NOT if exhausted else Verdict.UNKNOWN), None
+    return Verdict.SURVIVABLE, {g.name: nodes[i].name for g, i in zip(order, found, strict=True)}
+
+
+def _split(guests: list[Guest], a: Node, b: Node) -> Found | None:
+    """Into two nodes, read back from the subset sums; None when groups need the general search."""
+    forced = _forced(guests, a, b)
+    if forced is None:
+        return None
+    on_a, on_b = forced
+    homes = dict.fromkeys((g.name for g in on_a), a.name) | {g.name: b.name for g in on_b}
+    loose = [g for g in guests if g.name not in homes]
+    free = [n.free - sum(g.memory for g in on) for n, on in ((a, on_a), (b, on_b))]
+    cpus = [n.cpus_free - sum(g.vcpus for g in on) for n, on in ((a, on_a), (b, on_b))]
+    need, vcpus = sum(g.memory for g in loose), sum(g.vcpus for g in loose)
+    width = vcpus + 1 if vcpus > min(cpus) else 1
+    weights = [g.memory * width + (g.vcpus if width > 1 else 0) for g in loose]
+    steps = [1]
+    for weight in weights:
+        steps.append(steps[-1] | steps[-1] << weight)
+    good = _mask(need, free, width) & steps[-1]
+    if width > 1:
+        good &= _columns(need, vcpus, cpus, width)
+    if min(cpus) < 0 or not good:
+        return Verdict.NOT, None
+    left = _nearest(good, (need + free[0] - free[1]) // 2 * width)
+    for guest, weight, before in zip(
+        reversed(loose), reversed(weights), reversed(steps[:-1]), strict=True
+    ):
+        goes_to_a = left >= weight and before >> (left - weight) & 1
+        left -= weight if goes_to_a else 0
+        homes[guest.name] = a.name if goes_to_a else b.name
+    return Verdict.SURVIVABLE, homes
+
+
+def _forced(guests: list[Guest], a: Node, b: Node) -> tuple[list[Guest], list[Guest]] | None:
+    """VMs with a replica on one survivor are fixed to the other: (those to a, those to b).
+
+    None when groups need more than that.
+    """
+    grouped = [g for g in guests if g.apart]
+    if len({g.apart for g in grouped}) < len(grouped):
+        return None
+    on_a = [g for g in grouped if g.apart in b.groups()]
+    on_b = [g for g in grouped if g.apart in a.groups()]
+    return None if {g.name for g in on_a} & {g.name for g in on_b} else (on_a, on_b)
+
+
+def _mask(need: int, free: list[int], width: int) -> int:
+    """Every bit whose memory may go to a while the rest fits on b."""
+    low, high = max(0, need - free[1]), min(need, free[0])
+    if min(free) < 0 or high < low:
+        return 0
+    return ((1 << (high - low + 1) * width) - 1) << low * width
+
+
+def _columns(need: int, vcpus: int, cpus: list[int], width: int) -> int:
+    """Every bit whose vCPUs may go to a while the rest fits on b: one window, in each row."""
+    low, high = max(0, vcpus - cpus[1]), min(vcpus, cpus[0])
+    if high < low:
+        return 0
+    rows = ((1 << (need + 1) * width) - 1) // ((1 << width) - 1)
+    return rows * (((1 << (high - low + 1)) - 1) << low)
+
+
+def _nearest(bits: int, target: int) -> int:
+    """The set bit nearest to `target`: what leaves both survivors about as free."""
+    target = max(0, target)
+    below = (bits & ((1 << (target + 1)) - 1)).bit_length() - 1
+    above = bits >> target
+    if not above:
+        return below
+    up = target + (above & -above).bit_length() - 1
+    return up if below < 0 or up - target < target - below else below
+
+
+class _Bin:
+    """What a node has free, while VMs are tried on it."""
+
+    __slots__ = ("cpus", "free", "groups")
+
+    def __init__(self, node: Node) -> None:
+        self.free, self.cpus, self.groups = node.free, node.cpus_free, set(node.groups())
+
+    def fits(self, guest: Guest) -> bool:
+        return (
+            guest.memory <= self.free
+            and guest.vcpus <= self.cpus
+            and (guest.apart is None or guest.apart not in self.groups)
+        )
+
+    def take(self, guest: Guest) -> None:
+        self.free -= guest.memory
+        self.cpus -= guest.vcpus
+        if guest.apart:
+            self.groups.add(guest.apart)
+
+    def give(self, guest: Guest) -> None:
+        self.free += guest.memory
+        self.cpus += guest.vcpus
+        if guest.apart:
+            self.groups.discard(guest.apart)
+
+    def state(self) -> tuple[int, int, frozenset[str]]:
+        """Bins that are in one state are alike."""
+        return self.free, self.cpus, frozenset(self.groups)
+
+
+def _best_fit(order: list[Guest], bins: list[_Bin]) -> list[int] | None:
+    found: list[int] = []
+    for guest in order:
+        fitting = [i for i, b in enumerate(bins) if b.fits(guest)]
+        if not fitting:
+            return None
+        best = min(fitting, key=lambda i: (bins[i].free, i))
+        bins[best].take(guest)
+        found.append(best)
+    return found
+
+
+class _Search:
+    """Everything, largest first, until SEARCH_STEPS partial packings were looked at."""
+
+    def __init__(self, order: list[Guest], bins: list[_Bin]) -> None:
+        self.order, self.bins = order, bins
+        self.found: list[int] = []
+        self.steps = 0
+        self.left = [(0, 0)]
+        """Memory and vCPUs of what is still to be placed, from each depth on."""
+        for guest in reversed(order):
+            memory, vcpus = self.left[0]
+            self.left.insert(0, (memory + guest.memory, vcpus + guest.vcpus))
+
+    def run(self) -> list[int] | None:
+        return self.found if self._descend(0) else None
+
+    def _descend(self, depth: int) -> bool:
+        self.steps += 1
+        if depth == len(self.order):
+            return True
+        memory, vcpus = self.left[depth]
+        bins = self.bins
+        if memory > sum(b.free for b in bins if b.free > 0) or vcpus > sum(b.cpus for b in bins):
+            return False
+        guest = self.order[depth]
+        tried: set[tuple[int, int, frozenset[str]]] = set()
+        for i, candidate in enumerate(bins):
+            if self.steps > SEARCH_STEPS:
+                return False
+            if not candidate.fits(guest) or candidate.state() in tried:
+                continue
+            tried.add(candidate.state())
+            candidate.take(guest)
+            self.found.append(i)
+            if self._descend(depth + 1):
+                return True
+            self.found.pop()
+            candidate.give(guest)
+        return False

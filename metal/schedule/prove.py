@@ -1,0 +1,113 @@
+"""The proof that every single server may die: a packing for each, VM by VM, or what is missing.
+
+What nobody told never counts as safe: a server of unknown memory or threads takes nothing in a
+proof, a VM of unknown size makes every failure of its cluster unknown.
+"""
+
+from collections.abc import Iterable
+
+from metal.model.certificate import Certificate, Failure, ProvenCluster, ProvenServer, ProvenVm
+from metal.model.fleet import Inventory
+from metal.model.plan import fingerprint
+from metal.model.world import World
+from metal.schedule.capacity import Fleet, Room, carries, survey
+from metal.schedule.mend import mends, smallest
+from metal.schedule.packing import Found, pack_exactly
+from metal.schedule.solver import pack_by_solver
+from metal.schedule.survival import UNIT_MIB, Guest, Node, Verdict
+
+
+def prove(inventory: Inventory, world: World, only: Iterable[str] | None = None) -> Certificate:
+    """The certificate of every cluster that runs or may run VMs; `only` of these clusters."""
+    fleet = survey(inventory, world, inventory.clusters, ())
+    wanted = set(fleet.rooms if only is None else only)
+    return Certificate(
+        fingerprint=fingerprint(inventory, world),
+        clusters={
+            name: _cluster(fleet, room, inventory, world)
+            for name, room in fleet.rooms.items()
+            if name in wanted and (_formed(world, name) is not False or _guests(room))
+        },
+    )
+
+
+def _formed(world: World, cluster: str) -> bool | None:
+    seen = world.clusters.get(cluster)
+    return seen.formed if seen else None
+
+
+def _guests(room: Room) -> list[Guest]:
+    return [g for host in room.hosts.values() for g in host.node.guests.values()]
+
+
+def _cluster(fleet: Fleet, room: Room, inventory: Inventory, world: World) -> ProvenCluster:
+    up = [h for h in room.hosts.values() if carries(world, h.name)]
+    unsized = sorted(vm for vm in fleet.unsized if fleet.where.get(vm, ("",))[0] == room.name)
+    failures: dict[str, Failure] = {}
+    for host in up or list(room.hosts.values()):
+        if room.solo:
+            failures[host.name] = Failure(verdict="alone", why="it stands alone")
+        elif _formed(world, room.name) is None:
+            failures[host.name] = Failure(verdict="unknown", why="nobody of its cluster answers")
+        elif unsized:
+            why = f"nobody told how much memory {', '.join(unsized)} has"
+            failures[host.name] = Failure(verdict="unknown", why=why)
+        else:
+            failures[host.name] = lose(room, host.name, {h.name for h in up})
+    return ProvenCluster(
+        servers={h.name: _server(h.node, h.known) for h in up},
+        vms={
+            guest.name: ProvenVm(
+                server=host.name,
+                memory_mib=None if guest.name in unsized else guest.memory * UNIT_MIB,
+                vcpus=guest.vcpus,
+                apart=guest.apart,
+            )
+            for host in room.hosts.values()
+            for guest in host.node.guests.values()
+        },
+        failures=failures,
+    )
+
+
+def _server(node: Node, known: bool) -> ProvenServer:
+    return ProvenServer(memory_mib=node.room * UNIT_MIB if known else None, vcpus=node.cpus)
+
+
+def lose(room: Room, dead: str, up: set[str]) -> Failure:
+    """What becomes of the VMs of `dead`, and of those that wait on servers that are down."""
+    names = up - {dead}
+    survivors = [h.node for h in room.hosts.values() if h.name in names and h.known]
+    sure = [n for n in survivors if n.cpus is not None and n.free >= 0]
+    victims = [
+        g for h in room.hosts.values() if h.name not in names for g in h.node.guests.values()
+    ]
+    verdict, restarts = packing(victims, sure)
+    if verdict is Verdict.SURVIVABLE and restarts is not None:
+        return Failure(verdict="survivable", restarts=dict(sorted(restarts.items())))
+    dark = sorted(names - {n.name for n in survivors})
+    uncounted = sorted(n.name for n in survivors if n.cpus is None)
+    if dark or uncounted:
+        why = _untold(dark, uncounted)
+        return Failure(verdict="unknown", why=why)
+    if verdict is Verdict.UNKNOWN:
+        return Failure(verdict="unknown", why="too many VMs to decide it in the time given")
+    few = smallest(victims, sure)
+    return Failure(
+        verdict="not",
+        why=f"{', '.join(n.name for n in sure) or 'no server'} cannot take {', '.join(few)}",
+        smallest=few,
+        mends=mends(dead, sure, victims),
+    )
+
+
+def packing(guests: list[Guest], nodes: list[Node]) -> Found:
+    """Exact where the search ends; the solver behind it, where it is installed."""
+    found = pack_exactly(guests, nodes)
+    return pack_by_solver(guests, nodes) if found[0] is Verdict.UNKNOWN else found
+
+
+def _untold(dark: list[str], uncounted: list[str]) -> str:
+    parts = [f"the memory of {', '.join(dark)}"] if dark else []
+    parts += [f"the threads of {', '.join(uncounted)}"] if uncounted else []
+    return f"without {' and '.join(parts)}, which nobody told, there is no room for all"

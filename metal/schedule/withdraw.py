@@ -1,0 +1,59 @@
+"""A site is lost or given up: where each of its VMs goes, what cannot go and what that takes."""
+
+from dataclasses import dataclass
+
+from metal.model.fleet import Inventory
+from metal.model.world import World
+from metal.schedule.place import Placement, Unplaced, place
+
+
+@dataclass(frozen=True)
+class Relocation:
+    """Homes elsewhere of all VMs that were seen at a site, most important first."""
+
+    site: str
+    homes: dict[str, tuple[str, str]]
+    """VM → (cluster, server)."""
+    stranded: tuple[Unplaced, ...]
+    unpinned: tuple[str, ...]
+    """VMs that were pinned to a cluster of the site: the pin must go."""
+    unmanaged: tuple[str, ...]
+    """VMs at the site that the inventory does not have: nobody planned for them."""
+    placement: Placement
+
+
+def relocate(inventory: Inventory, world: World, site: str) -> Relocation:
+    """The rest of the fleet takes the site's VMs, each cluster as survivable as it was asked."""
+    servers = {s for s, server in inventory.servers.items() if server.site == site}
+    clusters = {c for c in inventory.clusters if inventory.site_of(c) == site}
+    lost = [vm for vm, seen in world.vms.items() if seen.server in servers]
+    managed = {vm for vm in lost if vm in inventory.vms}
+    rest = inventory.model_copy(
+        update={
+            "sites": {n: s for n, s in inventory.sites.items() if n != site},
+            "servers": {n: s for n, s in inventory.servers.items() if n not in servers},
+            "clusters": {n: c for n, c in inventory.clusters.items() if n not in clusters},
+            "vms": {
+                name: vm.model_copy(update={"cluster": None}) if vm.cluster in clusters else vm
+                for name, vm in inventory.vms.items()
+                if name in managed or name in world.vms
+            },
+        }
+    )
+    seen = world.model_copy(
+        update={
+            "servers": {n: s for n, s in world.servers.items() if n not in servers},
+            "clusters": {n: c for n, c in world.clusters.items() if n not in clusters},
+            "vms": {vm: at for vm, at in world.vms.items() if vm not in lost},
+        }
+    )
+    placement = place(rest, seen)
+    order = sorted(placement.homes, key=lambda vm: (-inventory.vms[vm].priority, vm))
+    return Relocation(
+        site=site,
+        homes={vm: (placement.homes[vm].cluster, placement.homes[vm].server) for vm in order},
+        stranded=placement.unplaced,
+        unpinned=tuple(sorted(vm for vm in managed if inventory.vms[vm].cluster in clusters)),
+        unmanaged=tuple(sorted(set(lost) - managed)),
+        placement=placement,
+    )

@@ -1,0 +1,298 @@
+"""Proofs: verified by the checker that shares no code with them, broken ones refused by it."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from metal.check_certificate import problems
+from metal.model.fleet import Inventory
+from metal.model.life import Life
+from metal.model.plan import Plan, fingerprint
+from metal.model.world import SeenServer, SeenVm, World
+from metal.schedule.after import carried_out
+from metal.schedule.packing import pack_exactly
+from metal.schedule.plan import plan_vms
+from metal.schedule.prove import packing, prove
+from metal.schedule.survival import Guest, Node, Verdict, verdict
+from metal.schedule.withdraw import relocate
+
+MakeFleet = Callable[..., Inventory]
+Formed = Callable[..., World]
+quick = settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+CHECKER = Path(__file__).resolve().parents[2] / "metal" / "check_certificate.py"
+
+
+def seen(server: str, vmid: int, memory_mib: int | None = None) -> SeenVm:
+    return SeenVm(
+        vmid=vmid, cluster=server[0], server=server, state="running", memory_mib=memory_mib
+    )
+
+
+@pytest.fixture
+def tight(make_fleet: MakeFleet, formed: Formed) -> tuple[Inventory, World]:
+    """Three servers of 9, 4 and 5 GiB: 3 + 3 + 3 fit in sum, not in truth."""
+    fleet = make_fleet({"a": [9, 4, 5]}, {f"v{i}": {"memory_gib": 3} for i in range(3)})
+    return fleet, formed(fleet, {f"v{i}": seen("a1", 100 + i) for i in range(3)})
+
+
+def test_the_smallest_counter_example_and_what_would_mend_it(
+    tight: tuple[Inventory, World],
+) -> None:
+    failure = prove(*tight).clusters["a"].failures["a1"]
+    assert failure.verdict == "not"
+    assert failure.smallest == ("v0", "v1", "v2")
+    assert failure.mends == (
+        "move v0 from a1 to another cluster",
+        "v0 with 2 GiB instead of 3",
+        "a DIMM of 4 GiB for a2",
+    )
+
+
+def test_each_mend_mends(make_fleet: MakeFleet, formed: Formed) -> None:
+    homes = {f"v{i}": seen("a1", 100 + i) for i in range(3)}
+    shrunk = {"v0": {"memory_gib": 2}, "v1": {"memory_gib": 3}, "v2": {"memory_gib": 3}}
+    whole = {f"v{i}": {"memory_gib": 3} for i in range(3)}
+    for memories, vms, there in (
+        ([9, 8, 5], whole, homes),
+        ([9, 4, 5], shrunk, homes),
+        ([9, 4, 5], whole, {vm: homes[vm] for vm in ("v1", "v2")}),
+    ):
+        fleet = make_fleet({"a": memories}, vms)
+        assert prove(fleet, formed(fleet, there)).safe
+
+
+@st.composite
+def running(draw: st.DrawFn) -> tuple[list[float], dict[str, Any], dict[str, str], int]:
+    """(memories, VMs, homes, threads) of one cluster of two to four."""
+    memories = draw(st.lists(st.sampled_from([4, 6, 9, 12]), min_size=2, max_size=4))
+    vms, homes = {}, {}
+    for n in range(draw(st.integers(0, 7))):
+        vms[f"v{n}"] = {
+            "memory_gib": draw(st.sampled_from([1, 2, 3, 4])),
+            "vcpus": draw(st.integers(1, 3)),
+            "apart": draw(st.sampled_from([None, None, "db"])),
+        }
+        homes[f"v{n}"] = f"a{draw(st.integers(1, len(memories)))}"
+    return list(memories), vms, homes, draw(st.sampled_from([2, 4, 32]))
+
+
+def survives(fleet: Inventory, homes: dict[str, str], dead: str, cpus: int) -> bool:
+    """Every assignment of the VMs of `dead`; only what changes must fit."""
+    alive = [s for s in fleet.clusters["a"].servers if s != dead]
+    victims = [vm for vm, server in homes.items() if server == dead]
+    for choice in product(alive, repeat=len(victims)):
+        after = homes | dict(zip(victims, choice, strict=True))
+        if all(_holds(fleet, after, server, cpus, victims) for server in set(choice)):
+            return True
+    return False
+
+
+def _holds(
+    fleet: Inventory, homes: dict[str, str], server: str, cpus: int, came: list[str]
+) -> bool:
+    here = [vm for vm, home in homes.items() if home == server]
+    room = (fleet.servers[server].learned.memory_gib - 4) * 1024  # type: ignore[union-attr,operator]
+    fresh = [vm for vm in here if vm in came and fleet.vms[vm].apart]
+    apart = [fleet.vms[vm].apart for vm in here]
+    return (
+        sum(fleet.needs(vm).memory_mib for vm in here) <= room
+        and sum(fleet.needs(vm).vcpus for vm in here) <= cpus
+        and all(apart.count(fleet.vms[vm].apart) == 1 for vm in fresh)
+    )
+
+
+@given(running())
+@quick
+def test_proofs_agree_with_brute_force_and_the_checker(
+    make_fleet: MakeFleet, formed: Formed, case: Any
+) -> None:
+    memories, vms, homes, threads = case
+    fleet = make_fleet({"a": memories}, vms, threads=threads, cpu_factor=2)
+    world = formed(fleet, {vm: seen(at, 100 + n) for n, (vm, at) in enumerate(homes.items())})
+    proof = prove(fleet, world)
+    for dead, failure in proof.clusters["a"].failures.items():
+        expected = survives(fleet, homes, dead, 2 * threads)
+        assert failure.verdict == ("survivable" if expected else "not"), dead
+    document = proof.model_dump(mode="json")
+    assert (not list(problems(document, world.model_dump(mode="json")))) == proof.safe
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(0, 4)), max_size=5),
+    st.tuples(st.integers(0, 20), st.integers(0, 20)),
+    st.tuples(st.integers(0, 9), st.integers(0, 9)),
+)
+@settings(deadline=None)
+def test_memory_and_cpu_together_are_exact_for_three(
+    drawn: list[tuple[int, int]], rooms: tuple[int, int], cpus: tuple[int, int]
+) -> None:
+    guests = [Guest(f"v{i}", m, None, c) for i, (m, c) in enumerate(drawn)]
+    used, vcpus = sum(g.memory for g in guests), sum(g.vcpus for g in guests)
+    dead = Node("a", used, guests, vcpus)
+    nodes = [dead, Node("b", rooms[0], (), cpus[0]), Node("c", rooms[1], (), cpus[1])]
+    expected = any(
+        all(
+            sum(g.memory for g, on in zip(guests, choice, strict=True) if on == k) <= rooms[k]
+            and sum(g.vcpus for g, on in zip(guests, choice, strict=True) if on == k) <= cpus[k]
+            for k in (0, 1)
+        )
+        for choice in product((0, 1), repeat=len(guests))
+    )
+    assert verdict(nodes) is (Verdict.SURVIVABLE if expected else Verdict.NOT)
+
+
+@pytest.fixture
+def certificate(make_fleet: MakeFleet, formed: Formed) -> dict[str, Any]:
+    vms = {"db1": {"apart": "db"}, "db2": {"apart": "db"}, "web": {"memory_gib": 3}}
+    fleet = make_fleet({"a": [8, 8, 8], "s": [8]}, vms)
+    homes = {"db1": seen("a1", 100), "db2": seen("a2", 101), "web": seen("a1", 102)}
+    return prove(fleet, formed(fleet, homes)).model_dump(mode="json")
+
+
+def _drop_vm(c: dict[str, Any]) -> None:
+    del c["clusters"]["a"]["failures"]["a1"]["restarts"]["web"]
+
+
+def _to_the_dead(c: dict[str, Any]) -> None:
+    c["clusters"]["a"]["failures"]["a1"]["restarts"]["web"] = "a1"
+
+
+def _overfull(c: dict[str, Any]) -> None:
+    c["clusters"]["a"]["vms"]["web"]["memory_mib"] = 8193
+
+
+def _few_cpus(c: dict[str, Any]) -> None:
+    for server in c["clusters"]["a"]["servers"].values():
+        server["vcpus"] = 0
+
+
+def _unknown_room(c: dict[str, Any]) -> None:
+    for server in c["clusters"]["a"]["servers"].values():
+        server["memory_mib"] = None
+
+
+def _mates_meet(c: dict[str, Any]) -> None:
+    c["clusters"]["a"]["failures"]["a1"]["restarts"]["db1"] = "a2"
+
+
+def _silence(c: dict[str, Any]) -> None:
+    del c["clusters"]["a"]["failures"]["a3"]
+
+
+def _alone(c: dict[str, Any]) -> None:
+    c["clusters"]["a"]["failures"]["a1"] = {"verdict": "alone", "restarts": {}, "why": ""}
+
+
+def test_a_true_certificate_is_verified(certificate: dict[str, Any]) -> None:
+    assert list(problems(certificate)) == []
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        _drop_vm,
+        _to_the_dead,
+        _overfull,
+        _few_cpus,
+        _unknown_room,
+        _mates_meet,
+        _silence,
+        _alone,
+    ],
+)
+def test_a_false_certificate_is_refused(
+    certificate: dict[str, Any], forge: Callable[[dict[str, Any]], None]
+) -> None:
+    false = copy.deepcopy(certificate)
+    forge(false)
+    assert list(problems(false))
+
+
+def test_the_checker_needs_nothing_but_python(certificate: dict[str, Any], tmp_path: Path) -> None:
+    import json
+
+    assert len(CHECKER.read_text().splitlines()) < 100
+    assert "metal." not in CHECKER.read_text()
+    file = tmp_path / "certificate.json"
+    file.write_text(json.dumps(certificate))
+    ran = subprocess.run(
+        [sys.executable, "-I", str(CHECKER), str(file)], capture_output=True, text=True
+    )
+    assert (ran.returncode, ran.stdout) == (0, "verified: every single server may die\n")
+
+
+def test_what_nobody_told_proves_nothing(make_fleet: MakeFleet, formed: Formed) -> None:
+    fleet = make_fleet({"a": [8, None, None]}, {"v": {}})
+    failure = prove(fleet, formed(fleet, {"v": seen("a1", 100)})).clusters["a"].failures["a1"]
+    assert (failure.verdict, "memory of a2, a3" in failure.why) == ("unknown", True)
+    fleet = make_fleet({"a": [8, 8, 8]}, {"v": {}})
+    strange = formed(fleet, {"stranger": seen("a1", 100)})
+    assert not prove(fleet, strange).safe
+    unheard = formed(fleet, {"v": seen("a1", 100)}).model_copy(update={"clusters": {}})
+    assert not prove(fleet, unheard).safe
+
+
+def test_what_is_down_already_must_restart_too(make_fleet: MakeFleet, formed: Formed) -> None:
+    fleet = make_fleet({"a": [8, 8, 8]}, {"v": {"memory_gib": 5}, "w": {"memory_gib": 5}})
+    world = formed(fleet, {"v": seen("a1", 100), "w": seen("a2", 101)})
+    assert prove(fleet, world).safe
+    down = {**world.servers, "a1": SeenServer(life=Life.MEMBER, node="offline")}
+    assert not prove(fleet, world.model_copy(update={"servers": down})).safe
+
+
+def test_a_planned_world_is_proven_and_planned_no_further(
+    charity: Inventory, formed: Formed
+) -> None:
+    world = formed(charity)
+    actions, _ = plan_vms(charity, world, frozenset(charity.clusters), {})
+    plan = Plan(fingerprint=fingerprint(charity, world), actions=actions)
+    after = carried_out(charity, world, plan)
+    proof = prove(charity, after)
+    assert sum(len(c.vms) for c in proof.clusters.values()) == 43
+    assert proof.safe
+    assert list(problems(proof.model_dump(mode="json"), after.model_dump(mode="json"))) == []
+    assert plan_vms(charity, after, frozenset(charity.clusters), {})[0] == ()
+
+
+def test_a_lost_site_goes_elsewhere(make_fleet: MakeFleet, formed: Formed) -> None:
+    vms = {"big": {"memory_gib": 7, "priority": 10}, "web": {"priority": 90, "cluster": "a"}}
+    fleet = make_fleet({"a": [16, 16, 16], "b": [6, 6, 6]}, vms)
+    world = formed(fleet, {"big": seen("a1", 100), "web": seen("a2", 101)})
+    found = relocate(fleet, world, "at-a")
+    assert found.homes["web"][0] == "b"
+    assert [left.vm for left in found.stranded] == ["big"]
+    assert found.unpinned == ("web",)
+
+
+def _hard() -> tuple[list[Guest], list[Node]]:
+    """Too much for the bounded search: it fits to the last unit, in one of very many ways."""
+    sizes = [n * n % 41 + 30 for n in range(40)]
+    rooms = [sum(sizes[i::5]) for i in range(5)]
+    guests = [Guest(f"v{i}", size, None, 1) for i, size in enumerate(sizes)]
+    return guests, [Node(f"n{i}", room, (), 8) for i, room in enumerate(rooms)]
+
+
+def test_the_solver_stands_behind_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ortools")
+    guests, nodes = _hard()
+    assert pack_exactly(guests, nodes)[0] is Verdict.UNKNOWN
+    found, homes = packing(guests, nodes)
+    assert found is Verdict.SURVIVABLE and homes is not None
+    for node in nodes:
+        here = [g for g in guests if homes[g.name] == node.name]
+        assert sum(g.memory for g in here) <= node.room
+        assert len(here) <= 8
+    monkeypatch.setattr("metal.schedule.solver.installed", lambda: False)
+    assert packing(guests, nodes)[0] is Verdict.UNKNOWN
