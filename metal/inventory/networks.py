@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pydantic import IPvAnyAddress, IPvAnyNetwork
 
 from metal.inventory.draft import Draft
+from metal.inventory.gateways import check_gateways
 from metal.inventory.positions import Path
 from metal.model.fleet import Site
 
@@ -20,21 +21,32 @@ def check_networks(draft: Draft) -> None:
         _families(draft, name, site)
         _gateways(draft, name, site)
         _pool(draft, name, site)
+        check_gateways(draft, name, site)
     _overlaps(draft)
     _addresses(draft)
     _cards(draft)
 
 
 def _families(draft: Draft, name: str, site: Site) -> None:
-    for key, version in (("private_ipv4", 4), ("public_ipv4", 4), ("ipv6", 6)):
+    for key, version in (
+        ("private_ipv4", 4),
+        ("public_ipv4", 4),
+        ("ipv6", 6),
+        ("ipv6_next", 6),
+    ):
         network: IPvAnyNetwork | None = getattr(site.subnets, key)
         if network is not None and network.version != version:
             what = f"`{key}` is {network}, which is not IPv{version}"
             draft.at_value(("sites", name, "subnets", key), what, f"give an IPv{version} network")
-    ipv6 = site.subnets.ipv6
-    if ipv6 is not None and ipv6.version == 6 and ipv6.prefixlen > VM_PREFIX:
-        what = f"`ipv6` is {ipv6}, longer than a /{VM_PREFIX}"
-        draft.at_value(("sites", name, "subnets", "ipv6"), what, "ask the donor for a /64 or more")
+    for key in ("ipv6", "ipv6_next"):
+        ipv6: IPvAnyNetwork | None = getattr(site.subnets, key)
+        path = ("sites", name, "subnets", key)
+        if ipv6 is not None and ipv6.version == 6 and ipv6.prefixlen > VM_PREFIX:
+            what = f"`{key}` is {ipv6}, longer than a /{VM_PREFIX}"
+            draft.at_value(path, what, "ask the donor for a /64 or more")
+    if site.subnets.ipv6_next is not None and site.subnets.ipv6 is None:
+        path = ("sites", name, "subnets", "ipv6_next")
+        draft.at_value(path, "`ipv6_next` without `ipv6`: nothing is replaced", "call it `ipv6`")
 
 
 def _gateways(draft: Draft, name: str, site: Site) -> None:
@@ -104,7 +116,7 @@ def _overlaps(draft: Draft) -> None:
     networks = [
         (network, name, key)
         for name, site in draft.sites.items()
-        for key in ("bmc", "management", "private_ipv4", "public_ipv4", "ipv6")
+        for key in ("bmc", "management", "private_ipv4", "public_ipv4", "ipv6", "ipv6_next")
         if (network := getattr(site.subnets, key)) is not None
         # A small rack may have one network for BMCs and hosts.
         if not (key == "management" and network == site.subnets.bmc)

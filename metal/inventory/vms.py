@@ -10,21 +10,66 @@ def check_vms(draft: Draft) -> None:
             what = "`why` is empty: the next volunteer must be able to judge the wish"
             draft.at_value(("vms", name, "why"), what, "say it in a few words")
         _services(draft, name, vm)
+        _needs(draft, name, vm)
         _treatment(draft, name, vm)
         _alone(draft, name, vm)
     _groups(draft)
+    _names(draft)
 
 
 def _services(draft: Draft, name: str, vm: Vm) -> None:
     """A port once; behind a proxy once for each host name."""
-    seen = set()
+    seen: list[tuple[str, str | None, int, int]] = []
     for i, service in enumerate(vm.serves):
+        path = ("vms", name, "serves", i)
         told_by = service.name if vm.ipv4 == "proxy" else None
-        key = (service.protocol, service.port, told_by)
-        if key in seen:
-            what = f"{service.protocol} port {service.port} is served twice"
-            draft.at_value(("vms", name, "serves", i), what, "remove one of the two")
-        seen.add(key)
+        first, last = service.ports
+        if first > last:
+            what = f"the range of ports ends at {last}, before it begins at {first}"
+            draft.at_value(path, what, "`port` is the first, `last` the last one")
+        elif any(
+            (p, t) == (service.protocol, told_by) and first <= b and a <= last
+            for p, t, a, b in seen
+        ):
+            what = f"{service.protocol} port {first} is served twice"
+            draft.at_value(path, what, "remove one of the two")
+        if vm.ipv4 == "proxy" and service.name and last != first:
+            what = "a proxy tells names apart on single ports, not on a range"
+            draft.at_value(path, what, 'remove `last`, or give the VM ipv4 = "nat"')
+        seen.append((service.protocol, told_by, first, last))
+
+
+def _needs(draft: Draft, name: str, vm: Vm) -> None:
+    """What a VM needs can be had with the treatment it asks for."""
+    for i, need in enumerate(vm.needs):
+        path = ("vms", name, "needs", i)
+        if need in vm.needs[:i]:
+            draft.at_value(path, f"`{need}` stands here twice", "remove one")
+        if vm.ipv4 not in ("dedicated", "nat"):
+            what = f"needs `{need}`, which `{vm.ipv4}` cannot give"
+            draft.at_value(path, what, 'ipv4 = "nat", or "dedicated"')
+    if "ipsec" in vm.needs:
+        served = [(s.protocol, *s.ports) for s in vm.serves]
+        for port in (500, 4500):
+            if not any(p == "udp" and a <= port <= b for p, a, b in served):
+                what = f"needs `ipsec` but does not serve udp port {port}"
+                mend = f'add {{ port = {port}, protocol = "udp" }} to its `serves`'
+                draft.at_value(("vms", name, "needs", vm.needs.index("ipsec")), what, mend)
+
+
+def _names(draft: Draft) -> None:
+    """A name leads to one VM of a site: where both are pinned, that is known already."""
+    taken: dict[tuple[str, str, int], str] = {}
+    for name, vm in draft.vms.items():
+        sites = _sites(draft, vm) if vm.ipv4 == "proxy" else []
+        for i, service in enumerate(vm.serves if len(sites) == 1 else ()):
+            if service.name is None:
+                continue
+            other = taken.setdefault((sites[0], service.name, service.port), name)
+            if other != name:
+                what = f"{service.name} port {service.port} is served by `{other}` at {sites[0]}"
+                mend = "a proxy sends a name to one VM: rename one, or pin it elsewhere"
+                draft.at_value(("vms", name, "serves", i), what, mend)
 
 
 def _treatment(draft: Draft, name: str, vm: Vm) -> None:

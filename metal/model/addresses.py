@@ -13,6 +13,8 @@ class Forward(Frozen):
     protocol: Literal["tcp", "udp"]
     port: int
     """The same number outside and inside: clients expect the standard port."""
+    last: int | None = None
+    """The last port of a range."""
 
 
 class ProxyRoute(Frozen):
@@ -21,6 +23,8 @@ class ProxyRoute(Frozen):
     public: str
     name: str
     port: int
+    proxy_protocol: bool = False
+    """The VM is told its client's address by the PROXY protocol."""
 
 
 class Addressing(Frozen):

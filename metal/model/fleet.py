@@ -3,7 +3,14 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, IPvAnyAddress, IPvAnyNetwork, StringConstraints
+from pydantic import (
+    AfterValidator,
+    Field,
+    IPvAnyAddress,
+    IPvAnyInterface,
+    IPvAnyNetwork,
+    StringConstraints,
+)
 
 from metal.model.base import Frozen
 from metal.model.facts import Media
@@ -61,6 +68,10 @@ class Subnets(Frozen):
     public_gateway: IPvAnyAddress | None = None
     ipv6: IPvAnyNetwork | None = None
     """Prefix of the VMs, a /64 or shorter."""
+    ipv6_next: IPvAnyNetwork | None = None
+    """The prefix that replaces `ipv6`: while both stand here, both are in use."""
+    metallb: tuple[Ipv4OrRange, ...] = ()
+    """Parts of `private_ipv4` that Kubernetes clusters on the VMs hand out: no VM gets them."""
 
 
 class SiteBoot(Frozen):
@@ -71,12 +82,39 @@ class SiteBoot(Frozen):
     adds what to boot (proxyDHCP). none: nobody, and metal must not either."""
 
 
+WireguardKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$")]
+"""A public key, as `wg pubkey` prints it: 32 bytes in base64."""
+
+
+class Gateways(Frozen):
+    """The machines that route for the VMs of a site: a pair holds virtual addresses by VRRP."""
+
+    count: int = Field(default=2, ge=1, le=2)
+    base: Literal["private", "public"] = "private"
+    """The gateways' own addresses on the uplink. private: none of the pool, they reach the world
+    by the virtual ones. public: one each, the first of the pool."""
+    uplink: str = Field(default="uplink", pattern=r"^[a-z][a-z0-9._-]{0,14}$")
+    """Name of the interface to the world."""
+    inside: str = Field(default="vms", pattern=r"^[a-z][a-z0-9._-]{0,14}$")
+    """Name of the interface to the VMs."""
+    router: int = Field(default=51, ge=1, le=255)
+    """VRRP's virtual router id: no other pair on the VMs' network may have it."""
+    uplink_ipv6: IPvAnyInterface | None = None
+    """The virtual address, with prefix length, that the donor routes the site's IPv6 prefix to."""
+    uplink_gateway6: IPvAnyAddress | None = None
+    wireguard: WireguardKey | None = None
+    """Public key of the site in the mesh. The private one is escrowed as wireguard/SITE."""
+    wireguard_port: PortNumber = 51820
+
+
 class Site(Frozen):
     """A rack that somebody lends."""
 
     donor: Donor
     place: str
     subnets: Subnets
+    gateways: Gateways | None = None
+    """None: somebody else routes for the VMs, at no cost to the pool."""
     ipv4_pool: tuple[Ipv4OrRange, ...] = ()
     """Public addresses that VMs may use: single ones or ranges first-last."""
     mirror: str | None = None
@@ -213,11 +251,23 @@ class Service(Frozen):
     """A port a VM serves to the world."""
 
     port: PortNumber
+    last: PortNumber | None = None
+    """The last port of a range, such as a video conference's; None for a single port."""
     protocol: Literal["tcp", "udp"] = "tcp"
     name: DnsName | None = None
     """The host name clients use: what a TLS-SNI or HTTP-Host proxy tells VMs apart by."""
+    proxy_protocol: bool = False
+    """The VM understands HAProxy's PROXY protocol here, and so sees its clients' addresses."""
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        """The first and the last."""
+        return self.port, self.last or self.port
 
 
+Need = Literal["rdns", "ipsec"]
+"""rdns: reverse DNS of its own, so it is the only VM with it on its address.
+ipsec: IKE on UDP ports 500 and 4500; where it has an address of its own, ESP as well."""
 Treatment = Literal["dedicated", "nat", "proxy", "ipv6"]
 """dedicated: an IPv4 of its own. nat: ports of a shared one are forwarded.
 proxy: a shared one, told apart by TLS-SNI or HTTP host. ipv6: no IPv4 from outside at all."""
@@ -231,6 +281,9 @@ class Vm(Frozen):
     why: str
     """Why it needs that treatment: the next volunteer must be able to judge it."""
     serves: tuple[Service, ...] = ()
+    needs: tuple[Need, ...] = ()
+    flows: int = Field(default=200, ge=0, le=1_000_000)
+    """Connections to one place of the world that it may have open at once, through NAT."""
     cluster: Name | None = None
     """Pinned to this cluster; the scheduler chooses when absent."""
     apart: Name | None = None
@@ -248,6 +301,8 @@ class Administrator(Frozen):
     name: str
     keys: tuple[str, ...] = Field(min_length=1)
     """SSH public keys (ed25519, RSA) or age recipients (age1…)."""
+    wireguard: WireguardKey | None = None
+    """Public key of this person's machine in the mesh."""
 
 
 class Fleet(Frozen):

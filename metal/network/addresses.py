@@ -5,12 +5,13 @@ its own (dedicated), ports of a shared one (nat), host names on a shared one (pr
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from metal.model.addresses import Addressing, Forward, ProxyRoute
 from metal.model.fleet import Inventory, Treatment
 from metal.network.budget import (
+    GATEWAY,
     PROXY,
     Holdings,
     Ledger,
@@ -18,12 +19,14 @@ from metal.network.budget import (
     impossible,
     infrastructure,
     nat_ports,
-    proxy_names,
     residents,
 )
-from metal.network.sharing import Port, share
+from metal.network.serving import serve
+from metal.network.sharing import Claims, bins_of, masks, share
 from metal.network.sites import (
     Address,
+    base_addresses,
+    gateway_addresses,
     hosts6,
     is_private_host,
     parse,
@@ -62,6 +65,8 @@ class AddressPlan:
 
     given: dict[str, Addressing]
     shortages: tuple[AddressShortage, ...] = ()
+    ways_out: dict[str, tuple[IPv4Address, ...]] = field(default_factory=dict)
+    """Site → the shared addresses that its gateways hold; the first is the main way out."""
 
 
 def plan_addresses(
@@ -83,12 +88,14 @@ def plan_addresses(
             taken.update(parse(addresses))
     given: dict[str, Addressing] = {}
     shortages: list[AddressShortage] = []
+    ways_out: dict[str, tuple[IPv4Address, ...]] = {}
     for site in sorted({inventory.site_of(cluster) for cluster in homes.values()}):
         planner = _SitePlanner(inventory, site, homes, current, taken)
         given |= planner.plan(shared or {})
+        ways_out[site] = planner.ways_out
         if planner.without:
             shortages.append(planner.shortage())
-    return AddressPlan(given, tuple(shortages))
+    return AddressPlan(given, tuple(shortages), ways_out)
 
 
 class _SitePlanner:
@@ -109,13 +116,15 @@ class _SitePlanner:
         self.taken = taken
         self.vms = self._in_order(residents(inventory, site, homes))
         self.held: Holdings = holdings(inventory, site, homes, current)
-        busy = {a for a in pool(self.site) if a in taken} | self.held.foreign
-        self.busy: set[Address] = set(busy)
-        self.ledger = Ledger(inventory, site, len(busy))
+        self.busy: set[Address] = {*self.held.foreign, *(a for a in pool(self.site) if a in taken)}
+        foreign = len(self.busy - set(base_addresses(self.site)))
+        self.ledger = Ledger(inventory, site, foreign)
+        self.choice = serve(inventory, site, self.vms, self.ledger, self._worth())
         self.without: dict[str, str] = {}
+        self.ways_out: tuple[IPv4Address, ...] = ()
 
     def plan(self, remembered: Mapping[str, str]) -> dict[str, Addressing]:
-        admitted = [vm for vm in self.vms if self._admit(vm)]
+        admitted = self._admitted()
         private = self._private(admitted)
         served = [vm for vm in admitted if vm in private]
         own = self._own(served)
@@ -140,13 +149,21 @@ class _SitePlanner:
         wanted = self.inventory.vms
         return sorted(vms, key=lambda vm: (not self.current[vm], -wanted[vm].priority, vm))
 
-    def _admit(self, vm: str) -> bool:
-        why = self.ledger.refuses(vm)
-        if why:
-            self.without[vm] = why
-        else:
-            self.ledger.add(vm)
-        return not why
+    def _worth(self) -> dict[str, int]:
+        """What serving each is worth: one that exists more than all new ones together."""
+        worth = {vm: 1 + self.inventory.vms[vm].priority for vm in self.vms}
+        most = 1 + sum(worth.values())
+        return {vm: w + (most if self.current[vm] else 0) for vm, w in worth.items()}
+
+    def _admitted(self) -> list[str]:
+        """Those chosen; for each other, why not."""
+        for vm in self.vms:
+            if vm in self.choice.served:
+                self.ledger.add(vm)
+        for vm in self.vms:
+            if vm not in self.choice.served:
+                self.without[vm] = self.ledger.refuses(vm) or "others weigh more than it does"
+        return [vm for vm in self.vms if vm in self.choice.served]
 
     def _own(self, vms: list[str]) -> dict[str, IPv4Address]:
         """Dedicated addresses, from the front of the pool; shared ones come from its end."""
@@ -170,11 +187,31 @@ class _SitePlanner:
         claims = self.ledger.claims()
         settled = _settle(claims, free, self._remembered(remembered))
         packing = share(claims, settled)
-        if any(number >= len(free) for number in packing.values()):
-            packing = share(claims)
+        # An address moves only if it must: those give theirs up that are worth least.
+        for owner in sorted(settled, key=lambda o: self._weight(o)):
+            if bins_of(packing) <= len(free):
+                break
+            del settled[owner]
+            packing = share(claims, settled)
+        if bins_of(packing) > len(free):
+            packing = {owner: self.choice.bins[owner] for owner in claims}
         shared = {owner: free[number] for owner, number in packing.items()}
+        self.ways_out = self._ways_out(free, shared)
         self.taken.update(shared.values())
+        self.taken.update(self.ways_out)
         return shared
+
+    def _weight(self, owner: str) -> int:
+        return self.inventory.vms[owner].priority if owner in self.inventory.vms else 101
+
+    def _ways_out(
+        self, free: list[IPv4Address], shared: Mapping[str, IPv4Address]
+    ) -> tuple[IPv4Address, ...]:
+        """The addresses the gateways hold, that of the proxy first; further ones for flows."""
+        first = [shared[o] for o in (PROXY, GATEWAY) if o in shared]
+        used = list(dict.fromkeys([*first, *sorted(shared.values())]))
+        wanted = max(0, self.ledger.budget.shared - len(used))
+        return tuple(used + [a for a in free if a not in used][:wanted])
 
     def _remembered(self, remembered: Mapping[str, str]) -> dict[str, str]:
         """Owner → address: the proxy's is what any of its VMs remembers."""
@@ -235,16 +272,23 @@ class _SitePlanner:
             public_ipv4=with_prefix(self.site, own) if own else None,
             ipv6=f"{ipv6}/{network6.prefixlen}" if network6 and ipv6 else None,
             gateway4=str(gateway) if gateway else None,
-            gateway6=str(network6[1]) if network6 else None,
+            gateway6=str(gateway_addresses(network6)[0]) if network6 else None,
             forwards=tuple(
-                Forward(public=str(shared[vm]), protocol=s.protocol, port=s.port)
+                Forward(public=str(shared[vm]), protocol=s.protocol, port=s.port, last=s.last)
                 for s in (wanted.serves if vm in shared else ())
             ),
             routes=tuple(
-                ProxyRoute(public=str(shared[PROXY]), name=name, port=port)
-                for name, port in (sorted(proxy_names(wanted)) if vm in self.ledger.proxied else ())
+                ProxyRoute(public=str(shared[PROXY]), name=name, port=port, proxy_protocol=told)
+                for name, port, told in self._told_apart(vm)
             ),
         )
+
+    def _told_apart(self, vm: str) -> list[tuple[str, int, bool]]:
+        """(name, port, whether by the PROXY protocol) of what the proxy sends to `vm`."""
+        if vm not in self.ledger.proxied:
+            return []
+        serves = self.inventory.vms[vm].serves
+        return sorted({(s.name, s.port, s.proxy_protocol) for s in serves if s.name is not None})
 
     def _missing(self) -> int:
         """Addresses that would have to be added for all who can be served at all."""
@@ -274,21 +318,22 @@ class _SitePlanner:
 
 
 def _settle(
-    claims: Mapping[str, frozenset[Port]], free: list[IPv4Address], remembered: Mapping[str, str]
+    claims: Claims, free: list[IPv4Address], remembered: Mapping[str, str]
 ) -> dict[str, int]:
     """The owners whose remembered address is free for their ports → its number in `free`.
 
     The proxy has the first one unless a proxied VM remembers another.
     """
     settled: dict[str, int] = {}
-    used: dict[int, set[Port]] = {}
+    used: dict[int, int] = {}
+    wanted = masks(claims)
     number_of = {str(address): n for n, address in enumerate(free)}
     for owner in sorted(claims, key=lambda o: (o != PROXY, o)):
         number = number_of.get(remembered.get(owner, ""))
         if owner == PROXY and number is None:
             number = 0 if free else None
-        if number is None or used.setdefault(number, set()) & claims[owner]:
+        if number is None or used.setdefault(number, 0) & wanted[owner]:
             continue
-        used[number] |= claims[owner]
+        used[number] |= wanted[owner]
         settled[owner] = number
     return settled

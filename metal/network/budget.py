@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from metal.model.fleet import Inventory, Site, Treatment, Vm
-from metal.network.sharing import Port, share
-from metal.network.sites import Address, parse, pool, vm_network6
+from metal.network.choose import FLOWS
+from metal.network.sharing import Port, bins_of, share
+from metal.network.sites import Address, base_addresses, gateway_addresses, parse, pool, vm_network6
 
 PROXY = "(proxy)"
 """The site's proxy among those who share an address; no VM can be called that."""
+GATEWAY = "(gateway)"
+"""The gateways' virtual address among those: the way out, and the mesh's door."""
 WEB_PORTS = frozenset({80, 443})
 """The proxy's own, whatever names it serves today: nobody else gets them on its address."""
 
@@ -25,10 +28,12 @@ class Budget:
     """Addresses that NAT and the proxy share."""
     foreign: int
     """Held by VMs that must not have them: unmanaged ones, or ones not moved off yet."""
+    gateways: int = 0
+    """The gateways' own; what they share by VRRP counts as shared."""
 
     @property
     def free(self) -> int:
-        return self.pool - self.dedicated - self.shared - self.foreign
+        return self.pool - self.dedicated - self.shared - self.foreign - self.gateways
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ def holdings(
     addresses: set[Address] = set(pool(inventory.sites[site]))
     kept: dict[str, IPv4Address] = {}
     foreign: set[Address] = infrastructure(inventory) & addresses
+    foreign -= set(base_addresses(inventory.sites[site]))
     for vm in sorted(current):
         for address in parse(current[vm]):
             if not isinstance(address, IPv4Address) or address not in addresses - foreign:
@@ -74,12 +80,23 @@ def infrastructure(inventory: Inventory) -> set[Address]:
         texts += [str(server.address), server.bmc.address]
     for site in inventory.sites.values():
         texts += [str(site.subnets.gateway), str(site.subnets.public_gateway)]
+        texts += map(str, base_addresses(site))
     networks = [vm_network6(site) for site in inventory.sites.values()]
-    return set(parse(tuple(texts))) | {n.network_address + 1 for n in networks if n}
+    return set(parse(tuple(texts))) | {a for n in networks if n for a in gateway_addresses(n)}
 
 
 def nat_ports(vm: Vm) -> frozenset[Port]:
-    return frozenset((s.protocol, s.port) for s in vm.serves)
+    """What a VM behind NAT must have for itself on its address; its reverse name is one of it."""
+    name: frozenset[Port] = frozenset({("rdns", 0, 0)}) if "rdns" in vm.needs else frozenset()
+    return name | {(s.protocol, *s.ports) for s in vm.serves}
+
+
+def gateway_ports(site: Site) -> frozenset[Port] | None:
+    """What the gateways must have for themselves on a shared address; None when there are none."""
+    if site.gateways is None or not pool(site):
+        return None
+    port = site.gateways.wireguard_port
+    return frozenset({("udp", port, port)} if site.gateways.wireguard else ())
 
 
 def proxy_names(vm: Vm) -> frozenset[tuple[str, int]]:
@@ -94,6 +111,10 @@ def impossible(site: Site, vm: Vm, treatment: Treatment) -> str:
     if not pool(site):
         return "the site has no public IPv4 addresses (ipv4_pool)"
     if treatment == "proxy":
+        if vm.needs:
+            return (
+                f"its need {vm.needs[0]!r} cannot be met behind a proxy: give it nat or dedicated"
+            )
         for service in vm.serves:
             if service.protocol != "tcp" or service.name is None:
                 return (
@@ -111,23 +132,27 @@ class Ledger:
         self._site = inventory.sites[site]
         self.site = site
         self.pool = len(pool(self._site))
+        self.gateways = len(base_addresses(self._site))
         self.foreign = foreign
         self.dedicated: set[str] = set()
         self.nat: dict[str, frozenset[Port]] = {}
         self.names: dict[tuple[str, int], str] = {}
         """(name, port) → the VM the proxy sends it to."""
         self.proxied: set[str] = set()
-        self._shared = 0
+        self.flows: dict[str, int] = {}
+        """Of those who go out through a shared address."""
+        self._shared = self._count(self.claims())
 
     @property
     def budget(self) -> Budget:
-        return Budget(self.site, self.pool, len(self.dedicated), self._shared, self.foreign)
+        own = len(self.dedicated)
+        return Budget(self.site, self.pool, own, self._shared, self.foreign, self.gateways)
 
     def refuses(self, vm: str) -> str:
         """Why the site cannot serve `vm` besides those it serves; empty when it can."""
         wanted = self._vms[vm]
         why = impossible(self._site, wanted, wanted.ipv4)
-        if why or wanted.ipv4 == "ipv6":
+        if why:
             return why
         if wanted.ipv4 == "proxy":
             for name, port in sorted(proxy_names(wanted)):
@@ -139,6 +164,7 @@ class Ledger:
             return (
                 f"its public IPv4 addresses are used up: {self.pool} in the pool, "
                 f"{len(self.dedicated)} dedicated, {self._shared} shared"
+                + (f", {self.gateways} the gateways' own" if self.gateways else "")
                 + (f", {self.foreign} held by others" if self.foreign else "")
             )
         return ""
@@ -147,11 +173,12 @@ class Ledger:
         wanted = self._vms[vm]
         if wanted.ipv4 == "dedicated":
             self.dedicated.add(vm)
-        elif wanted.ipv4 != "ipv6":
+        else:
             more = self._more(vm)
+            self.flows[vm] = wanted.flows
             if wanted.ipv4 == "nat":
                 self.nat[vm] = nat_ports(wanted)
-            else:
+            elif wanted.ipv4 == "proxy":
                 self.proxied.add(vm)
                 self.names.update((key, vm) for key in proxy_names(wanted))
             self._shared += more
@@ -160,21 +187,25 @@ class Ledger:
         self.dedicated.discard(vm)
         self.nat.pop(vm, None)
         self.proxied.discard(vm)
+        self.flows.pop(vm, None)
         self.names = {key: owner for key, owner in self.names.items() if owner != vm}
-        self._shared = _count(self.claims())
+        self._shared = self._count(self.claims())
 
     def claims(self, vm: str | None = None) -> dict[str, frozenset[Port]]:
         """Who shares addresses and with which ports; with `vm` as if it were here."""
         claims = dict(self.nat)
+        gateway = gateway_ports(self._site)
+        if gateway is not None:
+            claims[GATEWAY] = gateway
         ports = self._proxy_ports()
         proxied = bool(self.proxied)
         if vm is not None and self._vms[vm].ipv4 == "nat":
             claims[vm] = nat_ports(self._vms[vm])
-        elif vm is not None:
+        elif vm is not None and self._vms[vm].ipv4 == "proxy":
             proxied = True
             ports |= {port for _, port in proxy_names(self._vms[vm])}
         if proxied:
-            claims[PROXY] = frozenset(("tcp", port) for port in ports)
+            claims[PROXY] = frozenset(("tcp", port, port) for port in ports)
         return claims
 
     def _proxy_ports(self) -> set[int]:
@@ -185,15 +216,21 @@ class Ledger:
         wanted = self._vms[vm]
         if wanted.ipv4 == "dedicated":
             return 1
-        if wanted.ipv4 == "proxy" and self.proxied:
-            ports = self._proxy_ports()
-            if all(port in ports for _, port in proxy_names(wanted)):
+        flows = sum(self.flows.values()) + (0 if vm in self.flows else wanted.flows)
+        if -(-flows // FLOWS) <= self._shared:
+            if wanted.ipv4 == "ipv6":
                 return 0
-        return _count(self.claims(vm)) - self._shared
+            if wanted.ipv4 == "proxy" and self.proxied:
+                ports = self._proxy_ports()
+                if all(port in ports for _, port in proxy_names(wanted)):
+                    return 0
+        return self._count(self.claims(vm), flows) - self._shared
 
-
-def _count(claims: Mapping[str, frozenset[Port]]) -> int:
-    return max(share(claims).values(), default=-1) + 1
+    def _count(self, claims: Mapping[str, frozenset[Port]], flows: int | None = None) -> int:
+        """Shared addresses: for the ports, and for the flows where anything is shared at all."""
+        through = sum(self.flows.values()) if flows is None else flows
+        bins = bins_of(share(claims))
+        return max(bins, -(-through // FLOWS)) if claims else 0
 
 
 def budget(

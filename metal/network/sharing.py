@@ -2,24 +2,51 @@
 
 Addresses are colours, VMs that want a same port conflict. The highest multiplicity of a port is
 a lower bound that first fit nearly always meets; when it does not, a bounded exact search tries.
+
+Ports come as spans, which may be wide (a video conference's 10,000). All ends of all spans cut
+the ports into atoms, so a claim is an integer with a bit for each atom, and a clash is an `&`.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-Port = tuple[str, int]
-"""(protocol, port)."""
+Port = tuple[str, int, int]
+"""(protocol, first, last)."""
 Claims = Mapping[str, frozenset[Port]]
 """Who wants which ports; a claim without ports still wants some address to share."""
 
 SEARCH_STEPS = 5_000
 
 
+def masks(claims: Claims) -> dict[str, int]:
+    """Owner → its ports as bits: two owners clash if and only if they have a bit in common."""
+    cuts: dict[str, set[int]] = {}
+    for ports in claims.values():
+        for protocol, first, last in ports:
+            cuts.setdefault(protocol, set()).update((first, last + 1))
+    numbers: dict[tuple[str, int], int] = {}
+    for protocol in sorted(cuts):
+        for cut in sorted(cuts[protocol]):
+            numbers[protocol, cut] = len(numbers)
+    return {
+        owner: _ored((1 << numbers[p, last + 1]) - (1 << numbers[p, first]) for p, first, last in c)
+        for owner, c in claims.items()
+    }
+
+
+def bits(mask: int) -> Iterator[int]:
+    """The numbers of the bits that are set."""
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest
+
+
 def fewest(claims: Claims) -> int:
     """A lower bound of the addresses `claims` need."""
     if not claims:
         return 0
-    counts = Counter(port for ports in claims.values() for port in ports)
+    counts = Counter(bit for mask in masks(claims).values() for bit in bits(mask))
     return max(counts.values(), default=1)
 
 
@@ -29,44 +56,55 @@ def share(claims: Claims, settled: Mapping[str, int] | None = None) -> dict[str,
     `settled` owners have their number already and keep it; they must not conflict.
     """
     settled = settled or {}
-    order = sorted(claims, key=lambda o: (o not in settled, -len(claims[o]), o))
-    first = _first_fit(claims, settled, order)
-    used = _bins(first)
-    bound = max(fewest(claims), _bins(settled))
+    wanted = masks(claims)
+    order = sorted(claims, key=lambda o: (o not in settled, -wanted[o].bit_count(), o))
+    first = _first_fit(wanted, settled, order)
+    used = bins_of(first)
+    bound = max(fewest(claims), bins_of(settled))
     for bins in range(bound, used):
-        better = _search(claims, settled, order, bins)
+        better = _search(wanted, settled, order, bins)
         if better is not None:
             return better
     return first
 
 
-def _bins(packing: Mapping[str, int]) -> int:
+def bins_of(packing: Mapping[str, int]) -> int:
+    """Addresses that a packing takes."""
     return max(packing.values(), default=-1) + 1
 
 
-def _first_fit(claims: Claims, settled: Mapping[str, int], order: list[str]) -> dict[str, int]:
-    bins: list[set[Port]] = [set() for _ in range(_bins(settled))]
+def _ored(parts: Iterator[int]) -> int:
+    whole = 0
+    for part in parts:
+        whole |= part
+    return whole
+
+
+def _first_fit(
+    wanted: Mapping[str, int], settled: Mapping[str, int], order: list[str]
+) -> dict[str, int]:
+    bins = [0] * bins_of(settled)
     packing: dict[str, int] = {}
     for owner in order:
-        ports = claims[owner]
+        ports = wanted[owner]
         number = settled.get(owner)
         if number is None:
             number = next((n for n, b in enumerate(bins) if not b & ports), len(bins))
         if number == len(bins):
-            bins.append(set())
+            bins.append(0)
         bins[number] |= ports
         packing[owner] = number
     return packing
 
 
 def _search(
-    claims: Claims, settled: Mapping[str, int], order: list[str], limit: int
+    wanted: Mapping[str, int], settled: Mapping[str, int], order: list[str], limit: int
 ) -> dict[str, int] | None:
     """A packing into `limit` addresses, or None: there is none, or the search was given up."""
-    bins: list[set[Port]] = [set() for _ in range(limit)]
+    bins = [0] * limit
     packing: dict[str, int] = {}
     for owner, number in settled.items():
-        bins[number] |= claims[owner]
+        bins[number] |= wanted[owner]
         packing[owner] = number
     rest = [o for o in order if o not in settled]
     steps = 0
@@ -76,12 +114,12 @@ def _search(
         steps += 1
         if depth == len(rest):
             return True
-        ports = claims[rest[depth]]
-        tried_empty = False
+        ports = wanted[rest[depth]]
+        tried: set[int] = set()
         for number, taken in enumerate(bins):
-            if steps > SEARCH_STEPS or taken & ports or (not taken and tried_empty):
+            if steps > SEARCH_STEPS or taken & ports or taken in tried:
                 continue
-            tried_empty = tried_empty or not taken
+            tried.add(taken)
             bins[number] = taken | ports
             packing[rest[depth]] = number
             if descend(depth + 1):

@@ -1,7 +1,7 @@
 """The addresses a site has: its pool, its private network, the /64 of its VMs."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -14,6 +14,10 @@ from ipaddress import (
 from metal.model.fleet import Site
 
 Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+MOST_GATEWAYS = 2
+"""Base addresses that are kept free for them in every network of VMs."""
 
 RESERVED_HOSTS = 10
 """The first hosts of a private network are the gateways': never given to a VM."""
@@ -27,12 +31,22 @@ def pool(site: Site) -> tuple[IPv4Address, ...]:
     The public gateway is never among them, even when a range spans it.
     """
     found: dict[IPv4Address, None] = {}
-    for item in site.ipv4_pool:
-        first, _, last = item.partition("-")
-        low = int(IPv4Address(first.strip()))
-        high = int(IPv4Address(last.strip())) if last else low
+    for low, high in spans(site.ipv4_pool):
         found.update((IPv4Address(n), None) for n in range(low, high + 1))
     return tuple(a for a in found if a != site.subnets.public_gateway)
+
+
+def base_addresses(site: Site) -> tuple[IPv4Address, ...]:
+    """The gateways' own public addresses: the first of the pool, none where private ones do."""
+    if site.gateways is None or site.gateways.base == "private":
+        return ()
+    return pool(site)[: site.gateways.count]
+
+
+def gateway_addresses(network: Network) -> tuple[Address, ...]:
+    """Of the VMs' network: the virtual one that they know, then each gateway's own."""
+    first = network.network_address
+    return tuple(first + n for n in range(1, 2 + MOST_GATEWAYS))
 
 
 def with_prefix(site: Site, address: IPv4Address) -> str:
@@ -54,15 +68,28 @@ def private_hosts(site: Site) -> Iterator[IPv4Address]:
     """What VMs may have: every host after the reserved ones, in order."""
     network = private_network(site)
     first, last = int(network[0]) + RESERVED_HOSTS + 1, int(network[-1])
-    return (IPv4Address(n) for n in range(first, last))
+    ranges = spans(site.subnets.metallb)
+    return (
+        IPv4Address(n)
+        for n in range(first, last)
+        if not any(low <= n <= high for low, high in ranges)
+    )
 
 
 def is_private_host(site: Site, address: Address) -> bool:
     """True if `private_hosts` would give it."""
     network = private_network(site)
-    return address in network and (
-        int(network[0]) + RESERVED_HOSTS < int(address) < int(network[-1])
+    return (
+        address in network
+        and int(network[0]) + RESERVED_HOSTS < int(address) < int(network[-1])
+        and not any(low <= int(address) <= high for low, high in spans(site.subnets.metallb))
     )
+
+
+def spans(items: Iterable[str]) -> list[tuple[int, int]]:
+    """Single addresses and ranges first-last as (first, last)."""
+    ends = [[int(IPv4Address(end.strip())) for end in item.split("-")] for item in items]
+    return [(pair[0], pair[-1]) for pair in ends]
 
 
 def vm_network6(site: Site) -> IPv6Network | None:

@@ -65,6 +65,39 @@ ONE_MISTAKE = [
     ('"rio2", "rio3"]', '"rio2"]', "server `rio3` is in no cluster"),
     ("[clusters.zee]", '[clusters.«zeeenzeeenzeeeen]', "cluster name"),
     ("[vms.irc]", "[vms.«zee1]", "VM `zee1` has the name of a server"),
+    # Gateways, needs, ranges
+    (
+        '"192.0.2.2-192.0.2.4", "192.0.2.6"]',
+        '"192.0.2.2-192.0.2.3"]\ngateways = «{ base = "public" }',
+        "the pool has 2 addresses, but its gateways take 3",
+    ),
+    (
+        'contact = "noc@zolder.example.org" }',
+        'contact = "noc@zolder.example.org" }\ngateways = «{ base = "public" }',
+        "the site has no `ipv4_pool`",
+    ),
+    (
+        'contact = "noc@zolder.example.org" }',
+        'contact = "noc@zolder.example.org" }\ngateways = «{ uplink = "vms" }',
+        "both interfaces are called `vms`",
+    ),
+    (
+        'contact = "noc@zolder.example.org" }',
+        'contact = "noc@zolder.example.org" }\n'
+        'gateways = «{ uplink_ipv6 = "2001:db8::2/64" }',
+        "`uplink_ipv6` and `uplink_gateway6` go together",
+    ),
+    (
+        '"10.2.128.0/20"',
+        '"10.2.128.0/20"\nmetallb = [«"10.2.128.1-10.2.128.20"]',
+        "is outside what VMs may have",
+    ),
+    ('"2001:db8:1::/48"', '"2001:db8:1::/48"\nipv6_next = «"10.9.0.0/16"', "is not IPv6"),
+    ('"10.2.128.0/20"', '"10.2.128.0/20"\nipv6_next = «"2001:db8:9::/48"', "nothing is replaced"),
+    ("{ port = 6697 }", "«{ port = 6697, last = 6000 }", "ends at 6000, before it begins"),
+    ("{ port = 6697 }", "{ port = 6697, last = 6700 }, «{ port = 6699 }", "is served twice"),
+    ('why = "told', 'needs = [«"rdns"]\nwhy = "told', "which `proxy` cannot give"),
+    ('why = "one port"', 'needs = [«"ipsec"]\nwhy = "one port"\n', "does not serve udp port 500"),
     # Networks
     ('address = "10.1.1.12"', 'address = «"10.1.2.12"', "outside `porto.management` 10.1.1.0/24"),
     ('address = "10.1.1.12"', 'address = «"10.1.1.11"', "is the address of server `rio1`"),

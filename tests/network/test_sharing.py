@@ -2,12 +2,12 @@
 
 from itertools import product
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metal.network.sharing import Port, fewest, share
 
-PORTS: list[Port] = [("tcp", 22), ("tcp", 80), ("tcp", 443), ("udp", 53)]
+PORTS: list[Port] = [("tcp", n, n) for n in (22, 80, 443)] + [("udp", 53, 53)]
 claims_strategy = st.dictionaries(
     st.sampled_from("abcdef"), st.frozensets(st.sampled_from(PORTS)), max_size=6
 )
@@ -28,6 +28,7 @@ def fewest_by_force(claims: dict[str, frozenset[Port]]) -> int:
 
 
 @given(claims_strategy)
+@settings(deadline=None)
 def test_no_port_meets_an_address_twice_and_no_fewer_addresses_do(
     claims: dict[str, frozenset[Port]],
 ) -> None:
@@ -42,6 +43,7 @@ def test_no_port_meets_an_address_twice_and_no_fewer_addresses_do(
 
 
 @given(claims_strategy, st.data())
+@settings(deadline=None)
 def test_settled_owners_keep_their_address(
     claims: dict[str, frozenset[Port]], data: st.DataObject
 ) -> None:
@@ -62,7 +64,7 @@ def test_a_triangle_needs_more_than_the_highest_multiplicity() -> None:
 
 def test_the_search_mends_what_first_fit_spoils() -> None:
     # First fit by name would put a and c apart from b and d where pairing them right takes two.
-    p = [("tcp", n) for n in range(1, 7)]
+    p = [("tcp", n, n) for n in range(1, 7)]
     claims = {
         "a": frozenset({p[0]}),
         "b": frozenset({p[1]}),
@@ -73,3 +75,14 @@ def test_the_search_mends_what_first_fit_spoils() -> None:
     }
     packing = share(claims)
     assert len(set(packing.values())) == fewest_by_force(claims)
+
+
+def test_ranges_clash_where_they_overlap() -> None:
+    claims = {
+        "meet": frozenset({("udp", 10_000, 20_000)}),
+        "game": frozenset({("udp", 20_000, 20_010)}),
+        "sip": frozenset({("udp", 5_060, 9_999), ("tcp", 10_000, 20_000)}),
+    }
+    packing = share(claims)
+    assert packing["meet"] != packing["game"]
+    assert len(set(packing.values())) == 2

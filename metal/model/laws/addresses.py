@@ -95,18 +95,23 @@ def _forwards(after: After) -> Iterator[Breach]:
     proxied = {r.public for p in after.places for r in p.addressing.routes}
     listening = {(public, *port) for public in proxied for port in WEB}
     listening |= {(r.public, "tcp", r.port) for p in after.places for r in p.addressing.routes}
-    owners: dict[tuple[str, str, int], str] = {}
+    owners: dict[tuple[str, str], list[tuple[int, int, str]]] = {}
     for place in after.places:
         for f in place.addressing.forwards:
-            key = (f.public, f.protocol, f.port)
-            end = f"{f.public} {f.protocol}/{f.port}"
-            if key in owners:
-                what = f"is forwarded to {owners[key]} and to {place.vm}"
-                yield Breach(law="forward", subject=end, what=what)
-            if key in listening:
+            first, last = f.port, f.last or f.port
+            end = f"{f.public} {f.protocol}/{f.port}" + (f"-{f.last}" if f.last else "")
+            others = owners.setdefault((f.public, f.protocol), [])
+            for low, high, other in others:
+                if first <= high and low <= last:
+                    what = f"is forwarded to {other} and to {place.vm}"
+                    yield Breach(law="forward", subject=end, what=what)
+            if any(
+                (public, protocol) == (f.public, f.protocol) and first <= port <= last
+                for public, protocol, port in listening
+            ):
                 what = f"is forwarded to {place.vm}, but a proxy listens there"
                 yield Breach(law="forward", subject=end, what=what)
-            owners[key] = place.vm
+            others.append((first, last, place.vm))
 
 
 def _routes(after: After) -> Iterator[Breach]:
@@ -182,10 +187,14 @@ def _treatment(a: Addressing, vm: Vm) -> Iterator[str]:
     for service in vm.serves:
         if not _reachable(service, a, vm):
             yield f"serves {service.protocol}/{service.port}, which nobody can reach"
-    served = {(s.protocol, s.port) for s in vm.serves}
-    opened = {(f.protocol, f.port) for f in a.forwards} | {("tcp", r.port) for r in a.routes}
-    for protocol, port in sorted(opened - served):
-        yield f"does not serve {protocol}/{port}, which is opened to the world"
+    served = {(s.protocol, s.port, s.last or s.port) for s in vm.serves}
+    opened = {(f.protocol, f.port, f.last or f.port) for f in a.forwards}
+    opened |= {("tcp", r.port, r.port) for r in a.routes}
+    for protocol, port, last in sorted(opened - served):
+        to = f"-{last}" if last != port else ""
+        yield f"does not serve {protocol}/{port}{to}, which is opened to the world"
+    if "rdns" in vm.needs and vm.ipv4 not in ("dedicated", "nat"):
+        yield f"needs reverse DNS of its own, which {vm.ipv4} cannot give"
     for name in sorted({r.name for r in a.routes} - {s.name for s in vm.serves}):
         yield f"does not serve {name}, which is routed to it"
 
@@ -195,7 +204,8 @@ def _reachable(service: Service, a: Addressing, vm: Vm) -> bool:
         return a.public_ipv4 is not None
     if vm.ipv4 == "ipv6":
         return a.ipv6 is not None
-    forwarded = any((f.protocol, f.port) == (service.protocol, service.port) for f in a.forwards)
+    wanted = (service.protocol, service.port, service.last)
+    forwarded = any((f.protocol, f.port, f.last) == wanted for f in a.forwards)
     if vm.ipv4 == "nat" or service.name is None or service.protocol == "udp":
         return forwarded
     return forwarded or any((r.name, r.port) == (service.name, service.port) for r in a.routes)
@@ -243,12 +253,25 @@ def _enough(after: After) -> Iterator[Breach]:
 
 
 def _needed(vms: list[str], inventory: Inventory) -> dict[tuple[str, int], set[str]]:
-    """(protocol, port) → who needs it on a shared address; all proxied VMs count as one."""
-    needed: dict[tuple[str, int], set[str]] = {}
+    """(protocol, port) → who needs it on a shared address; all proxied VMs count as one.
+
+    Of ranges the first ports are enough: where any overlap, one begins inside the others. The
+    port of a reverse name is 0.
+    """
+    spans: list[tuple[str, int, int, str]] = []
     for name in vms:
         vm = inventory.vms.get(name)
-        for service in vm.serves if vm and vm.ipv4 in ("nat", "proxy") else ():
-            proxied = vm and vm.ipv4 == "proxy" and service.name and service.protocol == "tcp"
-            key = (service.protocol, service.port)
-            needed.setdefault(key, set()).add("a proxy" if proxied else name)
-    return needed
+        if not vm or vm.ipv4 not in ("nat", "proxy"):
+            continue
+        if "rdns" in vm.needs:
+            spans.append(("rdns", 0, 0, name))
+        for service in vm.serves:
+            proxied = vm.ipv4 == "proxy" and service.name and service.protocol == "tcp"
+            who = "a proxy" if proxied else name
+            spans.append((service.protocol, service.port, service.last or service.port, who))
+    return {
+        (protocol, port): {
+            who for p, first, last, who in spans if p == protocol and first <= port <= last
+        }
+        for protocol, port, _, _ in spans
+    }

@@ -1,0 +1,198 @@
+"""Who is served when a site has fewer addresses than wishes: the choice, and a proof of it.
+
+Each VM that wants an address of its own takes one; those that share are packed into the rest
+(metal/network/sharing.py). For every number of shared addresses a branch and bound looks for the
+most weight that fits. Its bound lets each VM wait for one port only, its most wanted one: at most
+as many VMs as there are addresses can have a port. Where that is too coarse for the steps allowed,
+OR-tools' CP-SAT decides, if it is installed (the extra `solver`); else the gap is told.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from metal.network.sharing import Port, bins_of, bits, masks
+
+FLOWS = 64_000
+"""Connections to one place of the world that one address carries: its ports less the reserved."""
+STEPS = 20_000
+"""Of the search, a site."""
+
+
+@dataclass(frozen=True)
+class Want:
+    """One that wants addresses: a VM, or the proxy with all its VMs."""
+
+    name: str
+    weight: int
+    """What serving it is worth, above zero."""
+    own: bool = False
+    ports: frozenset[Port] = frozenset()
+    """Of those who share."""
+    flows: int = 0
+    """Through NAT, of those who share."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Who is served, and how good that is."""
+
+    served: frozenset[str]
+    bins: dict[str, int]
+    """Those served who share → the number of their address."""
+    weight: int
+    bound: int
+    """No choice at all is worth more."""
+
+    @property
+    def proven(self) -> bool:
+        return self.weight == self.bound
+
+
+def choose(wants: Sequence[Want], addresses: int, flows: int = 0) -> Choice:
+    """The choice of most weight for that many addresses; deterministic.
+
+    `flows` are of those that take no address but go out through the shared ones: they may take
+    the room of others, and are served whatever it costs.
+    """
+    best, proven = _searched(wants, addresses, flows)
+    if proven:
+        return best
+    try:
+        from metal.network.exact import choose_exactly
+    except ImportError:
+        return best
+    return choose_exactly(wants, addresses, flows) or best
+
+
+def _searched(wants: Sequence[Want], addresses: int, flows: int) -> tuple[Choice, bool]:
+    """(the best found, whether it is proven to be the best)."""
+    owners = sorted((w for w in wants if w.own), key=lambda w: (-w.weight, w.name))
+    worth = list(accumulate((w.weight for w in owners), initial=0))
+    sharers = [w for w in wants if not w.own]
+    search = _Search(sharers, STEPS)
+    counts = range(min(addresses, len(sharers) + -(-flows // FLOWS)) + 1)
+    own = {n: min(addresses - n, len(owners)) for n in counts}
+    bounds = {n: worth[own[n]] + search.bound(n) for n in counts}
+    best = Choice(frozenset(), {}, -1, -1)
+    given_up: list[int] = []
+    for shared in sorted(counts, key=lambda n: (-bounds[n], n)):
+        if bounds[shared] <= best.weight:
+            break
+        room = FLOWS * shared - min(flows, FLOWS * shared)
+        packing, weight, exact = search.best(shared, room, best.weight - worth[own[shared]])
+        if not exact:
+            given_up.append(bounds[shared])
+        if worth[own[shared]] + weight > best.weight:
+            served = frozenset(packing) | {w.name for w in owners[: own[shared]]}
+            best = Choice(served, packing, worth[own[shared]] + weight, 0)
+    bound = max([best.weight, *given_up])
+    return Choice(best.served, best.bins, best.weight, bound), bound == best.weight
+
+
+@dataclass
+class _Search:
+    """Branch and bound over those who share, heaviest first."""
+
+    sharers: Sequence[Want]
+    steps: int
+    order: list[Want] = field(init=False)
+    mask: dict[str, int] = field(init=False)
+    key: list[int] = field(init=False)
+    """The port that each waits for in the bound; -1 for none."""
+
+    def __post_init__(self) -> None:
+        self.order = sorted(self.sharers, key=lambda w: (-w.weight, w.name))
+        self.mask = masks({w.name: w.ports for w in self.order})
+        wanted = Counter(bit for mask in self.mask.values() for bit in bits(mask))
+        self.key = [
+            max(bits(self.mask[w.name]), key=lambda b: (wanted[b], -b), default=-1)
+            for w in self.order
+        ]
+        self._after = _Suffixes(self.order, self.key)
+
+    def bound(self, bins: int) -> int:
+        """No packing into that many addresses is worth more."""
+        return self._after.worth(0, {}, bins) if bins else 0
+
+    def best(self, bins: int, room: int, least: int) -> tuple[dict[str, int], int, bool]:
+        """(packing, its weight, whether nothing better was left out), of more than `least`.
+
+        An empty packing means that there is none of more than `least`; `room` is for flows.
+        """
+        taken = [0] * bins
+        at: dict[str, int] = {}
+        used: Counter[int] = Counter()
+        found: tuple[dict[str, int], int] = ({}, max(least, 0))
+        exact = True
+
+        def descend(depth: int, weight: int, room: int) -> None:
+            nonlocal found, exact
+            if weight > found[1]:
+                found = dict(at), weight
+            if depth == len(self.order) or (
+                weight + self._after.worth(depth, used, bins) <= found[1]
+            ):
+                return
+            if self.steps <= 0:
+                exact = False
+                return
+            self.steps -= 1
+            want, mask = self.order[depth], self.mask[self.order[depth].name]
+            tried: set[int] = set()
+            for number in range(bins if want.flows <= room else 0):
+                held = taken[number]
+                if held & mask or held in tried:
+                    continue
+                tried.add(held)
+                taken[number] = held | mask
+                at[want.name] = number
+                used.update(bits(mask))
+                descend(depth + 1, weight + want.weight, room - want.flows)
+                used.subtract(bits(mask))
+                del at[want.name]
+                taken[number] = held
+            descend(depth + 1, weight, room)
+
+        descend(0, 0, room)
+        return (*found, exact) if found[0] else ({}, 0, exact)
+
+
+class _Suffixes:
+    """What those from a depth on can be worth, each waiting for one port."""
+
+    def __init__(self, order: Sequence[Want], key: Sequence[int]) -> None:
+        self._places: dict[int, list[int]] = {}
+        for place, port in enumerate(key):
+            self._places.setdefault(port, []).append(place)
+        self._sums = {
+            port: list(accumulate((order[p].weight for p in places), initial=0))
+            for port, places in self._places.items()
+        }
+        self._from = {port: self._firsts(p, len(order)) for port, p in self._places.items()}
+
+    def worth(self, depth: int, used: Mapping[int, int], bins: int) -> int:
+        """`used`: how many addresses have the port already."""
+        total = 0
+        for port, sums in self._sums.items():
+            first, last = self._from[port][depth], len(sums) - 1
+            if port >= 0:
+                last = min(last, first + bins - used.get(port, 0))
+            total += sums[last] - sums[first]
+        return total
+
+    @staticmethod
+    def _firsts(places: Sequence[int], length: int) -> list[int]:
+        """depth → how many of these places come before it."""
+        firsts, seen = [], 0
+        for depth in range(length + 1):
+            while seen < len(places) and places[seen] < depth:
+                seen += 1
+            firsts.append(seen)
+        return firsts
+
+
+def addresses_of(choice: Choice, own: frozenset[str]) -> int:
+    """Addresses that the choice takes; `own` are those who want one of their own."""
+    return len(choice.served & own) + bins_of(choice.bins)
