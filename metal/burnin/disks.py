@@ -76,7 +76,8 @@ def _did(disk: DiskTest) -> Iterator[tuple[Grade, str]]:
     if disk.read_errors is None:
         yield "unknown", "was not read" + (f": {disk.read_why}" if disk.read_why else "")
     elif disk.read_errors:
-        yield "D", f"{disk.read_errors} reads failed"
+        why = f": {disk.read_why}" if disk.read_why else ""
+        yield "D", f"{disk.read_errors} reads failed{why}"
     if disk.mismatches:
         yield "D", f"{disk.mismatches} blocks came back other than they were written"
 

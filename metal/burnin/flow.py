@@ -73,18 +73,18 @@ def check(name: str, ports: BurnInPorts) -> None:
     machine(ports.inventory, name)
 
 
-def machine(inventory: Inventory, name: str) -> tuple[str, str | None]:
-    """(MAC it boots through, UUID)."""
+def machine(inventory: Inventory, name: str) -> tuple[tuple[str, ...], str | None]:
+    """(MACs it may boot through, UUID)."""
     server = inventory.servers[name]
-    macs = (server.boot_mac, *(server.learned.macs if server.learned else ()))
-    mac = next((m for m in macs if m), None)
-    if mac is None:
+    learned = server.learned.macs if server.learned else ()
+    macs = (server.boot_mac,) if server.boot_mac else learned
+    if not macs:
         raise BadInput(
             "none of its network cards is known, so its boot could not be told from another's",
             where=f"servers.{name}",
             mend="write boot_mac by hand: its BMC does not tell",
         )
-    return mac, server.learned.uuid if server.learned else None
+    return macs, server.learned.uuid if server.learned else None
 
 
 class _BurnIn:
@@ -94,10 +94,10 @@ class _BurnIn:
 
     def perform(self) -> BurnIn:
         run, session = self.run, LiveSession(self.run, self.name, self.ports.live)
-        mac, uuid = machine(self.ports.inventory, self.name)
+        macs, uuid = machine(self.ports.inventory, self.name)
         seen = run.step("log before", self._log_length)
         body = {"kind": "burnin", "minutes": self.wishes.minutes, "overwrite": self._serials()}
-        before = session.start(mac, uuid, body)
+        before = session.start(macs, uuid, body)
         ended = session.follow("wait for the load", until=LOAD, limit=self._limit)
         watts = run.step("ask for its watts", lambda: None if ended else self._watts())
         if ended is None:

@@ -73,8 +73,8 @@ def disks_of(inventory: Inventory, name: str) -> tuple[str, ...]:
 
 def _wipe(run: Run, name: str, serials: Sequence[str], by: str, ports: WipePorts) -> list[Path]:
     session, store = LiveSession(run, name, ports.live), ports.live.store
-    mac, uuid = machine(ports.inventory, name)
-    before = session.start(mac, uuid, {"kind": "wipe", "serials": list(serials)})
+    macs, uuid = machine(ports.inventory, name)
+    before = session.start(macs, uuid, {"kind": "wipe", "serials": list(serials)})
     ended = session.follow("wait for the end", until=None, limit=lambda _phase: LONGEST)
     assert ended is not None
     told = run.step("what it told", lambda: _results(store.jobs.found(run.id)))

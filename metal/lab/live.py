@@ -82,7 +82,7 @@ class PretendLive:
             self._progress("wipe", number / len(job["serials"]), serial)
             drive = by_serial.get(serial)
             if drive is None:
-                said: dict[str, Any] = {"why": "no such disk is there"}
+                said: dict[str, Any] = {"why": "no disks there have that serial number"}
             else:
                 began = _now()
                 self._wire.pause(ERASE_SECONDS)

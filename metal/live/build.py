@@ -11,12 +11,12 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from metal.drivers.commands import Here, Runner
-from metal.live.contents import NOT_FILES, NOT_MODULES, NOT_UNPACKED, PACKAGES, wanted
+from metal.live.contents import FIRMWARE, NOT_FILES, NOT_MODULES, NOT_UNPACKED, PACKAGES, wanted
 from metal.live.cpio import Cpio, from_tar
 from metal.model.base import Frozen
 from metal.model.errors import BadInput, Failed, Refused, Unreachable
@@ -80,7 +80,7 @@ def ensure_live(
 
 def _key(index: bytes, suite: str) -> str:
     digest = hashlib.sha256(index)
-    for part in (suite, *PACKAGES, *NOT_FILES, *NOT_MODULES):
+    for part in (suite, *PACKAGES, *FIRMWARE, *NOT_FILES, *NOT_MODULES):
         digest.update(part.encode() + b"\0")
     for file in agent_files():
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
@@ -161,6 +161,7 @@ def _build(mirror: str, suite: str, key: str, folder: Path, say: Say) -> None:
 
 def _bootstrap(here: Runner, mirror: str, suite: str, tar: Path) -> None:
     """A root made with mmdebstrap; as root, or in a user namespace of its own."""
+    firmware = FIRMWARE if _carries_firmware(mirror, suite) else ()
     out = [f"--dpkgopt=path-exclude=/{pattern}" for pattern in NOT_UNPACKED]
     _run(
         here,
@@ -170,12 +171,22 @@ def _bootstrap(here: Runner, mirror: str, suite: str, tar: Path) -> None:
             "--variant=essential",
             '--aptopt=Apt::Install-Recommends "false"',
             *out,
-            f"--include={','.join(PACKAGES)}",
+            f"--include={','.join((*PACKAGES, *firmware))}",
             suite,
             str(tar),
-            f"deb {mirror} {suite} main",
+            f"deb {mirror} {suite} main{' non-free-firmware' if firmware else ''}",
         ],
     )
+
+
+def _carries_firmware(mirror: str, suite: str) -> bool:
+    """Partial mirrors keep the whole's index, which says so of every component."""
+    import requests
+
+    component = f"{mirror.rstrip('/')}/dists/{suite}/non-free-firmware/binary-amd64"
+    with suppress(requests.RequestException):
+        return requests.head(f"{component}/Packages.xz", timeout=(10, 60)).status_code == 200
+    return False
 
 
 def _run(here: Runner, argv: list[str]) -> None:

@@ -25,6 +25,16 @@ PACKAGES = (
     "zstd",
 )
 
+FIRMWARE = (
+    "firmware-bnx2",
+    "firmware-bnx2x",
+    "firmware-myricom",
+    "firmware-netxen",
+    "firmware-qlogic",
+)
+"""Without it the network cards of many servers of 2008 to 2016 stay dark once Linux has them: 6 MB
+of Debian's non-free-firmware, left out where the mirror does not carry it."""
+
 NOT_UNPACKED = (
     "usr/share/doc/*",
     "usr/share/man/*",

@@ -74,13 +74,13 @@ class LiveSession:
         self.run, self.name, self.ports = run, server, ports
         self.patience, self.power = ports.patience, ports.power(server)
 
-    def start(self, mac: str, uuid: str | None, body: dict[str, Any]) -> str:
+    def start(self, macs: tuple[str, ...], uuid: str | None, body: dict[str, Any]) -> str:
         """The machine has taken its job; the power it had before. Failed when it does not."""
         run, jobs = self.run, self.ports.store.jobs
         before = self._switch("power before", lambda switch: switch.power())
         run.progress(0.0, "looking for the live system")
         run.step("have the live system", lambda: self.ports.image(self.name), tries=3, backoff=2)
-        run.step("open the job", lambda: jobs.open(self.name, mac, uuid, body, run.id))
+        run.step("open the job", lambda: jobs.open(self.name, macs, uuid, body, run.id))
         for attempt in range(1, self.patience.boots + 1):
             again = f" ({attempt})" if attempt > 1 else ""
             run.progress(0.01, "booting from the network" + again)
@@ -96,8 +96,9 @@ class LiveSession:
         raise Failed(
             f"it was booted {self.patience.boots} times and did not fetch its job",
             where=self.name,
-            mend=f"does it boot from the network, through the card {mac}, and does it reach the "
-            f"boot service? Then metal run cancel {run.id}, and the same command again",
+            mend="does it boot from the network, through a card of "
+            f"{', '.join(macs)}, and does it reach the boot service? Then "
+            f"metal run cancel {run.id}, and the same command again",
         )
 
     def follow(

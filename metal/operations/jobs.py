@@ -41,13 +41,20 @@ class Jobs:
         self._database = database
 
     def open(
-        self, server: str, mac: str, uuid: str | None, body: dict[str, Any], operation: int
+        self,
+        server: str,
+        macs: tuple[str, ...],
+        uuid: str | None,
+        body: dict[str, Any],
+        operation: int,
     ) -> None:
         """Let the machine do `body` once. The same operation may repeat it until it was taken.
 
+        `macs`: the cards it may boot through; which of them it tries is its firmware's affair.
         Refused while another operation's job for the server is open.
         """
-        values = {"mac": _mac(mac), "uuid": uuid and uuid.lower(), "body": json.dumps(body)}
+        cards = " ".join(map(_mac, macs))
+        values = {"macs": cards, "uuid": uuid and uuid.lower(), "body": json.dumps(body)}
         with self._database.write() as conn:
             now = self._database.now(conn)
             mine = conn.execute(select(jobs).where(jobs.c.operation == operation)).first()
@@ -149,7 +156,7 @@ def _mac(text: str) -> str:
 
 
 def _fits(row: Any, mac: str, uuids: tuple[str, ...]) -> bool:
-    return row.mac == mac and (not uuids or row.uuid is None or row.uuid in uuids)
+    return mac in row.macs.split() and (not uuids or row.uuid is None or row.uuid in uuids)
 
 
 def _of_token(conn: Connection, token_hash: str) -> Any:

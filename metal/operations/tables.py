@@ -179,7 +179,7 @@ jobs = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("server", String, nullable=False),
-    Column("mac", String, nullable=False),
+    Column("macs", String, nullable=False),  # parted by blanks
     Column("uuid", String),
     Column("token_hash", String, unique=True),  # null until the machine asked what to boot
     Column("operation", ForeignKey("operations.id"), nullable=False, unique=True),

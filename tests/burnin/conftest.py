@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from metal.lab.live import put_image
 from metal.lab.machine import Hardware, Machine
 from metal.model.facts import BootOnce, Cpu, Dimm, Drive, HealthReport, LogEntry, Nic
 from metal.model.life import Life
+from metal.operations.store import open_store
 
 SPEED = 1000.0
 NAMES = ("alba1", "alba2", "alba3")
@@ -139,15 +141,24 @@ class RackWorkspace(Workspace):
         return MachineBmc(self.machines[server], self.calls)
 
 
+@pytest.fixture(scope="session")
+def fresh_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of the newest shape and a live system: made once, copied for each test."""
+    state = tmp_path_factory.mktemp("fresh") / "state"
+    open_store("sqlite", state).close()
+    put_image(state)
+    return state
+
+
 @pytest.fixture
-def rack(tmp_path: Path) -> Iterator[RackWorkspace]:
+def rack(tmp_path: Path, fresh_state: Path) -> Iterator[RackWorkspace]:
     """Enrolled, switched off; nobody answers them yet."""
+    shutil.copytree(fresh_state, tmp_path / "state", symlinks=True)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     key = str(pyrage.x25519.Identity.generate().to_public())
     text = HEAD.format(port=port, key=key) + "".join(SERVER.format(n=n) for n in (1, 2, 3))
     (tmp_path / "inventory.toml").write_text(text)
-    put_image(tmp_path / "state")
     rack = RackWorkspace(tmp_path)
     firmware = Firmware(rack.boot_url, Clock(SPEED), lambda _machine: {})
     for name, machine in rack.machines.items():

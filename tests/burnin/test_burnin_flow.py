@@ -1,5 +1,6 @@
 """A burn-in from the command to the record: booted, followed, graded, killed and resumed."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from metal.burnin.flow import BurnInPorts, Wishes, burnin
 from metal.controller import live_work
 from metal.controller.knowing import known
 from metal.controller.progress import silent
-from metal.live.session import LiveSession
+from metal.live.session import LiveSession, Patience
 from metal.model.errors import BadInput
 from metal.model.life import Life, Status
 from metal.operations.run import perform
@@ -98,14 +99,15 @@ def test_a_machine_that_dies_under_load_is_refused(rack: Any) -> None:
 
 
 def test_a_bmc_that_ignores_boot_once_is_found_out(rack: Any) -> None:
-    file = rack.folder / "inventory.toml"
-    file.write_text(file.read_text().replace("poll_seconds = 0.01", "poll_seconds = 0.001"))
-    rack.reload()
-    machine = rack.machines["alba1"]
-    machine.on_boot = lambda _machine, _boot: None  # boots what is on its disk
-    (one,) = burn(rack, "alba1")
-    assert (one.ok, one.exit_code) == (False, 1)
-    assert "booted 3 times and did not fetch its job" in (one.error or "")
+    rack.machines["alba1"].on_boot = lambda _machine, _boot: None  # boots what is on its disk
+    live = replace(live_work._live_ports(rack), patience=Patience(boot=0.1, poll=0.01))
+    ports = BurnInPorts(live, rack.inventory)
+    operation = rack.store.journal.open("burnin", "alba1", ["server alba1"], {}, 1)
+    outcome = perform(
+        rack.store, operation, lambda run: burnin(run, "alba1", ONE_MINUTE, ports), version=1
+    )
+    assert outcome.status is Status.FAILED
+    assert "booted 3 times and did not fetch its job" in outcome.error
     assert rack.calls.count("alba1 network") == 3
     assert rack.store.servers.get("alba1").status is Status.FAILED
 
@@ -119,7 +121,9 @@ def test_boots_its_disk_without_an_open_job(served: Any) -> None:
 def test_a_job_is_handed_out_once(served: Any) -> None:
     store = served.store
     operation = store.journal.open("burnin", "alba1", ["server alba1"], {}, 1)
-    store.jobs.open("alba1", "02:00:5E:00:01:01", None, {"kind": "burnin"}, operation.id)
+    store.jobs.open(
+        "alba1", ("02:00:5E:00:01:09", "02-00-5E-00-01-01"), None, {"kind": "burnin"}, operation.id
+    )
     query = {"mac": "02:00:5e:00:01:01", "uuid": "4c4c4544-0042-4a10-8036-b4c04f4d0001"}
     scripts = [requests.get(f"{served.boot_url}/boot", query, timeout=5).text for _ in range(2)]
     old, new = (s.partition("metal.job=")[2].split()[0] for s in scripts)
@@ -214,12 +218,12 @@ def dying_burnin(run: Any, *, at: int, ports: BurnInPorts) -> None:
 def test_resumed_while_the_machine_works_its_power_is_left_alone(served: Any) -> None:
     ports = live_work._live_ports(served)
     operation = served.store.journal.open("burnin", "alba1", ["server alba1"], {}, 1)
-    served.store.jobs.open("alba1", "02:00:5e:00:01:01", None, {"kind": "burnin"}, operation.id)
+    served.store.jobs.open("alba1", ("02:00:5e:00:01:01",), None, {"kind": "burnin"}, operation.id)
     served.store.jobs.boot("02:00:5e:00:01:01", (), "hash")
     served.store.jobs.take("hash")
 
     def flow(run: Any) -> None:
-        LiveSession(run, "alba1", ports).start("02:00:5e:00:01:01", None, {"kind": "burnin"})
+        LiveSession(run, "alba1", ports).start(("02:00:5e:00:01:01",), None, {"kind": "burnin"})
 
     assert perform(served.store, operation, flow).status is Status.DONE
     assert served.calls == []

@@ -47,7 +47,7 @@ def test_one_disk_and_one_that_is_not_there(rack: Any) -> None:
     assert [d.erased for d in rack.machines["alba1"].disks.values()] == [0, 1]
     good, bad = (json.loads(f.read_text()) for f in one.records)
     assert (good["result"], bad["result"]) == ("erased", "not erased")
-    assert bad["why"] == "no such disk is there"
+    assert bad["why"] == "no disks there have that serial number"
 
 
 def test_a_donor_checks_it_with_openssh_alone(rack: Any, tmp_path: Path) -> None:

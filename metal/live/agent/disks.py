@@ -12,6 +12,8 @@ from . import smart, surface
 BLOCK = Path("/sys/block")
 NO_DISKS = ("loop", "ram", "zram", "sr", "fd", "dm-", "md", "nbd")
 SELF_TEST_SECONDS = 300.0
+HANGS_SECONDS = 300.0
+"""Beyond its time, after which a disk is taken for hung: the kernel tries a block for minutes."""
 
 
 @dataclass
@@ -30,12 +32,14 @@ class Disk:
 def found() -> list[Disk]:
     """Every disk the kernel has, and every one behind a controller, each once."""
     types = {smart_name(path): (path, kind) for path, kind in smart.devices() if "," not in kind}
-    disks = []
+    disks: list[Disk] = []
     for block in sorted(BLOCK.iterdir()):
         if block.name.startswith(NO_DISKS) or _word(block / "size") in ("", "0"):
             continue
         path, kind = types.get(block.name, (f"/dev/{block.name}", "auto"))
-        disks.append(_disk(block, path, kind))
+        disk = _disk(block, path, kind)
+        if disk.told["transport"] != "sas" or disk.serial not in [d.serial for d in disks]:
+            disks.append(disk)  # else the second way to a disk with two ports
     serials = {disk.serial for disk in disks if disk.serial}
     for path, kind in smart.devices():
         if "," in kind:
@@ -115,17 +119,22 @@ def examine(
 ) -> None:
     """Read each disk, and write those that are blank and named in `overwrite`, side by side."""
     deadline = time.monotonic() + seconds
-    threads = [
-        threading.Thread(target=_guarded, args=(disk, overwrite, deadline), daemon=True)
+    threads = {
+        disk.name: threading.Thread(target=_guarded, args=(disk, overwrite, deadline), daemon=True)
         for disk in disks
         if disk.path
-    ]
-    for thread in threads:
+    }
+    for thread in threads.values():
         thread.start()
-    for done, thread in enumerate(threads, 1):
-        thread.join()
-        tell(f"{done} of {len(threads)} disks")
+    for done, (name, thread) in enumerate(threads.items(), 1):
+        thread.join(max(0.0, deadline - time.monotonic()) + HANGS_SECONDS)
+        tell(f"{done} of {len(threads)} disks, {name}")
+    hung = {name for name, thread in threads.items() if thread.is_alive()}
     for disk in disks:
+        if disk.name in hung:
+            # Whatever asks it now hangs too.
+            disk.told |= {"read_errors": 1, "read_why": "it does not answer any more"}
+            continue
         if disk.self_test:
             told, why = disk.self_test.result(time.monotonic() + SELF_TEST_SECONDS)
             disk.told |= {"self_test": told, "self_test_why": why}

@@ -23,15 +23,16 @@ FF = b"\xff" * surface.BLOCK
 
 def perform(job: dict[str, Any], talk: Talk, told: dict[str, str]) -> None:
     """`job`: {"serials": the disks to erase}. Each is told of as evidence "wiped-SERIAL"."""
-    mine = {disk.serial: disk for disk in disks.found() if disk.path}
+    mine = [disk for disk in disks.found() if disk.path]
     wanted = job["serials"]
     for number, serial in enumerate(wanted):
-        disk = mine.get(serial)
+        named = [disk for disk in mine if disk.serial == serial]
 
         def tell(fraction: float, text: str, number: int = number, serial: str = serial) -> None:
             talk.progress("wipe", (number + fraction) / len(wanted), f"{serial}: {text}")
 
-        result = {"why": "no such disk is there"} if disk is None else erase(disk, tell)
+        missing = {"why": f"{len(named) or 'no'} disks there have that serial number"}
+        result = erase(named[0], tell) if len(named) == 1 else missing
         talk.evidence(f"wiped-{number:03d}", {"serial": serial, **result})
 
 
@@ -72,7 +73,8 @@ def _methods(
     overwrite = ("overwrite with zeros", lambda: _overwrite(disk, tell))
     if disk.told["transport"] == "nvme":
         return [("NVMe format, user data erase", lambda: _nvme(disk)), overwrite]
-    if disk.told["transport"] == "sata":
+    device = (disk.told.get("smart") or {}).get("device", {})
+    if disk.told["transport"] == "sata" or device.get("protocol") == "ATA":
         return [("ATA secure erase", lambda: _ata(disk)), overwrite]
     return [overwrite]
 

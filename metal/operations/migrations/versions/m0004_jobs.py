@@ -12,7 +12,7 @@ def upgrade() -> None:
         "jobs",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("server", sa.String(), nullable=False),
-        sa.Column("mac", sa.String(), nullable=False),
+        sa.Column("macs", sa.String(), nullable=False),
         sa.Column("uuid", sa.String(), nullable=True),
         sa.Column("token_hash", sa.String(), nullable=True),
         sa.Column("operation", sa.Integer(), nullable=False),
