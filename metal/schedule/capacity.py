@@ -7,6 +7,7 @@ not answer closes for new ones.
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from metal.model.disks import data_disks, system_disk
 from metal.model.fleet import Inventory
@@ -73,7 +74,7 @@ class Room:
     def solo(self) -> bool:
         return len(self.hosts) == 1
 
-    @property
+    @cached_property
     def threads(self) -> int | None:
         """Of its smallest server: any of them may have to restart a VM."""
         return min((h.threads for h in self.hosts.values() if h.threads), default=None)

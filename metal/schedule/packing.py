@@ -7,7 +7,7 @@ and one or, and the question is one mask. Where CPU cannot bind, W is 1.
 
 from collections.abc import Sequence
 
-from metal.schedule.survival import Guest, Node, Verdict
+from metal.schedule.survival import Guest, Node, Verdict, forced_apart
 
 SEARCH_STEPS = 20_000
 
@@ -35,7 +35,7 @@ def pack_exactly(guests: list[Guest], nodes: Sequence[Node]) -> Found:
 
 def _split(guests: list[Guest], a: Node, b: Node) -> Found | None:
     """Into two nodes, read back from the subset sums; None when groups need the general search."""
-    forced = _forced(guests, a, b)
+    forced = forced_apart([g for g in guests if g.apart], a, b)
     if forced is None:
         return None
     on_a, on_b = forced
@@ -62,19 +62,6 @@ def _split(guests: list[Guest], a: Node, b: Node) -> Found | None:
         left -= weight if goes_to_a else 0
         homes[guest.name] = a.name if goes_to_a else b.name
     return Verdict.SURVIVABLE, homes
-
-
-def _forced(guests: list[Guest], a: Node, b: Node) -> tuple[list[Guest], list[Guest]] | None:
-    """VMs with a replica on one survivor are fixed to the other: (those to a, those to b).
-
-    None when groups need more than that.
-    """
-    grouped = [g for g in guests if g.apart]
-    if len({g.apart for g in grouped}) < len(grouped):
-        return None
-    on_a = [g for g in grouped if g.apart in b.groups()]
-    on_b = [g for g in grouped if g.apart in a.groups()]
-    return None if {g.name for g in on_a} & {g.name for g in on_b} else (on_a, on_b)
 
 
 def _mask(need: int, free: list[int], width: int) -> int:

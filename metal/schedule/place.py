@@ -4,12 +4,13 @@ Greedy on the freest server, with one VM moved aside where that makes room, and 
 tried when something is left over. Pure and deterministic.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from metal.model.fleet import Inventory
 from metal.model.world import World
 from metal.schedule.capacity import Fleet, Host, Room, guest_of, survey
+from metal.schedule.freest import Freest
 from metal.schedule.survival import UNIT_MIB, Guest
 
 EJECTIONS = 3_000
@@ -111,6 +112,7 @@ class _Attempt:
         self.freest: dict[str, bool] = {}
         self.left: dict[str, Unplaced] = {}
         self.ejections = EJECTIONS
+        self.freest_first = Freest(self.fleet.hosts())
 
     def run(self, order: Order) -> Placement:
         waiting = sorted(
@@ -160,14 +162,23 @@ class _Attempt:
     def _put(self, vm: str, only: Room | None = None) -> bool:
         """Place it on the best server that can take it."""
         guest = self.guests[vm]
-        for rank, (room, host) in enumerate(self._candidates(vm, only)):
+        walk = self._candidates(vm, only)
+        taken: tuple[Room, Host] | None = None
+        for rank, (room, host) in enumerate(walk):
             if room.put(guest, host):
+                taken = room, host
                 self.freest[vm] = rank == 0
-                self.fleet.ledgers[room.site].add(vm)
-                self.fleet.where[vm] = (room.name, host.name)
-                self.new.add(vm)
-                return True
-        return False
+                break
+        walk.close()
+        if taken:
+            self._settled(vm, *taken)
+        return taken is not None
+
+    def _settled(self, vm: str, room: Room, host: Host) -> None:
+        self.fleet.ledgers[room.site].add(vm)
+        self.fleet.where[vm] = (room.name, host.name)
+        self.new.add(vm)
+        self.freest_first.changed(host.name)
 
     def _take(self, vm: str) -> None:
         room, host = self._at(vm)
@@ -175,38 +186,53 @@ class _Attempt:
         self.fleet.ledgers[room.site].remove(vm)
         del self.fleet.where[vm]
         self.new.discard(vm)
+        self.freest_first.changed(host.name)
 
     def _put_back(self, vm: str, room: Room, host: Host) -> None:
         """Where it was before, which is known to be allowed."""
         room.put(self.guests[vm], host)
         self.freest[vm] = False
-        self.fleet.ledgers[room.site].add(vm)
-        self.fleet.where[vm] = (room.name, host.name)
-        self.new.add(vm)
+        self._settled(vm, room, host)
 
     def _at(self, vm: str) -> tuple[Room, Host]:
         cluster, server = self.fleet.where[vm]
         room = self.fleet.rooms[cluster]
         return room, room.hosts[server]
 
-    def _candidates(self, vm: str, only: Room | None) -> list[tuple[Room, Host]]:
+    def _candidates(self, vm: str, only: Room | None) -> Generator[tuple[Room, Host], None, None]:
         """Servers that could take it, best first: away from its mates, then the freest."""
-        guest = self.guests[vm]
         mates = self._mates(vm)
+        pin = self.inventory.vms[vm].cluster
+        room = only or (self.fleet.rooms[pin] if pin else None)
+        hosts = Freest((room, h) for h in room.hosts.values()) if room else self.freest_first
+        if not mates:
+            yield from self._willing(vm, hosts)
+            return
         clusters = [cluster for cluster, _ in mates]
         sites = [self.fleet.rooms[c].site for c in clusters]
-        found: list[tuple[tuple[float, ...], str, Room, Host]] = []
-        for room in [only] if only else self._rooms(vm):
-            if room.refuses(guest) or self.fleet.ledgers[room.site].refuses(vm):
-                continue
-            if room.solo and not self._has_mate_outside(vm, room):
-                continue
-            near = (clusters.count(room.name), sites.count(room.site))
-            for host in room.hosts.values():
-                if not host.refuses(guest):
-                    share = (host.node.free - guest.memory) / max(1, host.node.room)
-                    found.append(((*near, -share), host.name, room, host))
-        return [(room, host) for _, _, room, host in sorted(found, key=lambda f: f[:2])]
+        near: dict[tuple[int, int], list[tuple[Room, Host]]] = {}
+        for at, host in self._willing(vm, hosts):
+            key = (clusters.count(at.name), sites.count(at.site))
+            if key == (0, 0):
+                yield at, host
+            near.setdefault(key, []).append((at, host))
+        for key in sorted(near.keys() - {(0, 0)}):
+            yield from near[key]
+
+    def _willing(
+        self, vm: str, hosts: Iterable[tuple[Room, Host]]
+    ) -> Generator[tuple[Room, Host], None, None]:
+        guest, pinned = self.guests[vm], self.inventory.vms[vm].cluster is not None
+        barred: dict[str, bool] = {}
+        for room, host in hosts:
+            if room.name not in barred:
+                barred[room.name] = bool(
+                    (room.solo and not (pinned and self._has_mate_outside(vm, room)))
+                    or room.refuses(guest)
+                    or self.fleet.ledgers[room.site].refuses(vm)
+                )
+            if not barred[room.name] and not host.refuses(guest):
+                yield room, host
 
     def _mates(self, vm: str) -> list[tuple[str, str]]:
         """(cluster, server) of the placed others of its replica group."""

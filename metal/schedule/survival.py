@@ -41,7 +41,7 @@ class Node:
     """One server and what runs on it. `room` is the memory VMs may have, in units; `cpus` the
     vCPUs, None where nobody knows."""
 
-    __slots__ = ("_groups", "cpus", "guests", "name", "room", "sums", "used", "vcpus")
+    __slots__ = ("_groups", "cpus", "grouped", "guests", "name", "room", "sums", "used", "vcpus")
 
     def __init__(
         self, name: str, room: int, guests: Iterable[Guest] = (), cpus: int | None = None
@@ -51,6 +51,8 @@ class Node:
         self.cpus = cpus
         self.guests: dict[str, Guest] = {}
         self._groups: dict[str, int] = {}
+        self.grouped: dict[str, Guest] = {}
+        """Those of a replica group."""
         self.used = 0
         self.vcpus = 0
         self.sums = 1
@@ -78,6 +80,7 @@ class Node:
             self.sums |= self.sums << guest.memory
         else:
             self._groups[guest.apart] = self._groups.get(guest.apart, 0) + 1
+            self.grouped[guest.name] = guest
 
     def undo(self, guest: Guest, sums: int) -> None:
         """Take back the last `add`; `sums` is what they were before it."""
@@ -87,6 +90,7 @@ class Node:
         self.sums = sums
         if guest.apart is not None:
             self._groups[guest.apart] -= 1
+            del self.grouped[guest.name]
             if not self._groups[guest.apart]:
                 del self._groups[guest.apart]
 
@@ -124,17 +128,48 @@ def failure_verdict(nodes: Sequence[Node], failed: Node) -> Verdict:
     spare = sum(n.free for n in survivors)
     if failed.used > spare or failed.vcpus > sum(n.cpus_free for n in survivors):
         return Verdict.NOT
-    if not failed.groups() and all(n.cpus_free >= failed.vcpus for n in survivors):
+    grouped = list(failed.grouped.values())
+    if all(n.cpus_free >= failed.vcpus for n in survivors):
         largest = max((g.memory for g in failed.guests.values()), default=0)
-        if _roomy(survivors, spare - failed.used, largest):
+        if not grouped and _roomy(survivors, spare - failed.used, largest):
             return Verdict.SURVIVABLE
-        if len(survivors) == 2:
-            frees = survivors[0].free, survivors[1].free
-            found = halves(failed.sums, failed.used, *frees)
+        forced = forced_apart(grouped, *survivors) if len(survivors) == 2 else None
+        if forced is not None:
+            found = _two(failed, survivors, forced, largest)
             return Verdict.SURVIVABLE if found else Verdict.NOT
     from metal.schedule.packing import pack_exactly
 
     return pack_exactly(list(failed.guests.values()), survivors)[0]
+
+
+def _two(
+    failed: Node, survivors: list[Node], forced: tuple[list[Guest], list[Guest]], largest: int
+) -> bool:
+    """Exact: what is fixed is taken off, the rest is a subset sum."""
+    frees = [n.free - sum(g.memory for g in on) for n, on in zip(survivors, forced, strict=True)]
+    need = failed.used - sum(g.memory for on in forced for g in on)
+    if min(frees) < 0 or need > sum(frees):
+        return False
+    if sum(frees) - need >= largest:
+        return True
+    sums, fixed = failed.sums, {g.name for on in forced for g in on}
+    for guest in failed.grouped.values():
+        if guest.name not in fixed:
+            sums |= sums << guest.memory
+    return bool(halves(sums, need, *frees))
+
+
+def forced_apart(grouped: list[Guest], a: Node, b: Node) -> tuple[list[Guest], list[Guest]] | None:
+    """VMs with a replica on one survivor are fixed to the other: (those to a, those to b).
+
+    None when groups need more than that: the general search decides.
+    """
+    if not grouped:
+        return [], []
+    on_a = [g for g in grouped if g.apart in b.groups()]
+    on_b = [g for g in grouped if g.apart in a.groups()]
+    twice = len({g.apart for g in grouped}) < len(grouped)
+    return None if twice or {g.name for g in on_a} & {g.name for g in on_b} else (on_a, on_b)
 
 
 def restart_plan(nodes: Sequence[Node], failed: str) -> dict[str, str] | None:

@@ -1,0 +1,81 @@
+"""How many more VMs of a size fit, and survive any one server's loss: the count and its bound."""
+
+from dataclasses import dataclass
+from heapq import heapify, heapreplace
+
+from metal.model.fleet import Inventory, VmSize
+from metal.model.world import World
+from metal.schedule.capacity import Room, survey
+from metal.schedule.survival import Guest, Node, Verdict, units, verdict
+
+
+@dataclass(frozen=True)
+class Left:
+    """What one cluster takes. `count` is proven; no more than `bound` can be had by anyone."""
+
+    cluster: str
+    count: int
+    bound: int
+    why: str = ""
+    """What stands in the way of more."""
+
+
+def room_left(inventory: Inventory, world: World, size: VmSize) -> tuple[Left, ...]:
+    """One entry a cluster, by the inventory's names."""
+    fleet = survey(inventory, world, inventory.clusters, ())
+    guest = Guest("", units(round(size.memory_gib * 1024)), None, size.vcpus, size.disk_gib)
+    return tuple(_left(room, guest) for room in fleet.rooms.values())
+
+
+def _left(room: Room, guest: Guest) -> Left:
+    refused = room.closed or ("it stands alone: only replicas go there" if room.solo else "")
+    if refused:
+        return Left(room.name, 0, 0, refused)
+    nodes = [h.node for h in room.hosts.values() if not h.closed]
+    limits = {"memory": _slots(nodes, guest.memory, [n.room - n.used for n in nodes])}
+    if guest.vcpus and all(n.cpus is not None for n in nodes):
+        limits["CPU"] = _slots(nodes, guest.vcpus, [n.cpus_free for n in nodes], cpu=True)
+    if room.threads is not None and guest.vcpus > room.threads:
+        limits["threads of its smallest server"] = 0
+    if room.disk_limit is not None and guest.disk_gib:
+        limits["disks"] = max(0, int((room.disk_limit - room.disk) // guest.disk_gib))
+    tightest = min(limits, key=lambda k: limits[k])
+    count = most(nodes, guest, limits[tightest])
+    return Left(room.name, count, limits[tightest], f"its {tightest}")
+
+
+def _slots(nodes: list[Node], each: int, free: list[int], cpu: bool = False) -> int:
+    """After the worst failure everything lives on the rest: no more than fit there, one by one
+    into what is free and in all into what would be."""
+    worst: list[int] = []
+    for i, node in enumerate(nodes):
+        rest = [f for j, f in enumerate(free) if j != i]
+        used = node.vcpus if cpu else node.used
+        worst.append(min((sum(rest) - used) // each, sum(max(0, f) // each for f in rest)))
+    return max(0, min(worst, default=0))
+
+
+def most(nodes: list[Node], guest: Guest, bound: int) -> int:
+    """The largest number up to `bound` that was found to survive, by halving."""
+    low, high, step = 0, bound, bound
+    while low < high:
+        if _survive(nodes, guest, step):
+            low = step
+        else:
+            high = step - 1
+        step = (low + high + 1) // 2
+    return low
+
+
+def _survive(nodes: list[Node], guest: Guest, number: int) -> bool:
+    """Whether so many, spread over the freest servers, leave every failure survivable."""
+    filled = [n.copy() for n in nodes]
+    heap = [(-n.free, i) for i, n in enumerate(filled)]
+    heapify(heap)
+    for serial in range(number):
+        free, i = heap[0]
+        if -free < guest.memory or filled[i].cpus_free < guest.vcpus:
+            return False
+        filled[i].add(Guest(f"new {serial}", guest.memory, None, guest.vcpus))
+        heapreplace(heap, (-filled[i].free, i))
+    return verdict(filled) is Verdict.SURVIVABLE
