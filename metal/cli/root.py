@@ -25,6 +25,7 @@ COMMANDS = {
     "status": ("metal.cli.verbs.status", "Show the fleet: servers, nodes, VMs."),
     "watch": ("metal.cli.verbs.watch", "Notice servers that fail; with --act heal what they hold."),
     "whatif": ("metal.cli.verbs.whatif", "Where VMs restart if a server or a site is lost."),
+    "capacity": ("metal.cli.verbs.capacity", "How many more VMs of a size fit, and survive."),
     "check-certificate": (
         "metal.cli.verbs.check_certificate",
         "Verify a proof that any one server may die.",

@@ -9,6 +9,7 @@ from metal.model.plan import Plan
 from metal.model.world import World
 from metal.schedule.after import carried_out
 from metal.schedule.prove import prove
+from metal.schedule.roomleft import Left, room_left
 from metal.schedule.withdraw import Relocation, relocate
 
 
@@ -39,3 +40,14 @@ def server_lost(inventory: Inventory, world: World, server: str) -> Failure:
 
 def site_lost(inventory: Inventory, world: World, site: str) -> Relocation:
     return relocate(inventory, world, site)
+
+
+def capacity_of(
+    inventory: Inventory, world: World, size: str | None
+) -> dict[str, tuple[Left, ...]]:
+    """Size → what each cluster still takes of it; of all sizes when None."""
+    if size is not None and size not in inventory.sizes:
+        known = ", ".join(inventory.sizes)
+        raise BadInput("no such size", where=size, mend=f"profiles/vms.toml has {known}")
+    wanted = [size] if size else list(inventory.sizes)
+    return {name: room_left(inventory, world, inventory.sizes[name]) for name in wanted}
