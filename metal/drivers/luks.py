@@ -67,7 +67,9 @@ class Luks:
 
     def slot_of(self, key: str) -> int | None:
         """The slot that `key` opens (cryptsetup open --test-passphrase); None if it opens none."""
-        argv = ("open", "--test-passphrase", "--verbose", "--key-file=-", self._device)
+        # A token (a TPM's) would open it whatever the key is.
+        alone = ("--disable-external-tokens", "--key-file=-", self._device)
+        argv = ("open", "--test-passphrase", "--verbose", *alone)
         done = self._cryptsetup(argv, _bytes(key))
         if done.code == WRONG_KEY or "No usable keyslot" in done.err:
             return None

@@ -54,14 +54,7 @@ class AgeSecrets:
         whoever is run again escrows anew. Failed, with nothing of that name changed, when the
         disk is full or broken; BadInput for a bad name, an unusable key, or an empty secret.
         """
-        plain = _bytes_of(name, secret)
-        admins = [_recipient(key) for key in self._recipients]
-        if not admins:
-            raise BadInput(
-                "nobody to escrow to",
-                where=f"secret {name}",
-                mend="add an administrator with a key to inventory.toml",
-            )
+        plain, admins = _bytes_of(name, secret), self._administrators(name)
         try:
             with self._locked():
                 self._write(name, plain, admins, controller)
@@ -127,7 +120,7 @@ class AgeSecrets:
             found = read_header(self.sealed(name) or b"")
         except Failed as error:
             raise Failed(error.what, where=f"secret {name}", mend=error.mend) from None
-        return Header(found.tags, found.anonymous - 1, found.others)
+        return Header(found.tags, max(0, found.anonymous - 1), found.others)
 
     def sealed_to(self, name: str) -> tuple[str, ...] | None:
         """The public keys that were noted when the file was written; None if that is not known."""
@@ -139,12 +132,22 @@ class AgeSecrets:
         """Whether the controller has a copy of its own."""
         return self._held(name).exists()
 
-    def reseal(self, name: str, secret: str) -> None:
+    def reseal(self, name: str, secret: str, *, opened: bytes) -> None:
         """Encrypt what `name` holds to today's administrators. The file that was is replaced
-        (it held the same); the controller's copy stays as it is. Failed as `escrow`."""
-        plain, admins = _bytes_of(name, secret), [_recipient(key) for key in self._recipients]
+        (it held the same); the controller's copy stays as it is. Failed as `escrow`.
+
+        `opened`: the file that `secret` was read from. Refused when another has taken its place:
+        what that one holds is newer.
+        """
+        plain, admins = _bytes_of(name, secret), self._administrators(name)
         try:
             with self._locked():
+                if self.sealed(name) != opened:
+                    raise Refused(
+                        "another secret took its place meanwhile",
+                        where=f"secret {name}",
+                        mend="run the same command again",
+                    )
                 staged = _stage(self._folder / f"{name}.age", plain, admins)
                 try:
                     self._note(name, staged[0])
@@ -186,6 +189,17 @@ class AgeSecrets:
                     sync(held.parent)
         except OSError as error:
             raise _unwritable(old, error) from error
+
+    def _administrators(self, name: str) -> list[Recipient]:
+        """At least one; BadInput otherwise."""
+        admins = [_recipient(key) for key in self._recipients]
+        if not admins:
+            raise BadInput(
+                "nobody to escrow to",
+                where=f"secret {name}",
+                mend="add an administrator with a key to inventory.toml",
+            )
+        return admins
 
     def _note(self, name: str, file: Path) -> None:
         """Keep whom `file` is encrypted to, beside what is known of the ones before it."""
