@@ -12,6 +12,11 @@ def servers(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> 
     return [name for name in _names(_folder(ctx), "servers") if name.startswith(incomplete)]
 
 
+def sites(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The inventory's sites, likewise."""
+    return [name for name in _names(_folder(ctx), "sites") if name.startswith(incomplete)]
+
+
 def _folder(ctx: click.Context) -> Path:
     named = getattr(ctx.find_root().obj, "workspace", None)
     return Path(named or os.environ.get("METAL_WORKSPACE") or ".").absolute()

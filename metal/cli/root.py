@@ -31,6 +31,7 @@ COMMANDS = {
         "Verify a proof that any one server may die.",
     ),
     "drain": ("metal.cli.verbs.drain", "Move every VM off a server, live."),
+    "ipv4": ("metal.cli.verbs.ipv4", "Show what public IPv4 addresses are spent on."),
     "release": ("metal.cli.verbs.release", "Let a server take part again that was set aside."),
     "run": ("metal.cli.verbs.run", "List, show, resume or cancel operations."),
     "lab": ("metal.cli.verbs.lab", "A virtual rack to try all of it on."),

@@ -73,4 +73,6 @@ def _frontend(public: str, port: int, routes: list[tuple[str, str]]) -> Iterator
 def _backend(vm: str, port: int, has: Addressing) -> Iterator[str]:
     yield f"backend {vm}-{port}"
     yield f"    mode {'http' if port == HTTP_PORT else 'tcp'}"
-    yield f"    server {vm} {ip_interface(has.private_ipv4).ip}:{port}"
+    told = any(route.proxy_protocol for route in has.routes if route.port == port)
+    by = " send-proxy-v2" if told else ""
+    yield f"    server {vm} {ip_interface(has.private_ipv4).ip}:{port}{by}"

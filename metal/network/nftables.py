@@ -7,8 +7,8 @@ is on a line of its own: nft 1.0.6 refuses some valid one-liners.
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_interface
 
-from metal.model.addresses import Addressing
-from metal.model.fleet import Inventory, Site
+from metal.model.addresses import Addressing, Forward
+from metal.model.fleet import Inventory, Service, Site
 from metal.network.budget import residents
 from metal.network.sites import private_gateway, private_network, vm_network6
 
@@ -80,7 +80,7 @@ def _forwards(vms: Mapping[str, Addressing]) -> Iterator[str]:
     for vm, has in vms.items():
         for f in has.forwards:
             yield (
-                f"ip daddr {f.public} {f.protocol} dport {f.port} "
+                f"ip daddr {f.public} {f.protocol} dport {_span(f)} "
                 f'dnat to {_bare(has.private_ipv4)} comment "{vm}"'
             )
 
@@ -146,13 +146,18 @@ def _passages(inventory: Inventory, site: Site, vms: Mapping[str, Addressing]) -
         private = _bare(has.private_ipv4)
         for f in has.forwards:
             yield (
-                f"oifname $inside ip daddr {private} {f.protocol} dport {f.port} "
+                f"oifname $inside ip daddr {private} {f.protocol} dport {_span(f)} "
                 f'ct status dnat accept comment "{vm}"'
+            )
+        if has.ipv6 and "ipsec" in inventory.vms[vm].needs:
+            yield (
+                f"iifname $uplink oifname $inside ip6 daddr {_bare(has.ipv6)} "
+                f'meta l4proto esp accept comment "{vm}"'
             )
         for service in inventory.vms[vm].serves if has.ipv6 else ():
             yield (
                 f"iifname $uplink oifname $inside ip6 daddr {_bare(has.ipv6 or '')} "
-                f'{service.protocol} dport {service.port} accept comment "{vm}"'
+                f'{service.protocol} dport {_span(service)} accept comment "{vm}"'
             )
 
 
@@ -161,6 +166,10 @@ def _shared(vms: Mapping[str, Addressing]) -> set[str]:
     return {f.public for has in vms.values() for f in has.forwards} | {
         r.public for has in vms.values() for r in has.routes
     }
+
+
+def _span(ports: Forward | Service) -> str:
+    return str(ports.port) if ports.last is None else f"{ports.port}-{ports.last}"
 
 
 def _bare(address: str) -> str:

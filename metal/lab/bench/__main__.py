@@ -2,12 +2,13 @@
 
 import sys
 
-from metal.lab.bench import ipmi, measures, sweep
+from metal.lab.bench import addresses, ipmi, measures, sweep
 
 PARTS = {
     "processes": measures.processes,
     "planning": measures.planning,
     "journal": measures.journal,
+    "addresses": addresses.addresses,
     "ipmi": ipmi.ipmi,
     "sweep": sweep.sweep,
 }
