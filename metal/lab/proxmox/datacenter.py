@@ -218,7 +218,6 @@ class Datacenter:
         node.lives += 1
         node.member_from = now + (self.pace.membership if node.cluster.name else 0)
         self.event(node.name, why)
-        node.cluster.ha.woke(node)
         for vm in node.cluster.vms.values():
             if vm.node == node.name and vm.config.get("onboot"):
                 self.timeline.after(2 * self.pace.membership, _onboot(self, node, vm.vmid))

@@ -95,10 +95,8 @@ def _rule(call: Call) -> dict[str, Any]:
 
 
 def _held(params: dict[str, Any]) -> dict[str, Any]:
-    """A rule as it is kept: its lists as lists, node priorities left out."""
+    """A rule as it is kept: its lists as lists."""
     lists = {key: split_list(params[key]) for key in LISTS if key in params}
-    if "nodes" in lists:
-        lists["nodes"] = [node.partition(":")[0] for node in lists["nodes"]]
     if "resources" in lists:
         lists["resources"] = [_sid(sid) for sid in lists["resources"]]
     return params | lists
@@ -167,10 +165,10 @@ def current(call: Call) -> list[dict[str, Any]]:
                 "timestamp": now,
             }
         )
-    for name, node in ha.nodes.items():
+    for name, state in ha.nodes.items():
         busy = any(service.node == name for service in ha.services.values())
         status = f"{name} ({'active' if busy else 'idle'})"
-        if node.state != "online":
+        if state != "online":
             status = f"{name} (old timestamp - dead?)"
         rows.append(
             {
@@ -211,7 +209,7 @@ def manager_status(call: Call) -> dict[str, Any]:
         "manager_status": {
             "master_node": ha.master,
             "timestamp": now,
-            "node_status": {name: node.state for name, node in ha.nodes.items()},
+            "node_status": dict(ha.nodes),
             "service_status": {
                 sid: {"state": s.state, "node": s.node} | ({"target": s.target} if s.target else {})
                 for sid, s in ha.services.items()
