@@ -51,6 +51,8 @@ class Verb(click.Command):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
+        # Its own too: click keeps the first help option it makes, whoever asked for it.
+        self.context_settings.setdefault("help_option_names", ["-h", "--help"])
         self.params += global_options(hidden=True)
 
 

@@ -109,14 +109,18 @@ def _checked(form: re.Pattern[str], value: str, fault: str, where: str) -> str:
 
 def _url(url: str, what: str) -> str:
     """`url` without a slash at its end, made of plain parts only."""
-    parts = urlsplit(url)
+    unfit = BadInput(
+        f"{url[:120]!r} cannot be {what}",
+        where="inventory.toml",
+        mend="give a plain URL such as http://mirror.example.org/debian",
+    )
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half an IPv6 address
+        raise unfit from None
     plain = parts.scheme in ("http", "https") and HOST.fullmatch(parts.netloc)
     if not plain or not PATH.fullmatch(parts.path.rstrip("/")) or "?" in url or "#" in url:
-        raise BadInput(
-            f"{url[:120]!r} cannot be {what}",
-            where="inventory.toml",
-            mend="give a plain URL such as http://mirror.example.org/debian",
-        )
+        raise unfit
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
