@@ -1,4 +1,4 @@
-"""Serial over LAN: the driver, and the real ipmitool, against the double."""
+"""Serial over LAN: the driver against the double."""
 
 import threading
 import time
