@@ -34,15 +34,17 @@ class BootNetwork:
         site: str,
         *,
         interface: str,
-        dhcp: Dhcp,
+        dhcp: Dhcp | None = None,
         announce: IPv6Network | None = None,
         heard: Callable[[str], None] | None = None,
     ) -> None:
+        """`dhcp`: for this time only; without it as `sites.NAME.boot.dhcp` says."""
         if site not in workspace.inventory.sites:
             known = ", ".join(workspace.inventory.sites)
             raise BadInput("no such site", where=site, mend=f"the inventory has: {known}")
         self._workspace, self.site, self.interface = workspace, site, interface
-        self.dhcp, self._announce, self._heard = dhcp, announce, heard
+        self.dhcp = dhcp or _agreed(workspace, site)
+        self._announce, self._heard = announce, heard
         self.strangers: tuple[Offer, ...] = ()
         """Other DHCP servers on this wire."""
         self._open = ExitStack()
@@ -105,6 +107,18 @@ class BootNetwork:
                 mend="serve with --dhcp theirs, which adds what to boot and gives no addresses; "
                 "or have the other one switched off",
             )
+
+
+def _agreed(workspace: Workspace, site: str) -> Dhcp:
+    """What the inventory says of the site's wire."""
+    dhcp = workspace.inventory.sites[site].boot.dhcp
+    if dhcp == "none":
+        raise Refused(
+            "nobody may give addresses or boot servers there: its boot.dhcp is none",
+            where=f"sites.{site}",
+            mend="change it once the donor agrees, or name --dhcp for this time",
+        )
+    return dhcp
 
 
 def _url(address: str, boot_listen: str) -> str:

@@ -90,3 +90,14 @@ def _status(workspace: Path, stdout) -> subprocess.CompletedProcess[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def test_a_wire_that_nobody_may_serve(metal, workspace: Path) -> None:
+    inventory = workspace / "inventory.toml"
+    text = inventory.read_text().replace(
+        "[sites.lisbon.subnets]", '[sites.lisbon.boot]\ndhcp = "none"\n\n[sites.lisbon.subnets]'
+    )
+    inventory.write_text(text)
+    said = metal("-C", str(workspace), "serve", "--site", "lisbon", "--interface", "lo")
+    assert said.code == 3
+    assert "its boot.dhcp is none" in said.err and "--dhcp" in said.err

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 @click.option(
     "--dhcp",
     type=click.Choice(["ours", "theirs"]),
-    default="theirs",
     help="Give addresses, or only add what to boot to the colocation's own DHCP.  "
-    "[default: theirs]",
+    "[default: as sites.NAME.boot.dhcp says]",
 )
 @click.option(
     "--announce",
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     help="An IPv6 prefix for router advertisements: spares iPXE a wait of 16 s.",
 )
 @click.pass_obj
-def command(face: Face, site: str, interface: str, dhcp: str, announce: str | None) -> None:
+def command(face: Face, site: str, interface: str, dhcp: str | None, announce: str | None) -> None:
     """Answer a site's servers when they boot, until it is ended.
 
     Runs dnsmasq (DHCP or proxyDHCP, TFTP) and the boot service (HTTP). Only machines of the
