@@ -52,10 +52,11 @@ def holdings(
     current: Mapping[str, tuple[str, ...]],
 ) -> Holdings:
     """Sort the pool addresses seen on VMs into kept and foreign ones."""
-    addresses: set[Address] = set(pool(inventory.sites[site]))
+    place = inventory.sites[site]
+    addresses: set[Address] = set(pool(place))
+    addresses -= set(base_addresses(place))
     kept: dict[str, IPv4Address] = {}
     foreign: set[Address] = infrastructure(inventory) & addresses
-    foreign -= set(base_addresses(inventory.sites[site]))
     for vm in sorted(current):
         for address in parse(current[vm]):
             if not isinstance(address, IPv4Address) or address not in addresses - foreign:

@@ -72,6 +72,12 @@ def test_public_base_addresses_are_paid_for_and_private_ones_are_not(
     assert budget(with_gateways(fleet, base="public"), "one", {}).gateways == 2
 
 
+def test_a_vm_does_not_keep_what_has_become_a_gateways_own(make_fleet: MakeFleet) -> None:
+    fleet = with_gateways(make_fleet({"mail": {"ipv4": "dedicated"}}), base="public")
+    given = plan_addresses(fleet, {"mail": "here"}, {"mail": ("192.0.2.2/28",)}).given
+    assert given["mail"].public_ipv4 == "192.0.2.4/28"
+
+
 def test_flows_ask_for_more_shared_addresses(make_fleet: MakeFleet) -> None:
     vms: dict[str, dict[str, Any]] = {f"vm{n}": {"flows": FLOWS // 2 + 1} for n in range(2)}
     fleet = with_gateways(make_fleet(vms))
