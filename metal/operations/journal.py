@@ -9,9 +9,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from metal.model.errors import BadInput, Refused
 from metal.model.life import Status
-from metal.operations import installs, jobs
+from metal.operations import installs, jobs, leading
 from metal.operations.database import Database
 from metal.operations.events import write_event
+from metal.operations.leading import Term
 from metal.operations.lease import OPEN, Lease, alive, refuse_closed, refuse_owned, take
 from metal.operations.owner import Owner, this_process
 from metal.operations.tables import claims as claims_table
@@ -72,15 +73,19 @@ class Journal:
         claims: Iterable[str],
         params: dict[str, Any],
         version: int = 1,
+        term: Term | None = None,
     ) -> Operation:
         """The open operation of that kind, subject and params, or a new one.
 
         A new one claims every subject in `claims` (its own when that is empty) until it is done or
         cancelled. Refused while another open operation claims one of them.
+        With `term`, Deposed once that is over.
         `version` is the flow's: one begun by another version is held when `perform` meets it.
         """
         wanted = _dumps(params)
         with self._database.write() as conn:
+            if term:
+                leading.guard(self._database, conn, term)
             now = self._database.now(conn)
             row = conn.execute(
                 select(operations).where(
@@ -95,10 +100,13 @@ class Journal:
                 _claim(conn, row, set(claims) or {subject})
             return _operation(row, now, this_process())
 
-    def take(self, id: int) -> Lease:
-        """The lease of an open operation. Refused while another process may be running it."""
+    def take(self, id: int, term: Term | None = None) -> Lease:
+        """The lease of an open operation. Refused while another process may be running it.
+
+        With `term`, Deposed once that is over; so is every later write of the lease (LeaseLost).
+        """
         self.show(id)
-        return take(self._database, id, self._lease_seconds, this_process())
+        return take(self._database, id, self._lease_seconds, this_process(), term)
 
     def list(self, *, open_only: bool = False) -> list[Operation]:
         """Every operation, oldest first."""

@@ -16,7 +16,9 @@ from sqlalchemy import Connection, select, update
 
 from metal.model.errors import MetalError, Refused
 from metal.model.life import Status
+from metal.operations import leading
 from metal.operations.database import Database
+from metal.operations.leading import Term
 from metal.operations.owner import Owner, gone
 from metal.operations.tables import operations
 
@@ -35,11 +37,17 @@ class Lease:
     operation: int
     fence: int
     seconds: float
+    term: Term | None = None
+    """Where only a leader may act: each write is one of this term, too."""
 
 
-def take(database: Database, operation: int, seconds: float, me: Owner) -> Lease:
+def take(
+    database: Database, operation: int, seconds: float, me: Owner, term: Term | None = None
+) -> Lease:
     """Make `me` the owner of an open operation. Refused while its owner may be alive."""
     with database.write() as conn:
+        if term:
+            leading.guard(database, conn, term)
         now = database.now(conn)
         row = conn.execute(select(operations).where(operations.c.id == operation)).one()
         refuse_closed(row)
@@ -58,7 +66,7 @@ def take(database: Database, operation: int, seconds: float, me: Owner) -> Lease
                 updated=now,
             )
         )
-    return Lease(operation, fence, seconds)
+    return Lease(operation, fence, seconds, term)
 
 
 def alive(row: Any, now: float, here: Owner) -> bool:
@@ -94,6 +102,11 @@ def write_fenced(database: Database, conn: Connection, lease: Lease, **values: A
 
     Raises LeaseLost if the fence has moved on; the caller's transaction is then undone whole.
     """
+    if lease.term:
+        try:
+            leading.guard(database, conn, lease.term)
+        except leading.Deposed as error:
+            raise LeaseLost(error.what, mend=error.mend) from error
     now = database.now(conn)
     done = conn.execute(
         update(operations)

@@ -17,6 +17,7 @@ from metal.model.errors import Failed, MetalError, Refused, Unreachable
 from metal.model.life import Status
 from metal.operations.database import Database
 from metal.operations.journal import Operation
+from metal.operations.leading import Term
 from metal.operations.lease import Heartbeat, Lease, LeaseLost
 from metal.operations.steps import Steps
 from metal.operations.store import Store
@@ -230,16 +231,18 @@ def perform(
     *,
     version: int | None = None,
     stop: threading.Event | None = None,
+    term: Term | None = None,
 ) -> Outcome:
     """Run `flow` for an open operation until it is done, failed, held or stopped.
 
-    Raises Refused while another process may be running it, LeaseLost once another took it over.
+    Raises Refused while another process may be running it, LeaseLost once another took it over
+    or `term`, if given, is over.
     One that is done already stays so. `version`, if given, must be the one that began it.
     """
     held = store.journal.show(operation if isinstance(operation, int) else operation.id)
     if held.status is Status.DONE:
         return Outcome(Status.DONE)
-    lease = store.journal.take(held.id)
+    lease = store.journal.take(held.id, term)
     with Heartbeat(store.database, lease) as beat:
         run = Run(store.database, held, lease, stop or threading.Event(), beat.lost)
         try:

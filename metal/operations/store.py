@@ -4,16 +4,20 @@ from pathlib import Path
 from types import TracebackType
 
 from metal.operations import schema
+from metal.operations.alarms import Alarms
 from metal.operations.database import Clock, Database, connect
 from metal.operations.events import Events
+from metal.operations.incidents import Incidents
 from metal.operations.installs import Installs
 from metal.operations.jobs import Jobs
 from metal.operations.journal import Journal
+from metal.operations.leading import Leading
 from metal.operations.looks import Looks
 from metal.operations.plans import Plans
 from metal.operations.records import Records
 from metal.operations.requests import Requests
 from metal.operations.servers import Servers
+from metal.operations.sightings import Sightings
 
 
 class Store:
@@ -27,7 +31,11 @@ class Store:
         self.installs = Installs(database)
         self.jobs = Jobs(database)
         self.plans = Plans(database)
+        self.alarms = Alarms(database)
         self.looks = Looks(database)
+        self.leading = Leading(database)
+        self.sightings = Sightings(database)
+        self.incidents = Incidents(database)
         self.records = Records(database)
         self.requests = Requests(database)
 

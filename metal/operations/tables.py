@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = "0004"
+SCHEMA = "0005"
 """The newest migration in migrations/versions: what this version of metal reads and writes."""
 
 VERSION_TABLE = "metal_version"

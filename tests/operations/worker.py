@@ -72,6 +72,11 @@ def main(store: Store) -> int:
             operation = store.journal.open("k", f"{words[0]}-{number}", [], {})
             perform(store, operation, lambda run: [run.step(f"s{i}", int) for i in range(5)])
         return 0
+    if what == "lead":
+        term = store.leading.seek("watch", "lisbon", float(words[1]))
+        operation = store.journal.open("test", words[0], [words[0]], {}, term=term)
+        perform(store, operation, three, term=term)
+        return 0
     flow = {"three": three, "many": many, "fat": fat}[what]
     operation = store.journal.open("test", words[0], [words[0]], {})
     say("ready")
