@@ -16,6 +16,11 @@ class Forward(Frozen):
     last: int | None = None
     """The last port of a range."""
 
+    @property
+    def span(self) -> str:
+        """ "25", or "10000-20000"."""
+        return str(self.port) if self.last is None else f"{self.port}-{self.last}"
+
 
 class ProxyRoute(Frozen):
     """One host name on a shared address, told apart by TLS-SNI or HTTP Host."""
@@ -41,3 +46,9 @@ class Addressing(Frozen):
     gateway6: str | None = None
     forwards: tuple[Forward, ...] = ()
     routes: tuple[ProxyRoute, ...] = ()
+
+    @property
+    def shared(self) -> str | None:
+        """The shared address that its ports or its names are on."""
+        ends = [f.public for f in self.forwards] + [r.public for r in self.routes]
+        return ends[0] if ends else None

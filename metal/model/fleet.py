@@ -264,6 +264,11 @@ class Service(Frozen):
         """The first and the last."""
         return self.port, self.last or self.port
 
+    @property
+    def span(self) -> str:
+        """ "25", or "10000-20000"."""
+        return str(self.port) if self.last is None else f"{self.port}-{self.last}"
+
 
 Need = Literal["rdns", "ipsec"]
 """rdns: reverse DNS of its own, so it is the only VM with it on its address.

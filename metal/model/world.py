@@ -39,6 +39,8 @@ class SeenVm(Frozen):
     state: VmState = "unknown"
     addresses: tuple[str, ...] = ()
     """As configured in the hypervisor, with prefix length."""
+    shared: str | None = None
+    """The shared IPv4 that its ports or names were on when it was made."""
     memory_mib: int | None = None
     """As configured; None when unknown. Counts for VMs that the inventory does not have."""
 

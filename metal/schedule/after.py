@@ -56,6 +56,7 @@ def _placed(action: PlaceVm) -> SeenVm:
         server=action.server,
         state="running",
         addresses=tuple(a for a in (has.private_ipv4, has.public_ipv4, has.ipv6) if a),
+        shared=has.shared,
         memory_mib=action.memory_mib,
     )
 

@@ -27,6 +27,7 @@ def plan_vms(
         inventory,
         homes={vm: at[0] for vm, at in placement.fleet.where.items() if vm in inventory.vms},
         current={vm: seen.addresses for vm, seen in world.vms.items()},
+        shared={vm: seen.shared for vm, seen in world.vms.items() if seen.shared},
     )
     new = {vm: home for vm, home in placement.homes.items() if vm in addresses.given}
     vmids = dict(zip(new, _vmids(world), strict=False))
@@ -175,6 +176,11 @@ def _astray(inventory: Inventory, world: World, addresses: AddressPlan) -> Itera
         given = addresses.given.get(vm)
         if given is None or not seen.addresses:
             continue
+        if seen.shared and given.shared and given.shared != seen.shared:
+            yield (
+                f"{vm} was on the shared address {seen.shared} and comes to {given.shared}: "
+                "the gateways must be told, and its name servers"
+            )
         has = set(parse(seen.addresses))
         wants = set(parse(tuple(a for a in _own(given) if a)))
         if wants != has:

@@ -21,8 +21,9 @@ from cryptography.x509.oid import NameOID
 
 from metal.model.fleet import Inventory
 from metal.network.addresses import AddressPlan, plan_addresses
-from metal.network.haproxy import render_haproxy
-from metal.network.nftables import render_nftables
+from metal.network.engines.haproxy import render_haproxy
+from metal.network.engines.nftables import render_nftables
+from metal.network.view import view
 
 GOLDEN = Path(__file__).parent / "golden"
 SITES = ("lisbon", "berlin", "genoa", "utrecht")
@@ -46,14 +47,14 @@ def planned(charity: Inventory, charity_homes: dict[str, str]) -> AddressPlan:
 def test_nftables_as_expected(
     site: str, charity: Inventory, charity_homes: dict[str, str], planned: AddressPlan
 ) -> None:
-    same_as_golden(f"{site}.nft", render_nftables(charity, site, charity_homes, planned.given))
+    same_as_golden(f"{site}.nft", render_nftables(view(charity, site, charity_homes, planned)))
 
 
 @pytest.mark.parametrize("site", SITES)
 def test_haproxy_as_expected(
     site: str, charity: Inventory, charity_homes: dict[str, str], planned: AddressPlan
 ) -> None:
-    same_as_golden(f"{site}.cfg", render_haproxy(charity, site, charity_homes, planned.given))
+    same_as_golden(f"{site}.cfg", render_haproxy(view(charity, site, charity_homes, planned)))
 
 
 def nft() -> list[str]:
@@ -76,7 +77,7 @@ def test_nft_accepts_it(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "rules.nft"
-    file.write_text(render_nftables(charity, site, charity_homes, planned.given))
+    file.write_text(render_nftables(view(charity, site, charity_homes, planned)))
     done = subprocess.run([*nft(), "-c", "-f", str(file)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -97,7 +98,7 @@ def test_haproxy_accepts_it(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "haproxy.cfg"
-    file.write_text(render_haproxy(charity, site, charity_homes, planned.given))
+    file.write_text(render_haproxy(view(charity, site, charity_homes, planned)))
     done = subprocess.run([haproxy(), "-c", "-f", str(file)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -106,7 +107,7 @@ def test_haproxy_accepts_it(
 def test_nothing_is_open_that_was_not_promised(
     site: str, charity: Inventory, charity_homes: dict[str, str], planned: AddressPlan
 ) -> None:
-    text = render_nftables(charity, site, charity_homes, planned.given)
+    text = render_nftables(view(charity, site, charity_homes, planned))
     forwarded = re.findall(r"ip daddr (\S+) (tcp|udp) dport (\d+) dnat to (\S+)", text)
     promised = {
         (f.public, f.protocol, str(f.port), has.private_ipv4.split("/")[0])
@@ -130,7 +131,7 @@ def test_nothing_is_open_that_was_not_promised(
 def test_a_site_without_proxied_vms_has_no_proxy(
     charity: Inventory, charity_homes: dict[str, str], planned: AddressPlan
 ) -> None:
-    assert render_haproxy(charity, "utrecht", charity_homes, planned.given) == ""
+    assert render_haproxy(view(charity, "utrecht", charity_homes, planned)) == ""
 
 
 # ── A proxy that runs ────────────────────────────────────────────────────────────────────────
@@ -207,14 +208,15 @@ def proxied(
     }
     fleet = make_fleet(vms, pool=(PROXY,), private=BEHIND)
     homes = dict.fromkeys(vms, "here")
-    given = plan_addresses(fleet, homes, {}).given
+    plan = plan_addresses(fleet, homes, {})
+    given = plan.given
     servers = [
         Answering(vm, has.private_ipv4.split("/")[0], port, tmp_path) for vm, has in given.items()
     ]
     for server in servers:
         server.start()
     file = tmp_path / "haproxy.cfg"
-    file.write_text(render_haproxy(fleet, "one", homes, given))
+    file.write_text(render_haproxy(view(fleet, "one", homes, plan)))
     running = subprocess.Popen([binary, "-db", "-f", str(file)], stdout=subprocess.DEVNULL)
     try:
         _until_it_listens(port)

@@ -1,5 +1,6 @@
 """Ranges, needs, gateways and flows, from the inventory to the addresses and the rules."""
 
+import ipaddress
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,9 @@ from metal.model.fleet import Gateways, Inventory
 from metal.network.addresses import plan_addresses
 from metal.network.budget import budget
 from metal.network.choose import FLOWS
-from metal.network.haproxy import render_haproxy
-from metal.network.nftables import render_nftables
+from metal.network.engines.haproxy import render_haproxy
+from metal.network.engines.nftables import render_nftables
+from metal.network.view import leaving, view
 from metal.network.worth import worth
 from tests.network.test_gateways import haproxy, nft
 
@@ -37,9 +39,10 @@ def test_a_range_is_forwarded_whole_and_clashes_with_what_lies_in_it(
     }
     fleet = make_fleet(vms)
     homes = dict.fromkeys(vms, "here")
-    given = plan_addresses(fleet, homes, {}).given
+    plan = plan_addresses(fleet, homes, {})
+    given = plan.given
     assert given["meet"].forwards[0].public != given["game"].forwards[0].public
-    text = render_nftables(fleet, "one", homes, given)
+    text = render_nftables(view(fleet, "one", homes, plan))
     assert "udp dport 10000-20000 dnat to" in text
     assert "meta l4proto esp accept" in text
     file = tmp_path / "rules.nft"
@@ -85,6 +88,33 @@ def test_flows_ask_for_more_shared_addresses(make_fleet: MakeFleet) -> None:
     assert len(plan.ways_out["one"]) == 2
 
 
+def test_flows_leave_by_every_address_that_was_counted_for_them(
+    make_fleet: MakeFleet, tmp_path: Path
+) -> None:
+    vms: dict[str, dict[str, Any]] = {
+        "git": {"ipv4": "nat", "serves": [{"port": 22}], "flows": FLOWS},
+        "crawler": {"flows": 2 * FLOWS - 300},
+        "db": {},
+        "ci": {"flows": FLOWS // 2},
+    }
+    fleet = with_gateways(make_fleet(vms))
+    homes = dict.fromkeys(vms, "here")
+    plan = plan_addresses(fleet, homes, {})
+    ways = plan.ways_out["one"]
+    assert len(ways) == 4
+    seen = view(fleet, "one", homes, plan)
+    out = leaving(seen)
+    assert out["git"] == (ipaddress.ip_address(plan.given["git"].forwards[0].public),)
+    assert out["crawler"] == ways, "no one address carries its flows: it has all of them"
+    assert out["db"] != out["git"] and out["ci"] != out["git"], "git fills its own"
+    text = render_nftables(seen)
+    assert "snat to numgen inc mod 4 map" in text
+    file = tmp_path / "rules.nft"
+    file.write_text(text)
+    done = subprocess.run([*nft(), "-c", "-f", str(file)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_address_more_and_one_less(make_fleet: MakeFleet) -> None:
     vms: dict[str, dict[str, Any]] = {
         vm: {"ipv4": "dedicated", "priority": priority}
@@ -111,7 +141,7 @@ def test_a_vm_that_understands_it_is_told_its_clients(
     }
     fleet = make_fleet(vms)
     homes = dict.fromkeys(vms, "here")
-    text = render_haproxy(fleet, "one", homes, plan_addresses(fleet, homes, {}).given)
+    text = render_haproxy(view(fleet, "one", homes, plan_addresses(fleet, homes, {})))
     told = [line for line in text.splitlines() if line.startswith("    server ")]
     assert [line.endswith("send-proxy-v2") for line in told] == [False, True]
     file = tmp_path / "haproxy.cfg"

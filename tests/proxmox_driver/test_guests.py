@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from metal.drivers.proxmox.guests import addresses, cards, describe, label
+from metal.drivers.proxmox.guests import addresses, cards, describe, label, shared
 from metal.model.addresses import Addressing, Forward, ProxyRoute
 from metal.model.errors import Failed, Refused
 
@@ -60,7 +60,7 @@ def test_addresses_are_read_back_from_what_was_written() -> None:
     assert addresses(dict(cards(NAT))) == ("10.11.128.5/20", "2001:db8:11::5/64")
     assert addresses(dict(cards(DEDICATED))) == ("10.11.128.6/20", "198.51.100.3/28")
     assert addresses({"ipconfig0": "ip=dhcp,ip6=auto", "net0": "virtio"}) == ()
-    assert label("git", NAT) == "metal: git 10.11.128.5/20 2001:db8:11::5/64"
+    assert label("git", NAT) == "metal: git 10.11.128.5/20 2001:db8:11::5/64 via=198.51.100.2"
 
 
 def test_the_description_says_how_it_is_reached() -> None:
@@ -69,6 +69,18 @@ def test_the_description_says_how_it_is_reached() -> None:
     assert "IPv4: nat" in told
     assert "198.51.100.2 tcp/22 is forwarded here" in told
     assert "git.example.org:443 comes through the proxy 198.51.100.2" in told
+
+
+def test_the_shared_address_is_read_back_from_the_description() -> None:
+    proxy = ProxyRoute(public="198.51.100.2", name="git.example.org", port=443)
+    only = NAT.model_copy(update={"forwards": (), "routes": (proxy,)})
+    for has, wanted in ((NAT, "198.51.100.2"), (only, "198.51.100.2"), (DEDICATED, None)):
+        assert shared({"description": describe("git", has)}) == wanted
+    ranged = Forward(public="198.51.100.4", protocol="udp", port=10_000, last=20_000)
+    wide = NAT.model_copy(update={"forwards": (ranged,)})
+    assert "udp/10000-20000 is forwarded here" in describe("meet", wide)
+    assert shared({"description": describe("meet", wide)}) == "198.51.100.4"
+    assert shared({}) is None
 
 
 def test_a_vm_is_made_started_and_seen(lab: Any) -> None:
@@ -80,6 +92,7 @@ def test_a_vm_is_made_started_and_seen(lab: Any) -> None:
     seen = driver.look()[2]["git"]
     assert (seen.vmid, seen.cluster, seen.server, seen.state) == (101, "alba", "alba1", "running")
     assert seen.addresses == ("10.11.128.5/20", "2001:db8:11::5/64")
+    assert seen.shared == "198.51.100.2"
     real = vm(lab, 101)
     assert (real["starts"], real["max_copies"]) == (1, 1)
     assert real["config"]["tags"] == "metal"

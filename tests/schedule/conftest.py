@@ -74,6 +74,7 @@ def _applied(world: World, actions: Iterable[PlaceVm | StartVm]) -> World:
             server=action.server,
             state="running",
             addresses=tuple(a for a in (has.private_ipv4, has.public_ipv4, has.ipv6) if a),
+            shared=has.shared,
             memory_mib=action.memory_mib,
         )
     return world.model_copy(update={"vms": vms})

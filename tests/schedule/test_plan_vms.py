@@ -9,6 +9,7 @@ from metal.model.laws import judge
 from metal.model.life import Life
 from metal.model.plan import Action, PlaceVm, Plan, StartVm, fingerprint
 from metal.model.world import SeenServer, SeenVm, World
+from metal.network.sites import pool as pool_addresses
 from metal.schedule.plan import plan_vms
 
 MakeFleet = Callable[..., Inventory]
@@ -111,6 +112,31 @@ def test_what_is_astray_is_said_and_left(make_fleet: MakeFleet, formed: Formed) 
     assert actions == ()
     assert any("pinned runs in a but is pinned to b" in w for w in warnings)
     assert any("mail has other addresses" in w and "198.51.1.2" in w for w in warnings)
+
+
+def test_the_shared_address_of_a_vm_is_kept_as_long_as_it_can_be(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    nat = {"ipv4": "nat", "serves": [{"port": 22}]}
+    fleet = make_fleet({"a": [8, 8]}, {"git": nat, "old": nat})
+    pool = sorted(map(str, pool_addresses(fleet.sites[fleet.site_of("a")])))
+    seen = {
+        "old": SeenVm(
+            vmid=100,
+            cluster="a",
+            server="a1",
+            state="running",
+            addresses=("10.1.128.11/20",),
+            shared=pool[0],
+        )
+    }
+    actions, warnings = plan_vms(fleet, formed(fleet, seen), frozenset(fleet.clusters), {})
+    (place,) = (a for a in actions if isinstance(a, PlaceVm))
+    assert place.addressing.shared not in (None, pool[0]), "old has port 22 of the first"
+    assert not any("shared address" in w for w in warnings)
+    lost = {"old": seen["old"].model_copy(update={"shared": "203.0.113.99"})}
+    _, warnings = plan_vms(fleet, formed(fleet, lost), frozenset(fleet.clusters), {})
+    assert any("old was on the shared address 203.0.113.99" in w for w in warnings)
 
 
 def test_vms_that_wait_for_the_same_share_a_line(make_fleet: MakeFleet) -> None:

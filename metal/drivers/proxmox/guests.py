@@ -6,6 +6,9 @@ cloud-init gives one IPv4 a card. The IPv4 gateway goes to the card in whose net
 Both are on the bridge vmbr0 of the host.
 """
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
@@ -17,6 +20,11 @@ from metal.model.world import VmState
 
 BRIDGE = "vmbr0"
 TAG = "metal"
+VIA = "via="
+"""Before the shared address in an HA resource's comment."""
+_SHARED = re.compile(
+    r"^(?:(\S+) (?:tcp|udp)/[\d-]+ is forwarded here|\S+ comes through the proxy (\S+))$", re.M
+)
 LOCAL = "local"
 """Asked for where there is no Ceph: whatever storage of the node itself keeps VM disks."""
 CALM = 5
@@ -180,18 +188,34 @@ def describe(name: str, addressing: Addressing) -> str:
     """What a person sees in the web interface."""
     lines = [f"{name}, made by metal: change it in inventory.toml, not here."]
     lines.append(f"IPv4: {addressing.treatment} {addressing.public_ipv4 or ''}".rstrip())
-    lines += [f"{f.public} {f.protocol}/{f.port} is forwarded here" for f in addressing.forwards]
+    lines += [f"{f.public} {f.protocol}/{f.span} is forwarded here" for f in addressing.forwards]
     lines += [f"{r.name}:{r.port} comes through the proxy {r.public}" for r in addressing.routes]
     return "\n\n".join(lines)
 
 
+def shared(config: Mapping[str, Any]) -> str | None:
+    """The shared address that `describe` wrote down when the VM was made."""
+    told = _SHARED.search(str(config.get("description", "")))
+    return (told[1] or told[2]) if told else None
+
+
 def label(name: str, addressing: Addressing) -> str:
     """The comment of its HA resource: what nobody else can tell once its node is dead."""
-    return " ".join((f"{TAG}:", name, *addresses(cards(addressing))))
+    via = [f"{VIA}{addressing.shared}"] if addressing.shared else []
+    return " ".join((f"{TAG}:", name, *addresses(cards(addressing)), *via))
 
 
-def labels(api: Api) -> dict[int, tuple[str, tuple[str, ...]]]:
-    """VM id → (name, addresses) of the HA-managed VMs that we made, whatever their node does.
+@dataclass(frozen=True)
+class Label:
+    """What the HA resource of a VM remembers of it."""
+
+    name: str
+    addresses: tuple[str, ...] = ()
+    shared: str | None = None
+
+
+def labels(api: Api) -> dict[int, Label]:
+    """VM id → what is known of the HA-managed VMs that we made, whatever their node does.
 
     Proxmox itself shows a VM on a dead node without a name, and its configuration not at all.
     """
@@ -200,7 +224,9 @@ def labels(api: Api) -> dict[int, tuple[str, tuple[str, ...]]]:
         mark, _, rest = str(row.get("comment", "")).partition(" ")
         if str(row["sid"]).startswith("vm:") and mark == f"{TAG}:" and rest:
             name, *told = rest.split()
-            found[int(str(row["sid"])[3:])] = (name, tuple(told))
+            via = [word.removeprefix(VIA) for word in told if word.startswith(VIA)]
+            own = tuple(word for word in told if not word.startswith(VIA))
+            found[int(str(row["sid"])[3:])] = Label(name, own, via[0] if via else None)
     return found
 
 
@@ -259,7 +285,7 @@ def _name(api: Api, vmid: int) -> tuple[str, str]:
     """(its name, its node); the list of a cluster has no name for a VM made just now."""
     row = _there(api, vmid)
     node = str(row["node"])
-    name = row.get("name") or labels(api).get(vmid, ("", ()))[0]
+    name = row.get("name") or labels(api).get(vmid, Label("")).name
     return str(name or api.get(f"nodes/{node}/qemu/{vmid}/config").get("name", "")), node
 
 

@@ -76,26 +76,30 @@ def _vms(api: Api, cluster: str, standing: Standing) -> dict[str, SeenVm]:
     labels = guests.labels(api) if any(not row.get("name") for row in rows) else {}
     for row in rows:
         vmid = int(row["vmid"])
-        label, last_known = labels.get(vmid, (f"vm-{vmid}", ()))
-        name = str(row.get("name") or label)
+        label = labels.get(vmid, guests.Label(f"vm-{vmid}"))
+        name = str(row.get("name") or label.name)
         if name in found:
             name = f"{name}#{vmid}"
         node = str(row["node"])
         # Of a node that is gone the cluster only repeats what it last heard.
         online = standing.nodes.get(node, False)
+        own, shared = _addresses(api, node, vmid) if online else (label.addresses, label.shared)
         found[name] = SeenVm(
             vmid=vmid,
             cluster=cluster,
             server=node,
             state=guests.state_of(row) if online else "unknown",
-            addresses=_addresses(api, node, vmid) if online else last_known,
+            addresses=own,
+            shared=shared,
             memory_mib=int(row["maxmem"]) >> 20 if row.get("maxmem") else None,
         )
     return found
 
 
-def _addresses(api: Api, node: str, vmid: int) -> tuple[str, ...]:
+def _addresses(api: Api, node: str, vmid: int) -> tuple[tuple[str, ...], str | None]:
+    """(its own, the shared one it was given ports of)."""
     try:
-        return guests.addresses(api.node().get(f"nodes/{node}/qemu/{vmid}/config"))
+        config = api.node().get(f"nodes/{node}/qemu/{vmid}/config")
     except MetalError:
-        return ()
+        return (), None
+    return guests.addresses(config), guests.shared(config)

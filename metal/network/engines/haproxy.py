@@ -4,12 +4,10 @@ TLS is passed through: the VMs keep their own certificates, the gateway holds no
 that no VM serves is refused, never sent to some default.
 """
 
-from collections.abc import Iterator, Mapping
-from ipaddress import ip_interface
+from collections.abc import Iterator
 
 from metal.model.addresses import Addressing
-from metal.model.fleet import Inventory
-from metal.network.budget import residents
+from metal.network.view import View, bare
 
 HTTP_PORT = 80
 """The one port that speaks plain HTTP; every other one is TLS."""
@@ -29,11 +27,9 @@ defaults
 """
 
 
-def render_haproxy(
-    inventory: Inventory, site: str, homes: Mapping[str, str], given: Mapping[str, Addressing]
-) -> str:
-    """haproxy.cfg of the gateway of `site`; empty when nothing there is proxied."""
-    vms = {vm: given[vm] for vm in residents(inventory, site, homes) if vm in given}
+def render_haproxy(seen: View) -> str:
+    """haproxy.cfg of the site's gateways; empty when nothing there is proxied."""
+    vms = seen.vms
     doors: dict[tuple[int, str], list[tuple[str, str]]] = {}
     for vm, has in vms.items():
         for route in has.routes:
@@ -45,7 +41,7 @@ def render_haproxy(
         lines += ["", *_frontend(public, port, sorted(routes))]
     for port, vm in sorted({(port, vm) for (port, _), routes in doors.items() for _, vm in routes}):
         lines += ["", *_backend(vm, port, vms[vm])]
-    return HEADER.format(site=site) + "\n".join(lines) + "\n"
+    return HEADER.format(site=seen.name) + "\n".join(lines) + "\n"
 
 
 def _frontend(public: str, port: int, routes: list[tuple[str, str]]) -> Iterator[str]:
@@ -75,4 +71,4 @@ def _backend(vm: str, port: int, has: Addressing) -> Iterator[str]:
     yield f"    mode {'http' if port == HTTP_PORT else 'tcp'}"
     told = any(route.proxy_protocol for route in has.routes if route.port == port)
     by = " send-proxy-v2" if told else ""
-    yield f"    server {vm} {ip_interface(has.private_ipv4).ip}:{port}{by}"
+    yield f"    server {vm} {bare(has.private_ipv4)}:{port}{by}"

@@ -5,12 +5,12 @@ is on a line of its own: nft 1.0.6 refuses some valid one-liners.
 """
 
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_interface
+from ipaddress import IPv4Address
 
-from metal.model.addresses import Addressing, Forward
-from metal.model.fleet import Inventory, Service, Site
-from metal.network.budget import residents
+from metal.model.addresses import Addressing
+from metal.model.fleet import Gateways, Inventory, Site
 from metal.network.sites import private_gateway, private_network, vm_network6
+from metal.network.view import View, bare, leaving
 
 HEADER = """\
 #!/usr/sbin/nft -f
@@ -18,32 +18,22 @@ HEADER = """\
 """
 
 
-def render_nftables(
-    inventory: Inventory,
-    site: str,
-    homes: Mapping[str, str],
-    given: Mapping[str, Addressing],
-    *,
-    uplink: str = "uplink",
-    inside: str = "vms",
-) -> str:
-    """The ruleset of the gateway of `site`.
+def render_nftables(seen: View) -> str:
+    """The ruleset of the site's gateways.
 
-    `uplink` and `inside` are its interfaces to the world and to the VMs; `homes` is VM →
-    cluster, `given` the planned addresses. VMs with an IPv4 of their own go past the gateway
-    with it, but their IPv6 comes through here as everyone's.
+    VMs with an IPv4 of their own go past the gateway with it, but their IPv6 comes through here
+    as everyone's.
     """
-    vms = {vm: given[vm] for vm in residents(inventory, site, homes) if vm in given}
-    place = inventory.sites[site]
+    gateways = seen.site.gateways or Gateways()
     lines = [
-        f'define uplink = "{uplink}"',
-        f'define inside = "{inside}"',
+        f'define uplink = "{gateways.uplink}"',
+        f'define inside = "{gateways.inside}"',
         "",
-        *_table("ip metal_nat", _nat(place, vms)),
+        *_table("ip metal_nat", _nat(seen)),
         "",
-        *_table("inet metal_filter", _filter(inventory, place, vms)),
+        *_table("inet metal_filter", _filter(seen.inventory, seen.site, seen.vms)),
     ]
-    return HEADER.format(site=site) + "\n" + "\n".join(lines) + "\n"
+    return HEADER.format(site=seen.name) + "\n" + "\n".join(lines) + "\n"
 
 
 def _table(name: str, chains: Iterator[str]) -> Iterator[str]:
@@ -62,17 +52,17 @@ def _chain(name: str, hook: str, rules: Iterator[str]) -> Iterator[str]:
     yield "}"
 
 
-def _nat(site: Site, vms: Mapping[str, Addressing]) -> Iterator[str]:
+def _nat(seen: View) -> Iterator[str]:
     yield from _chain(
         "prerouting",
         "nat hook prerouting priority dstnat; policy accept;",
-        _forwards(vms),
+        _forwards(seen.vms),
     )
     yield ""
     yield from _chain(
         "postrouting",
         "nat hook postrouting priority srcnat; policy accept;",
-        _ways_out(site, vms),
+        _ways_out(seen),
     )
 
 
@@ -80,25 +70,31 @@ def _forwards(vms: Mapping[str, Addressing]) -> Iterator[str]:
     for vm, has in vms.items():
         for f in has.forwards:
             yield (
-                f"ip daddr {f.public} {f.protocol} dport {_span(f)} "
-                f'dnat to {_bare(has.private_ipv4)} comment "{vm}"'
+                f"ip daddr {f.public} {f.protocol} dport {f.span} "
+                f'dnat to {bare(has.private_ipv4)} comment "{vm}"'
             )
 
 
-def _ways_out(site: Site, vms: Mapping[str, Addressing]) -> Iterator[str]:
-    network, gateway = private_network(site), private_gateway(site)
+def _ways_out(seen: View) -> Iterator[str]:
+    network, gateway = private_network(seen.site), private_gateway(seen.site)
     yield "# A VM that calls another by its public address: the answer must come back this way."
     yield f"iifname $inside ip saddr {network} ip daddr {network} ct status dnat snat to {gateway}"
-    yield "# Out with the address that the VM is known by."
-    for vm, has in vms.items():
-        for public in sorted({f.public for f in has.forwards}):
-            yield (
-                f"oifname $uplink ip saddr {_bare(has.private_ipv4)} "
-                f'snat to {public} comment "{vm}"'
-            )
-    shared = sorted({r.public for has in vms.values() for r in has.routes}) or sorted(_shared(vms))
-    way = f"snat to {shared[0]}" if shared else "masquerade"
+    yield "# Out with the address that the VM is known by, or one that has room for its flows."
+    main = seen.ways_out[:1]
+    for vm, ways in leaving(seen).items():
+        if ways != main:
+            source = bare(seen.vms[vm].private_ipv4)
+            yield f'oifname $uplink ip saddr {source} snat to {_one_of(ways)} comment "{vm}"'
+    way = f"snat to {main[0]}" if main else "masquerade"
     yield f"oifname $uplink ip saddr {network} {way}"
+
+
+def _one_of(ways: tuple[IPv4Address, ...]) -> str:
+    """The address itself; of several each connection takes the next."""
+    if len(ways) == 1:
+        return str(ways[0])
+    turns = ", ".join(f"{number} : {way}" for number, way in enumerate(ways))
+    return f"numgen inc mod {len(ways)} map {{ {turns} }}"
 
 
 def _filter(inventory: Inventory, site: Site, vms: Mapping[str, Addressing]) -> Iterator[str]:
@@ -143,21 +139,21 @@ def _passages(inventory: Inventory, site: Site, vms: Mapping[str, Addressing]) -
     if network6:
         yield f"iifname $inside oifname $uplink ip6 saddr {network6} accept"
     for vm, has in vms.items():
-        private = _bare(has.private_ipv4)
+        private = bare(has.private_ipv4)
         for f in has.forwards:
             yield (
-                f"oifname $inside ip daddr {private} {f.protocol} dport {_span(f)} "
+                f"oifname $inside ip daddr {private} {f.protocol} dport {f.span} "
                 f'ct status dnat accept comment "{vm}"'
             )
         if has.ipv6 and "ipsec" in inventory.vms[vm].needs:
             yield (
-                f"iifname $uplink oifname $inside ip6 daddr {_bare(has.ipv6)} "
+                f"iifname $uplink oifname $inside ip6 daddr {bare(has.ipv6)} "
                 f'meta l4proto esp accept comment "{vm}"'
             )
         for service in inventory.vms[vm].serves if has.ipv6 else ():
             yield (
-                f"iifname $uplink oifname $inside ip6 daddr {_bare(has.ipv6 or '')} "
-                f'{service.protocol} dport {_span(service)} accept comment "{vm}"'
+                f"iifname $uplink oifname $inside ip6 daddr {bare(has.ipv6)} "
+                f'{service.protocol} dport {service.span} accept comment "{vm}"'
             )
 
 
@@ -166,11 +162,3 @@ def _shared(vms: Mapping[str, Addressing]) -> set[str]:
     return {f.public for has in vms.values() for f in has.forwards} | {
         r.public for has in vms.values() for r in has.routes
     }
-
-
-def _span(ports: Forward | Service) -> str:
-    return str(ports.port) if ports.last is None else f"{ports.port}-{ports.last}"
-
-
-def _bare(address: str) -> str:
-    return str(ip_interface(address).ip)
