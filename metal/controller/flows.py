@@ -80,12 +80,18 @@ def action_of(params: object) -> Action:
 
 def _install_ports(workspace: Workspace, action: InstallServer) -> InstallPorts:
     mirror, cache = workspace.mirror(action.site), workspace.state / "installer"
+
+    def fetch() -> None:
+        assert workspace.controller_key  # made now: the preseed will hold it
+        fetch_installer(mirror, action.debian, cache)
+
     return InstallPorts(
         store=workspace.store,
         secrets=workspace.secrets,
+        host_keys=workspace.host_keys,
         bmc=workspace.bmc,
         power=switching(workspace, action.server),
-        fetch=lambda: fetch_installer(mirror, action.debian, cache),
+        fetch=fetch,
         patience=Patience.at_pace(workspace.inventory.fleet.poll_seconds),
     )
 

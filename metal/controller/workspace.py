@@ -14,6 +14,7 @@ from metal.model.life import Life
 
 if TYPE_CHECKING:
     from metal.controller.pace import Pace
+    from metal.drivers.host_keys import HostKeys
     from metal.drivers.ports import Bmc
     from metal.drivers.proxmox import Proxmox
     from metal.drivers.secrets import AgeSecrets
@@ -66,6 +67,20 @@ class Workspace:
         from metal.drivers.secrets import AgeSecrets
 
         return AgeSecrets(self.folder / "secrets", self.state, self.inventory.recipients())
+
+    @cached_property
+    def host_keys(self) -> "HostKeys":
+        """By which SSH keys the servers are known: pins/, beside the inventory."""
+        from metal.drivers.host_keys import HostKeys
+
+        return HostKeys(self.folder / "pins")
+
+    @property
+    def controller_key(self) -> str:
+        """The public half of the SSH key that the controller logs in with."""
+        from metal.drivers.ssh import controller_key
+
+        return controller_key(self.state)[1]
 
     @property
     def boot_url(self) -> str:

@@ -4,7 +4,8 @@ Every mutating call is `ensure_…`: safe to repeat, it returns once the wanted 
 back, and raises Unreachable (worth a retry), Failed or Refused otherwise.
 """
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Literal, Protocol, runtime_checkable
 
 from metal.model.addresses import Addressing
 from metal.model.facts import (
@@ -201,3 +202,16 @@ class Secrets(Protocol):
 
     def forget(self, name: str) -> None:
         """Drop the controller's own copy; the administrators' stays."""
+
+
+class HostKeys(Protocol):
+    """The SSH host keys that servers are known by, at each of their doors."""
+
+    def of(self, server: str, door: Literal["system", "initramfs"]) -> tuple[str, ...]:
+        """The pinned keys, "ssh-ed25519 AAAA…" each; empty where none is."""
+
+    def pin(self, server: str, door: Literal["system", "initramfs"], keys: Sequence[str]) -> None:
+        """These are the door's keys from now on."""
+
+    def forget(self, server: str) -> None:
+        """It is going to be installed anew, and will show others."""

@@ -70,10 +70,17 @@ class Answers(Frozen):
     boot_url: str
 
 
-def answers(inventory: Inventory, action: InstallServer, mirror: str, boot_url: str) -> Answers:
+def answers(
+    inventory: Inventory,
+    action: InstallServer,
+    mirror: str,
+    boot_url: str,
+    controller_key: str | None = None,
+) -> Answers:
     """The answers for the server of `action`; BadInput where the inventory cannot be used.
 
     The disk and the release are the plan's; the rest is as the inventory is now.
+    `controller_key`: the SSH public key that the controller logs in with.
     """
     server = inventory.servers[action.server]
     subnets, profile = inventory.sites[server.site].subnets, inventory.profiles[action.profile]
@@ -96,7 +103,7 @@ def answers(inventory: Inventory, action: InstallServer, mirror: str, boot_url: 
             _checked(PACKAGE, p, "no name of a Debian package", f"profile {action.profile}")
             for p in packages
         ),
-        root_keys=_root_keys(inventory),
+        root_keys=_root_keys(inventory, controller_key),
         boot_url=_url(boot_url, "the boot service's URL"),
     )
 
@@ -156,7 +163,9 @@ def _disk(action: InstallServer, where: str) -> SystemDisk:
     return SystemDisk(name=_checked(DISK, name, "no name of a disk", where), serial="")
 
 
-def _root_keys(inventory: Inventory) -> tuple[str, ...]:
-    """The SSH keys among the administrators' keys; an age recipient logs in nowhere."""
-    found = (SSH_KEY.fullmatch(key.strip()) for key in inventory.recipients())
+def _root_keys(inventory: Inventory, controller: str | None) -> tuple[str, ...]:
+    """The SSH keys among the administrators' keys (an age recipient logs in nowhere), and the
+    controller's: it replaces the throw-away key of the disk."""
+    keys = (*inventory.recipients(), *((controller,) if controller else ()))
+    found = (SSH_KEY.fullmatch(key.strip()) for key in keys)
     return tuple(f"{key[1]} {key[2]}" for key in found if key)

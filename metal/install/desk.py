@@ -1,6 +1,5 @@
 """Behind the boot service: which machine gets what, decided from the state store."""
 
-import hashlib
 import hmac
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,17 +7,21 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from metal.drivers.ports import Secrets
+from metal.drivers.ssh import HOST_KEY
 from metal.install.answers import Answers, answers
+from metal.install.derived import TOLD, hash_of, proof_of, report_key_of, token_of
 from metal.install.render import Templates, render_disk_script, render_preseed, render_script
 from metal.inventory.defaults import defaults
 from metal.live.desk import swapped
 from metal.model.errors import BadInput, Failed, Refused
 from metal.model.fleet import Fingerprint, Inventory
 from metal.model.plan import InstallServer
-from metal.operations.installs import Install
+from metal.operations.installs import PHASES, Install
 from metal.operations.store import Store
 
 _FINGERPRINT: TypeAdapter[str] = TypeAdapter(Fingerprint)
+PROVEN = ("finished", "up")
+"""Phases whose reports tell by which keys the server is known."""
 BCRYPT_ROUNDS = 8
 """The password is random and long: a slow hash protects it no better."""
 
@@ -38,24 +41,9 @@ class DeskWorkspace(Protocol):
     def secrets(self) -> Secrets: ...
     @property
     def boot_url(self) -> str: ...
+    @property
+    def controller_key(self) -> str: ...
     def mirror(self, site: str) -> str: ...
-
-
-def token_of(disk_key: str) -> str:
-    """The token of the install that `disk_key` was made for: 43 characters.
-
-    Derived and not stored: one secret less to keep, and gone when the controller forgets the
-    key. The key cannot be computed from it.
-    """
-    import base64
-
-    digest = hmac.new(disk_key.encode(), b"metal: token of this key's install", hashlib.sha256)
-    return base64.urlsafe_b64encode(digest.digest()).decode().rstrip("=")
-
-
-def hash_of(token: str) -> str:
-    """What the state store knows of a token: SHA-256, hex."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 class Desk:
@@ -92,17 +80,29 @@ class Desk:
         return text
 
     def report(self, token: str, phase: str, details: dict[str, Any]) -> bool:
-        """Only a machine that had its answers reports; `up` tells the node's certificate."""
+        """Only a machine that had its answers reports; by which keys it is known must be proven."""
         installs = self._workspace.store.installs
         install = installs.by_token(hash_of(token))
         if install and not install.taken:
             raise Refused("it has not had its answers yet", where=install.server)
-        kept = _known(phase, details)
+        fresh = install and PHASES.index(phase) > PHASES.index(install.phase)
+        kept = self._proven(install.server, phase, details) if install and fresh else {}
         try:
             installs.report(hash_of(token), phase, kept)
         except Refused:
             return False
         return True
+
+    def _proven(self, server: str, phase: str, details: dict[str, Any]) -> dict[str, Any]:
+        """What of a report is kept: nothing that was not asked for, nor without its proof."""
+        if phase not in PROVEN:
+            return {}
+        told = {name: str(details.get(name, "")) for name in TOLD}
+        proof = proof_of(report_key_of(self._secret(f"disk/{server}")), phase, told)
+        if not hmac.compare_digest(proof.encode(), str(details.get("proof", "")).encode()):
+            raise Refused("the report's proof does not hold", where=server)
+        _check_told(phase, told)
+        return told
 
     def file(self, suite: str, name: str) -> Path | None:
         file = self._workspace.state / "installer" / suite / name
@@ -126,6 +126,7 @@ class Desk:
             passphrase=key,
             root_hash=root_hash,
             token=token,
+            report_key=report_key_of(key),
         )
 
     def _answers(self, install: Install) -> Answers:
@@ -134,7 +135,8 @@ class Desk:
         params = workspace.store.journal.show(install.operation).params
         action = InstallServer.model_validate(params["action"])
         mirror = workspace.mirror(action.site)
-        return answers(workspace.inventory, action, mirror, workspace.boot_url)
+        key = workspace.controller_key
+        return answers(workspace.inventory, action, mirror, workspace.boot_url, key)
 
     def _secret(self, name: str) -> str:
         secret = self._workspace.secrets.reveal(name)
@@ -147,13 +149,15 @@ class Desk:
         return secret
 
 
-def _known(phase: str, details: dict[str, Any]) -> dict[str, Any]:
-    """What of a report is kept: nothing that was not asked for."""
-    if phase != "up":
-        return {}
+def _check_told(phase: str, told: dict[str, str]) -> None:
+    """BadInput for keys that are none."""
     try:
-        return {"fingerprint": _FINGERPRINT.validate_python(details.get("fingerprint"))}
+        if phase == "up":
+            _FINGERPRINT.validate_python(told["fingerprint"])
     except ValidationError as error:
         raise BadInput(
             "a server that is up tells the fingerprint of its certificate: 32 hex pairs"
         ) from error
+    for name in ("host_key", "initramfs_key"):
+        if not HOST_KEY.fullmatch(told[name]):
+            raise BadInput(f"its {name} is no SSH host key")

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, fields
 
-from metal.drivers.ports import Bmc, PowerSwitch, Secrets
-from metal.install.desk import hash_of, token_of
+from metal.drivers.ports import Bmc, HostKeys, PowerSwitch, Secrets
+from metal.install.derived import hash_of, token_of
 from metal.model.errors import Failed, MetalError, Refused
 from metal.model.life import Life, Status
 from metal.model.plan import InstallServer
@@ -66,6 +66,7 @@ class InstallPorts:
 
     store: Store
     secrets: Secrets
+    host_keys: HostKeys
     bmc: Callable[[str], Bmc]
     """Logs in to a server's BMC; the flow closes it."""
     power: Switching
@@ -111,7 +112,7 @@ class _Install:
         run = self.run
         run.progress(0.0, "fetching the installer")
         run.step("fetch the installer", self.ports.fetch, tries=3, backoff=2)
-        run.step("forget the old certificate", self._unpin)
+        run.step("forget its old certificate and keys", self._unpin)
         run.step("escrow the keys", self._escrow)
         run.step("open the install", self._open)
         self._boot()
@@ -126,6 +127,7 @@ class _Install:
 
     def _unpin(self) -> None:
         self.ports.store.servers.unpin(self.name, run=self.run)
+        self.ports.host_keys.forget(self.name)
 
     def _escrow(self) -> None:
         """Both secrets are the administrators' before anything on the server depends on them.
@@ -243,21 +245,27 @@ class _Install:
     # ── waiting for its phases ──────────────────────────────────────────────────────────────
 
     def _follow(self) -> None:
-        key = f"come up: was its disk unlocked with the key in secrets/disk/{self.name}.age?"
         for phase, seconds, fraction, saying, late in (
             ("partitioned", self.patience.partitioned, 0.2, "partitioning", "partition its disk"),
             ("base", self.patience.base, 0.3, "installing the base system", "install Debian"),
             ("finished", self.patience.finished, 0.5, "installing packages", "finish"),
-            ("up", self.patience.up, 0.85, "booting from its disk", key),
         ):
-            self.run.progress(fraction, saying)
-            self.run.wait(
-                f"wait for {phase}",
-                lambda phase=phase: phase if self._reached(phase) else None,  # type: ignore[misc]
-                seconds=seconds,
-                every=self.patience.poll,
-                late=f"after {seconds:g} s it did not {late}",
-            )
+            self._wait_for(phase, seconds, fraction, saying, late)
+        self.run.step("pin its SSH keys", self._pin_ssh)
+        key = f"come up: was its disk unlocked with the key in secrets/disk/{self.name}.age?"
+        self._wait_for("up", self.patience.up, 0.85, "booting from its disk", key)
+
+    def _wait_for(
+        self, phase: str, seconds: float, fraction: float, saying: str, late: str
+    ) -> None:
+        self.run.progress(fraction, saying)
+        self.run.wait(
+            f"wait for {phase}",
+            lambda: phase if self._reached(phase) else None,
+            seconds=seconds,
+            every=self.patience.poll,
+            late=f"after {seconds:g} s it did not {late}",
+        )
 
     def _reached(self, phase: str) -> bool:
         install = self._record()
@@ -269,6 +277,19 @@ class _Install:
         return install if install and install.operation == self.run.id else None
 
     # ── putting things away ─────────────────────────────────────────────────────────────────
+
+    def _pin_ssh(self) -> None:
+        """What the installer told, with a proof, of the keys it made: nothing else is trusted."""
+        install = self._record()
+        if install is None or "host_key" not in install.details:
+            raise Failed(
+                "its installer told no SSH host key",
+                where=self.name,
+                mend="does the workspace have a preseed/ of its own? Compare late.sh.j2 and "
+                "metal-up.sh.j2 with the packaged ones",
+            )
+        self.ports.host_keys.pin(self.name, "system", [install.details["host_key"]])
+        self.ports.host_keys.pin(self.name, "initramfs", [install.details["initramfs_key"]])
 
     def _pin(self) -> None:
         """Trust the certificate that the machine told when it came up: its first contact."""

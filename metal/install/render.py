@@ -57,12 +57,21 @@ def render_disk_script(templates: Templates) -> str:
 
 
 def render_preseed(
-    templates: Templates, answers: Answers, *, passphrase: str, root_hash: str, token: str
+    templates: Templates,
+    answers: Answers,
+    *,
+    passphrase: str,
+    root_hash: str,
+    token: str,
+    report_key: str,
 ) -> str:
     """The installer's answers. `root_hash`: crypt(5) hash of the root password, bcrypt."""
     if not HASH.fullmatch(root_hash):
         raise BadInput("the root password's hash is no bcrypt hash", where=answers.server)
-    values = _values(answers) | {"report": f"{answers.boot_url}/report/{_secret(token)}"}
+    values = _values(answers) | {
+        "report": f"{answers.boot_url}/report/{_secret(token)}",
+        "report_key": _secret(report_key),
+    }
     return templates.render(
         "preseed/base.cfg.j2",
         **values,
@@ -70,6 +79,7 @@ def render_preseed(
         root_hash=root_hash,
         up_script=_Rendered(templates.render("preseed/metal-up.sh.j2", **values)),
         up_unit=_Rendered(templates.render("preseed/metal-up.service", **values)),
+        initramfs_ipv6=_Rendered(templates.render("preseed/initramfs-ipv6.sh.j2", **values)),
     )
 
 

@@ -8,22 +8,26 @@ the power goes.
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
 import bcrypt
 import requests
 
+from metal.install.derived import proof_of
 from metal.lab.clock import Clock
 from metal.lab.live import PretendLive
 from metal.lab.machine import Boot, DiskState, Machine
 from metal.lab.preseeding import (
     Prompt,
+    Reporter,
     Script,
     parse_preseed,
     parse_script,
     report_urls,
+    reporter,
     wanted_disk,
 )
 from metal.model.facts import Drive
@@ -35,7 +39,7 @@ SCRIPT_TRIES, SCRIPT_PAUSE = 120, 5.0
 INSTALL_SECONDS = {"preseed": 30.0, "partitioned": 20.0, "base": 60.0, "finished": 90.0}
 """Lab seconds up to each phase; a fast machine with a near mirror."""
 REPORT_TRIES, REPORT_PAUSE = 5, 2.0
-UP_SECONDS, UP_PAUSE = 30.0, 10.0
+UP_SECONDS, UP_TRIES, UP_PAUSE = 30.0, 1440, 10.0
 HTTP_SECONDS = 20.0
 
 
@@ -47,10 +51,16 @@ class Firmware:
     """Call it as `machine.on_boot`: it returns when nothing is left to do until the next boot."""
 
     def __init__(
-        self, boot_url: str, clock: Clock, on_installed_boot: Callable[[Machine], dict[str, Any]]
+        self,
+        boot_url: str,
+        clock: Clock,
+        on_installed_boot: Callable[[Machine], dict[str, str]],
+        host_keys: Callable[[Machine], dict[str, str]],
     ) -> None:
         self._boot_url, self._clock = boot_url.rstrip("/"), clock
         self._on_installed_boot = on_installed_boot
+        self.host_keys = host_keys
+        """The public keys of the SSH servers that the installer put on a machine."""
         self.notes: dict[str, str] = {}
         """Machine → the last line on its console."""
 
@@ -70,7 +80,7 @@ class Firmware:
     def boot_url(self) -> str:
         return self._boot_url
 
-    def installed_boot(self, machine: Machine) -> dict[str, Any]:
+    def installed_boot(self, machine: Machine) -> dict[str, str]:
         return self._on_installed_boot(machine)
 
 
@@ -173,15 +183,15 @@ class _Session:
             raise Prompt("the preseed could not be fetched")
         answers = parse_preseed(text.decode())
         reports = report_urls(answers["preseed/early_command"])
-        reports |= report_urls(answers["preseed/late_command"])
         disk = self._partition(answers)
         self._report(reports, "partitioned")
-        for phase in ("base", "finished"):
-            self.say(f"installing: {phase}")
-            self.pause(INSTALL_SECONDS[phase])
-            if phase == "finished":
-                self._put_system(disk, answers, reports)
-            self._report(reports, phase)
+        self.say("installing: base")
+        self.pause(INSTALL_SECONDS["base"])
+        self._report(reports, "base")
+        self.say("installing: finished")
+        self.pause(INSTALL_SECONDS["finished"])
+        self._put_system(disk, answers)
+        self._tell(disk, "finished", tries=REPORT_TRIES, pause=REPORT_PAUSE)
         self.machine.reboot()
 
     def _partition(self, answers: dict[str, str]) -> DiskState:
@@ -201,15 +211,14 @@ class _Session:
         self.pause(INSTALL_SECONDS["partitioned"])
         return disk
 
-    def _put_system(
-        self, disk: DiskState, answers: dict[str, str], reports: dict[str, str]
-    ) -> None:
+    def _put_system(self, disk: DiskState, answers: dict[str, str]) -> None:
+        told = reporter(answers["preseed/late_command"])
         disk.installed_with = {
             "hostname": answers.get("netcfg/get_hostname", ""),
             "address": answers["netcfg/get_ipaddress"],
             "packages": answers.get("pkgsel/include", "").split(),
             "root_hash": answers["passwd/root-password-crypted"],
-            "up_url": reports.get("up"),
+            "reports": told,
         }
         disk.system = f"debian {answers['mirror/suite']}"
 
@@ -230,15 +239,29 @@ class _Session:
         self.pause(UP_SECONDS)
         details = self.firmware.installed_boot(self.machine)
         self.say(f"{disk.system}, up")
-        self._report_up(disk, {name: str(value) for name, value in details.items()})
+        if self._tell(disk, "up", details, tries=UP_TRIES, pause=UP_PAUSE):
+            disk.installed_with["reports"] = None
 
-    def _report_up(self, disk: DiskState, details: dict[str, str]) -> None:
-        """The unit of the first boot: until it was accepted, then never again."""
-        while url := disk.installed_with.get("up_url"):
-            if self._ask("POST", url, details) is not None:
-                disk.installed_with["up_url"] = None
-                return
-            self.pause(UP_PAUSE)
+    def _tell(
+        self,
+        disk: DiskState,
+        phase: str,
+        details: Mapping[str, str] = MappingProxyType({}),
+        *,
+        tries: int,
+        pause: float,
+    ) -> bool:
+        """As metal-up does: until it was accepted, which it is once; the script is gone then."""
+        reports: Reporter | None = disk.installed_with["reports"]
+        if reports is None:
+            return False
+        told = {**details, **self.firmware.host_keys(self.machine)}
+        told["proof"] = proof_of(reports.key, phase, told)
+        for _ in range(tries):
+            if self._ask("POST", f"{reports.url}/{phase}", told) is not None:
+                return True
+            self.pause(pause)
+        return False
 
 
 def root_password_ok(machine: Machine, password: str) -> bool:

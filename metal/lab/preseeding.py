@@ -38,6 +38,15 @@ TYPES = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class Reporter:
+    """What the script of preseed/metal-up.sh.j2 tells with: it was printed into the system."""
+
+    url: str
+    key: str
+    """Both keys of its proofs, inner and outer."""
+
+
 class Prompt(Exception):
     """The installer stops here and waits for a person who is not there."""
 
@@ -134,3 +143,12 @@ def wanted_disk(early_command: str) -> tuple[str, str]:
             raise Prompt(f"the early command sets no {variable}")
         values.append(" ".join(shlex.split(found[1])))
     return values[0], values[1]
+
+
+def reporter(late_command: str) -> Reporter:
+    """The script that tells how far the system is, as the late command prints it."""
+    url = re.search(r"(https?://\S+/report/[A-Za-z0-9_-]+)/\$phase", late_command)
+    keys = [re.search(rf"\b{name}=([0-9a-f]{{64}})", late_command) for name in ("inner", "outer")]
+    if url is None or not all(keys):
+        raise Prompt("nothing would tell that the system is up")
+    return Reporter(url[1], "".join(key[1] for key in keys if key))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from metal.lab.clock import Clock
+from metal.lab.doors import DoorKey, new_door_key
 from metal.lab.firmware import Firmware, root_password_ok
 from metal.lab.hardware import hardware_for
 from metal.lab.ipmi_bmc import IpmiBmc
@@ -39,11 +40,14 @@ class Rack:
         self.datacenter = Datacenter(self.clock, self.certificates)
         self.machines: dict[str, Machine] = {}
         self.bmcs: dict[str, RedfishBmc | IpmiBmc] = {}
-        firmware = Firmware(shape.boot_url, self.clock, self._system_up)
+        self.doors: dict[str, dict[str, DoorKey]] = {}
+        """Machine → the host keys of its SSH servers, by the name they are reported under."""
+        firmware = Firmware(shape.boot_url, self.clock, self._system_up, self._host_keys)
         suites = self._cipher_suites()
         for name, hardware in hardware_for(inventory).items():
             machine = self.machines[name] = Machine(name, hardware)
             machine.on_boot = firmware
+            self.doors[name] = {door: new_door_key() for door in ("host_key", "initramfs_key")}
             self.bmcs[name] = self._bmc(machine, inventory.servers[name], suites.get(name, 17))
 
     def start(self) -> None:
@@ -79,7 +83,10 @@ class Rack:
 
     # ── what the installed system does ──────────────────────────────────────────────────────
 
-    def _system_up(self, machine: Machine) -> dict[str, Any]:
+    def _host_keys(self, machine: Machine) -> dict[str, str]:
+        return {door: key.public for door, key in self.doors[machine.name].items()}
+
+    def _system_up(self, machine: Machine) -> dict[str, str]:
         """The installed system has booted: its Proxmox answers until the power goes."""
         name = machine.name
         certificate = self._node_certificate(name)

@@ -9,14 +9,17 @@ from typing import Any, Literal
 import pyrage
 import pytest
 
+from metal.drivers.host_keys import HostKeys
 from metal.drivers.mirror import fetch_installer
 from metal.drivers.netboot import boot_app
 from metal.drivers.secrets import AgeSecrets
+from metal.drivers.ssh import controller_key
 from metal.drivers.web import WebServer
 from metal.install.desk import Desk
 from metal.install.flow import InstallPorts, Patience, install
 from metal.install.plan import plan_installs
 from metal.lab.clock import Clock
+from metal.lab.doors import new_door_key
 from metal.lab.firmware import Firmware
 from metal.lab.machine import Hardware, Machine
 from metal.lab.mirror import mirror_app
@@ -31,6 +34,7 @@ from metal.operations.switching import Switching
 
 PIN = ":".join(["AB"] * 32)
 MAC, UUID = "02:00:5e:00:01:01", "4c4c4544-0042-4a10-8036-b4c04f4d3132"
+DOORS = {door: new_door_key().public for door in ("host_key", "initramfs_key")}
 SPEED = 1000.0
 PATIENCE = Patience(boot=30, preseed=30, partitioned=60, base=60, finished=60, up=60, poll=0.005)
 
@@ -129,6 +133,8 @@ class Site:
         self.state = self.folder / "state"
         self.store = open_store("sqlite", self.state)
         self.secrets = AgeSecrets(self.folder / "secrets", self.state, self.inventory.recipients())
+        self.host_keys = HostKeys(self.folder / "pins")
+        self.controller_key = controller_key(self.state)[1]
         self.store.servers.move("alba1", Life.ENROLLED)
         self.firmware: Firmware | None = None
 
@@ -147,7 +153,9 @@ class Site:
 
         bmc: Callable[[str], Any] = lambda _name: MachineBmc(self)  # noqa: E731
         power = Switching(lambda _key, _why: bmc("alba1"), self.driver, every=0.02)
-        return InstallPorts(self.store, self.secrets, bmc, power, fetch, self.patience)
+        return InstallPorts(
+            self.store, self.secrets, self.host_keys, bmc, power, fetch, self.patience
+        )
 
     def open(self) -> Any:
         action = self.action
@@ -174,7 +182,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     boot = WebServer(boot_app(Desk(site)), "127.0.0.1").start()
     mirror = WebServer(mirror_app(), "127.0.0.1").start()
     site.boot_url, site.mirror_url = boot.url, f"{mirror.url}/debian"
-    site.firmware = Firmware(site.boot_url, Clock(SPEED), lambda _m: {"fingerprint": PIN})
+    site.firmware = Firmware(
+        site.boot_url, Clock(SPEED), lambda _m: {"fingerprint": PIN}, lambda _m: DOORS
+    )
     site.machine.on_boot = site.firmware
     try:
         yield site
@@ -188,4 +198,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def made() -> SimpleNamespace:
     """How to make an inventory and a machine of one's own."""
-    return SimpleNamespace(inventory=make_inventory, machine=make_machine, pin=PIN, mac=MAC)
+    return SimpleNamespace(
+        inventory=make_inventory, machine=make_machine, pin=PIN, mac=MAC, doors=DOORS
+    )

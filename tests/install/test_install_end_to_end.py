@@ -2,9 +2,10 @@
 
 import hashlib
 
+import pytest
 import requests
 
-from metal.install.desk import hash_of, token_of
+from metal.install.derived import hash_of, proof_of, report_key_of, token_of
 from metal.lab.firmware import root_password_ok
 from metal.model.life import Life, Status
 
@@ -15,7 +16,9 @@ def test_an_enrolled_server_becomes_an_installed_one(site, made):
     record = site.store.servers.get("alba1")
     assert (record.life, record.status) == (Life.INSTALLED, Status.DONE)
     assert record.node_fingerprint == made.pin
-    assert site.store.installs.phase("alba1") == ("up", {"fingerprint": made.pin})
+    assert site.store.installs.phase("alba1") == ("up", {"fingerprint": made.pin, **made.doors})
+    assert site.host_keys.of("alba1", "system") == (made.doors["host_key"],)
+    assert site.host_keys.of("alba1", "initramfs") == (made.doors["initramfs_key"],)
 
 
 def test_only_the_planned_disk_is_wiped_and_administrators_can_open_it(site):
@@ -87,14 +90,52 @@ def test_a_preseed_that_cannot_be_rendered_is_not_used_up(site):
     assert requests.get(url, timeout=5).status_code == 200
 
 
-def test_reports_are_believed_only_after_the_preseed_was_taken(site, made):
-    operation = site.open()
-    token = token_of("k" * 32)
+def taken_install(site):
+    """An install of alba1 whose preseed was handed out: (token, the URL of its reports)."""
+    operation, key = site.open(), "k" * 32
+    site.secrets.escrow("disk/alba1", key, controller=True)
+    token = token_of(key)
     site.store.installs.open("alba1", site.action.mac, None, hash_of(token), operation.id)
-    up = f"{site.boot_url}/report/{token}/up"
-    assert requests.post(up, data={"fingerprint": made.pin}, timeout=5).status_code == 409
+    return token, f"{site.boot_url}/report/{token}"
+
+
+def proven(phase, told):
+    return {**told, "proof": proof_of(report_key_of("k" * 32), phase, told)}
+
+
+def test_reports_are_believed_only_after_the_preseed_was_taken(site, made):
+    token, url = taken_install(site)
+    told = {"fingerprint": made.pin, **made.doors}
+    assert requests.post(f"{url}/up", data=proven("up", told), timeout=5).status_code == 409
     site.store.installs.take(hash_of(token))
-    assert requests.post(up, data={"fingerprint": "AB:CD"}, timeout=5).status_code == 400
-    assert requests.post(up, data={}, timeout=5).status_code == 400
-    assert requests.post(up, json={"fingerprint": made.pin}, timeout=5).status_code == 200
-    assert requests.post(up, data={"fingerprint": made.pin}, timeout=5).status_code == 200
+    broken = proven("up", {**told, "fingerprint": "AB:CD"})
+    assert requests.post(f"{url}/up", data=broken, timeout=5).status_code == 400
+    assert requests.post(f"{url}/up", json=proven("up", told), timeout=5).status_code == 200
+    assert site.store.installs.phase("alba1") == ("up", told)
+
+
+@pytest.mark.parametrize("phase", ["finished", "up"])
+def test_a_key_is_believed_only_with_a_proof(site, made, phase):
+    """Whoever knows the URL could tell a host key of his own, and would be sent the disk's key."""
+    token, url = taken_install(site)
+    site.store.installs.take(hash_of(token))
+    told = {"fingerprint": made.pin, **made.doors}
+    elsewhere = {"finished": "up", "up": "finished"}[phase]
+    mine = {**proven(phase, told), "host_key": made.doors["initramfs_key"]}
+    for data in ({}, told, {**told, "proof": ""}, proven(elsewhere, told), mine):
+        assert requests.post(f"{url}/{phase}", data=data, timeout=5).status_code == 409
+        assert site.store.installs.phase("alba1") == ("preseed", {})
+    no_key = proven(phase, {**told, "host_key": "ssh-ed25519 x; reboot"})
+    assert requests.post(f"{url}/{phase}", data=no_key, timeout=5).status_code == 400
+    assert requests.post(f"{url}/{phase}", data=proven(phase, told), timeout=5).status_code == 200
+
+
+def test_a_report_whose_answer_was_lost_is_not_asked_for_its_proof_again(site, made):
+    """The throw-away key may be gone by then, and with it what the proof is checked against."""
+    token, url = taken_install(site)
+    site.store.installs.take(hash_of(token))
+    told = proven("up", {"fingerprint": made.pin, **made.doors})
+    assert requests.post(f"{url}/up", data=told, timeout=5).status_code == 200
+    site.secrets.forget("disk/alba1")
+    assert requests.post(f"{url}/up", data=told, timeout=5).status_code == 200
+    assert requests.post(f"{url}/finished", data={}, timeout=5).status_code == 200

@@ -7,10 +7,12 @@ import pytest
 from metal.lab.preseeding import (
     ESSENTIAL,
     Prompt,
+    Reporter,
     Script,
     parse_preseed,
     parse_script,
     report_urls,
+    reporter,
     wanted_disk,
 )
 
@@ -58,6 +60,14 @@ def test_only_what_is_posted_is_a_report():
         "printf '%s' 'curl -f --data \"f=$p\" http://h/report/t/up; then'"
     )
     assert report_urls(command) == {"base": "http://h/report/t/base", "up": "http://h/report/t/up"}
+
+
+def test_a_late_command_that_would_never_report_is_a_prompt():
+    command = "inner=" + "a" * 64 + " outer=" + "b" * 64 + ' curl "http://h/report/t/$phase"'
+    assert reporter(command) == Reporter("http://h/report/t", "a" * 64 + "b" * 64)
+    for broken in (command.replace("report", "no"), command.replace("outer", "other")):
+        with pytest.raises(Prompt, match="up"):
+            reporter(broken)
 
 
 def test_an_early_command_that_chooses_no_disk_is_a_prompt():

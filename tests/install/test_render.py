@@ -11,9 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metal.install.answers import answers
+from metal.install.derived import proof_of
 from metal.install.render import Templates, render_disk_script, render_preseed, render_script
 from metal.inventory.defaults import defaults
-from metal.lab.preseeding import parse_preseed, parse_script, report_urls, wanted_disk
+from metal.lab.preseeding import (
+    Reporter,
+    parse_preseed,
+    parse_script,
+    report_urls,
+    reporter,
+    wanted_disk,
+)
 from metal.model.errors import BadInput
 from metal.model.plan import InstallServer, Risk
 
@@ -23,7 +31,9 @@ SECRETS = {
     "passphrase": "k3y0fthed1sk" + "x" * 20,
     "root_hash": "$2b$08$" + "a" * 53,
     "token": TOKEN,
+    "report_key": "0123456789abcdef" * 4 + "fedcba9876543210" * 4,
 }
+CONTROLLER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 MIRROR, BOOT = "http://mirror.example.org:8000/debian", "http://10.11.1.1:8080"
 
 
@@ -56,7 +66,7 @@ def templates():
 
 @pytest.fixture
 def plain(made):
-    return answers(made.inventory(), action_for(), MIRROR, BOOT)
+    return answers(made.inventory(), action_for(), MIRROR, BOOT, CONTROLLER)
 
 
 def check_golden(name, text):
@@ -104,8 +114,8 @@ def test_all_four_phases_are_reported(templates, plain):
     told = parse_preseed(render_preseed(templates, plain, **SECRETS))
     early, late = told["preseed/early_command"], told["preseed/late_command"]
     assert list(report_urls(early)) == ["partitioned", "base"]
-    assert set(report_urls(late)) == {"finished", "up"}
-    assert report_urls(late)["up"] == f"{BOOT}/report/{TOKEN}/up"
+    assert reporter(late) == Reporter(f"{BOOT}/report/{TOKEN}", SECRETS["report_key"])
+    assert "metal-up finished" in late and "metal-up up" in late
 
 
 def test_a_workspaces_own_template_wins(templates, plain, tmp_path):
@@ -187,46 +197,93 @@ def test_the_late_command_prepares_the_first_boot(templates, plain, tmp_path):
     ran = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True)
     assert (ran.returncode, ran.stderr) == (0, "")
     keys = target / "root/.ssh/authorized_keys"
-    assert keys.read_text().startswith("ssh-ed25519 AAAA") and len(keys.read_text().split()) == 2
+    assert keys.read_text().splitlines() == list(plain.root_keys)
+    assert keys.read_text().endswith(f"\n{CONTROLLER}\n")
+    assert (target / "etc/dropbear/initramfs/authorized_keys").read_text() == keys.read_text()
     assert stat.S_IMODE(keys.stat().st_mode) == 0o600
     assert "10.11.1.11 alba1.attic.example.org alba1" in (target / "etc/hosts").read_text()
-    assert "IP=10.11.1.11::10.11.1.1:255.255.255.0:alba1" in (
-        (target / "etc/initramfs-tools/conf.d/metal").read_text()
+    # BOOTIF: on its card, where initramfs-tools would else take any.
+    assert (target / "etc/initramfs-tools/conf.d/metal").read_text() == (
+        "IP=10.11.1.11::10.11.1.1:255.255.255.0:alba1\nBOOTIF=01-02-00-5e-00-01-01\n"
     )
     script = target / "usr/local/sbin/metal-up"
     assert subprocess.run(["sh", "-n", script]).returncode == 0
     assert stat.S_IMODE(script.stat().st_mode) == 0o700
-    assert "ExecStart=/usr/local/sbin/metal-up" in (
+    assert "ExecStart=/usr/local/sbin/metal-up up" in (
         (target / "etc/systemd/system/metal-up.service").read_text()
     )
     assert (tmp_path / "log").read_text().splitlines() == [
         "in-target update-initramfs -u",
         "in-target systemctl enable metal-up.service",
-        f"wget -q -T 10 -t 5 -O /dev/null --post-data= {BOOT}/report/{TOKEN}/finished",
+        "in-target /usr/local/sbin/metal-up finished",
     ]
 
 
-def test_the_first_boot_reports_the_certificate_and_removes_itself(templates, plain, tmp_path):
+@pytest.mark.skipif(not shutil.which("dropbearkey"), reason="needs dropbear-bin")
+@pytest.mark.parametrize("phase", ["finished", "up"])
+def test_a_report_is_proven_and_the_last_one_removes_its_script(templates, plain, tmp_path, phase):
+    """The script as printed by the late command, run with real host keys."""
     command = parse_preseed(render_preseed(templates, plain, **SECRETS))["preseed/late_command"]
-    script = tmp_path / "metal-up"
     print_script = command[command.index("printf '%s\\n' '#!/bin/sh'") :].split(" >/target")[0]
     text = subprocess.run(["sh", "-c", print_script], capture_output=True, text=True).stdout
-    script.write_text(text.replace("/usr/local/sbin/metal-up", str(script)))
+    script, keys = tmp_path / "metal-up", host_keys(tmp_path)
+    text = text.replace("/usr/local/sbin/metal-up", str(script)).replace("/etc/", f"{tmp_path}/")
+    script.write_text(text)
     environment = stubs(
         tmp_path / "bin",
         openssl='echo "sha256 Fingerprint=AB:CD"',
         # Refused the first time, accepted the second.
-        curl=f'echo "$*" >>{tmp_path}/log; [ "$(wc -l <{tmp_path}/log)" -ge 2 ]',
+        curl=f'printf "%s\n" "$*" >>{tmp_path}/log; [ "$(wc -l <{tmp_path}/log)" -ge 2 ]',
         sleep="exit 0",
         systemctl=f'echo "systemctl $*" >>{tmp_path}/log',
     )
-    ran = subprocess.run(["sh", script], env=environment, capture_output=True, text=True)
+    ran = subprocess.run(["sh", script, phase], env=environment, capture_output=True, text=True)
     assert (ran.returncode, ran.stderr) == (0, "")
-    first, second, third = (tmp_path / "log").read_text().splitlines()
+    first, second, *rest = (tmp_path / "log").read_text().splitlines()
+    told = {"fingerprint": "AB:CD" if phase == "up" else "", **keys}
+    proof = proof_of(SECRETS["report_key"], phase, told)
+    words = " ".join(f"--data-urlencode {name}={value}" for name, value in told.items())
     assert first == second
-    assert first.endswith(f"--data fingerprint=AB:CD {BOOT}/report/{TOKEN}/up")
-    assert third == "systemctl disable metal-up.service"
-    assert not script.exists()
+    assert first.endswith(f" {words} --data proof={proof} {BOOT}/report/{TOKEN}/{phase}")
+    assert rest == (["systemctl disable metal-up.service"] if phase == "up" else [])
+    assert script.exists() == (phase != "up")
+
+
+def host_keys(etc):
+    """What openssh-server and dropbear-initramfs make when they are installed, below `etc`."""
+    (etc / "ssh").mkdir()
+    (etc / "dropbear/initramfs").mkdir(parents=True)
+    ssh, dropbear = etc / "ssh/ssh_host_ed25519_key", etc / "dropbear/initramfs"
+    make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "root@alba1", "-f", ssh]
+    subprocess.run(make, check=True)
+    make = ["dropbearkey", "-t", "ed25519", "-f", dropbear / "dropbear_ed25519_host_key"]
+    made = subprocess.run(make, check=True, capture_output=True, text=True).stdout
+    lines = [*ssh.with_suffix(".pub").read_text().splitlines(), *made.splitlines()]
+    host, initramfs = (" ".join(x.split()[:2]) for x in lines if x.startswith("ssh-"))
+    return {"host_key": host, "initramfs_key": initramfs}
+
+
+def test_over_ipv6_the_initramfs_has_its_address_on_its_card(templates, plain, tmp_path):
+    told = plain.model_copy(
+        update={"address": "2001:db8::11", "netmask": "64", "gateway": "fe80::1"}
+    )
+    command = parse_preseed(render_preseed(templates, told, **SECRETS))["preseed/late_command"]
+    assert "echo 'IP=off'" in command
+    print_script = command[: command.index(" >/target/etc/initramfs-tools/scripts")]
+    print_script = print_script[print_script.rindex("printf '%s\\n' '#!/bin/sh'") :]
+    text = subprocess.run(["sh", "-c", print_script], capture_output=True, text=True).stdout
+    for card, mac in {"eno1": "02:00:5e:00:01:09", "eno2": plain.mac}.items():
+        (tmp_path / "net" / card).mkdir(parents=True)
+        (tmp_path / "net" / card / "address").write_text(f"{mac}\n")
+    environment = stubs(tmp_path / "bin", ip=f'echo "$*" >>{tmp_path}/log', sleep="exit 1")
+    text = text.replace("/sys/class/net", str(tmp_path / "net")) + "wait\n"
+    ran = subprocess.run(["sh"], input=text, env=environment, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (tmp_path / "log").read_text().splitlines() == [
+        "link set dev eno2 up",
+        "-6 address add 2001:db8::11/64 dev eno2",
+        "-6 route add default via fe80::1 dev eno2",
+    ]
 
 
 # ── nothing in the inventory breaks out of its line ─────────────────────────────────────────
