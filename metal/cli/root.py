@@ -24,6 +24,8 @@ COMMANDS = {
     "live": ("metal.cli.verbs.live", "The small system that burn-ins and wipes run in."),
     "status": ("metal.cli.verbs.status", "Show the fleet: servers, nodes, VMs."),
     "watch": ("metal.cli.verbs.watch", "Notice servers that fail; with --act heal what they hold."),
+    "incident": ("metal.cli.verbs.incident", "What happened, from first signal to last VM."),
+    "alarm": ("metal.cli.verbs.alarm", "Who is called, and whether it gets through."),
     "whatif": ("metal.cli.verbs.whatif", "Where VMs restart if a server or a site is lost."),
     "capacity": ("metal.cli.verbs.capacity", "How many more VMs of a size fit, and survive."),
     "check-certificate": (

@@ -9,6 +9,7 @@ from metal.controller.workspace import Workspace
 from metal.model.errors import MetalError
 from metal.model.life import Status
 from metal.model.plan import Action
+from metal.operations.leading import Term
 from metal.operations.run import perform
 
 SHOW_SECONDS = 0.2
@@ -21,20 +22,25 @@ def carry_out(
     progress: Progress,
     *,
     plan: str | None = None,
+    by: str | None = None,
     stop: threading.Event | None = None,
+    term: Term | None = None,
 ) -> str:
     """Open (or go on with) the action's operation and perform it; "" or why it failed.
 
-    Once `stop` is set the operation is left between two steps, to be resumed.
+    Once `stop` is set the operation is left between two steps, to be resumed. `by`: who began
+    it, for the record. `term`: only while that lasts is anything begun or written.
     """
     params: dict[str, Any] = {"action": action.model_dump(mode="json")}
     if plan is not None:
         params["plan"] = plan
+    if by is not None:
+        params["by"] = by
     progress.begin(action.id, action.what)
     try:
         journal = workspace.store.journal
-        operation = journal.open(action.kind, action.id, subjects(action), params)
-        why = perform_shown(workspace, operation.id, action, progress, stop)
+        operation = journal.open(action.kind, action.id, subjects(action), params, term=term)
+        why = perform_shown(workspace, operation.id, action, progress, stop, term=term)
     except MetalError as error:
         why = str(error)
     progress.end(action.id, not why, why)
@@ -47,10 +53,13 @@ def perform_shown(
     action: Action,
     progress: Progress,
     stop: threading.Event | None = None,
+    *,
+    term: Term | None = None,
 ) -> str:
     """Perform an operation that is open; "" or why it failed. Refused when another runs it."""
     with Shown(workspace, operation, action.id, progress):
-        outcome = perform(workspace.store, operation, flow_of(workspace, action), stop=stop)
+        flow = flow_of(workspace, action)
+        outcome = perform(workspace.store, operation, flow, stop=stop, term=term)
     return "" if outcome.status is Status.DONE else outcome.error or str(outcome.status)
 
 

@@ -38,6 +38,7 @@ def release(
             where=server,
             mend=f"repair it, then `metal release {server} --power-on`",
         )
+    workspace.store.records.forget(server, "signs")  # it is taken as it is now
     if record.life is Life.DRAINING:
         workspace.store.servers.move(server, Life.MEMBER)
     workspace.store.servers.release(server)

@@ -1,32 +1,48 @@
-"""Watch: look, diagnose, act. The looks before this one are what tells a blink from a death."""
+"""Watch: look, diagnose, act. The looks before this one are what tells a blink from a death.
+
+What is acted on runs beside the rounds: while one server is recovered the others are watched.
+"""
 
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 
+from metal.controller.alarming import send_due
 from metal.controller.flows import action_of
+from metal.controller.incident_book import IncidentBook
 from metal.controller.look import look
 from metal.controller.performing import carry_out, perform_shown
 from metal.controller.planning import drain_action, judged
+from metal.controller.post import Post
 from metal.controller.progress import Progress
+from metal.controller.returning import give_back
+from metal.controller.sensing import BY, HEALING, history, see, sense, this_place
 from metal.controller.workspace import Workspace
 from metal.heal.diagnosis import Diagnosis
-from metal.heal.plan import Moves, diagnose, plan_heal
+from metal.heal.past import Look
+from metal.heal.plan import Found, Moves, plan_heal
 from metal.model.base import Frozen
 from metal.model.errors import MetalError
-from metal.model.plan import Action, MigrateVm, Plan, RecoverServer, fingerprint
+from metal.model.plan import Action, MigrateVm, Plan, fingerprint
 from metal.model.world import World
+from metal.operations.leading import Term
 
-HEALING = frozenset({"recover", "drain"})
 ANSWER_SECONDS = 5.0
-"""How long a round waits for a person at the rack before it looks after the others again."""
-KEPT = 5
+"""How long `metal watch --once` waits for a person at the rack."""
+KEPT = 60
 """How many looks are remembered while watching."""
+AT_ONCE = 4
+"""Servers acted on side by side."""
 
 
 class WatchReport(Frozen):
     """What one round of watching found and did."""
 
+    place: str = ""
+    leader: str = ""
+    """Where the watcher is that acts, when it is another one; "" when it is this one."""
     diagnoses: dict[str, Diagnosis]
     actions: tuple[Action, ...]
     failed: dict[str, str] = {}
@@ -36,45 +52,67 @@ class WatchReport(Frozen):
 
 
 class Watcher:
-    """Remembers the last looks between rounds."""
+    """Remembers the last looks between rounds, and what it has begun."""
 
-    def __init__(self, workspace: Workspace, progress: Progress) -> None:
+    def __init__(
+        self, workspace: Workspace, progress: Progress, *, place: str = "", every: float = 0.0
+    ) -> None:
         self._workspace, self._progress = workspace, progress
-        self._earlier: list[World] = _remembered(workspace)
+        self.place = place or this_place()
+        self._every = every or workspace.inventory.watch.every
+        self._past: list[tuple[float, World]] = _remembered(workspace)
+        self._book = IncidentBook(workspace)
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="heal")
+        self._stop = threading.Event()
+        self._begun: dict[str, tuple[Action, Future[str]]] = {}
 
-    def round(self, *, act: bool) -> WatchReport:
-        """One look, the diagnosis, and (if `act`) what follows from it."""
-        self._waits: list[str] = []
-        failed = self._go_on() if act else {}
+    def close(self) -> None:
+        """What is at work is left between two steps, to be gone on with."""
+        self._stop.set()
+        self._pool.shutdown(wait=True)
+
+    def round(self, post: Post | None = None) -> WatchReport:
+        """One look, the diagnosis, and (for whoever leads) the beginning of what follows."""
+        term = post.term if post else None
+        see(self._workspace, self.place)
         world = look(self._workspace, progress=self._progress)
-        inventory = self._workspace.inventory
-        diagnoses = diagnose(inventory, world, self._earlier)
-        actions, holds = plan_heal(inventory, world, self._earlier, self._moves(world))
-        self._earlier = [*self._earlier, world][-KEPT:]
-        if act and actions:
-            failed |= self._carry_out(world, actions)
-            self._earlier = [*self._earlier, look(self._workspace)][-KEPT:]
-        return WatchReport(
-            diagnoses=diagnoses, actions=actions, failed=failed, holds=(*holds, *self._waits)
-        )
+        found = self._judge(world)
+        if post is None or term is None:
+            return self._report(found, leader=self._leader() if post else "")
+        failed = self._collect()
+        give_back(self._workspace, found)
+        self._book.record(found)
+        self._go_on(term)
+        failed |= self._begin(world, found.actions, term)
+        return self._report(found, failed)
 
-    def _go_on(self) -> dict[str, str]:
-        """Finish what an earlier watcher began and nobody runs any more."""
-        failed = {}
-        for operation in self._workspace.store.journal.list(open_only=True):
-            if operation.kind in HEALING and not operation.alive:
-                action = action_of(operation.params["action"])
-                self._progress.begin(action.id, action.what)
-                why = self._let(
-                    action,
-                    lambda stop, id=operation.id, action=action: perform_shown(  # type: ignore[misc]
-                        self._workspace, id, action, self._progress, stop
-                    ),
-                )
-                self._progress.end(action.id, not why, why)
-                if why:
-                    failed[action.id] = why
-        return failed
+    def settle(self, post: Post) -> WatchReport:
+        """A round that waits for what it began, and looks again. People are not waited for."""
+        report = self.round(post)
+        waits = self._finish()
+        failed = dict(report.failed) | self._collect()
+        if report.actions or failed:
+            found = self._judge(look(self._workspace))
+            if post.term:
+                self._book.record(found)
+        return report.model_copy(update={"failed": failed, "holds": (*report.holds, *waits)})
+
+    # ── what is seen ─────────────────────────────────────────────────────────────────────────
+
+    def _judge(self, world: World) -> Found:
+        now = time.monotonic()
+        inventory = self._workspace.inventory
+        found = plan_heal(
+            inventory,
+            world,
+            [Look(ago=now - at, world=earlier) for at, earlier in self._past],
+            self._moves(world),
+            sense=sense(self._workspace, world, self._every),
+            history=history(self._workspace),
+            policy=inventory.watch,
+        )
+        self._past = [*self._past, (now, world)][-KEPT:]
+        return found
 
     def _moves(self, world: World) -> Moves:
         def moves(server: str) -> tuple[MigrateVm, ...]:
@@ -82,68 +120,130 @@ class Watcher:
 
         return moves
 
-    def _carry_out(self, world: World, actions: Sequence[Action]) -> dict[str, str]:
-        failed = {}
+    def _leader(self) -> str:
+        leader = self._workspace.store.leading.who("watch")
+        return leader.place if leader else "nobody"
+
+    def _report(
+        self, found: Found, failed: dict[str, str] | None = None, *, leader: str = ""
+    ) -> WatchReport:
+        at_work = [action for action, _ in self._begun.values()]
+        new = [a for a in found.actions if a.id not in self._begun]
+        return WatchReport(
+            place=self.place,
+            leader=leader,
+            diagnoses=found.diagnoses,
+            actions=(*at_work, *new),
+            failed=failed or {},
+            holds=tuple(found.holds.values()),
+        )
+
+    # ── what is done ─────────────────────────────────────────────────────────────────────────
+
+    def _go_on(self, term: Term) -> None:
+        """Finish what an earlier watcher began and nobody runs any more."""
+        for operation in self._workspace.store.journal.list(open_only=True):
+            action_id = operation.subject
+            if operation.kind in HEALING and not operation.alive and action_id not in self._begun:
+                action = action_of(operation.params["action"])
+                self._run(action, lambda id=operation.id, a=action: self._resume(id, a, term))  # type: ignore[misc]
+
+    def _begin(self, world: World, actions: Sequence[Action], term: Term) -> dict[str, str]:
+        """Action id → why it was not even begun."""
+        refused = {}
         for action in actions:
-            if self._begun(action):
-                continue  # it was gone on with just before
+            if action.id in self._begun:
+                continue
             try:
-                self._judge(world, action)
-                why = self._let(
-                    action,
-                    lambda stop, action=action: carry_out(  # type: ignore[misc]
-                        self._workspace, action, self._progress, stop=stop
-                    ),
-                )
+                self._lawful(world, action)
             except MetalError as error:
-                why = str(error)
-            if why:
-                failed[action.id] = why
-        return failed
+                refused[action.id] = str(error)
+                continue
+            self._run(action, lambda a=action: self._carry_out(a, term))  # type: ignore[misc]
+        return refused
 
-    def _begun(self, action: Action) -> bool:
-        journal = self._workspace.store.journal
-        return any(operation.subject == action.id for operation in journal.list(open_only=True))
+    def _run(self, action: Action, act: Callable[[], str]) -> None:
+        self._book.begun(action)
+        self._begun[action.id] = action, self._pool.submit(act)
 
-    def _let(self, action: Action, act: Callable[[threading.Event], str]) -> str:
-        """Why it failed, "" if it did not. A person is not waited for: what needs one stops, and
-        the next round finds their answer, so that the rest of the fleet is watched meanwhile."""
-        stop = threading.Event()
-        if not (isinstance(action, RecoverServer) and self._by_hand(action.server)):
-            return act(stop)
-        timer = threading.Timer(ANSWER_SECONDS, stop.set)
-        timer.start()
+    def _carry_out(self, action: Action, term: Term) -> str:
+        return carry_out(self._workspace, action, self._progress, by=BY, stop=self._stop, term=term)
+
+    def _resume(self, operation: int, action: Action, term: Term) -> str:
+        self._progress.begin(action.id, action.what)
         try:
-            why = act(stop)
-        finally:
-            timer.cancel()
-        if why and self._workspace.store.requests.waiting(action.server):
-            self._waits.append(
-                f"{action.server} waits for a person at the rack: `metal power waiting`"
+            why = perform_shown(
+                self._workspace, operation, action, self._progress, self._stop, term=term
             )
-            return ""
+        except MetalError as error:
+            why = str(error)
+        self._progress.end(action.id, not why, why)
         return why
 
-    def _by_hand(self, server: str) -> bool:
-        return self._workspace.inventory.servers[server].power.driver == "manual"
+    def _collect(self) -> dict[str, str]:
+        """Action id → why it failed, of those that ended since the last round."""
+        failed = {}
+        for key, (action, future) in list(self._begun.items()):
+            if not future.done():
+                continue
+            del self._begun[key]
+            if self._stop.is_set():
+                continue
+            if why := future.result():
+                failed[key] = why
+            self._book.over(action, why)
+        return failed
 
-    def _judge(self, world: World, action: Action) -> None:
+    def _finish(self) -> list[str]:
+        """Wait for what was begun; what waits for a person is left to the next watcher."""
+        requests = self._workspace.store.requests
+        while True:
+            _ended, open_ = wait_for(
+                [future for _, future in self._begun.values()], timeout=ANSWER_SECONDS
+            )
+            waiting = {request.server for request in requests.waiting()}
+            names = {getattr(a, "server", "") for a, f in self._begun.values() if f in open_}
+            if not open_ or names <= waiting:
+                break
+        if open_:
+            self._stop.set()
+            wait_for(open_)
+        return [f"{n} waits for a person at the rack: `metal power waiting`" for n in sorted(names)]
+
+    def _lawful(self, world: World, action: Action) -> None:
         inventory = self._workspace.inventory
         plan = Plan(fingerprint=fingerprint(inventory, world), actions=(action,))
         judged(plan, inventory, world)
 
 
-def watch_once(workspace: Workspace, *, act: bool, progress: Progress) -> WatchReport:
+def watch_once(
+    workspace: Workspace, *, act: bool, progress: Progress, place: str = ""
+) -> WatchReport:
     """Watch until a verdict stands: a suspect is looked at again before anything is done."""
-    watcher = Watcher(workspace, progress)
-    report = watcher.round(act=False)
-    if any(d.state == "suspect" for d in report.diagnoses.values()):
-        # However often others looked just before: a switch that restarts must not cost a server.
-        time.sleep(workspace.inventory.fleet.suspect_seconds)
-    return watcher.round(act=act)
+    watcher = Watcher(workspace, progress, place=place)
+    try:
+        report = watcher.round()
+        if any(d.state == "suspect" for d in report.diagnoses.values()):
+            # However often others looked just before: a switch that restarts must not cost a
+            # server.
+            time.sleep(workspace.inventory.fleet.suspect_seconds)
+            if not act:
+                report = watcher.round()
+        if not act:
+            return report
+        with Post(workspace.store, watcher.place, workspace.inventory.watch.lease_seconds) as post:
+            report = watcher.settle(post)
+            if post.term:
+                send_due(workspace)
+            return report
+    finally:
+        watcher.close()
 
 
-def _remembered(workspace: Workspace) -> list[World]:
+def _remembered(workspace: Workspace) -> list[tuple[float, World]]:
     """The last look that any command took: it knows what ran where before the trouble."""
     last = workspace.store.looks.last()
-    return [World.model_validate_json(last[1])] if last else []
+    if last is None:
+        return []
+    ago = max(0.0, workspace.store.now() - last[0])
+    return [(time.monotonic() - ago, World.model_validate_json(last[1]))]

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
-from metal.heal.diagnosis import PATIENCE, Diagnosis, diagnose
+from metal.heal.diagnosis import OUT, PATIENCE, Diagnosis, diagnose
+from metal.heal.past import History, Look, Sense
+from metal.heal.storm import flapping, restrain
+from metal.model.base import Frozen
 from metal.model.errors import MetalError
 from metal.model.fleet import Inventory
 from metal.model.life import Life
 from metal.model.plan import DrainServer, MigrateVm, RecoverServer, Risk, count
+from metal.model.watch import WatchPolicy
 from metal.model.world import SeenCluster, SeenServer, World
 
 __all__ = ["Diagnosis", "diagnose", "plan_heal"]
@@ -16,73 +20,103 @@ Moves = Callable[[str], tuple[MigrateVm, ...]]
 """Server → the moves that empty it, in order. It may raise Refused when there is no room."""
 
 
-def plan_heal(
-    inventory: Inventory, world: World, earlier: Sequence[World], drain_moves: Moves
-) -> tuple[tuple[Heal, ...], tuple[str, ...]]:
-    """(actions, holds): what to do, and one text for each thing that a person must see to.
+class Found(Frozen):
+    """What one round of looking comes to."""
 
-    `earlier`: the looks before this one, oldest first. Servers that are held, draining or
-    retired are never touched.
+    diagnoses: dict[str, Diagnosis]
+    actions: tuple[Heal, ...]
+    holds: dict[str, str]
+    """"server alba1", "site lisbon" or "fleet" → what a person must see to."""
+
+
+def plan_heal(
+    inventory: Inventory,
+    world: World,
+    past: Sequence[Look],
+    drain_moves: Moves,
+    *,
+    sense: Sense | None = None,
+    history: History | None = None,
+    policy: WatchPolicy | None = None,
+) -> Found:
+    """What to do, and what a person must see to.
+
+    `past`: the looks before this one, oldest first. Servers that are held, draining or retired
+    are never touched.
     """
+    known, before, limits = sense or Sense(), history or History(), policy or WatchPolicy()
+    diagnoses = diagnose(inventory, world, past, known)
     actions: list[Heal] = []
-    holds: list[str] = []
-    diagnoses = diagnose(inventory, world, earlier)
+    holds = _alarms(inventory, diagnoses)
     for name, diagnosis in diagnoses.items():
         if world.servers[name].life is not Life.MEMBER:
-            if diagnosis.state in ("dead", "suspect", "unreachable"):
-                holds.append(
-                    f"{name} fails while it is being emptied ({'; '.join(diagnosis.evidence)}): "
-                    "see that its cluster restarts what was left there."
-                )
-            continue
-        match diagnosis.state:
-            case "dead" | "suspect":
-                _recover(inventory, world, earlier, name, diagnosis, actions, holds)
-            case "degrading":
-                _drain(inventory, world, name, diagnosis, drain_moves, actions, holds)
-            case "unreachable":
-                holds.append(_check(name, diagnosis))
-    return tuple(actions), (*_alarms(inventory, diagnoses), *holds)
+            hold: Heal | str | None = _emptying(name, diagnosis)
+        elif diagnosis.state in ("dead", "suspect"):
+            hold = _recover(inventory, world, past, name, diagnosis, known)
+        elif diagnosis.state == "degrading":
+            hold = _drain(inventory, world, name, "; ".join(diagnosis.evidence), drain_moves)
+        elif diagnosis.state == "healthy" and flapping(name, before, limits):
+            times = f"it failed {before.failures[name]} times in {limits.flap_hours:g} hours"
+            hold = _drain(inventory, world, name, times, drain_moves)
+        else:
+            hold = _person(name, diagnosis)
+        if isinstance(hold, str):
+            holds[f"server {name}"] = hold
+        elif hold is not None:
+            actions.append(hold)
+    kept, storm = restrain(actions, before, limits)
+    if storm:
+        holds["fleet"] = storm
+    return Found(diagnoses=diagnoses, actions=kept, holds=holds)
+
+
+def _emptying(name: str, diagnosis: Diagnosis) -> str | None:
+    if diagnosis.state not in OUT:
+        return None
+    return (
+        f"{name} fails while it is being emptied ({'; '.join(diagnosis.evidence)}): "
+        "see that its cluster restarts what was left there."
+    )
 
 
 def _recover(
     inventory: Inventory,
     world: World,
-    earlier: Sequence[World],
+    past: Sequence[Look],
     name: str,
     diagnosis: Diagnosis,
-    actions: list[Heal],
-    holds: list[str],
-) -> None:
+    sense: Sense,
+) -> Heal | str:
     cluster = inventory.cluster_of(name)
     seen = world.clusters.get(cluster or "", SeenCluster())
     said = "; ".join(diagnosis.evidence)
     if cluster is None or len(inventory.clusters[cluster].servers) == 1:
-        holds.append(
-            f"{name} is down ({said}) and stands alone: nothing can take over. Power it on."
+        return (
+            f"{name} is down ({said}) and stands alone: nothing can take over. Power it on: "
+            f"`metal power on {name}`."
         )
-    elif world.servers[name].node != "offline" or seen.quorate is not True:
-        holds.append(
+    if world.servers[name].node != "offline" or seen.quorate is not True:
+        return (
             f"{name} may be down ({said}), but no quorate cluster says so: nothing can take "
             f"over. Check the network and the other nodes of {cluster}."
         )
-    elif diagnosis.state == "suspect" and diagnosis.looks < PATIENCE:
-        holds.append(
-            f"{name} is suspect ({said}): if the next look shows the same, it is switched off "
-            "through its BMC and its VMs run elsewhere."
+    waited = diagnosis.looks >= PATIENCE and diagnosis.seconds >= sense.suspect_seconds
+    if diagnosis.state == "suspect" and not waited:
+        return (
+            f"{name} is suspect ({said}): if it stays so for {sense.suspect_seconds:g} s, it is "
+            "switched off through its BMC and its VMs run elsewhere."
         )
-    else:
-        actions.append(_recovery(world, earlier, name, cluster, diagnosis))
+    return _recovery(world, past, name, cluster, diagnosis)
 
 
 def _recovery(
-    world: World, earlier: Sequence[World], name: str, cluster: str, diagnosis: Diagnosis
+    world: World, past: Sequence[Look], name: str, cluster: str, diagnosis: Diagnosis
 ) -> RecoverServer:
     dead = diagnosis.state == "dead"
     return RecoverServer(
         server=name,
         cluster=cluster,
-        vms=_victims(world, earlier, name),
+        vms=_victims(world, past, name),
         what=f"recover what ran on {name}: "
         + ("prove it off" if dead else "switch it off through its BMC")
         + ", then see its VMs run elsewhere",
@@ -91,14 +125,18 @@ def _recovery(
     )
 
 
-def _victims(world: World, earlier: Sequence[World], name: str) -> dict[str, int]:
+def _victims(world: World, past: Sequence[Look], name: str) -> dict[str, int]:
     """VM → id of what ran there when it died.
 
     A dead node's VMs are `unknown`: the last look that saw it online tells which of them had
     been stopped. Those that HA has moved already are not there any more, and need nothing.
     """
     last = next(
-        (w for w in reversed(earlier) if w.servers.get(name, SeenServer()).node == "online"),
+        (
+            look.world
+            for look in reversed(past)
+            if look.world.servers.get(name, SeenServer()).node == "online"
+        ),
         World(),
     )
     stopped = {vm for vm, seen in last.vms.items() if seen.state == "stopped"}
@@ -110,15 +148,9 @@ def _victims(world: World, earlier: Sequence[World], name: str) -> dict[str, int
 
 
 def _drain(
-    inventory: Inventory,
-    world: World,
-    name: str,
-    diagnosis: Diagnosis,
-    drain_moves: Moves,
-    actions: list[Heal],
-    holds: list[str],
-) -> None:
-    cluster, said = inventory.cluster_of(name), "; ".join(diagnosis.evidence)
+    inventory: Inventory, world: World, name: str, said: str, drain_moves: Moves
+) -> Heal | str:
+    cluster = inventory.cluster_of(name)
     there = {
         n
         for n, vm in world.vms.items()
@@ -127,37 +159,49 @@ def _drain(
     try:
         moves = drain_moves(name)
     except MetalError as error:
-        holds.append(f"{name} is failing ({said}), but cannot be emptied: {error.what}")
-        return
+        return f"{name} is failing ({said}), but cannot be emptied: {error.what}"
     left = sorted(there - {move.vm for move in moves})
     if cluster is None or left:
-        holds.append(
+        return (
             f"{name} is failing ({said}), but there is no place for {', '.join(left) or 'it'}: "
             "repair it, or make room."
         )
-        return
-    actions.append(
-        DrainServer(
-            server=name,
-            cluster=cluster,
-            moves=moves,
-            what=f"empty {name} by live migration of {count(len(moves), 'VM')}",
-            why=said,
-            risk=Risk.DISRUPTS,
+    return DrainServer(
+        server=name,
+        cluster=cluster,
+        moves=moves,
+        what=f"empty {name} by live migration of {count(len(moves), 'VM')}",
+        why=said,
+        risk=Risk.DISRUPTS,
+    )
+
+
+def _person(name: str, diagnosis: Diagnosis) -> str | None:
+    said = "; ".join(diagnosis.evidence)
+    if diagnosis.state == "unreachable":
+        return (
+            f"{name} cannot be judged ({said}): somebody must see whether it has power. If it is "
+            f"off, say so (`metal fence {name} --i-have-pulled-the-plug`) or make its BMC answer "
+            "again, and its VMs are recovered."
         )
-    )
+    if diagnosis.state == "cut-off":
+        return (
+            f"{name} is alive but cut off from its cluster ({said}): its VMs may still run there, "
+            "so nothing is switched off. Where HA manages them, its watchdog resets the server; "
+            "see its cluster network."
+        )
+    return None
 
 
-def _check(name: str, diagnosis: Diagnosis) -> str:
-    return (
-        f"{name} cannot be judged ({'; '.join(diagnosis.evidence)}): somebody must see whether it "
-        "has power. If it is off, make its BMC answer again, and its VMs are recovered."
-    )
-
-
-def _alarms(inventory: Inventory, diagnoses: dict[str, Diagnosis]) -> list[str]:
-    """One text a site, whatever the number of its servers."""
-    texts = []
+def _alarms(inventory: Inventory, diagnoses: dict[str, Diagnosis]) -> dict[str, str]:
+    """One text a site, whatever the number of its servers; one in all where we are blind."""
+    blind = [name for name, diagnosis in diagnoses.items() if diagnosis.state == "blind"]
+    texts = {}
+    if blind:
+        texts["fleet"] = (
+            f"{diagnoses[blind[0]].evidence[-1]}. Nothing is done. Check this machine's own "
+            "network first, then ask the donors."
+        )
     for site, about in inventory.sites.items():
         hit = [
             name
@@ -165,7 +209,7 @@ def _alarms(inventory: Inventory, diagnoses: dict[str, Diagnosis]) -> list[str]:
             if diagnosis.state == "site-trouble" and inventory.servers[name].site == site
         ]
         if hit:
-            texts.append(
+            texts[f"site {site}"] = (
                 f"{site} ({about.place}) is in trouble as a whole: {', '.join(hit)} at once. "
                 f"Nothing is done there. Ask {about.donor.name} ({about.donor.contact}) about "
                 "power and network."

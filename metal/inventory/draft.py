@@ -23,6 +23,7 @@ from metal.model.fleet import (
     Vm,
     VmSize,
 )
+from metal.model.watch import Hook, WatchPolicy
 
 NAME = re.compile(get_args(Name)[1].pattern)
 
@@ -45,6 +46,8 @@ class Draft:
     profiles: dict[str, ServerProfile] = field(default_factory=dict)
     sizes: dict[str, VmSize] = field(default_factory=dict)
     tang: dict[str, Tang] = field(default_factory=dict)
+    watch: WatchPolicy = field(default_factory=WatchPolicy)
+    alarms: dict[str, Hook] = field(default_factory=dict)
 
     def add(self, section: str, name: str, model: Any) -> None:
         getattr(self, section)[name] = model

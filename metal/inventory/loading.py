@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from metal.inventory.administrators import check_administrators
+from metal.inventory.alarms import check_alarms
 from metal.inventory.defaults import defaults, own_or_default
 from metal.inventory.draft import NAME, Draft
 from metal.inventory.fleet import check_fleet
@@ -30,6 +31,7 @@ from metal.model.fleet import (
     Vm,
     VmSize,
 )
+from metal.model.watch import Hook, WatchPolicy
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "administrators": Administrator,
@@ -38,8 +40,9 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "clusters": Cluster,
     "vms": Vm,
     "tang": Tang,
+    "alarms": Hook,
 }
-"""Sections of named tables; [fleet] stands alone."""
+"""Sections of named tables; [fleet] and [watch] stand alone."""
 
 CHECKS = (
     check_fleet,
@@ -49,6 +52,7 @@ CHECKS = (
     check_vms,
     check_unlocking,
     check_power,
+    check_alarms,
 )
 EMPTY = Source(Path("inventory.toml"), {}, Positions(""))
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -83,6 +87,8 @@ def load(workspace: Path, text: str | None = None) -> Inventory:
         profiles=draft.profiles,
         sizes=draft.sizes,
         tang=draft.tang,
+        watch=draft.watch,
+        alarms=draft.alarms,
     )
 
 
@@ -92,6 +98,9 @@ def _sections(draft: Draft) -> None:
         draft.fleet = _model(draft, draft.source, Fleet, data["fleet"], ("fleet",))
     else:
         draft.at_key(("fleet",), "[fleet] is missing", "add [fleet] with `name` and `domain`")
+    if "watch" in data:
+        policy = _model(draft, draft.source, WatchPolicy, data["watch"], ("watch",))
+        draft.watch = policy or draft.watch
     for section, model in SECTIONS.items():
         items = data.get(section, {})
         if not isinstance(items, dict):
@@ -109,7 +118,7 @@ def _sections(draft: Draft) -> None:
 
 def _top_level(draft: Draft) -> dict[str, Any]:
     """The sections; one with a misspelt name is read as what was meant."""
-    known = ("fleet", *SECTIONS)
+    known = ("fleet", "watch", *SECTIONS)
     data = dict(draft.source.data)
     for wrong in [key for key in data if key not in known]:
         draft.at_key((wrong,), f"unknown section `{wrong}`", suggest(wrong, known, "section"))

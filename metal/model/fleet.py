@@ -14,6 +14,7 @@ from pydantic import (
 
 from metal.model.base import Frozen
 from metal.model.facts import Media
+from metal.model.watch import Hook, WatchPolicy
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 """Also a DNS label: servers and VMs become host names."""
@@ -379,6 +380,8 @@ class Inventory(Frozen):
     profiles: dict[Name, ServerProfile] = {}
     sizes: dict[Name, VmSize] = {}
     tang: dict[Name, Tang] = {}
+    watch: WatchPolicy = WatchPolicy()
+    alarms: dict[Name, Hook] = {}
 
     def needs(self, vm: str) -> Needs:
         """What the VM takes, in units the planners count in."""

@@ -39,6 +39,11 @@ class Store:
         self.records = Records(database)
         self.requests = Requests(database)
 
+    def now(self) -> float:
+        """Seconds since the epoch by the store's own clock."""
+        with self.database.read() as conn:
+            return self.database.now(conn)
+
     def close(self) -> None:
         self.database.close()
 

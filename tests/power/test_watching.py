@@ -8,7 +8,7 @@ import pytest
 
 from metal.controller import watching
 from metal.controller.progress import silent
-from metal.controller.watching import Watcher
+from metal.controller.watching import watch_once
 from metal.model.life import Life, Status
 from metal.model.plan import RecoverServer, Risk
 
@@ -27,9 +27,8 @@ def test_a_round_ends_while_a_person_is_asked_and_the_next_finds_the_answer(
     params = {"action": action.model_dump(mode="json")}
     store.journal.open("recover", action.id, ["server alba3"], params)
 
-    watcher = Watcher(workspace, silent)
     for _ in range(2):
-        report = watcher.round(act=True)
+        report = watch_once(workspace, act=True, progress=silent)
         assert "alba3 waits for a person at the rack: `metal power waiting`" in report.holds
         assert report.failed == {}
     (asked,) = store.requests.waiting()
@@ -37,7 +36,7 @@ def test_a_round_ends_while_a_person_is_asked_and_the_next_finds_the_answer(
     assert store.servers.get("alba3").status is not Status.HELD
 
     store.requests.answer(asked.id, "done", "ana")
-    watcher.round(act=True)
+    watch_once(workspace, act=True, progress=silent)
     record = store.servers.get("alba3")
     assert record.status is Status.HELD
     assert record.note.startswith("fenced: off, off read back from a person at the rack")

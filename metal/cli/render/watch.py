@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from metal.cli.render.hang import hanging
 
 if TYPE_CHECKING:
+    from metal.controller.watchers import Watchers
     from metal.controller.watching import WatchReport
 
 
@@ -16,6 +17,8 @@ def watch_lines(report: "WatchReport", width: int = 80) -> list[str]:
 
 def _findings(report: "WatchReport") -> Iterator[str]:
     ill = {name: d for name, d in report.diagnoses.items() if d.state != "healthy"}
+    if report.leader:
+        yield f"the watcher at {report.leader} leads; this one ({report.place}) only looks"
     for name, diagnosis in ill.items():
         yield f"{name}: {diagnosis.state}: {'; '.join(diagnosis.evidence)}"
     all_of_them = len(report.diagnoses)
@@ -29,3 +32,17 @@ def _findings(report: "WatchReport") -> Iterator[str]:
             yield f"{key}: FAILED: {why}"
     for hold in report.holds:
         yield f"A PERSON MUST SEE TO IT: {hold}"
+
+
+def watcher_lines(found: "Watchers", width: int = 80) -> list[str]:
+    """Who leads, and from where who looks."""
+    told = "nobody leads: start `metal watch --act`"
+    if found.leader is not None:
+        told = (
+            f"{found.leader} leads ({found.process}), for {found.seconds:.0f} s, term {found.term}"
+        )
+    lines = hanging("", told, width, under=2)
+    for place in found.places:
+        text = f"reached {place.reaches} of {place.of} hosts {place.age:.0f} s ago"
+        lines += hanging(f"{place.name}: ", text, width, under=2)
+    return lines

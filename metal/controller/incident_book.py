@@ -1,0 +1,106 @@
+"""Keeps the incidents: what was seen, decided, done, and how it ended; and calls people once.
+
+An alarm goes out when an incident begins, when its verdict changes, when something failed, and
+when it is over: never for each look.
+"""
+
+from collections.abc import Iterator
+
+from metal.controller.sensing import HEALING
+from metal.controller.workspace import Workspace
+from metal.heal.diagnosis import Diagnosis
+from metal.heal.plan import Found
+from metal.model.plan import Action
+from metal.operations.incidents import Incident
+
+
+class IncidentBook:
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._incidents, self._alarms = workspace.store.incidents, workspace.store.alarms
+
+    def record(self, found: Found) -> None:
+        """What one round saw: incidents begin, change, and end."""
+        ill = dict(self._ill(found))
+        for subject, (state, evidence) in ill.items():
+            incident, news = self._incidents.open(subject, state)
+            hold = found.holds.get(subject, "")
+            if news:
+                self._incidents.note(incident.id, "signal", evidence)
+                self._incidents.note(incident.id, "verdict", state)
+                self._tell(incident, f"{_name(subject)}: {state}", hold or evidence)
+            if hold and news:
+                self._incidents.note(incident.id, "hold", hold)
+        for incident in self._incidents.list(open_only=True):
+            if incident.subject not in ill:
+                self._end(incident, found)
+
+    def begun(self, action: Action) -> None:
+        """An action that follows from an incident was begun."""
+        if incident := self._of(action):
+            self._incidents.note(incident.id, "action", action.what)
+
+    def over(self, action: Action, why: str) -> None:
+        """It ended; `why` it failed, "" if it did not."""
+        if incident := self._of(action):
+            said = f"FAILED: {action.what}: {why}" if why else f"done: {action.what}"
+            if self._incidents.note(incident.id, "action", said) and why:
+                self._tell(incident, f"{_name(incident.subject)}: a person must act", said)
+
+    def _of(self, action: Action) -> Incident | None:
+        subject = f"server {getattr(action, 'server', '')}"
+        return next((i for i in self._incidents.list(open_only=True) if i.subject == subject), None)
+
+    def _ill(self, found: Found) -> Iterator[tuple[str, tuple[str, str]]]:
+        """(subject, (state, evidence)). A site's or our own trouble is one incident, not many."""
+        for name, diagnosis in found.diagnoses.items():
+            if diagnosis.state == "site-trouble":
+                site = self._workspace.inventory.servers[name].site
+                yield f"site {site}", (diagnosis.state, _evidence(diagnosis, name))
+            elif diagnosis.state == "blind":
+                yield "fleet", (diagnosis.state, diagnosis.evidence[-1])
+            elif diagnosis.state != "healthy":
+                yield f"server {name}", (diagnosis.state, _evidence(diagnosis, name))
+        if "fleet" in found.holds:
+            yield "fleet", ("storm", found.holds["fleet"])
+
+    def _end(self, incident: Incident, found: Found) -> None:
+        kind, _, name = incident.subject.partition(" ")
+        text = "it is over: nothing of it is seen any more"
+        if kind == "server":
+            if self._at_work(name):
+                return
+            diagnosis = found.diagnoses.get(name)
+            if diagnosis is not None and diagnosis.state == "healthy":
+                text = "it is well again"
+            elif diagnosis is None:
+                note = self._workspace.store.servers.get(name).note
+                text = f"it is set aside until `metal release {name}`" + (
+                    f": {note}" if note else ""
+                )
+            else:
+                text = f"it became part of {diagnosis.state}"
+        self._incidents.close(incident.id, text)
+        self._tell(incident, f"{_name(incident.subject)}: over", text)
+
+    def _at_work(self, server: str) -> bool:
+        return any(
+            o.kind in HEALING and o.params.get("action", {}).get("server") == server
+            for o in self._workspace.store.journal.list(open_only=True)
+        )
+
+    def _tell(self, incident: Incident, subject: str, body: str) -> None:
+        hooks = tuple(self._workspace.inventory.alarms)
+        fleet = self._workspace.inventory.fleet.name
+        more = f"{body}\n\nmetal incident show {incident.id}"
+        if hooks:
+            self._incidents.note(incident.id, "alarm", f"{subject}, to {', '.join(hooks)}")
+        self._alarms.tell(incident.id, hooks, f"[{fleet}] {subject}", more)
+
+
+def _name(subject: str) -> str:
+    return subject.partition(" ")[2] or subject
+
+
+def _evidence(diagnosis: Diagnosis, name: str) -> str:
+    return f"{name}: {'; '.join(diagnosis.evidence)}"

@@ -1,0 +1,73 @@
+"""What a watcher knows besides its look: who reaches whom from where, and what was there before."""
+
+import socket
+
+from metal.controller.workspace import API_PORT, Workspace
+from metal.drivers.reach import alive, reached
+from metal.heal.past import History, Sense
+from metal.heal.signs import signs
+from metal.model.life import Life
+from metal.model.world import World
+from metal.operations.journal import Operation
+
+HEALING = frozenset({"recover", "drain"})
+BY = "watch"
+"""In the params of what a watcher began: a person's own drains count for nothing here."""
+FRESH = 3.0
+"""Looks after which what another place saw is too old to count."""
+_USED = frozenset({Life.MEMBER, Life.DRAINING})
+
+
+def this_place() -> str:
+    """What a watcher is called unless it is told."""
+    return socket.gethostname().partition(".")[0] or "here"
+
+
+def see(workspace: Workspace, place: str) -> None:
+    """Tell every watcher which hosts answer here."""
+    records, servers = workspace.store.servers.all(), workspace.inventory.servers
+    hosts = {
+        name: str(server.address)
+        for name, server in servers.items()
+        if name in records and records[name].life in _USED
+    }
+    workspace.store.sightings.put(place, reached(hosts, lambda host: alive(host, API_PORT)))
+
+
+def sense(workspace: Workspace, world: World, every: float) -> Sense:
+    """What every place saw a moment ago, and what each server complained of from the start."""
+    seen = workspace.store.sightings.all()
+    return Sense(
+        views={place: s.reaches for place, s in seen.items() if s.age <= FRESH * every},
+        known=_known(workspace, world),
+        suspect_seconds=workspace.inventory.fleet.suspect_seconds,
+    )
+
+
+def _known(workspace: Workspace, world: World) -> dict[str, tuple[str, ...]]:
+    """A server that is seen for the first time is taken as it is: a pulled cord is no failure."""
+    records = workspace.store.records.all("signs")
+    known = {name: tuple(record.body) for name, record in records.items()}
+    for name, seen in world.servers.items():
+        if name not in known and seen.life is Life.MEMBER and seen.node == "online":
+            known[name] = signs(seen.reasons)
+            workspace.store.records.put(name, "signs", list(known[name]))
+    return known
+
+
+def history(workspace: Workspace) -> History:
+    """What was done and what failed before."""
+    store, policy = workspace.store, workspace.inventory.watch
+    now = store.now()
+    since = now - policy.flap_hours * 3600
+    failures: dict[str, int] = {}
+    for incident in store.incidents.list():
+        kind, _, name = incident.subject.partition(" ")
+        if kind == "server" and incident.began > since:
+            failures[name] = failures.get(name, 0) + 1
+    acted = tuple(now - o.created for o in store.journal.list() if by_watch(o))
+    return History(acted=acted, failures=failures)
+
+
+def by_watch(operation: Operation) -> bool:
+    return operation.kind in HEALING and operation.params.get("by") == BY

@@ -1,0 +1,58 @@
+"""Watching without end: rounds at a steady pace, alarms sent between them, errors survived."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from metal.controller.alarming import send_due
+from metal.controller.post import Post
+from metal.controller.progress import Progress
+from metal.controller.watching import Watcher, WatchReport
+from metal.controller.workspace import Workspace
+from metal.model.errors import MetalError
+
+log = logging.getLogger(__name__)
+
+
+class WatchLoop:
+    """`act`: seek the post and heal; otherwise only look and tell."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        progress: Progress,
+        *,
+        act: bool,
+        every: float | None = None,
+        place: str = "",
+    ) -> None:
+        self._workspace = workspace
+        self._every = every or workspace.inventory.watch.every
+        self._watcher = Watcher(workspace, progress, place=place, every=self._every)
+        self._act = act
+
+    def rounds(self, end: threading.Event) -> Iterator[WatchReport]:
+        """A report a round, until `end` is set.
+
+        A round that fails (the database is away, the disk is full) is told and tried again: a
+        watcher that ends at the first trouble is not there for the second.
+        """
+        with ExitStack() as stack:
+            stack.callback(self._watcher.close)
+            post = stack.enter_context(self._post()) if self._act else None
+            while not end.is_set():
+                began = time.monotonic()
+                try:
+                    report = self._watcher.round(post)
+                    if post and post.term:
+                        send_due(self._workspace)
+                    yield report
+                except MetalError as error:
+                    log.warning("this round failed, the next is tried all the same: %s", error)
+                end.wait(max(0.0, self._every - (time.monotonic() - began)))
+
+    def _post(self) -> Post:
+        seconds = self._workspace.inventory.watch.lease_seconds
+        return Post(self._workspace.store, self._watcher.place, seconds)

@@ -1,0 +1,34 @@
+"""What was seen before now, and what is known besides the look itself. Pure data."""
+
+from collections.abc import Mapping
+
+from metal.model.base import Frozen
+from metal.model.world import World
+
+
+class Look(Frozen):
+    """One of the looks before this one."""
+
+    ago: float
+    """Seconds."""
+    world: World
+
+
+class Sense(Frozen):
+    """What is known besides the looks."""
+
+    views: Mapping[str, Mapping[str, bool]] = {}
+    """Place → server → whether the host answered there a moment ago."""
+    known: Mapping[str, tuple[str, ...]] = {}
+    """Server → kinds of signs that it had when it was accepted: no news, so no reason to act."""
+    suspect_seconds: float = 60.0
+    """How long a server must be lost to its cluster, its BMC saying on, before it is fenced."""
+
+
+class History(Frozen):
+    """What was done and what failed before, as the store remembers it."""
+
+    acted: tuple[float, ...] = ()
+    """Of each recovery and each emptying that the watcher began: seconds since."""
+    failures: Mapping[str, int] = {}
+    """Server → how often it fell ill within the policy's flap_hours, this time included."""
