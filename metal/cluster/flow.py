@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from metal.cluster.ports import POOL, ClusterPorts
+from metal.drivers.ports import Forms
 from metal.model.plan import FormCluster
 from metal.operations.run import Run
 
@@ -15,7 +16,6 @@ Step = Callable[[str, Callable[[], Any]], Any]
 
 def form(run: Run, action: FormCluster, ports: ClusterPorts) -> dict[str, Any]:
     """Ends with all servers members of one quorate cluster, and told so to `ports.member`."""
-    hypervisor = ports.hypervisor
     first, *others = action.servers
     told = _Progress(run, _length(action))
 
@@ -23,29 +23,31 @@ def form(run: Run, action: FormCluster, ports: ClusterPorts) -> dict[str, Any]:
         told.next(name)
         return run.step(name, act, tries=TRIES, backoff=ports.every)
 
-    if others:
-        create = partial(hypervisor.ensure_created, action.cluster, first)
+    forms = ports.hypervisor if isinstance(ports.hypervisor, Forms) else None
+    if others and forms:
+        create = partial(forms.ensure_created, action.cluster, first)
         step(f"create {action.cluster} on {first}", create)
+        for server in others:
+            step(f"join {server}", partial(forms.ensure_joined, server, first))
     else:
-        told.next(f"{first} answers")
-        run.wait(
-            f"{first} answers",
-            partial(_answers, ports, first),
-            seconds=ports.patience,
-            every=ports.every,
-            late=f"{first}: its Proxmox API does not answer",
-        )
-    for server in others:
-        step(f"join {server}", partial(hypervisor.ensure_joined, server, first))
-    if action.ceph:
-        _ceph(step, action, ports)
+        # Alone, or of a kind that forms nothing: each is complete by itself.
+        for server in action.servers:
+            told.next(f"{server} answers")
+            run.wait(
+                f"{server} answers",
+                partial(_answers, ports, server),
+                seconds=ports.patience,
+                every=ports.every,
+                late=f"{server}: its hypervisor does not answer",
+            )
+    if action.ceph and forms:
+        _ceph(step, action, forms, ports.network)
     for server in action.servers:
         step(f"record {server} as a member", partial(ports.member, server))
     return {"cluster": action.cluster, "servers": list(action.servers)}
 
 
-def _ceph(step: Step, action: FormCluster, ports: ClusterPorts) -> None:
-    hypervisor, network = ports.hypervisor, ports.network
+def _ceph(step: Step, action: FormCluster, hypervisor: Forms, network: str) -> None:
     for index, server in enumerate(action.servers):
         first = index == 0
         step(

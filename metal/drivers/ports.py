@@ -19,6 +19,7 @@ from metal.model.facts import (
     Power,
 )
 from metal.model.findings import Exposure
+from metal.model.hypervisor import Capabilities, HostResources, VmSpec
 from metal.model.world import SeenCluster, SeenVm
 
 
@@ -128,10 +129,74 @@ class PowerSwitch(Protocol):
 
 
 class Hypervisor(Protocol):
-    """One Proxmox cluster (or solo node) through whichever of its nodes answers."""
+    """The hosts of one cluster (or a solo machine) through whichever of them answers."""
 
-    def look(self) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
-        """(cluster, node → online|offline|unknown, VM name → VM)."""
+    capabilities: Capabilities
+
+    @property
+    def silent(self) -> dict[str, str]:
+        """Node → why it did not answer the last look."""
+
+    def look(
+        self, *, thorough: bool = False
+    ) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
+        """(cluster, node → online|offline|unknown, VM name → VM).
+
+        `thorough`: the addresses of VMs are read from each one's configuration, not remembered.
+        """
+
+    def resources(self, node: str) -> HostResources:
+        """What that host has; Unreachable without answer."""
+
+    def ensure_vm(
+        self,
+        *,
+        vmid: int,
+        name: str,
+        node: str,
+        vcpus: int,
+        memory_mib: int,
+        disk_gib: int,
+        storage: str,
+        addressing: Addressing,
+        ha: bool,
+    ) -> None:
+        """The VM exists. One of that id but another name is Refused, wherever it runs is left."""
+
+    def ensure_started(self, vmid: int) -> None: ...
+
+    def ensure_shut_down(self, vmid: int, seconds: float = 180) -> None:
+        """Its system was asked to shut down and did; Failed if it did not within `seconds`."""
+
+    def ensure_off(self, vmid: int) -> None:
+        """It does not run: its power is cut if it must be."""
+
+    def ensure_removed(self, vmid: int) -> None:
+        """It is gone, with its disks. Refused while it runs: whoever means it stops it first."""
+
+    def ensure_migrated(self, vmid: int, target: str) -> None:
+        """The VM runs on `target`, moved live; returns once it does."""
+
+    def ensure_restarted(self, vm: VmSpec, target: str, fenced: str) -> None:
+        """The VM, last on `fenced`, runs: on `target`, or wherever it was seen to run already.
+
+        Whoever calls holds the proof that `fenced` is off. Refused where the hypervisor's own HA
+        does this (`capabilities.restarts`).
+        """
+
+    def ensure_apart(self, group: str, vmids: tuple[int, ...]) -> None:
+        """HA never puts two of these VMs on one node. Those not HA-managed are passed over."""
+
+    def ha_managed(self) -> frozenset[int]:
+        """Ids of the VMs that the cluster restarts elsewhere by itself."""
+
+    def where(self, vmid: int) -> tuple[str, str]:
+        """(node, running|stopped|unknown) of a VM; Failed when there is none of that id."""
+
+
+@runtime_checkable
+class Forms(Protocol):
+    """A hypervisor whose hosts form a cluster of its own, with Ceph."""
 
     def ensure_created(self, name: str, node: str) -> None:
         """A cluster `name` exists on `node`, alone in it, quorate."""
@@ -153,35 +218,6 @@ class Hypervisor(Protocol):
 
     def ensure_pool(self, name: str) -> None:
         """A replicated pool of size 3/min 2 that is also a storage for VM disks."""
-
-    def ensure_vm(
-        self,
-        *,
-        vmid: int,
-        name: str,
-        node: str,
-        vcpus: int,
-        memory_mib: int,
-        disk_gib: int,
-        storage: str,
-        addressing: Addressing,
-        ha: bool,
-    ) -> None:
-        """The VM exists. One of that id but another name is Refused, wherever it runs is left."""
-
-    def ensure_started(self, vmid: int) -> None: ...
-
-    def ensure_migrated(self, vmid: int, target: str) -> None:
-        """The VM runs on `target`, moved live; returns once it does."""
-
-    def ensure_apart(self, group: str, vmids: tuple[int, ...]) -> None:
-        """HA never puts two of these VMs on one node. Those not HA-managed are passed over."""
-
-    def ha_managed(self) -> frozenset[int]:
-        """Ids of the VMs that the cluster restarts elsewhere by itself."""
-
-    def where(self, vmid: int) -> tuple[str, str]:
-        """(node, running|stopped|unknown) of a VM."""
 
 
 class Secrets(Protocol):

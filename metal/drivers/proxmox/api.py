@@ -94,6 +94,9 @@ class Api:
     def put(self, path: str, params: dict[str, Any]) -> Any:
         return self.node().put(path, params)
 
+    def delete(self, path: str, params: dict[str, Any] | None = None) -> Any:
+        return self.node().delete(path, params)
+
     def run(
         self, path: str, params: dict[str, Any] | None = None, seconds: float | None = None
     ) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from metal.drivers.proxmox import ceph, forming, guests
+from metal.drivers.proxmox import ceph, forming, guests, stopping
 from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.look import look
 from metal.drivers.proxmox.node import Node, NodeAccess
 from metal.drivers.proxmox.patience import Patience
 from metal.model.addresses import Addressing
-from metal.model.errors import BadInput
+from metal.model.errors import BadInput, Refused
+from metal.model.hypervisor import Capabilities, HostResources, VmSpec
 from metal.model.world import SeenCluster, SeenVm
 
 
@@ -23,6 +24,8 @@ class Proxmox:
     `poll`: seconds between two looks while it waits; the rest of `patience` are deadlines.
     `repinned`: told (node, fingerprint) when joining gave a node a new certificate.
     """
+
+    capabilities = Capabilities(kind="proxmox", quorum=True, restarts=True, restarted=False)
 
     def __init__(
         self,
@@ -49,9 +52,14 @@ class Proxmox:
         """Node → why it did not answer the last look."""
         return dict(self._api.silent)
 
-    def look(self) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
+    def look(
+        self, *, thorough: bool = False
+    ) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
         """Never raises for a silent node; addresses of VMs on one that is gone are not known."""
         return look(self._api, self._cluster, solo=self._solo)
+
+    def resources(self, node: str) -> HostResources:
+        return stopping.resources(self._api, self._node(node).name)
 
     def ensure_created(self, name: str, node: str) -> None:
         forming.ensure_created(self._api, name, self._node(node))
@@ -100,6 +108,22 @@ class Proxmox:
 
     def ensure_started(self, vmid: int) -> None:
         guests.ensure_started(self._api, vmid)
+
+    def ensure_shut_down(self, vmid: int, seconds: float = 180) -> None:
+        stopping.ensure_shut_down(self._api, vmid, seconds)
+
+    def ensure_off(self, vmid: int) -> None:
+        stopping.ensure_off(self._api, vmid)
+
+    def ensure_removed(self, vmid: int) -> None:
+        stopping.ensure_removed(self._api, vmid)
+
+    def ensure_restarted(self, vm: VmSpec, target: str, fenced: str) -> None:
+        raise Refused(
+            f"{vm.name} is not restarted elsewhere by metal: that is for Proxmox's HA",
+            where=target,
+            mend=f"add it to HA while {fenced} is off, and HA recovers it; or repair {fenced}",
+        )
 
     def ensure_migrated(self, vmid: int, target: str) -> None:
         guests.ensure_migrated(self._api, vmid, target)

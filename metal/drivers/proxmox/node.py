@@ -89,6 +89,10 @@ class Node:
         """Write, at most once, as `post`."""
         return self._call("PUT", path, dict(params))
 
+    def delete(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Write, at most once, as `post`."""
+        return self._call("DELETE", path, dict(params or {}))
+
     def password(self) -> str:
         """Of the account here: what a joining node must know of the one it joins through."""
         return self._password(self.name)

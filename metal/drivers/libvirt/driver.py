@@ -1,0 +1,126 @@
+"""metal.drivers.ports.Hypervisor for libvirt."""
+
+from typing import Any
+
+from metal.drivers.libvirt import guests, look, moving
+from metal.drivers.libvirt.calls import libvirt
+from metal.drivers.libvirt.domain import Machine
+from metal.drivers.libvirt.hosts import Host, Hosts
+from metal.drivers.libvirt.patience import Patience
+from metal.model.addresses import Addressing
+from metal.model.hypervisor import Capabilities, HostResources, VmSpec
+from metal.model.world import SeenCluster, SeenVm
+
+
+class Libvirt:
+    """The hosts of one cluster, or a solo machine.
+
+    `cluster`: its name in the inventory, for what `look` returns. `shared_unseen`: the directory
+    that holds the disks is shared in a way libvirt does not recognise (it knows NFS, GFS2, OCFS2,
+    CephFS and the like); it then asks nobody whether a live migration is safe.
+    """
+
+    capabilities = Capabilities(kind="libvirt", quorum=False, restarts=False, restarted=True)
+
+    def __init__(
+        self,
+        hosts: list[Host],
+        *,
+        cluster: str = "",
+        machine: Machine | None = None,
+        shared_unseen: bool = False,
+        patience: Patience | None = None,
+    ) -> None:
+        self._patience = patience or Patience()
+        self._hosts = Hosts({host.name: host for host in hosts}, self._patience)
+        self._cluster, self._machine = cluster, machine or Machine()
+        self._shared_unseen = shared_unseen
+
+    @property
+    def silent(self) -> dict[str, str]:
+        return {name: error.what for name, error in self._hosts.silent.items()}
+
+    def look(
+        self, *, thorough: bool = False
+    ) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
+        """Never raises for a silent host; what only that one knows of is not shown."""
+        return look.look(self._hosts, self._cluster)
+
+    def resources(self, node: str) -> HostResources:
+        return self._hosts.call(node, _resources)
+
+    def ensure_vm(
+        self,
+        *,
+        vmid: int,
+        name: str,
+        node: str,
+        vcpus: int,
+        memory_mib: int,
+        disk_gib: int,
+        storage: str,
+        addressing: Addressing,
+        ha: bool,
+    ) -> None:
+        """`ha` changes nothing here: who restarts a VM elsewhere is metal."""
+        vm = VmSpec(
+            vmid=vmid,
+            name=name,
+            vcpus=vcpus,
+            memory_mib=memory_mib,
+            disk_gib=disk_gib,
+            storage=storage,
+            addressing=addressing,
+        )
+        guests.ensure_vm(self._hosts, self._machine, vm, node)
+
+    def ensure_started(self, vmid: int) -> None:
+        guests.ensure_started(self._hosts, vmid, self._patience.start, self._patience.poll)
+
+    def ensure_shut_down(self, vmid: int, seconds: float = 180) -> None:
+        guests.ensure_shut_down(self._hosts, vmid, seconds, self._patience.poll)
+
+    def ensure_off(self, vmid: int) -> None:
+        guests.ensure_off(self._hosts, vmid)
+
+    def ensure_removed(self, vmid: int) -> None:
+        guests.ensure_removed(self._hosts, vmid)
+
+    def ensure_migrated(self, vmid: int, target: str) -> None:
+        moving.ensure_migrated(self._hosts, vmid, target, shared_unseen=self._shared_unseen)
+
+    def ensure_restarted(self, vm: VmSpec, target: str, fenced: str) -> None:
+        guests.ensure_restarted(self._hosts, self._machine, vm, target, fenced)
+
+    def ensure_apart(self, group: str, vmids: tuple[int, ...]) -> None:
+        """Nobody but metal moves a VM here, and its planner keeps replicas apart."""
+
+    def ha_managed(self) -> frozenset[int]:
+        return frozenset()
+
+    def where(self, vmid: int) -> tuple[str, str]:
+        at = guests.find(self._hosts, vmid)
+        return at.node, look.doubted(self._hosts, at)
+
+
+def _resources(connection: Any) -> HostResources:
+    _model, memory, cpus, *_rest = connection.getInfo()
+    free = _free_mib(connection)
+    version = connection.getVersion()
+    return HostResources(
+        threads=cpus,
+        memory_mib=memory,
+        memory_free_mib=min(memory, free),
+        version=f"{connection.getType()} {version // 10**6}.{version // 10**3 % 10**3}"
+        f".{version % 10**3}",
+    )
+
+
+def _free_mib(connection: Any) -> int:
+    """The host's page cache is free: it goes when somebody wants the memory."""
+    module = libvirt()
+    try:
+        stats = connection.getMemoryStats(module.VIR_NODE_MEMORY_STATS_ALL_CELLS)
+    except module.libvirtError:
+        return int(connection.getFreeMemory()) >> 20
+    return sum(int(stats.get(kind, 0)) for kind in ("free", "buffers", "cached")) >> 10

@@ -1,0 +1,207 @@
+"""VMs: made once, started where nobody else runs them, stopped, removed.
+
+Nothing but the caller's proof that a host is off tells that its VMs do not run: while a host is
+silent, a VM that is not seen to run elsewhere may run there, and is not started.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from metal.drivers.libvirt.calls import libvirt, missing
+from metal.drivers.libvirt.disks import (
+    disk_of,
+    ensure_no_volume,
+    ensure_volume,
+    pool_of,
+    volume_of,
+)
+from metal.drivers.libvirt.domain import Machine, render
+from metal.drivers.libvirt.hosts import Hosts
+from metal.drivers.libvirt.look import Copy, best, copies, silence, state_of
+from metal.model.errors import Failed, MetalError, Refused, Unreachable
+from metal.model.hypervisor import VmSpec
+
+
+def ensure_vm(hosts: Hosts, machine: Machine, vm: VmSpec, node: str) -> None:
+    everywhere = copies(hosts)
+    other = next((c for c in everywhere if c.told.vmid == vm.vmid and c.told.name != vm.name), None)
+    if other is not None:
+        raise Refused(
+            f"VM {vm.vmid} is {other.told.name!r}, not {vm.name!r}",
+            where=other.node,
+            mend=f"remove or renumber that VM; {vm.vmid} is what {vm.name} must have",
+        )
+    namesake = next((c for c in everywhere if c.told.name == vm.name), None)
+    if namesake is not None and namesake.told.vmid != vm.vmid:
+        raise Refused(
+            f"there is a VM {vm.name!r} that is not number {vm.vmid}",
+            where=namesake.node,
+            mend="rename it, or call yours something else",
+        )
+    if namesake is not None:
+        return
+    if hidden := silence(hosts, f"whether {vm.name} is there already is not known"):
+        raise hidden
+    hosts.call(node, lambda connection: _define(connection, machine, vm, node, new=True))
+    if len(hosts.all) == 1:
+        # Alone, nobody else can run it: it comes back with its host. Elsewhere metal decides.
+        hosts.call(node, lambda connection: connection.lookupByName(vm.name).setAutostart(1))
+
+
+def ensure_started(hosts: Hosts, vmid: int, seconds: float, poll: float) -> None:
+    at = find(hosts, vmid)
+    if at.state == "stopped":
+        if hidden := silence(hosts, f"whether VM {vmid} runs there is not known"):
+            raise hidden
+        start(hosts, at)
+    wait(lambda: find(hosts, vmid).state == "running", seconds, poll, f"VM {vmid} does not run")
+    forget_stale(hosts, vmid)
+
+
+def ensure_restarted(hosts: Hosts, machine: Machine, vm: VmSpec, target: str, fenced: str) -> None:
+    """A copy that the fenced host shows is no reason: it is off, or was before it answered."""
+    everywhere = [c for c in copies(hosts) if c.told.vmid == vm.vmid]
+    elsewhere = best(c for c in everywhere if c.node != fenced)
+    if elsewhere is not None and elsewhere.state != "stopped":
+        return
+    back = next((c for c in everywhere if c.node == fenced and c.state != "stopped"), None)
+    if back is not None:
+        raise Refused(
+            f"{vm.name} runs on {fenced}, which was said to be off",
+            where=fenced,
+            mend="it came back by itself: look again before anything is done",
+        )
+    if hidden := silence(hosts, f"whether {vm.name} runs there is not known", but=fenced):
+        raise hidden
+    hosts.call(target, lambda connection: _define(connection, machine, vm, target, new=False))
+    start(hosts, Copy(target, hosts.call(target, lambda c: _told(c, vm.name)), "stopped"))
+
+
+def ensure_off(hosts: Hosts, vmid: int) -> None:
+    at = find(hosts, vmid)
+    if at.state != "stopped":
+        hosts.call(at.node, lambda connection: _unless_stopped(connection, at, "destroy"))
+
+
+def ensure_shut_down(hosts: Hosts, vmid: int, seconds: float, poll: float) -> None:
+    at = find(hosts, vmid)
+    if at.state == "stopped":
+        return
+    hosts.call(at.node, lambda connection: _unless_stopped(connection, at, "shutdown"))
+    wait(
+        lambda: find(hosts, vmid).state == "stopped",
+        seconds,
+        poll,
+        f"the system of VM {vmid} did not shut down",
+        mend="its console tells why; or cut its power",
+    )
+
+
+def ensure_removed(hosts: Hosts, vmid: int) -> None:
+    there = [c for c in copies(hosts) if c.told.vmid == vmid]
+    running = next((c for c in there if c.state != "stopped"), None)
+    if running is not None:
+        raise Refused(
+            f"VM {vmid} ({running.told.name}) runs",
+            where=running.node,
+            mend="stop it first, if you mean it",
+        )
+    if hidden := silence(hosts, f"whether VM {vmid} is there is not known"):
+        raise hidden
+    for copy in there:
+        # The disk first: while its definition is there, it can be found again.
+        hosts.call(copy.node, lambda connection, copy=copy: _remove(connection, copy))  # type: ignore[misc]
+
+
+def find(hosts: Hosts, vmid: int) -> Copy:
+    """Where the VM is; Unreachable when only a silent host can tell, Failed when there is none."""
+    found = best(c for c in copies(hosts) if c.told.vmid == vmid)
+    if found is None:
+        raise silence(hosts, f"where VM {vmid} is, is not known") or Failed(
+            f"there is no VM {vmid}", where=", ".join(hosts.all), mend="plan again"
+        )
+    return found
+
+
+def start(hosts: Hosts, at: Copy) -> None:
+    hosts.call(at.node, lambda connection: _start(connection, at.told.name))
+
+
+def forget_stale(hosts: Hosts, vmid: int) -> None:
+    """A host that was fenced and came back still has the definition: only one is to be found."""
+    there = [c for c in copies(hosts) if c.told.vmid == vmid]
+    if not any(copy.state == "running" for copy in there):
+        return
+    for copy in (c for c in there if c.state == "stopped"):
+        hosts.call(
+            copy.node,
+            lambda connection, copy=copy: connection.lookupByName(copy.told.name).undefine(),  # type: ignore[misc]
+        )
+
+
+def wait(
+    reached: Callable[[], bool], seconds: float, poll: float, late: str, *, mend: str = ""
+) -> None:
+    """Until it is so; no answer is "not yet"."""
+    deadline = time.monotonic() + seconds
+    while True:
+        silent: MetalError | None = None
+        try:
+            if reached():
+                return
+        except Unreachable as error:
+            silent = error
+        if time.monotonic() >= deadline:
+            raise silent or Failed(f"{late} within {seconds:g} s", mend=mend)
+        time.sleep(poll)
+
+
+def _define(connection: Any, machine: Machine, vm: VmSpec, node: str, *, new: bool) -> None:
+    volume, pool = volume_of(vm.vmid, vm.name), pool_of(connection, vm.storage, node)
+    disk = ensure_volume(pool, volume, vm.disk_gib) if new else disk_of(pool, volume)
+    connection.defineXML(
+        render(
+            machine,
+            disk,
+            vmid=vm.vmid,
+            name=vm.name,
+            vcpus=vm.vcpus,
+            memory_mib=vm.memory_mib,
+            pool=vm.storage,
+            volume=volume,
+            addressing=vm.addressing,
+        )
+    )
+
+
+def _start(connection: Any, name: str) -> None:
+    domain = connection.lookupByName(name)
+    if state_of(domain) == "stopped":
+        domain.create()
+
+
+def _told(connection: Any, name: str) -> Any:
+    from metal.drivers.libvirt.domain import read
+
+    return read(connection.lookupByName(name).XMLDesc())
+
+
+def _unless_stopped(connection: Any, at: Copy, act: str) -> None:
+    """It may have stopped by itself between the look and the act."""
+    domain = connection.lookupByName(at.told.name)
+    try:
+        getattr(domain, act)()
+    except libvirt().libvirtError:
+        if state_of(domain) != "stopped":
+            raise
+
+
+def _remove(connection: Any, copy: Copy) -> None:
+    if copy.told.volume:
+        ensure_no_volume(pool_of(connection, copy.told.pool, copy.node), copy.told.volume)
+    try:
+        connection.lookupByName(copy.told.name).undefine()
+    except libvirt().libvirtError as error:
+        if not missing(error):
+            raise

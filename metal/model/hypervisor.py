@@ -1,0 +1,41 @@
+"""What hypervisors can do and what their hosts have: what drivers tell of themselves."""
+
+from typing import Literal
+
+from metal.model.addresses import Addressing
+from metal.model.base import Frozen
+
+
+class Capabilities(Frozen):
+    """What one kind of hypervisor can do, so that nobody asks by its name."""
+
+    kind: Literal["proxmox", "libvirt"]
+    quorum: bool
+    """Its hosts agree by majority on what is so. Without: each speaks for itself only."""
+    restarts: bool
+    """It restarts the VMs of a dead server elsewhere by itself, those that `ha_managed` names."""
+    restarted: bool
+    """metal may restart the VMs of a fenced server elsewhere: `ensure_restarted`."""
+
+
+class HostResources(Frozen):
+    """What one host has for VMs, as the hypervisor sees it."""
+
+    threads: int
+    memory_mib: int
+    memory_free_mib: int
+    """Not used by anything now."""
+    version: str
+    """Of the hypervisor, in its own words."""
+
+
+class VmSpec(Frozen):
+    """All that a hypervisor needs to run a VM whose disks are there."""
+
+    vmid: int
+    name: str
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+    storage: str
+    addressing: Addressing
