@@ -9,12 +9,14 @@ from pydantic import TypeAdapter
 from metal.cluster.flow import form
 from metal.cluster.ports import ClusterPorts, storage_of
 from metal.cluster.vms import migrate, place, start
+from metal.controller.disk_keys import disks_of
 from metal.controller.powering import switching
 from metal.controller.workspace import Workspace
 from metal.drivers.mirror import fetch_installer
 from metal.heal.flow import drain, recover
 from metal.heal.ports import HealPorts
-from metal.install.flow import InstallPorts, Patience, install
+from metal.install.flow import install
+from metal.install.ports import InstallPorts, Patience
 from metal.model.errors import Failed
 from metal.model.life import Life
 from metal.model.plan import (
@@ -92,6 +94,8 @@ def _install_ports(workspace: Workspace, action: InstallServer) -> InstallPorts:
         bmc=workspace.bmc,
         power=switching(workspace, action.server),
         fetch=fetch,
+        disks=lambda: disks_of(workspace, action.server),
+        held=workspace.inventory.servers[action.server].unlock.held,
         patience=Patience.at_pace(workspace.inventory.fleet.poll_seconds),
     )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from metal.drivers.ports import Bmc
     from metal.drivers.proxmox import Proxmox
     from metal.drivers.secrets import AgeSecrets
+    from metal.drivers.ssh import SshHost
     from metal.operations.store import Store
 
 API_PORT = 8006
@@ -81,6 +82,18 @@ class Workspace:
         from metal.drivers.ssh import controller_key
 
         return controller_key(self.state)[1]
+
+    def ssh_host(self, server: str) -> "SshHost":
+        """The installed system, logged in to with the controller's own key; its key is pinned."""
+        from metal.drivers.ssh import SshHost, controller_key
+
+        return SshHost(
+            server,
+            str(self.inventory.servers[server].address),
+            self.host_keys.of(server, "system"),
+            self.inventory.fleet.ssh_port,
+            identity=controller_key(self.state)[0],
+        )
 
     @property
     def boot_url(self) -> str:

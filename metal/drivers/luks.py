@@ -11,11 +11,11 @@ import json
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from metal.drivers.commands import Result, Runner
 from metal.model.errors import Failed, Refused
+from metal.model.keys import Slot
 
 Metadata: TypeAlias = dict[str, Any]
 """LUKS2's JSON area."""
@@ -26,23 +26,9 @@ CALIBRATED = ("--pbkdf", "argon2id", "--iter-time", "2000")
 SLOW = 300.0
 """Seconds that one slot may take to try on an old machine."""
 _UNLOCKED = re.compile(r"Key slot (\d+) unlocked")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _KEY = re.compile(r"[\x21-\x7e]{8,512}")
 _SOURCE = re.compile(r"(UUID|PARTUUID|LABEL|PARTLABEL)=(\S+)")
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One way into the disk, as the header tells without any key."""
-
-    number: int
-    kdf: str
-    """argon2id, argon2i or pbkdf2."""
-    token: str | None
-    """What opens it by itself: clevis, systemd-tpm2; None: only a passphrase does."""
-
-    @property
-    def said(self) -> str:
-        return f"slot {self.number}: {self.token or 'passphrase'}, {self.kdf}"
 
 
 class Luks:
@@ -50,7 +36,7 @@ class Luks:
 
     def __init__(self, runner: Runner, device: str, *, pbkdf: Sequence[str] = CALIBRATED) -> None:
         """`pbkdf`: options of a new slot's cost; tests take cheap ones."""
-        self._runner, self._device, self._pbkdf = runner, device, tuple(pbkdf)
+        self._runner, self.device, self._pbkdf = runner, device, tuple(pbkdf)
 
     def slots(self) -> tuple[Slot, ...]:
         """Every slot in use, by number, from `luksDump --dump-json-metadata`."""
@@ -68,7 +54,7 @@ class Luks:
     def slot_of(self, key: str) -> int | None:
         """The slot that `key` opens (cryptsetup open --test-passphrase); None if it opens none."""
         # A token (a TPM's) would open it whatever the key is.
-        alone = ("--disable-external-tokens", "--key-file=-", self._device)
+        alone = ("--disable-external-tokens", "--key-file=-", self.device)
         argv = ("open", "--test-passphrase", "--verbose", *alone)
         done = self._cryptsetup(argv, _bytes(key))
         if done.code == WRONG_KEY or "No usable keyslot" in done.err:
@@ -97,7 +83,7 @@ class Luks:
             )
         # With no terminal luksAddKey reads both passphrases as lines: the old, then the new.
         done = self._cryptsetup(
-            ("luksAddKey", "--batch-mode", *self._pbkdf, self._device),
+            ("luksAddKey", "--batch-mode", *self._pbkdf, self.device),
             _bytes(old) + b"\n" + _bytes(new) + b"\n",
         )
         self._check(done, "add a key")
@@ -113,20 +99,20 @@ class Luks:
         if old == keep:
             return
         while self.slot_of(old) is not None:
-            argv = ("luksRemoveKey", "--batch-mode", "--key-file=-", self._device)
+            argv = ("luksRemoveKey", "--batch-mode", "--key-file=-", self.device)
             self._check(self._cryptsetup(argv, _bytes(old)), "remove a key")
         if self.slot_of(keep) is None:
             raise Failed("the key that was to stay opens it no more", where=self._where)
 
-    def header(self) -> str:
-        """The header with its key slots, small enough to keep as a secret: see `packed_header`."""
+    def header(self) -> tuple[str, str]:
+        """(the disk's UUID, its header with its key slots): small enough to keep as a secret."""
         metadata = self._metadata()
-        done = self._runner.run(("sh", "-c", _BACKUP, "sh", self._device), timeout=SLOW)
+        done = self._runner.run(("sh", "-c", _BACKUP, "sh", self.device), timeout=SLOW)
         self._check(done, "read its header")
-        return packed_header(done.out, metadata)
+        return uuid_of(done.out), packed_header(done.out, metadata)
 
     def _metadata(self) -> Metadata:
-        done = self._cryptsetup(("luksDump", "--dump-json-metadata", self._device))
+        done = self._cryptsetup(("luksDump", "--dump-json-metadata", self.device))
         self._check(done, "read its header")
         try:
             found = json.loads(done.out)
@@ -144,12 +130,12 @@ class Luks:
             raise Failed(
                 f"cryptsetup could not {what}: {done.said}",
                 where=self._where,
-                mend=f"look at it there: cryptsetup luksDump {self._device}",
+                mend=f"look at it there: cryptsetup luksDump {self.device}",
             )
 
     @property
     def _where(self) -> str:
-        return f"{self._runner.where}, {self._device}"
+        return f"{self._runner.where}, {self.device}"
 
 
 _BACKUP = """\
@@ -175,6 +161,14 @@ def packed_header(image: bytes, metadata: Metadata) -> str:
     for offset, size in [(0, first), *areas]:
         kept[offset : offset + size] = image[offset : offset + size]
     return base64.b64encode(zlib.compress(bytes(kept), 9)).decode()
+
+
+def uuid_of(image: bytes) -> str:
+    """Whose header it is. LUKS2 on-disk format, section 2.1: 40 bytes at 0xa8."""
+    found = image[0xA8:0xD0].rstrip(bytes(1)).decode(errors="replace")
+    if not _UUID.fullmatch(found):
+        raise Failed("the header that was read has no UUID")
+    return found
 
 
 def unpacked_header(text: str) -> bytes:

@@ -20,6 +20,7 @@ from metal.model.facts import (
 )
 from metal.model.findings import Exposure
 from metal.model.hypervisor import Capabilities, HostResources, VmSpec
+from metal.model.keys import Slot
 from metal.model.world import SeenCluster, SeenVm
 
 
@@ -238,6 +239,40 @@ class Secrets(Protocol):
 
     def forget(self, name: str) -> None:
         """Drop the controller's own copy; the administrators' stays."""
+
+
+class Escrow(Secrets, Protocol):
+    """Secrets that replace others."""
+
+    def sealed(self, name: str) -> bytes | None:
+        """The administrators' file, encrypted as it is; None if there is none."""
+
+    def reseal(self, name: str, secret: str, *, opened: bytes) -> None:
+        """Encrypt what `name` holds to today's administrators; `opened`: the file it is from."""
+
+    def promote(self, pending: str, name: str) -> None:
+        """What is escrowed as `pending` is `name` from now on; what `name` was stays beside it."""
+
+
+class DiskKeys(Protocol):
+    """The keys of one encrypted disk."""
+
+    device: str
+
+    def slots(self) -> tuple[Slot, ...]:
+        """Every slot in use, as the header tells."""
+
+    def slot_of(self, key: str) -> int | None:
+        """The slot that `key` opens, by trying; None if it opens none."""
+
+    def ensure_key(self, new: str, *, by: Sequence[str]) -> int:
+        """`new` opens it, tried; added by the first of `by` that opens it."""
+
+    def ensure_without(self, old: str, *, keep: str) -> None:
+        """`old` opens it no more; `keep` does."""
+
+    def header(self) -> tuple[str, str]:
+        """(the disk's UUID, its header packed as text)."""
 
 
 class HostKeys(Protocol):

@@ -2,78 +2,23 @@
 
 The wipe is authorised by the install record and used up when the boot service hands the preseed
 out, exactly once. From then on nothing here touches the machine's power: it only waits. What
-fails after that needs a new operation, with a new key, for a new wipe.
+fails before it is up needs a new operation, with a new key, for a new wipe. Its last steps
+replace the key that crossed the boot network (metal/install/rekey.py).
 """
 
-import secrets
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, fields
-
-from metal.drivers.ports import Bmc, HostKeys, PowerSwitch, Secrets
+from metal.install.booting import NetworkBoot
 from metal.install.derived import hash_of, token_of
+from metal.install.ports import InstallPorts, has_reached, record_of
+from metal.install.random_keys import new_key
+from metal.install.rekey import RekeyPorts, rekey
 from metal.model.errors import Failed, MetalError, Refused
 from metal.model.life import Life, Status
 from metal.model.plan import InstallServer
-from metal.operations.installs import PHASES, Install
+from metal.operations.installs import Install
 from metal.operations.lease import LeaseLost
 from metal.operations.run import Run
-from metal.operations.store import Store
-from metal.operations.switching import Switching
 
-ALPHABET = "abcdefghjkmnpqrstuvwx23456789"
-"""Told apart on paper, and where they are on most keyboards: somebody may have to type it."""
-AWAY = 30 * 24 * 3600.0
-"""Seconds that nobody may run the operation before a wait for a boot is given up."""
 INSTALLABLE = (Life.ENROLLED, Life.TESTED)
-BMC_TRIES = 5
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long each phase may take, in seconds, and how often it is looked at."""
-
-    boot: float = 900
-    """From power-on to the boot script: big servers test their memory first."""
-    preseed: float = 300
-    """From the boot script to the preseed: the installer downloads itself and starts."""
-    boots: int = 3
-    """How often the machine is told to boot from the network before it is given up."""
-    partitioned: float = 1800
-    base: float = 3 * 3600
-    finished: float = 6 * 3600
-    up: float = 24 * 3600
-    """The first boot may wait until somebody gives the disk its key."""
-    poll: float = 2.0
-
-    @classmethod
-    def at_pace(cls, poll: float) -> "Patience":
-        """For a fleet that is polled every `poll` seconds: where that is faster than the
-        default, time itself runs faster (a lab), and every phase gets as much less."""
-        pace = min(1.0, poll / cls.poll)
-        scaled = {
-            f.name: pace * getattr(cls, f.name) for f in fields(cls) if f.name not in _UNPACED
-        }
-        return cls(**scaled, poll=poll)
-
-
-_UNPACED = ("boots", "poll")
-
-
-@dataclass(frozen=True)
-class InstallPorts:
-    """What the flow acts through."""
-
-    store: Store
-    secrets: Secrets
-    host_keys: HostKeys
-    bmc: Callable[[str], Bmc]
-    """Logs in to a server's BMC; the flow closes it."""
-    power: Switching
-    """What switches the server: its BMC, a plug, a person."""
-    fetch: Callable[[], None]
-    """Fetches the installer of the action's release from its site's mirror."""
-    patience: Patience = Patience()
 
 
 def install(run: Run, action: InstallServer, ports: InstallPorts) -> None:
@@ -115,11 +60,11 @@ class _Install:
         run.step("forget its old certificate and keys", self._unpin)
         run.step("escrow the keys", self._escrow)
         run.step("open the install", self._open)
-        self._boot()
+        NetworkBoot(run, self.action, self.ports).perform()
         self._follow()
-        run.progress(0.95, "up; putting things away")
         run.step("pin the node", self._pin)
-        run.step("forget the disk key", lambda: self.ports.secrets.forget(f"disk/{self.name}"))
+        run.progress(0.95, "up; replacing the key that crossed the network")
+        rekey(run, self.name, self._rekey_ports(), alone=True)
         run.step("close the install", lambda: self.ports.store.installs.close(run.id))
         run.step("installed", self._move)
 
@@ -136,7 +81,7 @@ class _Install:
         nobody used the first ones.
         """
         for kind in ("disk", "root"):
-            self.ports.secrets.escrow(f"{kind}/{self.name}", _new_secret(), controller=True)
+            self.ports.secrets.escrow(f"{kind}/{self.name}", new_key(), controller=True)
 
     def _open(self) -> None:
         key = self.ports.secrets.reveal(f"disk/{self.name}")
@@ -150,97 +95,6 @@ class _Install:
         self.ports.store.installs.open(
             self.name, action.mac, action.uuid, hash_of(token_of(key)), self.run.id
         )
-
-    # ── making it boot from the network ─────────────────────────────────────────────────────
-
-    def _boot(self) -> None:
-        """Boot from the network until the machine takes its preseed, at most `boots` times.
-
-        Firmware forgets its boot order, and an installer that finds the boot service away stops
-        at a prompt. As long as the preseed was not taken, booting once more is safe.
-        """
-        for attempt in range(1, self.patience.boots + 1):
-            again = f" ({attempt})" if attempt > 1 else ""
-            self.run.progress(0.05, "booting from the network" + again)
-            self._switch("power off" + again, self._off)
-            network = self._unless_begun(self._from_network)
-            self.run.step("boot from the network once" + again, network, tries=BMC_TRIES)
-            self._switch("power on" + again, lambda switch: switch.ensure_power("on"))
-            said = self.run.wait(
-                "wait for preseed" + again,
-                self._preseed_or_silence(attempt),
-                seconds=AWAY,
-                every=self.patience.poll,
-            )
-            if said == "preseed":
-                return
-        raise Failed(
-            f"it was booted {self.patience.boots} times and did not take its preseed",
-            where=self.name,
-            mend=f"does it boot from the network, through the card {self.action.mac}, and does it "
-            f"reach the boot service? Then metal run cancel {self.run.id}, and plan it anew",
-        )
-
-    def _preseed_or_silence(self, attempt: int) -> Callable[[], str | None]:
-        """Answers "preseed" once it was taken, "silence" when it should be booted once more.
-
-        Counted in looks since the last new phase, so that time in which nobody ran this (nor,
-        it may be, the boot service) does not count against the machine.
-        """
-        quiet = 0
-        last = ""
-
-        def ready() -> str | None:
-            nonlocal quiet, last
-            if self._reached("preseed"):
-                return "preseed"
-            phase = "script" if self._reached("script") else "opened"
-            quiet, last = (quiet + 1 if phase == last else 0), phase
-            limit = self.patience.preseed if (phase, attempt) == ("script", 1) else self._whole()
-            return "silence" if quiet * self.patience.poll > limit else None
-
-        return ready
-
-    def _whole(self) -> float:
-        return self.patience.boot + self.patience.preseed
-
-    def _switch(self, name: str, act: Callable[[PowerSwitch], None]) -> None:
-        """Hands off a machine that has its answers: it may be wiping."""
-        why = (
-            "Debian is installed on it: it must boot from the network, by its boot menu if need be"
-        )
-        begun = lambda: self._reached("preseed")  # noqa: E731
-        self.ports.power.step(self.run, name, act, why=why, unless=begun, tries=BMC_TRIES)
-
-    def _off(self, switch: PowerSwitch) -> None:
-        """A plug takes the BMC's power, too: what to boot from is told before."""
-        if self.ports.power.driver == "fence":
-            with suppress(MetalError):
-                self._tell_network()
-        switch.ensure_power("off")
-
-    def _from_network(self) -> None:
-        """Where there is no BMC to tell, the firmware's own order (or a person) decides."""
-        driver = self.ports.power.driver
-        if driver == "bmc":
-            self._tell_network()
-        elif driver == "manual":
-            with suppress(MetalError):
-                self._tell_network()
-
-    def _tell_network(self) -> None:
-        bmc = self.ports.bmc(self.name)
-        try:
-            bmc.ensure_boot_once("network")
-        finally:
-            bmc.close()
-
-    def _unless_begun(self, act: Callable[[], None]) -> Callable[[], None]:
-        def guarded() -> None:
-            if not self._reached("preseed"):
-                act()
-
-        return guarded
 
     # ── waiting for its phases ──────────────────────────────────────────────────────────────
 
@@ -268,13 +122,10 @@ class _Install:
         )
 
     def _reached(self, phase: str) -> bool:
-        install = self._record()
-        return install is not None and PHASES.index(install.phase) >= PHASES.index(phase)
+        return has_reached(self.ports.store, self.name, self.run.id, phase)
 
     def _record(self) -> Install | None:
-        """This operation's install; an older one of the server does not count."""
-        install = self.ports.store.installs.latest(self.name)
-        return install if install and install.operation == self.run.id else None
+        return record_of(self.ports.store, self.name, self.run.id)
 
     # ── putting things away ─────────────────────────────────────────────────────────────────
 
@@ -302,10 +153,14 @@ class _Install:
             )
         self.ports.store.servers.pin(self.name, install.details["fingerprint"])
 
+    def _rekey_ports(self) -> RekeyPorts:
+        escrow = self.ports.secrets
+
+        def throw_away() -> list[str]:
+            key = escrow.reveal(f"disk/{self.name}")
+            return [] if key is None else [key]
+
+        return RekeyPorts(escrow, self.ports.disks, throw_away, self.ports.held)
+
     def _move(self) -> None:
         self.ports.store.servers.move(self.name, Life.INSTALLED, run=self.run)
-
-
-def _new_secret() -> str:
-    """32 characters, some 155 bits."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(32))

@@ -5,7 +5,6 @@ gets: the boot script, the kernel's arguments, the preseed. Whatever it does end
 the power goes.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ import requests
 from metal.install.derived import proof_of
 from metal.lab.clock import Clock
 from metal.lab.live import PretendLive
+from metal.lab.luks_double import format_luks
 from metal.lab.machine import Boot, DiskState, Machine
 from metal.lab.preseeding import (
     Prompt,
@@ -28,6 +28,7 @@ from metal.lab.preseeding import (
     parse_script,
     report_urls,
     reporter,
+    root_keys,
     wanted_disk,
 )
 from metal.model.facts import Drive
@@ -206,7 +207,7 @@ class _Session:
         disk = self.machine.disks[chosen[0]]
         disk.wipes += 1
         disk.system, disk.installed_with = "", {}
-        disk.luks_key_sha256 = hashlib.sha256(passphrase.encode()).hexdigest()
+        format_luks(disk, passphrase)
         self.say(f"partitioning {chosen[0]}")
         self.pause(INSTALL_SECONDS["partitioned"])
         return disk
@@ -219,6 +220,7 @@ class _Session:
             "packages": answers.get("pkgsel/include", "").split(),
             "root_hash": answers["passwd/root-password-crypted"],
             "reports": told,
+            "root_keys": root_keys(answers["preseed/late_command"]),
         }
         disk.system = f"debian {answers['mirror/suite']}"
 
@@ -232,7 +234,7 @@ class _Session:
     # ── the installed system ────────────────────────────────────────────────────────────────
 
     def _from_disk(self) -> None:
-        disk = _system_disk(self.machine)
+        disk = system_disk(self.machine)
         if disk is None:
             self.say("no bootable device")
             return
@@ -266,12 +268,12 @@ class _Session:
 
 def root_password_ok(machine: Machine, password: str) -> bool:
     """Whether `password` is root's on the system that was installed; False without one."""
-    disk = _system_disk(machine)
+    disk = system_disk(machine)
     root_hash = disk.installed_with.get("root_hash", "") if disk else ""
     return bool(root_hash) and bcrypt.checkpw(password.encode(), root_hash.encode())
 
 
-def _system_disk(machine: Machine) -> DiskState | None:
+def system_disk(machine: Machine) -> DiskState | None:
     return next((disk for disk in machine.disks.values() if disk.system), None)
 
 

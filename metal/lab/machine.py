@@ -41,7 +41,9 @@ class DiskState:
     """Empty, or what boots from it, such as "debian trixie"."""
     wipes: int = 0
     """How often it was partitioned anew: a law says at most once per install."""
-    luks_key_sha256: str = ""
+    luks_uuid: str = ""
+    luks_slots: dict[int, str] = field(default_factory=dict)
+    """Slot → SHA-256 of the key that opens it; empty where nothing is encrypted."""
     installed_with: dict[str, Any] = field(default_factory=dict)
     """What the installer was told: hostname, address, packages, root password hash, late URL."""
     erased: int = 0
@@ -49,10 +51,10 @@ class DiskState:
 
     @property
     def blank(self) -> bool:
-        return not (self.system or self.luks_key_sha256)
+        return not (self.system or self.luks_slots)
 
     def erase(self) -> None:
-        self.system, self.luks_key_sha256, self.installed_with = "", "", {}
+        self.system, self.luks_uuid, self.luks_slots, self.installed_with = "", "", {}, {}
         self.erased += 1
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from metal.lab.clock import Clock
-from metal.lab.doors import DoorKey, new_door_key
-from metal.lab.firmware import Firmware, root_password_ok
+from metal.lab.doors import DoorKey, Doors, new_door_key
+from metal.lab.firmware import Firmware, root_password_ok, system_disk
 from metal.lab.hardware import hardware_for
 from metal.lab.ipmi_bmc import IpmiBmc
+from metal.lab.luks_double import PretendSystem
 from metal.lab.machine import Boot, Machine
 from metal.lab.proxmox import Datacenter
 from metal.lab.redfish_bmc import RedfishBmc
@@ -40,6 +41,7 @@ class Rack:
         self.datacenter = Datacenter(self.clock, self.certificates)
         self.machines: dict[str, Machine] = {}
         self.bmcs: dict[str, RedfishBmc | IpmiBmc] = {}
+        self.ssh = Doors()
         self.doors: dict[str, dict[str, DoorKey]] = {}
         """Machine → the host keys of its SSH servers, by the name they are reported under."""
         firmware = Firmware(shape.boot_url, self.clock, self._system_up, self._host_keys)
@@ -52,6 +54,7 @@ class Rack:
 
     def start(self) -> None:
         self.datacenter.start()
+        self.ssh.start()
         for bmc in self.bmcs.values():
             bmc.start()
 
@@ -60,6 +63,7 @@ class Rack:
             machine.power_off()
         for bmc in self.bmcs.values():
             bmc.stop()
+        self.ssh.stop()
         self.datacenter.stop()
 
     def _cipher_suites(self) -> dict[str, int]:
@@ -104,8 +108,22 @@ class Rack:
             )
         self.datacenter.power_on(name)
         if boot := machine.boot:
+            self._open_door(machine, boot)
             threading.Thread(target=self._until_off, args=(name, boot), daemon=True).start()
         return {"fingerprint": certificate.fingerprint}
+
+    def _open_door(self, machine: Machine, boot: Boot) -> None:
+        disk = system_disk(machine)
+        if disk is None or boot.off.is_set():
+            return
+        self.ssh.open(
+            str(self.inventory.servers[machine.name].address),
+            self.inventory.fleet.ssh_port,
+            self.doors[machine.name]["host_key"],
+            disk.installed_with["root_keys"],
+            PretendSystem(machine.name, disk),
+            boot.off,
+        )
 
     def _until_off(self, name: str, boot: Boot) -> None:
         boot.off.wait()
@@ -167,7 +185,7 @@ def _machine_truth(machine: Machine) -> dict[str, Any]:
             name: {
                 "system": disk.system,
                 "wipes": disk.wipes,
-                "luks": disk.luks_key_sha256,
+                "luks": sorted(disk.luks_slots.values()),
                 "erased": disk.erased,
             }
             for name, disk in machine.disks.items()

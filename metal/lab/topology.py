@@ -19,6 +19,7 @@ from metal.model.errors import Refused
 
 REDFISH_PORT = 6443
 IPMI_PORT = 6623
+SSH_PORT = 6022
 FACTORY_USER, FACTORY_PASSWORD = "ADMIN", "factory-Pa55word"
 """What every BMC of the lab is delivered with: no secret, a donor would tell it."""
 
@@ -75,6 +76,7 @@ def _move(document: MutableMapping[str, Any], shape: Topology) -> None:
     fleet["poll_seconds"] = round(max(0.05, min(2.0, 4.0 / shape.speed)), 3)
     fleet["suspect_seconds"] = round(60.0 / shape.speed, 3)
     fleet["state"] = "sqlite"
+    fleet["ssh_port"] = SSH_PORT
     places = {name: 10 * (i + 1) for i, name in enumerate(document["sites"])}
     for name, site in document["sites"].items():
         net = f"127.{shape.lab}.{places[name]}"

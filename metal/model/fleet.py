@@ -326,6 +326,8 @@ class Fleet(Frozen):
     """Where the boot service listens, host:port."""
     boot_url: str | None = None
     """How servers reach the boot service; http://<boot_listen> when absent."""
+    ssh_port: PortNumber = 22
+    """Where the installed servers' SSH answers."""
     poll_seconds: float = Field(default=2.0, gt=0, le=60)
     """How often metal asks again while it waits for something."""
     recovery: str | None = None

@@ -10,17 +10,20 @@ import pyrage
 import pytest
 
 from metal.drivers.host_keys import HostKeys
+from metal.drivers.luks import Luks, encrypted_disks
 from metal.drivers.mirror import fetch_installer
 from metal.drivers.netboot import boot_app
 from metal.drivers.secrets import AgeSecrets
 from metal.drivers.ssh import controller_key
 from metal.drivers.web import WebServer
 from metal.install.desk import Desk
-from metal.install.flow import InstallPorts, Patience, install
+from metal.install.flow import install
 from metal.install.plan import plan_installs
+from metal.install.ports import InstallPorts, Patience
 from metal.lab.clock import Clock
 from metal.lab.doors import new_door_key
 from metal.lab.firmware import Firmware
+from metal.lab.luks_double import PretendSystem
 from metal.lab.machine import Hardware, Machine
 from metal.lab.mirror import mirror_app
 from metal.model.facts import Cpu, Drive, Nic
@@ -128,6 +131,7 @@ class Site:
     mirror_url: str = ""
     patience: Patience = PATIENCE
     driver: Literal["bmc", "fence", "manual"] = "bmc"
+    held: bool = False
 
     def __post_init__(self) -> None:
         self.state = self.folder / "state"
@@ -154,8 +158,21 @@ class Site:
         bmc: Callable[[str], Any] = lambda _name: MachineBmc(self)  # noqa: E731
         power = Switching(lambda _key, _why: bmc("alba1"), self.driver, every=0.02)
         return InstallPorts(
-            self.store, self.secrets, self.host_keys, bmc, power, fetch, self.patience
+            self.store,
+            self.secrets,
+            self.host_keys,
+            bmc,
+            power,
+            self.disks,
+            self.held,
+            fetch,
+            self.patience,
         )
+
+    def disks(self) -> list[Luks]:
+        """What is done over SSH on a real one; the doors have tests of their own."""
+        runner = PretendSystem("alba1", self.disk)
+        return [Luks(runner, device) for device in encrypted_disks(runner)]
 
     def open(self) -> Any:
         action = self.action

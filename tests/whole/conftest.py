@@ -110,7 +110,7 @@ class Lab:
             "power": seen["power"],
             "systems": {d: s["system"] for d, s in installed.items()},
             "wipes": {d: s["wipes"] for d, s in seen["disks"].items()},
-            "escrowed": [s["luks"] == self.escrowed_key(name) for s in installed.values()],
+            "escrowed": [s["luks"] == [self.escrowed_key(name)] for s in installed.values()],
         }
 
     def escrowed_key(self, server: str) -> str:

@@ -1,0 +1,153 @@
+"""The key that crossed the boot network is replaced: on a real LUKS2 header, through a real sshd,
+and killed with SIGKILL wherever that could hurt."""
+
+import itertools
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from metal.drivers.commands import Here
+from metal.drivers.luks import Luks, unpacked_header
+from metal.drivers.secrets import AgeSecrets
+from metal.drivers.ssh import Ssh
+from metal.install.rekey import RekeyPorts, rekey
+from metal.model.errors import Failed
+from metal.model.life import Status
+from metal.operations.run import perform
+from metal.operations.store import open_store
+
+CHILD = Path(__file__).with_name("rekey_child.py")
+THROW_AWAY = "firstkeyfirstkeyfirstkey"
+STEPS = 7
+
+
+class Server:
+    """A disk that the installer encrypted with the throw-away key, and where it is escrowed."""
+
+    def __init__(self, folder, disk):
+        self.folder, self.disk = folder, disk
+        self.admin = pyrage.x25519.Identity.generate()
+        self.recipient = str(self.admin.to_public())
+        self.escrow = AgeSecrets(folder / "secrets", folder / "state", [self.recipient])
+        self.escrow.escrow("disk/alba1", THROW_AWAY, controller=True)
+
+    def escrowed(self, name):
+        """What an administrator finds; None where nothing is."""
+        sealed = self.escrow.sealed(name)
+        return pyrage.decrypt(sealed, [self.admin]).decode() if sealed else None
+
+    def opens(self):
+        """The names under which an administrator finds a key that opens the disk."""
+        names = ("disk/alba1", "disk-next/alba1")
+        return [
+            n for n in names if (key := self.escrowed(n)) and self.disk.slot_of(key) is not None
+        ]
+
+    def old(self):
+        key = self.escrow.reveal("disk/alba1")
+        return [] if key is None else [key]
+
+    def rekey(self, disk=None, *, held=False, alone=True):
+        ports = RekeyPorts(self.escrow, lambda: [disk or self.disk], self.old, held=held)
+        store = open_store("sqlite", self.folder / "state")
+        try:
+            operation = store.journal.open("rekey", "alba1", ["server alba1"], {})
+            return perform(store, operation, lambda run: rekey(run, "alba1", ports, alone=alone))
+        finally:
+            store.close()
+
+    def child(self, at, when):
+        words = [sys.executable, str(CHILD), str(self.folder), self.recipient, str(at), when]
+        return subprocess.run(words, capture_output=True, text=True)
+
+    def assert_rekeyed(self):
+        key = self.escrowed("disk/alba1")
+        assert key != THROW_AWAY and self.disk.slot_of(key) is not None
+        assert self.disk.slot_of(THROW_AWAY) is None
+        assert len(self.disk.slots()) == 1
+        assert self.escrow.sealed("disk-next/alba1") is None
+        assert self.escrow.reveal("disk/alba1") is None
+
+
+@pytest.fixture
+def server(tmp_path, disk):
+    return Server(tmp_path, disk)
+
+
+def test_over_ssh_the_throw_away_goes_and_the_header_is_escrowed(server, sshd, tmp_path):
+    over_ssh = Luks(Ssh(sshd.host), server.disk.device, pbkdf=("--pbkdf", "pbkdf2"))
+    outcome = server.rekey(over_ssh)
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    server.assert_rekeyed()
+    uuid = Here().run(("cryptsetup", "luksUUID", server.disk.device)).out.decode().strip()
+    copy = tmp_path / "copy"
+    copy.write_bytes(unpacked_header(server.escrowed(f"header/alba1/{uuid}")))
+    kept = Luks(Here(), str(copy))
+    assert kept.slot_of(server.escrowed("disk/alba1")) is not None
+    assert kept.slot_of(THROW_AWAY) is None
+
+
+def test_the_controller_keeps_the_key_only_where_the_inventory_says(server):
+    assert server.rekey(held=True).status is Status.DONE
+    assert server.escrow.reveal("disk/alba1") == server.escrowed("disk/alba1")
+
+
+def test_a_passphrase_of_a_stranger_is_not_let_stand(server):
+    server.disk.ensure_key("astrangerskeyastranger", by=[THROW_AWAY])
+    outcome = server.rekey()
+    assert outcome.status is Status.FAILED and "1 passphrases that metal does not" in outcome.error
+    assert server.opens() == ["disk-next/alba1"]
+    server.disk.ensure_without("astrangerskeyastranger", keep=server.escrowed("disk-next/alba1"))
+    assert server.rekey().status is Status.DONE
+    server.assert_rekeyed()
+
+
+def test_an_escrow_that_cannot_be_written_leaves_the_disk_alone(server, monkeypatch):
+    def full(*_args, **_options):
+        raise Failed("could not be escrowed: No space left on device; no key is handed out")
+
+    monkeypatch.setattr(server.escrow, "escrow", full)
+    outcome = server.rekey()
+    assert "could not be escrowed" in outcome.error
+    assert server.opens() == ["disk/alba1"] and len(server.disk.slots()) == 1
+
+
+def test_a_disk_that_lies_is_not_believed(server):
+    """The old key is proven gone by trying, not by the removal's exit code."""
+
+    class Stubborn(Luks):
+        def ensure_without(self, old, *, keep):
+            return None
+
+    outcome = server.rekey(Stubborn(Here(), server.disk.device))
+    assert "an old key opens it still" in outcome.error
+    assert server.opens() == ["disk/alba1", "disk-next/alba1"]
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_at_every_step_a_working_key_is_escrowed(server, when):
+    for at in range(STEPS):
+        done = server.child(at, when)
+        assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+        assert server.opens(), f"killed {when} step {at}"
+    done = server.child(0, "never")
+    assert done.returncode == 0, done.stdout + done.stderr
+    server.assert_rekeyed()
+
+
+@pytest.mark.kill
+def test_killed_after_every_command_of_cryptsetup_a_working_key_is_escrowed(server):
+    for at in itertools.count():
+        assert at < 40
+        done = server.child(at, "inside")
+        assert server.opens(), f"killed after command {at}"
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+    assert at >= 4, "it was killed in the steps, too"
+    server.assert_rekeyed()
