@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pydantic import IPvAnyAddress, IPvAnyNetwork
 
 from metal.inventory.draft import Draft
-from metal.inventory.gateways import check_gateways
+from metal.inventory.gateways import check_gateways, check_uplinks
 from metal.inventory.positions import Path
 from metal.model.fleet import Site
 
@@ -22,6 +22,7 @@ def check_networks(draft: Draft) -> None:
         _gateways(draft, name, site)
         _pool(draft, name, site)
         check_gateways(draft, name, site)
+    check_uplinks(draft)
     _overlaps(draft)
     _addresses(draft)
     _cards(draft)
@@ -33,20 +34,26 @@ def _families(draft: Draft, name: str, site: Site) -> None:
         ("public_ipv4", 4),
         ("ipv6", 6),
         ("ipv6_next", 6),
+        ("ipv6_old", 6),
     ):
         network: IPvAnyNetwork | None = getattr(site.subnets, key)
         if network is not None and network.version != version:
             what = f"`{key}` is {network}, which is not IPv{version}"
             draft.at_value(("sites", name, "subnets", key), what, f"give an IPv{version} network")
-    for key in ("ipv6", "ipv6_next"):
+    for key in ("ipv6", "ipv6_next", "ipv6_old"):
         ipv6: IPvAnyNetwork | None = getattr(site.subnets, key)
         path = ("sites", name, "subnets", key)
         if ipv6 is not None and ipv6.version == 6 and ipv6.prefixlen > VM_PREFIX:
             what = f"`{key}` is {ipv6}, longer than a /{VM_PREFIX}"
             draft.at_value(path, what, "ask the donor for a /64 or more")
-    if site.subnets.ipv6_next is not None and site.subnets.ipv6 is None:
-        path = ("sites", name, "subnets", "ipv6_next")
-        draft.at_value(path, "`ipv6_next` without `ipv6`: nothing is replaced", "call it `ipv6`")
+    for key in ("ipv6_next", "ipv6_old"):
+        if getattr(site.subnets, key) is not None and site.subnets.ipv6 is None:
+            path = ("sites", name, "subnets", key)
+            draft.at_value(path, f"`{key}` without `ipv6`: nothing is replaced", "call it `ipv6`")
+    if site.subnets.ipv6_next is not None and site.subnets.ipv6_old is not None:
+        what = "a site changes its prefix once at a time: `ipv6_old` is still in use"
+        mend = "end that change first: `metal network ipv6` says when `ipv6_old` may go"
+        draft.at_value(("sites", name, "subnets", "ipv6_next"), what, mend)
 
 
 def _gateways(draft: Draft, name: str, site: Site) -> None:
@@ -116,7 +123,15 @@ def _overlaps(draft: Draft) -> None:
     networks = [
         (network, name, key)
         for name, site in draft.sites.items()
-        for key in ("bmc", "management", "private_ipv4", "public_ipv4", "ipv6", "ipv6_next")
+        for key in (
+            "bmc",
+            "management",
+            "private_ipv4",
+            "public_ipv4",
+            "ipv6",
+            "ipv6_next",
+            "ipv6_old",
+        )
         if (network := getattr(site.subnets, key)) is not None
         # A small rack may have one network for BMCs and hosts.
         if not (key == "management" and network == site.subnets.bmc)

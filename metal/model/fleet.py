@@ -68,9 +68,11 @@ class Subnets(Frozen):
     public_ipv4: IPvAnyNetwork | None = None
     public_gateway: IPvAnyAddress | None = None
     ipv6: IPvAnyNetwork | None = None
-    """Prefix of the VMs, a /64 or shorter."""
+    """The site's prefix, a /64 or shorter; without one the VMs get unique local addresses."""
     ipv6_next: IPvAnyNetwork | None = None
-    """The prefix that replaces `ipv6`: while both stand here, both are in use."""
+    """The prefix that will replace `ipv6`: gateways carry it already, no name leads there yet."""
+    ipv6_old: IPvAnyNetwork | None = None
+    """The prefix that `ipv6` replaced: gateways carry it still, no name leads there any more."""
     metallb: tuple[Ipv4OrRange, ...] = ()
     """Parts of `private_ipv4` that Kubernetes clusters on the VMs hand out: no VM gets them."""
 

@@ -1,12 +1,14 @@
 """Every address of every VM, from its home and its wish; what it has, it keeps if it can.
 
-A VM has a private IPv4 always, an IPv6 where its site has some, and from outside: an IPv4 of
-its own (dedicated), ports of a shared one (nat), host names on a shared one (proxy), or none.
+A VM has a private IPv4 and an IPv6 always (a unique local one where its site has no other). From
+outside it has an IPv4 of its own (dedicated), ports of a shared one (nat), host names on a shared
+one (proxy), or none.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
 
 from metal.model.addresses import Addressing, Forward, ProxyRoute
 from metal.model.fleet import Inventory, Treatment
@@ -21,6 +23,7 @@ from metal.network.budget import (
     nat_ports,
     residents,
 )
+from metal.network.ipv6 import prefixes, under, vm_network6
 from metal.network.serving import serve
 from metal.network.sharing import Claims, bins_of, masks, share
 from metal.network.sites import (
@@ -34,7 +37,6 @@ from metal.network.sites import (
     private_gateway,
     private_hosts,
     private_network,
-    vm_network6,
     with_prefix,
 )
 
@@ -67,6 +69,8 @@ class AddressPlan:
     shortages: tuple[AddressShortage, ...] = ()
     ways_out: dict[str, tuple[IPv4Address, ...]] = field(default_factory=dict)
     """Site → the shared addresses that its gateways hold; the first is the main way out."""
+    doors: dict[str, IPv4Address] = field(default_factory=dict)
+    """Site → which of them its gateways answer the mesh at."""
 
 
 def plan_addresses(
@@ -89,13 +93,17 @@ def plan_addresses(
     given: dict[str, Addressing] = {}
     shortages: list[AddressShortage] = []
     ways_out: dict[str, tuple[IPv4Address, ...]] = {}
-    for site in sorted({inventory.site_of(cluster) for cluster in homes.values()}):
+    doors: dict[str, IPv4Address] = {}
+    own = {site for site, place in inventory.sites.items() if place.gateways is not None}
+    for site in sorted({inventory.site_of(cluster) for cluster in homes.values()} | own):
         planner = _SitePlanner(inventory, site, homes, current, taken)
         given |= planner.plan(shared or {})
         ways_out[site] = planner.ways_out
+        if planner.door is not None:
+            doors[site] = planner.door
         if planner.without:
             shortages.append(planner.shortage())
-    return AddressPlan(given, tuple(shortages), ways_out)
+    return AddressPlan(given, tuple(shortages), ways_out, doors)
 
 
 class _SitePlanner:
@@ -122,6 +130,7 @@ class _SitePlanner:
         self.choice = serve(inventory, site, self.vms, self.ledger, self._worth())
         self.without: dict[str, str] = {}
         self.ways_out: tuple[IPv4Address, ...] = ()
+        self.door: IPv4Address | None = None
 
     def plan(self, remembered: Mapping[str, str]) -> dict[str, Addressing]:
         admitted = self._admitted()
@@ -131,8 +140,7 @@ class _SitePlanner:
         shared = self._shared(own, remembered)
         ipv6 = self._ipv6(served)
         return {
-            vm: self._addressing(vm, private[vm], own.get(vm), ipv6.get(vm), shared)
-            for vm in served
+            vm: self._addressing(vm, private[vm], own.get(vm), ipv6[vm], shared) for vm in served
         }
 
     def shortage(self) -> AddressShortage:
@@ -197,6 +205,7 @@ class _SitePlanner:
             packing = {owner: self.choice.bins[owner] for owner in claims}
         shared = {owner: free[number] for owner, number in packing.items()}
         self.ways_out = self._ways_out(free, shared)
+        self.door = shared.get(GATEWAY)
         self.taken.update(shared.values())
         self.taken.update(self.ways_out)
         return shared
@@ -237,16 +246,23 @@ class _SitePlanner:
         return found
 
     def _ipv6(self, vms: list[str]) -> dict[str, Address]:
-        network = vm_network6(self.site)
+        first, *others = prefixes(self.inventory, self.name)
+        network = first.vms
         found: dict[str, Address] = {}
-        if network is None:
-            return found
         for vm in vms:
             mine = next((a for a in self.current[vm] if a in network and self._take(a)), None)
             if mine is not None:
                 found[vm] = mine
         for vm in (v for v in vms if v not in found):
-            found[vm] = next(a for a in hosts6(network, vm) if self._take(a))
+            # What it has under a prefix that comes or goes, it has under this one.
+            known = [
+                under(a, network)
+                for p in others
+                for a in self.current[vm]
+                if isinstance(a, IPv6Address) and a in p.vms
+            ]
+            candidates = chain(known, hosts6(network, vm))
+            found[vm] = next(a for a in candidates if self._take(a))
         return found
 
     def _take(self, address: Address) -> bool:
@@ -260,19 +276,19 @@ class _SitePlanner:
         vm: str,
         private: IPv4Address,
         own: IPv4Address | None,
-        ipv6: Address | None,
+        ipv6: Address,
         shared: Mapping[str, IPv4Address],
     ) -> Addressing:
         wanted = self.inventory.vms[vm]
-        network6 = vm_network6(self.site)
+        network6 = vm_network6(self.inventory, self.name)
         gateway = self.site.subnets.public_gateway if own else private_gateway(self.site)
         return Addressing(
             treatment=wanted.ipv4,
             private_ipv4=f"{private}/{private_network(self.site).prefixlen}",
             public_ipv4=with_prefix(self.site, own) if own else None,
-            ipv6=f"{ipv6}/{network6.prefixlen}" if network6 and ipv6 else None,
+            ipv6=f"{ipv6}/{network6.prefixlen}",
             gateway4=str(gateway) if gateway else None,
-            gateway6=str(gateway_addresses(network6)[0]) if network6 else None,
+            gateway6=str(gateway_addresses(network6)[0]),
             forwards=tuple(
                 Forward(public=str(shared[vm]), protocol=s.protocol, port=s.port, last=s.last)
                 for s in (wanted.serves if vm in shared else ())
@@ -322,7 +338,7 @@ def _settle(
 ) -> dict[str, int]:
     """The owners whose remembered address is free for their ports → its number in `free`.
 
-    The proxy has the first one unless a proxied VM remembers another.
+    The proxy has the first one unless a proxied VM remembers another, and so have the gateways.
     """
     settled: dict[str, int] = {}
     used: dict[int, int] = {}
@@ -330,7 +346,7 @@ def _settle(
     number_of = {str(address): n for n, address in enumerate(free)}
     for owner in sorted(claims, key=lambda o: (o != PROXY, o)):
         number = number_of.get(remembered.get(owner, ""))
-        if owner == PROXY and number is None:
+        if owner in (PROXY, GATEWAY) and number is None:
             number = 0 if free else None
         if number is None or used.setdefault(number, 0) & wanted[owner]:
             continue

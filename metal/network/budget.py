@@ -6,8 +6,9 @@ from ipaddress import IPv4Address
 
 from metal.model.fleet import Inventory, Site, Treatment, Vm
 from metal.network.choose import FLOWS
+from metal.network.ipv6 import prefixes
 from metal.network.sharing import Port, bins_of, share
-from metal.network.sites import Address, base_addresses, gateway_addresses, parse, pool, vm_network6
+from metal.network.sites import Address, base_addresses, gateway_addresses, parse, pool
 
 PROXY = "(proxy)"
 """The site's proxy among those who share an address; no VM can be called that."""
@@ -82,8 +83,8 @@ def infrastructure(inventory: Inventory) -> set[Address]:
     for site in inventory.sites.values():
         texts += [str(site.subnets.gateway), str(site.subnets.public_gateway)]
         texts += map(str, base_addresses(site))
-    networks = [vm_network6(site) for site in inventory.sites.values()]
-    return set(parse(tuple(texts))) | {a for n in networks if n for a in gateway_addresses(n)}
+    networks = [prefix.vms for site in inventory.sites for prefix in prefixes(inventory, site)]
+    return set(parse(tuple(texts))) | {a for n in networks for a in gateway_addresses(n)}
 
 
 def nat_ports(vm: Vm) -> frozenset[Port]:
@@ -108,7 +109,9 @@ def proxy_names(vm: Vm) -> frozenset[tuple[str, int]]:
 def impossible(site: Site, vm: Vm, treatment: Treatment) -> str:
     """Why `site` can never give `vm` this treatment; empty when it can."""
     if treatment == "ipv6":
-        return "" if site.subnets.ipv6 else "the site has no IPv6"
+        if site.subnets.ipv6 or not vm.serves:
+            return ""
+        return "the site has no IPv6 that the world could reach it by"
     if not pool(site):
         return "the site has no public IPv4 addresses (ipv4_pool)"
     if treatment == "proxy":

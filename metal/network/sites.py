@@ -8,7 +8,6 @@ from ipaddress import (
     IPv6Address,
     IPv6Network,
     ip_interface,
-    ip_network,
 )
 
 from metal.model.fleet import Site
@@ -90,16 +89,6 @@ def spans(items: Iterable[str]) -> list[tuple[int, int]]:
     """Single addresses and ranges first-last as (first, last)."""
     ends = [[int(IPv4Address(end.strip())) for end in item.split("-")] for item in items]
     return [(pair[0], pair[-1]) for pair in ends]
-
-
-def vm_network6(site: Site) -> IPv6Network | None:
-    """The first /64 of the site's prefix holds its VMs; None where there is no IPv6."""
-    if site.subnets.ipv6 is None:
-        return None
-    prefix = IPv6Network(site.subnets.ipv6)
-    if prefix.prefixlen >= 64:
-        return prefix
-    return IPv6Network(ip_network((prefix.network_address, 64)))
 
 
 def hosts6(network: IPv6Network, name: str) -> Iterator[IPv6Address]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, ip_interface
+from ipaddress import IPv4Address, IPv6Address, ip_interface
 
 from metal.model.addresses import Addressing
-from metal.model.fleet import Inventory, Site
+from metal.model.fleet import Gateways, Inventory, Site
 from metal.network.addresses import AddressPlan
 from metal.network.budget import residents
 from metal.network.choose import FLOWS
+from metal.network.ipv6 import Prefix, prefixes, under
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class View:
     """Of the site, those that have addresses."""
     ways_out: tuple[IPv4Address, ...] = ()
     """The shared addresses that the gateways hold; the first is the main way out."""
-    ids: dict[str, int] = field(default_factory=dict)
+    doors: Mapping[str, IPv4Address] = field(default_factory=dict)
+    """Site → the public address at which its gateways answer the mesh."""
+    ids: Mapping[str, int] = field(default_factory=dict)
     """VM → its number in the hypervisor, where it is known."""
 
     @property
@@ -29,15 +32,49 @@ class View:
         return self.inventory.sites[self.name]
 
     @property
-    def proxies(self) -> frozenset[str]:
-        """The addresses that the proxy listens on."""
-        return frozenset(r.public for has in self.vms.values() for r in has.routes)
+    def gateways(self) -> Gateways:
+        """Those of the inventory; the names they have by default where it has none."""
+        return self.site.gateways or Gateways()
+
+    @property
+    def proxies(self) -> dict[str, tuple[int, ...]]:
+        """Public address → the ports that the proxy listens on there."""
+        ends = {(r.public, r.port) for has in self.vms.values() for r in has.routes}
+        return {
+            public: tuple(sorted(port for p, port in ends if p == public))
+            for public in sorted({public for public, _ in ends})
+        }
+
+    @property
+    def prefixes(self) -> tuple[Prefix, ...]:
+        """What the gateways carry of IPv6, the current prefix first."""
+        return prefixes(self.inventory, self.name)
+
+    def addresses6(self, vm: str, *, routed: bool = False) -> tuple[IPv6Address, ...]:
+        """A VM's IPv6 addresses under every prefix, or under those that the world can reach."""
+        own = self.vms[vm].ipv6
+        wanted = [p for p in self.prefixes if p.routed or not routed]
+        return tuple(under(own, p.vms) for p in wanted) if own else ()
 
 
-def view(inventory: Inventory, site: str, homes: Mapping[str, str], plan: AddressPlan) -> View:
-    """`homes` is VM → cluster."""
-    vms = {vm: plan.given[vm] for vm in residents(inventory, site, homes) if vm in plan.given}
-    return View(inventory, site, vms, plan.ways_out.get(site, ()))
+def views(
+    inventory: Inventory,
+    homes: Mapping[str, str],
+    plan: AddressPlan,
+    ids: Mapping[str, int] | None = None,
+) -> dict[str, View]:
+    """Every site's; `homes` is VM → cluster."""
+    return {
+        site: View(
+            inventory,
+            site,
+            {vm: plan.given[vm] for vm in residents(inventory, site, homes) if vm in plan.given},
+            plan.ways_out.get(site, ()),
+            plan.doors,
+            ids or {},
+        )
+        for site in inventory.sites
+    }
 
 
 def leaving(seen: View) -> dict[str, tuple[IPv4Address, ...]]:
@@ -48,17 +85,15 @@ def leaving(seen: View) -> dict[str, tuple[IPv4Address, ...]]:
     for, has all of them in turn. VMs with an address of their own are not in it.
     """
     wanted = seen.inventory.vms
-    known = {
-        vm: IPv4Address(has.forwards[0].public) for vm, has in seen.vms.items() if has.forwards
+    found: dict[str, tuple[IPv4Address, ...]] = {
+        vm: (IPv4Address(has.forwards[0].public),) for vm, has in seen.vms.items() if has.forwards
     }
-    room = {
-        way: FLOWS - sum(wanted[v].flows for v, a in known.items() if a == way)
-        for way in seen.ways_out
-    }
-    found: dict[str, tuple[IPv4Address, ...]] = {vm: (address,) for vm, address in known.items()}
-    rest = [vm for vm, has in seen.vms.items() if vm not in known and not has.public_ipv4]
+    room = dict.fromkeys(seen.ways_out, FLOWS)
+    for vm, (address,) in found.items():
+        room[address] = room.get(address, FLOWS) - wanted[vm].flows
+    rest = [vm for vm, has in seen.vms.items() if vm not in found and not has.public_ipv4]
     for vm in sorted(rest, key=lambda vm: (-wanted[vm].flows, vm)):
-        way = next((way for way in room if wanted[vm].flows <= room[way]), None)
+        way = next((way for way in seen.ways_out if wanted[vm].flows <= room[way]), None)
         if way is not None:
             room[way] -= wanted[vm].flows
         found[vm] = seen.ways_out if way is None else (way,)

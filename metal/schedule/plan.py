@@ -10,7 +10,8 @@ from metal.model.fleet import Inventory
 from metal.model.plan import PlaceVm, Risk, StartVm
 from metal.model.world import World
 from metal.network.addresses import AddressPlan, plan_addresses
-from metal.network.sites import parse
+from metal.network.ipv6 import Use, prefixes, under
+from metal.network.sites import Address, parse
 from metal.schedule.place import Home, Placement, place
 
 FIRST_VMID = 100
@@ -181,8 +182,11 @@ def _astray(inventory: Inventory, world: World, addresses: AddressPlan) -> Itera
                 f"{vm} was on the shared address {seen.shared} and comes to {given.shared}: "
                 "the gateways must be told, and its name servers"
             )
-        has = set(parse(seen.addresses))
+        site = inventory.site_of(seen.cluster)
         wants = set(parse(tuple(a for a in _own(given) if a)))
+        wants |= _under(inventory, site, given, "next")
+        # While a site is renumbered the old addresses may stay, and need not.
+        has = set(parse(seen.addresses)) - _under(inventory, site, given, "old")
         if wants != has:
             missing = ", ".join(sorted(map(str, wants - has))) or "nothing more"
             extra = ", ".join(sorted(map(str, has - wants))) or "nothing"
@@ -190,6 +194,12 @@ def _astray(inventory: Inventory, world: World, addresses: AddressPlan) -> Itera
                 f"{vm} has other addresses than planned: it should get {missing} and lose {extra}; "
                 "metal does not change the addresses of a VM that exists: do it in Proxmox"
             )
+
+
+def _under(inventory: Inventory, site: str, given: Addressing, use: Use) -> set[Address]:
+    """Its addresses under the site's prefixes of that use."""
+    networks = [p.vms for p in prefixes(inventory, site) if p.use == use]
+    return {under(given.ipv6, network) for network in networks if given.ipv6}
 
 
 def _own(addressing: Addressing) -> tuple[str | None, ...]:

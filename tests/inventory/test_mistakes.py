@@ -94,6 +94,32 @@ ONE_MISTAKE = [
     ),
     ('"2001:db8:1::/48"', '"2001:db8:1::/48"\nipv6_next = «"10.9.0.0/16"', "is not IPv6"),
     ('"10.2.128.0/20"', '"10.2.128.0/20"\nipv6_next = «"2001:db8:9::/48"', "nothing is replaced"),
+    ('"10.2.128.0/20"', '"10.2.128.0/20"\nipv6_old = «"2001:db8:9::/48"', "nothing is replaced"),
+    (
+        'ipv6 = "2001:db8:1::/48"',
+        'ipv6 = "2001:db8:1::/48"\nipv6_old = "2001:db8:8::/48"\nipv6_next = «"2001:db8:9::/48"',
+        "changes its prefix once at a time",
+    ),
+    (
+        'ipv6 = "2001:db8:1::/48"',
+        'ipv6 = "2001:db8:1::/48"\nipv6_next = «"2001:db8:1:8::/64"',
+        "overlaps `ipv6` 2001:db8:1::/48",
+    ),
+    ('"10.2.128.0/20"', '«"10.2.128.0/29"', "has no address left for a VM"),
+    ('"10.2.128.0/20"', '«"198.18.0.0/20"', "which gateways translate IPv6 to"),
+    ('"10.2.128.0/20"', '«"100.64.0.0/20"', "which the members of the mesh"),
+    (
+        'contact = "noc@zolder.example.org" }',
+        'contact = "noc@zolder.example.org" }\n[sites.delft.gateways]\n'
+        'uplink_ipv6 = "2001:db8:f::2/64"\nuplink_gateway6 = «"2001:db8:f::2"',
+        "is the address of both, ours and the donor's router's",
+    ),
+    (
+        'contact = "noc@zolder.example.org" }',
+        'contact = "noc@zolder.example.org" }\n[sites.delft.gateways]\n'
+        'uplink_ipv6 = «"2001:db8:1::2/64"\nuplink_gateway6 = "2001:db8:1::1"',
+        "the network of the VMs of porto",
+    ),
     ("{ port = 6697 }", "«{ port = 6697, last = 6000 }", "ends at 6000, before it begins"),
     ("{ port = 6697 }", "{ port = 6697, last = 6700 }, «{ port = 6699 }", "is served twice"),
     ('why = "told', 'needs = [«"rdns"]\nwhy = "told', "which `proxy` cannot give"),

@@ -12,7 +12,7 @@ from metal.network.budget import budget
 from metal.network.choose import FLOWS
 from metal.network.engines.haproxy import render_haproxy
 from metal.network.engines.nftables import render_nftables
-from metal.network.view import leaving, view
+from metal.network.view import leaving, views
 from metal.network.worth import worth
 from tests.network.test_gateways import haproxy, nft
 
@@ -42,7 +42,7 @@ def test_a_range_is_forwarded_whole_and_clashes_with_what_lies_in_it(
     plan = plan_addresses(fleet, homes, {})
     given = plan.given
     assert given["meet"].forwards[0].public != given["game"].forwards[0].public
-    text = render_nftables(view(fleet, "one", homes, plan))
+    text = render_nftables(views(fleet, homes, plan)["one"])
     assert "udp dport 10000-20000 dnat to" in text
     assert "meta l4proto esp accept" in text
     file = tmp_path / "rules.nft"
@@ -102,7 +102,7 @@ def test_flows_leave_by_every_address_that_was_counted_for_them(
     plan = plan_addresses(fleet, homes, {})
     ways = plan.ways_out["one"]
     assert len(ways) == 4
-    seen = view(fleet, "one", homes, plan)
+    seen = views(fleet, homes, plan)["one"]
     out = leaving(seen)
     assert out["git"] == (ipaddress.ip_address(plan.given["git"].forwards[0].public),)
     assert out["crawler"] == ways, "no one address carries its flows: it has all of them"
@@ -141,7 +141,7 @@ def test_a_vm_that_understands_it_is_told_its_clients(
     }
     fleet = make_fleet(vms)
     homes = dict.fromkeys(vms, "here")
-    text = render_haproxy(view(fleet, "one", homes, plan_addresses(fleet, homes, {})))
+    text = render_haproxy(views(fleet, homes, plan_addresses(fleet, homes, {}))["one"])
     told = [line for line in text.splitlines() if line.startswith("    server ")]
     assert [line.endswith("send-proxy-v2") for line in told] == [False, True]
     file = tmp_path / "haproxy.cfg"

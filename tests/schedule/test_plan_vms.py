@@ -114,6 +114,31 @@ def test_what_is_astray_is_said_and_left(make_fleet: MakeFleet, formed: Formed) 
     assert any("mail has other addresses" in w and "198.51.1.2" in w for w in warnings)
 
 
+def test_while_a_site_is_renumbered_both_prefixes_are_right(
+    make_fleet: MakeFleet, formed: Formed, applied: Applied
+) -> None:
+    fleet = make_fleet({"a": [8, 8]}, {"vm": {}})
+    (place,), _ = plan_vms(fleet, formed(fleet), frozenset({"a"}), {})
+    world = applied(formed(fleet), [place])
+    site = fleet.sites[fleet.site_of("a")]
+    old, new = site.subnets.ipv6, "2001:db8:77::/48"
+
+    def warned(**subnets: object) -> list[str]:
+        data = fleet.model_dump(mode="json")
+        data["sites"][fleet.site_of("a")]["subnets"] |= subnets
+        return list(
+            plan_vms(Inventory.model_validate(data), world, frozenset({"a"}), {})[1],
+        )
+
+    assert warned() == []
+    (begun,) = warned(ipv6_next=new)
+    assert "it should get 2001:db8:77:" in begun and "lose nothing" in begun
+    (switched,) = warned(ipv6=new, ipv6_old=str(old))
+    assert "it should get 2001:db8:77:" in switched and "lose nothing" in switched
+    (ended,) = warned(ipv6=new)
+    assert "lose nothing" not in ended
+
+
 def test_the_shared_address_of_a_vm_is_kept_as_long_as_it_can_be(
     make_fleet: MakeFleet, formed: Formed
 ) -> None:

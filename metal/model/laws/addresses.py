@@ -12,6 +12,7 @@ from ipaddress import (
     IPv4Interface,
     IPv6Address,
     IPv6Interface,
+    IPv6Network,
     ip_address,
     ip_interface,
 )
@@ -24,6 +25,9 @@ from metal.model.plan import PlaceVm
 
 WEB = ("tcp", 80), ("tcp", 443)
 """What a proxy listens on, whatever its routes are."""
+
+UNIQUE_LOCAL = IPv6Network("fd00::/8")
+"""What VMs of a site without IPv6 call each other by."""
 
 Address = IPv4Address | IPv6Address
 Interface = IPv4Interface | IPv6Interface
@@ -135,7 +139,7 @@ def _networks(a: Addressing, site: Site) -> Iterator[str]:
     for label, text, network in (
         ("private", a.private_ipv4, subnets.private_ipv4),
         ("public", a.public_ipv4, subnets.public_ipv4),
-        ("IPv6", a.ipv6, subnets.ipv6),
+        ("IPv6", a.ipv6, subnets.ipv6 or UNIQUE_LOCAL),
     ):
         if text is None:
             continue
