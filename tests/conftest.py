@@ -30,9 +30,11 @@ def recorded() -> ModuleType:
 def lab(tmp_path: Path) -> Iterator[Any]:
     """The Proxmox double: installed nodes, no cluster yet, a clock 300 times as fast."""
     made = _module(HERE / "proxmox_driver" / "lab.py").Lab(tmp_path / "certificates", speed=300)
+    made.datacenter.judging = True
     made.datacenter.start()
     yield made
     made.datacenter.stop()
+    assert not made.datacenter.misstated, "the double tells what Proxmox would not"
 
 
 @pytest.fixture

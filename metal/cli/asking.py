@@ -73,6 +73,14 @@ def from_file(file: Path) -> list[tuple[str, str]]:
 
     A file that others can read is Refused.
     """
+    pairs = [_pair(line, f"{file}:{number}") for number, line in private_lines(file)]
+    if not pairs:
+        raise BadInput("holds no user:password", where=f"{file}:1", mend="one a line, one colon")
+    return pairs
+
+
+def private_lines(file: Path) -> list[tuple[int, str]]:
+    """(number, line) of each that says something. A file that others can read is Refused."""
     try:
         with file.open(encoding="utf-8-sig") as opened:
             # Of the file that is open, not of whatever bears the name a moment later.
@@ -86,14 +94,7 @@ def from_file(file: Path) -> list[tuple[str, str]]:
             where=str(file),
             mend=f"chmod 600 {file}",
         )
-    pairs = [
-        _pair(line, f"{file}:{number}")
-        for number, line in enumerate(lines, 1)
-        if line.strip() and not line.startswith("#")
-    ]
-    if not pairs:
-        raise BadInput("holds no user:password", where=f"{file}:1", mend="one a line, one colon")
-    return pairs
+    return [(n, line) for n, line in enumerate(lines, 1) if line.strip() and line[0] != "#"]
 
 
 def _pair(line: str, where: str) -> tuple[str, str]:

@@ -22,6 +22,7 @@ COMMANDS = {
     "apply": ("metal.cli.verbs.apply", "Do what a plan says, or go on with what was begun."),
     "serve": ("metal.cli.verbs.serve", "Answer a site's servers when they boot."),
     "live": ("metal.cli.verbs.live", "The small system that burn-ins and wipes run in."),
+    "cluster": ("metal.cli.verbs.cluster", "Proxmox clusters: take over one that runs."),
     "status": ("metal.cli.verbs.status", "Show the fleet: servers, nodes, VMs."),
     "watch": ("metal.cli.verbs.watch", "Notice servers that fail; with --act heal what they hold."),
     "incident": ("metal.cli.verbs.incident", "What happened, from first signal to last VM."),

@@ -58,7 +58,11 @@ class _Look:
         with ThreadPoolExecutor(WORKERS) as pool:
             bmcs = {n: self._ask_bmc(pool, n) for n in inventory.servers if self._enrolled(n)}
             asked = {c: self._ask_cluster(pool, c) for c in inventory.clusters if self._answers(c)}
-        clusters = {name: future.result() for name, future in asked.items()}
+            clusters = {name: future.result() for name, future in asked.items()}
+            if self._will_place(clusters):
+                # Somebody is about to be given addresses: now what is remembered is not enough.
+                asked = {c: self._ask_cluster(pool, c, thorough=True) for c in clusters}
+                clusters = {name: future.result() for name, future in asked.items()}
         nodes = {n: state for _, states, _ in clusters.values() for n, state in states.items()}
         return World(
             servers={
@@ -68,12 +72,14 @@ class _Look:
             clusters={
                 c: clusters[c][0] if c in clusters else _NEVER_FORMED for c in inventory.clusters
             },
-            vms={name: vm for _, _, vms in clusters.values() for name, vm in vms.items()},
+            vms=_by_name(clusters),
             silent=dict(sorted(self._silent.items())),
         )
 
     def _enrolled(self, server: str) -> bool:
-        return self._record(server).life is not Life.FOUND
+        """It has a BMC that takes our password."""
+        known = self._workspace.inventory.servers[server].has_bmc
+        return known and self._record(server).life is not Life.FOUND
 
     def _answers(self, cluster: str) -> bool:
         """Whether any of its servers was installed, so that there is an API to ask."""
@@ -122,10 +128,17 @@ class _Look:
 
         return self._or_unknown(f"power {name}", ask, "unknown")
 
-    def _ask_cluster(self, pool: ThreadPoolExecutor, name: str) -> Future[ClusterSeen]:
+    def _will_place(self, clusters: dict[str, ClusterSeen]) -> bool:
+        """A VM that metal is to make is nowhere, and there are others beside it."""
+        inventory, seen = self._workspace.inventory, _by_name(clusters)
+        return bool(seen) and any(vm not in seen and inventory.chosen(vm) for vm in inventory.vms)
+
+    def _ask_cluster(
+        self, pool: ThreadPoolExecutor, name: str, *, thorough: bool = False
+    ) -> Future[ClusterSeen]:
         def ask() -> ClusterSeen:
             hypervisor = self._workspace.hypervisor(name)
-            seen = hypervisor.look()
+            seen = hypervisor.look(thorough=thorough)
             self._silent.update((f"node {n}", why) for n, why in hypervisor.silent.items())
             return seen
 
@@ -149,6 +162,15 @@ class _Look:
             reasons=report.reasons,
             node=_node_state(node),
         )
+
+
+def _by_name(clusters: dict[str, ClusterSeen]) -> dict[str, SeenVm]:
+    """Every VM; two of one name in two clusters both count."""
+    found: dict[str, SeenVm] = {}
+    for cluster, (_, _, vms) in clusters.items():
+        for name, vm in vms.items():
+            found[f"{name}#{cluster}" if name in found else name] = vm
+    return found
 
 
 def _node_state(seen: str | None) -> NodeState:

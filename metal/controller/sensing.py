@@ -2,7 +2,7 @@
 
 import socket
 
-from metal.controller.workspace import API_PORT, Workspace
+from metal.controller.workspace import Workspace
 from metal.drivers.reach import alive, reached
 from metal.heal.past import History, Sense
 from metal.heal.signs import signs
@@ -31,7 +31,8 @@ def see(workspace: Workspace, place: str) -> None:
         for name, server in servers.items()
         if name in records and records[name].life in _USED
     }
-    workspace.store.sightings.put(place, reached(hosts, lambda host: alive(host, API_PORT)))
+    ports = {str(server.address): server.api_port for server in servers.values()}
+    workspace.store.sightings.put(place, reached(hosts, lambda host: alive(host, ports[host])))
 
 
 def sense(workspace: Workspace, world: World, every: float) -> Sense:

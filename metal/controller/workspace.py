@@ -3,6 +3,7 @@
 What a part needs is imported when it is opened: `metal check` must not wait for the drivers.
 """
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from metal.drivers.ssh import SshHost
     from metal.operations.store import Store
 
-API_PORT = 8006
+ROOT_PASSWORD = "METAL_PVE_PASSWORD"
+"""Root's password of a cluster whose nodes metal did not install, for what only root may do."""
 
 
 class Workspace:
@@ -145,19 +147,30 @@ class Workspace:
 
     def hypervisor(self, cluster: str) -> "Proxmox":
         """The Proxmox of a cluster, through its installed nodes. Connects when first used."""
-        from metal.drivers.proxmox import NodeAccess, Patience, Proxmox
+        from metal.drivers.proxmox import Known, NodeAccess, Patience, Proxmox
 
         records = self.store.servers.all()
+        servers = self.inventory.servers
         nodes = {
-            name: NodeAccess(str(self.inventory.servers[name].address), API_PORT, pin)
+            name: NodeAccess(str(servers[name].address), servers[name].api_port, pin)
             for name in self.inventory.clusters[cluster].servers
             if (pin := records[name].node_fingerprint if name in records else None)
+        }
+        adopted = {
+            name: vm.adopted
+            for name, vm in self.inventory.vms.items()
+            if vm.adopted and vm.cluster == cluster
         }
         return Proxmox(
             nodes,
             cluster=cluster,
             solo=len(self.inventory.clusters[cluster].servers) == 1,
             password=self._root_password,
+            token=lambda: self.secrets.reveal(f"proxmox/{cluster}") or "",
+            known=Known(
+                {a.vmid: name for name, a in adopted.items()},
+                {a.vmid: tuple(map(str, a.addresses)) for a in adopted.values() if a.addresses},
+            ),
             patience=Patience(poll=self.inventory.fleet.poll_seconds),
             repinned=self._repin,
         )
@@ -168,12 +181,13 @@ class Workspace:
         self.store.servers.pin(node, fingerprint)
 
     def _root_password(self, node: str) -> str:
-        password = self.secrets.reveal(f"root/{node}")
+        password = self.secrets.reveal(f"root/{node}") or os.environ.get(ROOT_PASSWORD)
         if password is None:
             raise Refused(
-                "no root password of it is kept here",
+                "no root password of it is kept here, and only root may do this",
                 where=node,
-                mend="an administrator can read it from secrets/root/ and set state anew",
+                mend=f"set {ROOT_PASSWORD} for this one command (an administrator reads what metal "
+                "set itself from secrets/root/)",
             )
         return password
 

@@ -169,6 +169,8 @@ def _addresses(draft: Draft) -> None:
     bmcs: dict[object, str] = {}
     for name, server in draft.servers.items():
         path = ("servers", name, "bmc", "address")
+        if not server.has_bmc:
+            continue
         address = _bmc_address(draft, path, server.bmc.address)
         if address is None:
             continue

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from metal.inventory.draft import Draft
 from metal.inventory.mistakes import suggest
-from metal.model.fleet import PowerAccess
+from metal.model.fleet import PowerAccess, Server
 
 _NAMES = """
     alom amt apc apc_snmp aws azure_arm bladecenter cdu cisco_ucs cyberpower_ssh docker drac
@@ -23,11 +23,23 @@ SECRETS = ("password", "passwd", "community", "snmp_priv_passwd")
 def check_power(draft: Draft) -> None:
     for name, server in draft.servers.items():
         path = ("servers", name, "power")
+        _bmc(draft, name, server)
         if server.power.driver == "fence":
             _fence(draft, path, server.power)
         else:
             _unused(draft, path, server.power)
         _no_secret(draft, path, server.power)
+
+
+def _bmc(draft: Draft, name: str, server: Server) -> None:
+    """A server without a BMC says what switches it instead."""
+    if server.has_bmc and not server.bmc.address:
+        what = "`address` is missing: where its BMC answers"
+        draft.at_key(("servers", name, "bmc"), what, 'add it, or say protocol = "none"')
+    elif not server.has_bmc and server.power.driver == "bmc":
+        what = "`bmc` is missing, and nothing else is named that switches it"
+        mend = 'add bmc = { address = "…" }; without one, power = { driver = "manual" }'
+        draft.at_key(("servers", name), what, mend)
 
 
 def _fence(draft: Draft, path: tuple[str, ...], power: PowerAccess) -> None:

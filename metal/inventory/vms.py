@@ -11,8 +11,9 @@ def check_vms(draft: Draft) -> None:
             draft.at_value(("vms", name, "why"), what, "say it in a few words")
         _services(draft, name, vm)
         _needs(draft, name, vm)
-        _treatment(draft, name, vm)
-        _alone(draft, name, vm)
+        if vm.adopted is None:  # it runs as it is, whatever would be chosen for a new one
+            _treatment(draft, name, vm)
+            _alone(draft, name, vm)
     _groups(draft)
     _names(draft)
 

@@ -128,8 +128,10 @@ class Site(Frozen):
 class BmcAccess(Frozen):
     """How to reach a server's BMC. Never a password: that is escrowed in secrets/."""
 
-    address: str
-    protocol: Literal["redfish", "ipmi", "auto"] = "auto"
+    address: str = ""
+    """Absent only where protocol is "none"."""
+    protocol: Literal["redfish", "ipmi", "auto", "none"] = "auto"
+    """none: the server has no BMC, or nobody said yet where it is."""
     port: PortNumber | None = None
     user: str = "metal"
     """The account metal logs in as once the server is enrolled."""
@@ -235,12 +237,18 @@ class Server(Frozen):
     profile: Name
     address: IPvAnyAddress
     """Of the host itself, on the management network."""
-    bmc: BmcAccess
+    bmc: BmcAccess = BmcAccess(protocol="none")
     power: PowerAccess = PowerAccess()
     unlock: Unlock = Unlock()
     boot_mac: Mac | None = None
     """The network card to install through; the first learned one when absent."""
+    api_port: PortNumber = 8006
+    """Where its Proxmox answers, at its address."""
     learned: Learned | None = None
+
+    @property
+    def has_bmc(self) -> bool:
+        return self.bmc.protocol != "none"
 
 
 class Cluster(Frozen):
@@ -248,6 +256,16 @@ class Cluster(Frozen):
 
     servers: tuple[Name, ...] = Field(min_length=1)
     ceph: bool = True
+    called: str | None = None
+    """What Proxmox calls it, where that is no name of ours: it was there before metal."""
+    storage: str | None = None
+    """A storage that all its servers share and that keeps VM disks, where it is not the pool
+    that metal makes."""
+
+    @property
+    def restarts(self) -> bool:
+        """Whether a VM whose server died can run on another: its disks are there as well."""
+        return len(self.servers) > 1 and (self.ceph or self.storage is not None)
 
 
 class Service(Frozen):
@@ -281,6 +299,19 @@ Treatment = Literal["dedicated", "nat", "proxy", "ipv6"]
 proxy: a shared one, told apart by TLS-SNI or HTTP host. ipv6: no IPv4 from outside at all."""
 
 
+class Adopted(Frozen):
+    """What a VM is that was there before metal: watched, moved and started, never made anew."""
+
+    vmid: int = Field(ge=1)
+    """Its number in its cluster; what metal knows it by, whatever it is called there."""
+    called: str
+    """Its name in Proxmox when it was adopted."""
+    addresses: tuple[IPvAnyInterface, ...] = ()
+    """Nobody else is given one of these, whether it answers or not."""
+    os: str | None = None
+    """Proxmox's word for its system; None where nobody set one."""
+
+
 class Vm(Frozen):
     """A virtual machine and what it needs."""
 
@@ -301,6 +332,10 @@ class Vm(Frozen):
     memory_gib: float | None = Field(default=None, gt=0)
     disk_gib: int | None = Field(default=None, ge=1)
     """vcpus, memory_gib and disk_gib override the size's."""
+    running: bool = True
+    """False: it is left as it is when it is found stopped."""
+    adopted: Adopted | None = None
+    """Only of a VM that was there before metal, as `metal cluster adopt` writes it."""
 
 
 class Administrator(Frozen):
@@ -397,6 +432,11 @@ class Inventory(Frozen):
             disk_gib=wanted.disk_gib or size.disk_gib,
         )
 
+    def chosen(self, vm: str) -> bool:
+        """Whether metal makes this VM and gives it its addresses: it knows it, and did not find
+        it running."""
+        return vm in self.vms and self.vms[vm].adopted is None
+
     def profile(self, server: str) -> ServerProfile:
         return self.profiles[self.servers[server].profile]
 
@@ -410,6 +450,8 @@ class Inventory(Frozen):
 
     def behind(self, server: str) -> tuple[str, ...]:
         """Every server behind the same BMC, itself included: they share its password."""
+        if not self.servers[server].has_bmc:
+            return (server,)
         mine = self.servers[server].bmc
         return tuple(
             name

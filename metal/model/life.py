@@ -27,11 +27,12 @@ class Status(StrEnum):
 
 
 TRANSITIONS: dict[Life, frozenset[Life]] = {
-    Life.FOUND: frozenset({Life.ENROLLED}),
+    # Straight to member: the cluster it is in ran before metal, and was adopted.
+    Life.FOUND: frozenset({Life.ENROLLED, Life.MEMBER}),
     # Straight to installed where nobody burnt it in: a server that was not
     # tested must not be called tested.
-    Life.ENROLLED: frozenset({Life.TESTED, Life.INSTALLED, Life.RETIRED}),
-    Life.TESTED: frozenset({Life.INSTALLED, Life.RETIRED}),
+    Life.ENROLLED: frozenset({Life.TESTED, Life.INSTALLED, Life.MEMBER, Life.RETIRED}),
+    Life.TESTED: frozenset({Life.INSTALLED, Life.MEMBER, Life.RETIRED}),
     Life.INSTALLED: frozenset({Life.MEMBER, Life.RETIRED}),
     Life.MEMBER: frozenset({Life.DRAINING}),
     Life.DRAINING: frozenset({Life.MEMBER, Life.RETIRED}),

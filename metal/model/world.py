@@ -8,6 +8,8 @@ from metal.model.life import Life, Status
 
 NodeState = Literal["online", "offline", "unknown"]
 VmState = Literal["running", "stopped", "unknown"]
+GuestKind = Literal["vm", "container", "template"]
+"""A container is never managed, only counted; a template never runs, but its number is taken."""
 
 
 class SeenServer(Frozen):
@@ -43,6 +45,7 @@ class SeenVm(Frozen):
     """The shared IPv4 that its ports or names were on when it was made."""
     memory_mib: int | None = None
     """As configured; None when unknown. Counts for VMs that the inventory does not have."""
+    kind: GuestKind = "vm"
 
 
 class World(Frozen):

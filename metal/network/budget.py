@@ -76,10 +76,12 @@ def holdings(
 
 
 def infrastructure(inventory: Inventory) -> set[Address]:
-    """Addresses of servers, BMCs and gateways: never a VM's."""
+    """Addresses of servers, BMCs, gateways and adopted VMs: never given to a VM."""
     texts: list[str] = []
     for server in inventory.servers.values():
         texts += [str(server.address), server.bmc.address]
+    for vm in inventory.vms.values():
+        texts += [str(a) for a in (vm.adopted.addresses if vm.adopted else ())]
     for site in inventory.sites.values():
         texts += [str(site.subnets.gateway), str(site.subnets.public_gateway)]
         texts += map(str, base_addresses(site))

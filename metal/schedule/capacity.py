@@ -155,7 +155,7 @@ def survey(
     silent = tuple(c for c in rooms if is_silent(inventory, world, c, c in forming))
     fleet = Fleet(rooms, {}, silent=silent)
     _settle_residents(fleet, inventory, world)
-    homes = {vm: cluster for vm, (cluster, _) in fleet.where.items() if vm in inventory.vms}
+    homes = {vm: cluster for vm, (cluster, _) in fleet.where.items() if inventory.chosen(vm)}
     current = {vm: seen.addresses for vm, seen in world.vms.items()}
     for site in sorted({room.site for room in rooms.values()}):
         foreign = len(holdings(inventory, site, homes, current).foreign)
@@ -276,10 +276,13 @@ def _settle_residents(fleet: Fleet, inventory: Inventory, world: World) -> None:
     """What runs stays where it is. VMs that the inventory lacks count and are left alone."""
     by_server = {host.name: (room, host) for room, host in fleet.hosts()}
     for vm, seen in sorted(world.vms.items()):
+        if seen.kind == "template":
+            continue  # it never runs
         managed = vm in inventory.vms
         if not managed:
+            kind = "container " if seen.kind == "container" else ""
             fleet.notes.append(
-                f"{vm} (vmid {seen.vmid}) on {seen.server} is not in the inventory: "
+                f"{kind}{vm} (vmid {seen.vmid}) on {seen.server} is not in the inventory: "
                 "it is left alone"
             )
         if seen.server not in by_server:

@@ -116,7 +116,7 @@ class _Attempt:
 
     def run(self, order: Order) -> Placement:
         waiting = sorted(
-            (vm for vm in self.inventory.vms if vm not in self.world.vms),
+            (v for v in self.inventory.vms if v not in self.world.vms and self.inventory.chosen(v)),
             key=lambda vm: order(self.inventory, vm),
         )
         # A machine on its own gets replicas only, so the others come first.

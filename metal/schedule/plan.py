@@ -26,7 +26,7 @@ def plan_vms(
     placement = place(inventory, world, ready, forming=needs)
     addresses = plan_addresses(
         inventory,
-        homes={vm: at[0] for vm, at in placement.fleet.where.items() if vm in inventory.vms},
+        homes={vm: at[0] for vm, at in placement.fleet.where.items() if inventory.chosen(vm)},
         current={vm: seen.addresses for vm, seen in world.vms.items()},
         shared={vm: seen.shared for vm, seen in world.vms.items() if seen.shared},
     )
@@ -41,6 +41,7 @@ def plan_vms(
     warnings = (
         *placement.fleet.notes,
         *_unplaced(placement),
+        *_gone(inventory, world, placement),
         *_astray(inventory, world, addresses),
         *(str(shortage) for shortage in addresses.shortages),
         *_unstarted(inventory, world),
@@ -94,7 +95,7 @@ def _place(
         vcpus=wanted.vcpus,
         memory_mib=wanted.memory_mib,
         disk_gib=wanted.disk_gib,
-        ha=len(inventory.clusters[home.cluster].servers) > 1,
+        ha=inventory.clusters[home.cluster].restarts,
         apart=group if together else None,
         apart_vmids=together,
         addressing=addressing,
@@ -131,7 +132,10 @@ def _address_text(addressing: Addressing) -> str:
 
 def _starts(inventory: Inventory, world: World) -> Iterator[StartVm]:
     for vm, seen in sorted(world.vms.items()):
-        if vm in inventory.vms and seen.state == "stopped" and _online(world, seen.server):
+        wanted = inventory.vms.get(vm)
+        if not (wanted and wanted.running):
+            continue
+        if seen.state == "stopped" and _online(world, seen.server):
             yield StartVm(
                 what=f"start {vm} on {seen.server}",
                 why="it is in the inventory and was found stopped",
@@ -149,10 +153,25 @@ def _online(world: World, server: str) -> bool:
 
 def _unstarted(inventory: Inventory, world: World) -> Iterator[str]:
     for vm, seen in sorted(world.vms.items()):
-        if vm in inventory.vms and seen.state != "running" and not _online(world, seen.server):
+        wanted = inventory.vms.get(vm)
+        if not (wanted and wanted.running):
+            continue
+        if seen.state != "running" and not _online(world, seen.server):
             yield (
                 f"{vm} is {seen.state} and its server {seen.server} is not online: "
                 "nothing is started until that server is recovered"
+            )
+
+
+def _gone(inventory: Inventory, world: World, placement: Placement) -> Iterator[str]:
+    """Adopted VMs that their cluster does not have any more: nobody knows what was on them."""
+    for vm, wanted in sorted(inventory.vms.items()):
+        silent = wanted.cluster in placement.fleet.silent
+        if wanted.adopted and vm not in world.vms and not silent:
+            was = f'{wanted.adopted.vmid} "{wanted.adopted.called}"'
+            yield (
+                f"{vm} is not in {wanted.cluster} any more, where it was adopted as {was}: metal "
+                f"does not make it anew. Restore it there from a backup, or remove [vms.{vm}]"
             )
 
 

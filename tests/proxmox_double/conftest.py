@@ -160,6 +160,7 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path)
+    site.dc.judging = True
     site.dc.start()
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
@@ -171,6 +172,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
             continue
     yield site
     site.dc.stop()
+    assert not site.dc.misstated, "the double tells what Proxmox would not"
 
 
 @pytest.fixture

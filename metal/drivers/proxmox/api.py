@@ -91,7 +91,7 @@ class Api:
     def post(self, path: str, params: dict[str, Any] | None = None) -> Any:
         return self.node().post(path, params)
 
-    def put(self, path: str, params: dict[str, Any]) -> Any:
+    def put(self, path: str, params: dict[str, Any] | None = None) -> Any:
         return self.node().put(path, params)
 
     def delete(self, path: str, params: dict[str, Any] | None = None) -> Any:

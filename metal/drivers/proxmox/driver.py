@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from metal.drivers.proxmox import ceph, forming, guests, stopping
+from metal.drivers.proxmox import ceph, forming, guests, stopping, tokens
 from metal.drivers.proxmox.api import Api
-from metal.drivers.proxmox.look import look
+from metal.drivers.proxmox.found import found
+from metal.drivers.proxmox.look import Known, look
 from metal.drivers.proxmox.node import Node, NodeAccess
 from metal.drivers.proxmox.patience import Patience
 from metal.model.addresses import Addressing
 from metal.model.errors import BadInput, Refused
+from metal.model.found import FoundCluster
 from metal.model.hypervisor import Capabilities, HostResources, VmSpec
 from metal.model.world import SeenCluster, SeenVm
 
@@ -21,6 +23,8 @@ class Proxmox:
     `cluster`: its name in the inventory, for what `look` returns. `solo`: it is a machine of its
     own, complete without any cluster configuration.
     `password`: node → the password of `user` there, asked for at each login and never kept.
+    `token`: an API token (USER@REALM!ID=SECRET) for all that Proxmox lets tokens do; "" for none.
+    `known`: the VMs that were there before metal.
     `poll`: seconds between two looks while it waits; the rest of `patience` are deadlines.
     `repinned`: told (node, fingerprint) when joining gave a node a new certificate.
     """
@@ -35,6 +39,8 @@ class Proxmox:
         cluster: str = "",
         solo: bool = False,
         password: Callable[[str], str],
+        token: Callable[[], str] = lambda: "",
+        known: Known | None = None,
         patience: Patience | None = None,
         poll: float | None = None,
         repinned: Callable[[str, str], None] = lambda _node, _pin: None,
@@ -43,9 +49,9 @@ class Proxmox:
         if poll is not None:
             self._patience = replace(self._patience, poll=poll)
         timeout = (self._patience.connect, self._patience.answer)
-        made = {n: Node(n, access, user, password, timeout) for n, access in nodes.items()}
+        made = {n: Node(n, access, user, password, timeout, token) for n, access in nodes.items()}
         self._api, self._repinned = Api(made, self._patience), repinned
-        self._cluster, self._solo = cluster, solo
+        self._cluster, self._solo, self._known = cluster, solo, known or Known()
 
     @property
     def silent(self) -> dict[str, str]:
@@ -56,7 +62,19 @@ class Proxmox:
         self, *, thorough: bool = False
     ) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
         """Never raises for a silent node; addresses of VMs on one that is gone are not known."""
-        return look(self._api, self._cluster, solo=self._solo)
+        return look(self._api, self._cluster, solo=self._solo, known=self._known, thorough=thorough)
+
+    def found(self) -> FoundCluster:
+        """All of the cluster as it is, whoever made it."""
+        return found(self._api)
+
+    def make_token(self, ident: str, comment: str) -> str:
+        """A new API token of metal's own user and role; whoever calls keeps it at once."""
+        return tokens.make_token(self._api, ident, comment)
+
+    def lacking(self) -> frozenset[str]:
+        """Privileges that metal's role has and the credential in use has not."""
+        return tokens.lacking(self._api)
 
     def resources(self, node: str) -> HostResources:
         return stopping.resources(self._api, self._node(node).name)

@@ -13,10 +13,11 @@ from ipaddress import ip_address, ip_interface
 from typing import Any
 
 from metal.drivers.proxmox.api import Api
+from metal.drivers.proxmox.configs import addresses
 from metal.drivers.proxmox.node import ApiError
 from metal.model.addresses import Addressing
 from metal.model.errors import Failed, Refused, Unreachable
-from metal.model.world import VmState
+from metal.model.world import GuestKind, VmState
 
 BRIDGE = "vmbr0"
 TAG = "metal"
@@ -29,6 +30,7 @@ LOCAL = "local"
 """Asked for where there is no Ceph: whatever storage of the node itself keeps VM disks."""
 CALM = 5
 """Looks without a sign of a migration before it counts as given up."""
+KINDS: dict[str, GuestKind] = {"qemu": "vm", "lxc": "container"}
 CPU = "x86-64-v2-AES"
 """The least of all donated servers: with `host`, mixed processors block live migration."""
 
@@ -131,11 +133,12 @@ def ensure_migrated(api: Api, vmid: int, target: str) -> None:
 def where(api: Api, vmid: int) -> tuple[str, VmState]:
     """Asks the node itself: the cluster's own list lags ten seconds behind."""
     online = api.standing().nodes
-    node = str(_there(api, vmid)["node"])
+    row = _there(api, vmid)
+    node = str(row["node"])
     if not online.get(node, False):
         return node, "unknown"
     try:
-        return node, state_of(api.get(f"nodes/{node}/qemu/{vmid}/status/current"))
+        return node, state_of(api.get(f"nodes/{node}/{row['type']}/{vmid}/status/current"))
     except (Unreachable, ApiError):
         # It is moving, or the node is going down this moment.
         return node, "unknown"
@@ -163,9 +166,9 @@ def ensure_apart(api: Api, group: str, vmids: tuple[int, ...]) -> None:
 
 
 def ha_managed(api: Api) -> frozenset[int]:
-    """Ids of the VMs that the cluster restarts elsewhere by itself."""
+    """Ids of the guests that the cluster restarts elsewhere by itself."""
     sids = (str(row["sid"]) for row in api.get("cluster/ha/resources"))
-    return frozenset(int(sid[3:]) for sid in sids if sid.startswith("vm:"))
+    return frozenset(int(sid[3:]) for sid in sids if sid.startswith(("vm:", "ct:")))
 
 
 def cards(addressing: Addressing) -> dict[str, str]:
@@ -230,25 +233,24 @@ def labels(api: Api) -> dict[int, Label]:
     return found
 
 
-def addresses(config: dict[str, Any]) -> tuple[str, ...]:
-    """Every static address in a VM's ipconfig0, ipconfig1, …, with prefix length."""
-    found = []
-    for key in sorted(k for k in config if k.startswith("ipconfig")):
-        for part in str(config[key]).split(","):
-            kind, _, value = part.partition("=")
-            if kind in ("ip", "ip6") and "/" in value:
-                found.append(value)
-    return tuple(found)
-
-
 def state_of(row: dict[str, Any]) -> VmState:
     status = row.get("status")
     return status if status in ("running", "stopped") else "unknown"
 
 
 def rows(api: Api) -> list[dict[str, Any]]:
-    """Every VM of the cluster: vmid, name, node, status, lock."""
-    return [row for row in api.get("cluster/resources", type="vm") if row.get("type") == "qemu"]
+    """Every guest of the cluster: vmid, type, name, node, status, lock."""
+    return [row for row in api.get("cluster/resources", type="vm") if row.get("type") in KINDS]
+
+
+def kind_of(row: dict[str, Any]) -> GuestKind:
+    return "template" if int(row.get("template") or 0) else KINDS[str(row["type"])]
+
+
+def has_agent(config: dict[str, Any]) -> bool:
+    """Whether the configuration lets Proxmox speak to a guest agent: "1", "enabled=1,…"."""
+    first = str(config.get("agent", "0")).partition(",")[0]
+    return first.removeprefix("enabled=") == "1"
 
 
 def _row(api: Api, vmid: int) -> dict[str, Any] | None:

@@ -1,16 +1,35 @@
 """What a cluster shows now. Nothing is concluded from silence."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
 from metal.drivers.proxmox import ceph, guests
 from metal.drivers.proxmox.api import Api, Standing
+from metal.drivers.proxmox.configs import addresses
 from metal.drivers.proxmox.node import Node
 from metal.model.errors import MetalError
 from metal.model.world import NodeState, SeenCluster, SeenVm
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the inventory tells of a cluster's VMs that were there before metal."""
+
+    names: Mapping[int, str] = field(default_factory=dict)
+    """Number → what the inventory calls it, whatever Proxmox does."""
+    addresses: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """What was read when it was adopted."""
+
+
 def look(
-    api: Api, cluster_name: str, *, solo: bool
+    api: Api, cluster_name: str, *, solo: bool, known: Known, thorough: bool
 ) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
-    """(cluster, node → state, VM name → VM); all unknown when no node answers."""
+    """(cluster, node → state, VM name → VM); all unknown when no node answers.
+
+    Addresses are what the HA manager's comments and the inventory remember of a VM: five calls
+    tell a whole cluster. `thorough` asks each VM's configuration, a call a VM.
+    """
     try:
         chosen, standing = api.choose()
     except MetalError:
@@ -25,7 +44,7 @@ def look(
     try:
         if standing.name:
             cluster = cluster.model_copy(update={"ceph_osds": ceph.osds(api)})
-        vms = _vms(api, cluster_name, standing)
+        vms = _vms(api, cluster_name, standing, known, thorough)
     except MetalError as error:
         # VMs that could not be listed must not look as if there were none.
         api.silent = {**silent, chosen.name: error.what}
@@ -70,20 +89,24 @@ def _members(chosen: str, standing: Standing, solo: bool) -> tuple[str, ...]:
     return (chosen,) if solo else ()
 
 
-def _vms(api: Api, cluster: str, standing: Standing) -> dict[str, SeenVm]:
+def _vms(
+    api: Api, cluster: str, standing: Standing, known: Known, thorough: bool
+) -> dict[str, SeenVm]:
     found: dict[str, SeenVm] = {}
     rows = guests.rows(api)
-    labels = guests.labels(api) if any(not row.get("name") for row in rows) else {}
+    labels = guests.labels(api) if rows else {}
+    claimed = set(known.names.values())
     for row in rows:
-        vmid = int(row["vmid"])
+        vmid, node = int(row["vmid"]), str(row["node"])
         label = labels.get(vmid, guests.Label(f"vm-{vmid}"))
-        name = str(row.get("name") or label.name)
-        if name in found:
+        name = known.names.get(vmid) or str(row.get("name") or label.name)
+        if name in found or (name in claimed and vmid not in known.names):
             name = f"{name}#{vmid}"
-        node = str(row["node"])
         # Of a node that is gone the cluster only repeats what it last heard.
         online = standing.nodes.get(node, False)
-        own, shared = _addresses(api, node, vmid) if online else (label.addresses, label.shared)
+        own, shared = known.addresses.get(vmid, label.addresses), label.shared
+        if online and vmid not in known.addresses and (thorough or vmid not in labels):
+            own, shared = _addresses(api, row)
         found[name] = SeenVm(
             vmid=vmid,
             cluster=cluster,
@@ -92,14 +115,16 @@ def _vms(api: Api, cluster: str, standing: Standing) -> dict[str, SeenVm]:
             addresses=own,
             shared=shared,
             memory_mib=int(row["maxmem"]) >> 20 if row.get("maxmem") else None,
+            kind=guests.kind_of(row),
         )
     return found
 
 
-def _addresses(api: Api, node: str, vmid: int) -> tuple[tuple[str, ...], str | None]:
+def _addresses(api: Api, row: dict[str, Any]) -> tuple[tuple[str, ...], str | None]:
     """(its own, the shared one it was given ports of)."""
     try:
-        config = api.node().get(f"nodes/{node}/qemu/{vmid}/config")
+        path = f"nodes/{row['node']}/{row['type']}/{row['vmid']}/config"
+        config = api.node().get(path)
     except MetalError:
         return (), None
-    return guests.addresses(config), guests.shared(config)
+    return addresses(config), guests.shared(config)

@@ -31,6 +31,25 @@ ROLES: dict[str, frozenset[str]] = {
 }
 
 
+PRIVILEGES = frozenset(
+    {
+        *("Datastore.Allocate", "Datastore.AllocateSpace", "Datastore.AllocateTemplate"),
+        *("Datastore.Audit", "Group.Allocate", "Mapping.Audit", "Mapping.Modify", "Mapping.Use"),
+        *("Permissions.Modify", "Pool.Allocate", "Pool.Audit", "Realm.Allocate"),
+        *("Realm.AllocateUser", "SDN.Allocate", "SDN.Audit", "SDN.Use", "Sys.AccessNetwork"),
+        *("Sys.Audit", "Sys.Console", "Sys.Incoming", "Sys.Modify", "Sys.PowerMgmt"),
+        *("Sys.Syslog", "User.Modify", "VM.Allocate", "VM.Audit", "VM.Backup", "VM.Clone"),
+        *("VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Cloudinit", "VM.Config.Disk"),
+        *("VM.Config.HWType", "VM.Config.Memory", "VM.Config.Network", "VM.Config.Options"),
+        *("VM.Console", "VM.GuestAgent.Audit", "VM.GuestAgent.FileRead"),
+        *("VM.GuestAgent.FileSystemMgmt", "VM.GuestAgent.FileWrite"),
+        *("VM.GuestAgent.Unrestricted", "VM.Migrate", "VM.PowerMgmt", "VM.Replicate"),
+        *("VM.Snapshot", "VM.Snapshot.Rollback"),
+    }
+)
+"""Every privilege of Proxmox VE 9: a role with another is refused."""
+
+
 @dataclass(frozen=True)
 class Caller:
     user: str
@@ -198,8 +217,22 @@ def _granted(cluster: Cluster, who: str, path: str, privilege: str) -> bool:
             if e["ugid"] == who and e["path"] == above and (above == path or e["propagate"])
         ]
         if entries:
-            return any(_covers(ROLES[entry["roleid"]], privilege) for entry in entries)
+            roles = roles_of(cluster)
+            return any(_covers(roles[entry["roleid"]], privilege) for entry in entries)
     return False
+
+
+def roles_of(cluster: Cluster) -> dict[str, frozenset[str]]:
+    """Those that every Proxmox has, and what was made beside them."""
+    return ROLES | cluster.roles
+
+
+def permissions(cluster: Cluster, caller: Caller) -> dict[str, dict[str, int]]:
+    """Path → privilege → 1, as GET /access/permissions; of every path that has an entry."""
+    paths = {"/", *(entry["path"] for entry in cluster.acl)}
+    return {
+        path: {p: 1 for p in sorted(PRIVILEGES) if _has(cluster, caller, path, p)} for path in paths
+    }
 
 
 def _covers(role: frozenset[str], privilege: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from metal.lab.proxmox import access, tasks
+from metal.lab.proxmox.answers import wrong
 from metal.lab.proxmox.errors import ApiError
 from metal.lab.proxmox.schema import judge, schema
 from metal.lab.proxmox.state import Cluster, Node
@@ -81,7 +82,10 @@ def answer(
         raise ApiError(501, f"The lab does not simulate '{method} {template}'")
     if method != "GET" and template != "/access/ticket" and not node.quorate(dc.timeline.now):
         raise ApiError(500, "no quorum")
-    return handler(Call(dc, node, caller, params))
+    told = handler(Call(dc, node, caller, params))
+    if dc.judging and (found := list(wrong(call.get("returns"), told))):
+        dc.misstated += [f"{method} {template}: {complaint}" for complaint in found]
+    return told
 
 
 def _responsible(dc: Datacenter, asked: Node, name: str | None) -> Node:

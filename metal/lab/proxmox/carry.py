@@ -17,23 +17,26 @@ API = Path(__file__).with_name("api.json")
 
 CARRIED = re.compile(
     r"""/version
-    | /access/(ticket|acl|permissions|roles|users.*|password)
+    | /access/(ticket|acl|permissions|roles.*|users.*|password)
     | /cluster/(status|resources|nextid|tasks|options|log)
     | /cluster/config(/(join|nodes.*|totem|apiversion))?
     | /cluster/(ha|ceph/(status|flags.*)|bulk-action/guest)(/.*)?
+    | /cluster/firewall/(options|rules|ipset(/\{name\}(/\{cidr\})?)?|aliases(/\{name\})?)
     | /nodes(/\{node\}(/(status|version|migrateall|startall|stopall|tasks.*|network.*|hosts|dns))?)?
+    | /nodes/\{node\}/(time|firewall/(options|rules)|apt/(update|versions|repositories))
     | /nodes/\{node\}/ceph(/(init|status|mon.*|mgr.*|osd.*|pool.*|rules|cmd-safety|start|stop))?
     | /nodes/\{node\}/disks(/(list|wipedisk|initgpt|smart))?
     | /nodes/\{node\}/storage(/\{storage\}(/(status|content.*))?)?
     | /nodes/\{node\}/qemu(/\{vmid\})?
     | /nodes/\{node\}/qemu/\{vmid\}/(config|pending|status.*|migrate|remote_migrate|clone|resize)
     | /nodes/\{node\}/qemu/\{vmid\}/(agent/(ping|network-get-interfaces)|unlink|feature)
+    | /nodes/\{node\}/lxc(/\{vmid\}/(config|status/current))?
     | /storage(/\{storage\})?
     | /pools(/\{poolid\})?
     """,
     re.VERBOSE,
 )
-JUDGED_BY = ("parameters", "permissions", "allowtoken", "protected", "proxyto")
+JUDGED_BY = ("parameters", "returns", "permissions", "allowtoken", "protected", "proxyto")
 
 
 def trim(whole: dict[str, Any]) -> dict[str, Any]:

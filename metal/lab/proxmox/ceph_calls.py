@@ -191,6 +191,7 @@ def _pool(call: Call, ceph: Ceph, name: str) -> None:
         "pool": len(ceph.pools) + 1,
         "pool_name": name,
         "type": "replicated",
+        "crush_rule": 0,
         "crush_rule_name": "replicated_rule",
         **(defaults | given),
     }

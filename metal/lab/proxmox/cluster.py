@@ -248,7 +248,12 @@ def _vms(call: Call) -> Iterator[dict[str, Any]]:
         told = summary(call, vm)
         if vm.node not in online:
             told = {"vmid": vm.vmid, "status": "unknown"}
-        yield told | {"id": f"qemu/{vm.vmid}", "type": "qemu", "node": vm.node, "template": 0}
+        yield told | {
+            "id": f"{vm.kind}/{vm.vmid}",
+            "type": vm.kind,
+            "node": vm.node,
+            "template": int(vm.config.get("template", 0)),
+        }
 
 
 def _nodes(call: Call) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from metal.lab.clock import Clock
 from metal.lab.proxmox import calls, handlers, tasks, vms
 from metal.lab.proxmox.ceph import Ceph
 from metal.lab.proxmox.ha import Ha
-from metal.lab.proxmox.state import Cluster, Disk, Node, Pace
+from metal.lab.proxmox.state import Cluster, Disk, Node, Pace, Vm
 from metal.lab.proxmox.storage import lone_storages
 from metal.lab.proxmox.timeline import Timeline
 from metal.lab.proxmox.wire import NoAnswer, Wire
@@ -52,6 +52,10 @@ class Datacenter:
         self._listening = threading.Lock()
         self._events: deque[dict[str, Any]] = deque(maxlen=10_000)
         self._serving = False
+        self.judging = False
+        """Whether its own answers are held against the schema."""
+        self.misstated: list[str] = []
+        """What was wrong with them."""
 
     # ── what the lab does to it ──────────────────────────────────────────────────────────────
 
@@ -131,6 +135,24 @@ class Datacenter:
             node.member_from = self.timeline.now + self.pace.membership
             self.event(name, f"network {'on' if plugged else 'off'}")
         self._listen()
+
+    def put_guest(
+        self,
+        node: str,
+        vmid: int,
+        config: dict[str, Any],
+        *,
+        kind: str = "qemu",
+        running: bool = True,
+        agent: list[dict[str, Any]] | None = None,
+    ) -> None:
+        """A guest that somebody else made: a VM, or (`lxc`) a container."""
+        with self._lock:
+            self.timeline.catch_up()
+            at = self._node(node)
+            vm = at.cluster.vms[vmid] = Vm(vmid, node, config, kind=kind, agent=agent)
+            if running:
+                vm.begin(node, self.timeline.now)
 
     def start(self) -> None:
         """Open the API of every node that has power, now and later."""

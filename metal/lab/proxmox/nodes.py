@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_interface
 from typing import Any
 
 from metal.lab.proxmox.calls import Call, handles
 from metal.lab.proxmox.errors import ApiError
-from metal.lab.proxmox.state import Node
+from metal.lab.proxmox.state import Node, Vm
 from metal.lab.proxmox.tasks import Task
 
 GIB = 1 << 30
@@ -55,12 +56,80 @@ def status(call: Call) -> dict[str, Any]:
         "uptime": int(call.now - node.up_since),
         "cpu": min(1.0, 0.02 * len(node.running())),
         "loadavg": ["0.10", "0.10", "0.10"],
-        "cpuinfo": {"cpus": node.threads, "model": "Lab CPU"},
-        "memory": {"total": total, "used": used, "free": total - used},
+        "cpuinfo": {
+            "cpus": node.threads,
+            "cores": max(1, node.threads // 2),
+            "sockets": 1,
+            "model": "Lab CPU",
+        },
+        "memory": {"total": total, "used": used, "free": total - used, "available": total - used},
         "rootfs": {"total": 94 * GIB, "used": 4 * GIB, "avail": 90 * GIB, "free": 90 * GIB},
         "pveversion": "pve-manager/9.2.1/0d1ab0ff",
-        "kversion": "Linux 6.14.8-2-pve",
+        "boot-info": {"mode": "efi", "secureboot": 0},
+        "current-kernel": {
+            "sysname": "Linux",
+            "release": "6.14.8-2-pve",
+            "version": "#1 SMP PREEMPT_DYNAMIC PMX 6.14.8-2",
+            "machine": "x86_64",
+        },
     }
+
+
+@handles("GET", "/nodes/{node}/network")
+def network(call: Call) -> list[dict[str, Any]]:
+    """A bridge with the node's address, on a /24, and the card in it."""
+    at = ip_interface(f"{call.node.address}/24")
+    return [
+        {"iface": "eno1", "type": "eth", "active": 1, "method": "manual", "priority": 3},
+        {
+            "iface": "vmbr0",
+            "type": "bridge",
+            "active": 1,
+            "autostart": 1,
+            "method": "static",
+            "method6": "manual",
+            "priority": 4,
+            "bridge_ports": "eno1",
+            "address": call.node.address,
+            "netmask": "24",
+            "cidr": str(at),
+            "gateway": str(at.network[-2]),
+        },
+    ]
+
+
+@handles("GET", "/nodes/{node}/time")
+def its_time(call: Call) -> dict[str, Any]:
+    now = int(call.dc.epoch() + call.node.clock_off)
+    return {"time": now, "localtime": now, "timezone": "UTC"}
+
+
+@handles("GET", "/nodes/{node}/lxc")
+def containers(call: Call) -> list[dict[str, Any]]:
+    from metal.lab.proxmox.qemu import summary
+
+    here = [vm for vm in call.cluster.vms.values() if vm.node == call.node.name]
+    return [summary(call, vm) for vm in here if vm.kind == "lxc"]
+
+
+@handles("GET", "/nodes/{node}/lxc/{vmid}/config")
+def container_config(call: Call) -> dict[str, Any]:
+    return _container(call).config | {"digest": "0" * 40}
+
+
+@handles("GET", "/nodes/{node}/lxc/{vmid}/status/current")
+def container_status(call: Call) -> dict[str, Any]:
+    from metal.lab.proxmox.qemu import summary
+
+    return summary(call, _container(call)) | {"ha": {"managed": 0}}
+
+
+def _container(call: Call) -> Vm:
+    vm = call.cluster.vms.get(call.params["vmid"])
+    if vm is None or vm.node != call.node.name or vm.kind != "lxc":
+        path = f"nodes/{call.node.name}/lxc/{call.params['vmid']}.conf"
+        raise ApiError(500, f"Configuration file '{path}' does not exist")
+    return vm
 
 
 @handles("GET", "/nodes/{node}/version")
@@ -75,8 +144,10 @@ def disks(call: Call) -> list[dict[str, Any]]:
             "devpath": disk.device,
             "size": disk.size,
             "type": "nvme" if "nvme" in disk.device else "ssd",
-            "used": disk.used or None,
+            **({"used": disk.used} if disk.used else {}),
+            "mounted": int(disk is call.node.disks[0]),
             "osdid": disk.osd,
+            "osdid-list": [str(disk.osd)] if disk.osd >= 0 else [],
             "health": "PASSED",
             "wearout": 97,
             "gpt": int(bool(disk.used)),

@@ -31,7 +31,7 @@ NET_KEYS = NET_MODELS | {
 def _vm(call: Call) -> Vm:
     vmid, node = call.params["vmid"], call.node.name
     vm = call.cluster.vms.get(vmid)
-    if vm is None or vm.node != node:
+    if vm is None or vm.node != node or vm.kind != "qemu":
         raise ApiError(
             500, f"Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist"
         )
@@ -65,7 +65,7 @@ def summary(call: Call, vm: Vm) -> dict[str, Any]:
 @handles("GET", "/nodes/{node}/qemu")
 def index(call: Call) -> list[dict[str, Any]]:
     here = [vm for vm in call.cluster.vms.values() if vm.node == call.node.name]
-    return [summary(call, vm) for vm in here]
+    return [summary(call, vm) for vm in here if vm.kind == "qemu"]
 
 
 @handles("POST", "/nodes/{node}/qemu")
@@ -193,6 +193,18 @@ def current(call: Call) -> dict[str, Any]:
     if state:
         ha["state"] = call.cluster.ha.resources[f"vm:{vm.vmid}"]["state"]
     return told | {"ha": ha, "qmpstatus": told["status"], "agent": int("agent" in vm.config)}
+
+
+@handles("GET", "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces")
+def interfaces(call: Call) -> dict[str, Any]:
+    vm = _vm(call)
+    if "agent" not in vm.config:
+        raise ApiError(500, "No QEMU guest agent configured")
+    if not vm.copies:
+        raise ApiError(500, f"VM {vm.vmid} is not running")
+    if vm.agent is None:
+        raise ApiError(500, "QEMU guest agent is not running")
+    return {"result": vm.agent}
 
 
 @handles("POST", "/nodes/{node}/qemu/{vmid}/status/start")

@@ -57,6 +57,10 @@ class Vm:
     """Where its configuration is: /etc/pve/nodes/NODE/qemu-server/."""
     config: dict[str, Any]
     lock: str = ""
+    kind: str = "qemu"
+    """ "lxc": a container, put there by the lab; no call makes one."""
+    agent: list[dict[str, Any]] | None = None
+    """What its guest agent tells of its interfaces; None: it is not installed in the guest."""
     copies: dict[str, float] = field(default_factory=dict)
     """The lab's own truth: node → since when a live copy runs there."""
     incoming: str = ""
@@ -66,7 +70,7 @@ class Vm:
 
     @property
     def name(self) -> str:
-        return str(self.config.get("name", f"VM {self.vmid}"))
+        return str(self.config.get("name") or self.config.get("hostname") or f"VM {self.vmid}")
 
     @property
     def memory_mib(self) -> int:
@@ -106,6 +110,8 @@ class Cluster:
     """USER@REALM!ID → token."""
     users: dict[str, dict[str, Any]] = field(default_factory=dict)
     acl: list[dict[str, Any]] = field(default_factory=list)
+    roles: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Those that were made, beside Proxmox's own."""
     options: dict[str, Any] = field(default_factory=dict)
     pools: dict[str, dict[str, Any]] = field(default_factory=dict)
     ceph: Ceph = None  # type: ignore[assignment]
@@ -134,6 +140,8 @@ class Node:
     outdated: bool = False
     """Two joined at once: it runs an old config_version and finds nobody."""
     ceph_packages: bool = True
+    clock_off: float = 0
+    """Seconds that its clock is ahead."""
     lives: int = 0
     """Counts power-ons: what was begun in an earlier life never ends."""
     tasks: dict[str, Task] = field(default_factory=dict)

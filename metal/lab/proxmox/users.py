@@ -78,7 +78,7 @@ def acl(call: Call) -> list[dict[str, Any]]:
 def set_acl(call: Call) -> None:
     params, entries = call.params, call.cluster.acl
     for role in split_list(params["roles"]):
-        if role not in access.ROLES:
+        if role not in access.roles_of(call.cluster):
             raise ApiError(500, f"role '{role}' does not exist")
         for kind in ("users", "tokens"):
             for who in split_list(params.get(kind, "")):
@@ -105,6 +105,39 @@ def set_acl(call: Call) -> None:
 @handles("GET", "/access/roles")
 def roles(call: Call) -> list[dict[str, Any]]:
     return [
-        {"roleid": name, "privs": ",".join(sorted(privs)), "special": 1}
-        for name, privs in access.ROLES.items()
+        {
+            "roleid": name,
+            "privs": ",".join(sorted(privs)),
+            "special": int(name in access.ROLES),
+        }
+        for name, privs in access.roles_of(call.cluster).items()
     ]
+
+
+@handles("POST", "/access/roles")
+def add_role(call: Call) -> None:
+    name = call.params["roleid"]
+    if name in access.roles_of(call.cluster):
+        raise ApiError(500, f"create role failed: role '{name}' already exists")
+    call.cluster.roles[name] = _privileges(call)
+
+
+@handles("PUT", "/access/roles/{roleid}")
+def set_role(call: Call) -> None:
+    name = call.params["roleid"]
+    if name not in call.cluster.roles:
+        raise ApiError(500, f"auto-generated role '{name}' cannot be modified")
+    old = call.cluster.roles[name] if call.params.get("append") else frozenset()
+    call.cluster.roles[name] = old | _privileges(call)
+
+
+def _privileges(call: Call) -> frozenset[str]:
+    wanted = frozenset(split_list(call.params.get("privs", "")))
+    if unknown := sorted(wanted - access.PRIVILEGES):
+        raise ApiError(500, f"create role failed: invalid privilege '{unknown[0]}'")
+    return wanted
+
+
+@handles("GET", "/access/permissions")
+def permissions(call: Call) -> dict[str, dict[str, int]]:
+    return access.permissions(call.cluster, call.caller)

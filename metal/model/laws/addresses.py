@@ -67,7 +67,7 @@ def _own(addressing: Addressing) -> list[Address]:
 
 
 def _taken(inventory: Inventory) -> dict[Address, str]:
-    """Addresses that can never be a VM's: hosts, BMCs, gateways."""
+    """Addresses that can never be given to a VM: hosts, BMCs, gateways, adopted VMs."""
     taken: dict[Address, str] = {}
     for name, site in inventory.sites.items():
         for gateway in (site.subnets.gateway, site.subnets.public_gateway):
@@ -77,6 +77,8 @@ def _taken(inventory: Inventory) -> dict[Address, str]:
         taken[server.address] = f"server {name}"
         if bmc := _interface(server.bmc.address):
             taken[bmc.ip] = f"the BMC of {name}"
+    for name, vm in inventory.vms.items():
+        taken |= {a.ip: f"VM {name}" for a in (vm.adopted.addresses if vm.adopted else ())}
     return taken
 
 

@@ -117,6 +117,8 @@ def _resident(name: str, inventory: Inventory, world: World) -> Resident:
     """A VM that was seen: what it has or what it is to have, whichever is more."""
     seen = world.vms[name]
     wanted = inventory.needs(name) if name in inventory.vms else None
+    if seen.kind == "template":
+        wanted, seen = None, seen.model_copy(update={"memory_mib": 0})  # it never runs
     sizes = [m for m in (seen.memory_mib, wanted.memory_mib if wanted else None) if m is not None]
     return Resident(
         name=name,

@@ -1,0 +1,14 @@
+"""`metal cluster`: what concerns a Proxmox cluster as a whole."""
+
+import click
+
+from metal.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "adopt": ("metal.cli.verbs.cluster_adopt", "Take a running cluster into the inventory."),
+}
+
+
+@click.group("cluster", cls=LazyGroup, lazy=COMMANDS)
+def command() -> None:
+    """Proxmox clusters as a whole: take over one that runs."""

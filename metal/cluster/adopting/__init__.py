@@ -1,0 +1,1 @@
+"""The parts of an adoption: names, the site, the VMs. Pure."""

@@ -1,0 +1,210 @@
+"""Take a running cluster into the inventory: read it, write it down, keep a token for it.
+
+Nothing of the cluster is changed but one thing: metal gets a user, a role and a token of its own,
+unless it was given a token. Until the person agreed nothing is written anywhere.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from metal.cluster.adopt import Adoption, adopt
+from metal.controller.workspace import Workspace
+from metal.drivers.proxmox import NodeAccess, Patience, Proxmox
+from metal.drivers.proxmox.contact import shown
+from metal.inventory.adoption import tables
+from metal.inventory.edit import edit
+from metal.model.base import Frozen
+from metal.model.errors import BadInput, MetalError, Refused
+from metal.model.found import FoundCluster
+from metal.model.life import Life
+
+API_PORT = 8006
+ROOT = "root@pam"
+
+
+@dataclass(frozen=True)
+class Credential:
+    """Root's password, or a token: USER@REALM!ID=SECRET."""
+
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+
+
+class Difference(Frozen):
+    """One table of inventory.toml, and what is new about it."""
+
+    table: str
+    """ "servers.pve1"."""
+    new: bool
+    keys: dict[str, Any]
+    """What it gets: all of a new one, else what differs."""
+    was: dict[str, Any] = {}
+
+
+class Adopted(Frozen):
+    """What `metal cluster adopt` did, or would do."""
+
+    cluster: str
+    called: str | None
+    version: str
+    site: str
+    fingerprint: str
+    servers: tuple[str, ...]
+    vms: int
+    """VMs of the cluster that the inventory has now."""
+    differences: tuple[Difference, ...]
+    told: tuple[str, ...]
+    token: str = ""
+    """What metal logs in with from now on, without its secret."""
+
+
+class Adopting:
+    """One adoption, step by step, so that a person can look on between the steps."""
+
+    def __init__(self, workspace: Workspace, url: str) -> None:
+        self._workspace = workspace
+        self.address, self.port = split_url(url)
+        self.fingerprint = ""
+
+    def shown(self, expected: str | None) -> str:
+        """The certificate's fingerprint; Refused when another is expected, or pinned already."""
+        self.fingerprint = shown(self.address, self.port)
+        if expected and expected.upper() != self.fingerprint:
+            raise Refused(
+                f"it shows the certificate {self.fingerprint}, expected was {expected.upper()}",
+                where=self.address,
+                mend="somebody may sit in between: ask from another network",
+            )
+        return self.fingerprint
+
+    def read(self, credential: Credential) -> FoundCluster:
+        """All of the cluster, through this one node."""
+        return self._hypervisor(credential).found()
+
+    def proposed(
+        self, found: FoundCluster, *, name: str | None = None, site: str | None = None
+    ) -> tuple[Adoption, Adopted]:
+        """What would be written; nothing is."""
+        adoption = adopt(self._workspace.inventory, found, name=name, site=site)
+        return adoption, self._result(found, adoption)
+
+    def write(self, found: FoundCluster, adoption: Adoption, credential: Credential) -> Adopted:
+        """Everything or nothing of the inventory, then records, pins and the token.
+
+        Killed in between, the same command does the rest.
+        """
+        result = self._result(found, adoption)
+        self._check_pins(found)
+        edit(self._workspace.folder, [tables(adoption.tables)])
+        self._workspace.reload()
+        self._record(found)
+        token, told = self._keep_token(adoption.cluster, credential)
+        return result.model_copy(update={"token": token, "told": (*result.told, *told)})
+
+    # ── parts ───────────────────────────────────────────────────────────────────────────────
+
+    def _hypervisor(self, credential: Credential, token: str = "") -> Proxmox:
+        return Proxmox(
+            {self.address: NodeAccess(self.address, self.port, self.fingerprint)},
+            ROOT,
+            password=lambda _node: self._password(credential),
+            token=lambda: token or credential.token,
+            patience=Patience(poll=self._workspace.inventory.fleet.poll_seconds),
+        )
+
+    def _password(self, credential: Credential) -> str:
+        if not credential.password:
+            raise Refused(
+                "the token is not accepted",
+                where=self.address,
+                mend="check it: USER@REALM!ID=SECRET, not expired, of a user that is enabled",
+            )
+        return credential.password
+
+    def _check_pins(self, found: FoundCluster) -> None:
+        """Before anything is written: a node that was known must show what it showed then."""
+        records = self._workspace.store.servers.all()
+        for node in found.nodes:
+            pinned = records[node.name].node_fingerprint if node.name in records else None
+            if pinned and node.fingerprint and pinned != node.fingerprint:
+                raise Refused(
+                    f"its certificate is {node.fingerprint}, and {pinned} is pinned",
+                    where=node.name,
+                    mend="if you know why it changed, `metal cluster repin "
+                    f"{node.name}`; if not, somebody may sit in between",
+                )
+
+    def _record(self, found: FoundCluster) -> None:
+        servers = self._workspace.store.servers
+        for node in found.nodes:
+            if node.fingerprint:
+                servers.pin(node.name, node.fingerprint)
+            if servers.get(node.name).life is not Life.DRAINING:
+                servers.move(node.name, Life.MEMBER)
+
+    def _keep_token(self, cluster: str, credential: Credential) -> tuple[str, tuple[str, ...]]:
+        """(the token's name, what to tell). One that is kept already and works is kept on."""
+        secrets, name = self._workspace.secrets, f"proxmox/{cluster}"
+        token = credential.token or secrets.reveal(name) or ""
+        if not (token and (credential.token or self._works(token))):
+            fleet = self._workspace.inventory.fleet.name
+            ident = fleet if len(fleet) > 1 else f"{fleet}-metal"
+            token = self._hypervisor(credential).make_token(ident, f"metal, fleet {fleet}")
+        if token != secrets.reveal(name):
+            secrets.escrow(name, token, controller=True)
+        lacking = sorted(self._hypervisor(Credential(token=token)).lacking())
+        plain = token.partition("=")[0]
+        if lacking:
+            return plain, (f"the token {plain} lacks {', '.join(lacking)} on /",)
+        return plain, ()
+
+    def _works(self, token: str) -> bool:
+        try:
+            return not self._hypervisor(Credential(token=token)).lacking()
+        except MetalError:
+            return False
+
+    def _result(self, found: FoundCluster, adoption: Adoption) -> Adopted:
+        text = (self._workspace.folder / "inventory.toml").read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+        return Adopted(
+            cluster=adoption.cluster,
+            called=found.name,
+            version=found.version,
+            site=adoption.site,
+            fingerprint=self.fingerprint,
+            servers=adoption.servers,
+            vms=sum(guest.kind == "vm" for guest in found.guests),
+            differences=tuple(_differences(data, adoption)),
+            told=adoption.told,
+        )
+
+
+def split_url(url: str) -> tuple[str, int]:
+    """(host, port) of https://NODE:8006, or of NODE alone; BadInput for anything else."""
+    parts = urlsplit(url if "//" in url else f"//{url}", scheme="https")
+    try:
+        host, port = parts.hostname, parts.port or API_PORT
+    except ValueError:
+        host, port = None, API_PORT
+    if parts.scheme != "https" or not host or parts.username or parts.path.strip("/"):
+        raise BadInput("is no address of a Proxmox node", where=url, mend="https://NODE:8006")
+    return host, port
+
+
+def _differences(data: dict[str, Any], adoption: Adoption) -> Iterator[Difference]:
+    for path, pairs in adoption.tables:
+        there: Any = data
+        for part in path:
+            there = there.get(part) if isinstance(there, dict) else None
+        table = ".".join(path)
+        if there is None:
+            yield Difference(table=table, new=True, keys=dict(pairs))
+            continue
+        changed = {k: v for k, v in pairs.items() if there.get(k) != v}
+        if changed:
+            was = {k: there[k] for k in changed if k in there}
+            yield Difference(table=table, new=False, keys=changed, was=was)

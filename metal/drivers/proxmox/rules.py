@@ -1,0 +1,75 @@
+"""HA rules of PVE 9, and what PVE 8 has in their place: groups.
+
+A rule says which VMs stay apart, which stay together, and which nodes a VM should run on. A
+group of PVE 8 knows only the last.
+"""
+
+from typing import Any
+
+from metal.drivers.proxmox.api import Api
+from metal.drivers.proxmox.node import ApiError
+from metal.model.found import FoundRule
+
+
+def has_rules(api: Api) -> bool:
+    """False on PVE 8, which has groups instead."""
+    try:
+        api.get("cluster/ha/rules")
+    except ApiError as error:
+        if error.status == 501:
+            return False
+        raise
+    return True
+
+
+def found(api: Api) -> tuple[FoundRule, ...]:
+    if not has_rules(api):
+        return _groups(api)
+    rows = api.get("cluster/ha/rules")
+    read = (_rule(row) for row in rows if not int(row.get("disable", 0) or 0))
+    return tuple(rule for rule in read if rule is not None)
+
+
+def _rule(row: dict[str, Any]) -> FoundRule | None:
+    vmids = _vmids(str(row.get("resources", "")))
+    if row.get("type") == "node-affinity":
+        nodes = _nodes(str(row.get("nodes", "")))
+        strict = bool(int(row.get("strict", 0) or 0))
+        return FoundRule(
+            name=str(row["rule"]), kind="nodes", vmids=vmids, nodes=nodes, strict=strict
+        )
+    if row.get("type") == "resource-affinity":
+        kind = row.get("affinity")
+        return FoundRule(
+            name=str(row["rule"]), kind="apart" if kind == "negative" else "together", vmids=vmids
+        )
+    return None
+
+
+def _groups(api: Api) -> tuple[FoundRule, ...]:
+    """PVE 8: the group is the nodes, and each HA resource names its group."""
+    members: dict[str, list[int]] = {}
+    for row in api.get("cluster/ha/resources"):
+        if row.get("group") and str(row["sid"]).startswith("vm:"):
+            members.setdefault(str(row["group"]), []).append(int(str(row["sid"])[3:]))
+    return tuple(
+        FoundRule(
+            name=str(row["group"]),
+            kind="nodes",
+            vmids=tuple(sorted(members.get(str(row["group"]), []))),
+            nodes=_nodes(str(row.get("nodes", ""))),
+            strict=bool(int(row.get("restricted", 0) or 0)),
+        )
+        for row in api.get("cluster/ha/groups")
+    )
+
+
+def _vmids(text: str) -> tuple[int, ...]:
+    return tuple(sorted(int(sid.strip()[3:]) for sid in text.split(",") if "vm:" in sid))
+
+
+def _nodes(text: str) -> tuple[str, ...]:
+    """Those of the highest priority first: "n1:2,n2:1,n3"."""
+    parts = [part.strip().partition(":") for part in text.split(",") if part.strip()]
+    ranked = sorted(parts, key=lambda p: (-int(p[2] or 0), p[0]))
+    return tuple(name for name, _, _ in ranked)
