@@ -66,6 +66,17 @@ class Face:
                 mend="name a file in a folder that exists and is yours to write in",
             ) from None
 
+    def write_secret(self, file: Path, data: bytes) -> None:
+        """A file the person named that is nobody else's to read; it must not be there yet."""
+        from metal.drivers.durable import make_folder, new_file
+        from metal.model.errors import BadInput
+
+        try:
+            make_folder(file.parent)
+            new_file(file, data)
+        except OSError as error:
+            raise BadInput(f"cannot be written: {error.strerror}", where=str(file)) from None
+
     def show(self, lines: list[str], document: Any, rows: list[Any] | None = None) -> None:
         """Data: stdout, in the shape that was asked for.
 

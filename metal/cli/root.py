@@ -21,6 +21,7 @@ COMMANDS = {
     "plan": ("metal.cli.verbs.plan", "Show what would be done, why and how risky it is."),
     "apply": ("metal.cli.verbs.apply", "Do what a plan says, or go on with what was begun."),
     "serve": ("metal.cli.verbs.serve", "Answer a site's servers when they boot."),
+    "keys": ("metal.cli.verbs.keys", "The keys of disks: escrow, rotation, recovery."),
     "live": ("metal.cli.verbs.live", "The small system that burn-ins and wipes run in."),
     "cluster": ("metal.cli.verbs.cluster", "Proxmox clusters: take over one that runs."),
     "status": ("metal.cli.verbs.status", "Show the fleet: servers, nodes, VMs."),

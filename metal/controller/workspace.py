@@ -85,8 +85,9 @@ class Workspace:
 
         return controller_key(self.state)[1]
 
-    def ssh_host(self, server: str) -> "SshHost":
-        """The installed system, logged in to with the controller's own key; its key is pinned."""
+    def ssh_host(self, server: str, agent: Path | None = None) -> "SshHost":
+        """The installed system, by its pinned host key, logged in to with the controller's own
+        key or with what an SSH agent holds."""
         from metal.drivers.ssh import SshHost, controller_key
 
         return SshHost(
@@ -94,7 +95,8 @@ class Workspace:
             str(self.inventory.servers[server].address),
             self.host_keys.of(server, "system"),
             self.inventory.fleet.ssh_port,
-            identity=controller_key(self.state)[0],
+            identity=None if agent else controller_key(self.state)[0],
+            agent=agent,
         )
 
     @property

@@ -52,7 +52,7 @@ class Identity:
             raise Refused(
                 f"the key {self.file} does not open it, or the file is damaged",
                 where=f"secret {name}",
-                mend="metal keys verify tells to whom it is encrypted",
+                mend="metal keys show tells whose key opens it",
             ) from None
 
     def opens(self, sealed: bytes) -> bool:

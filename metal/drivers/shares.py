@@ -16,6 +16,10 @@ WORDS = 33
 """In a share of 32 bytes."""
 
 
+class TooFew(BadInput):
+    """The shares are well so far, and more are needed."""
+
+
 def split(secret: bytes, *, needed: int, shares: int) -> list[str]:
     """`shares` lines of words, any `needed` of which give `secret` back: that was tried."""
     from shamir_mnemonic import generate_mnemonics
@@ -55,7 +59,7 @@ def combine(lines: Sequence[str]) -> bytes:
     needed = next(iter(shares.values()))[2].member_threshold
     given = [words for _, words, _ in shares.values()]
     if len(given) < needed:
-        raise BadInput(
+        raise TooFew(
             f"{len(given)} of the {needed} different shares that are needed",
             mend=f"{needed - len(given)} more from whoever keeps them",
         )

@@ -166,6 +166,18 @@ def build(story: Story) -> None:
     )
 
 
+def keys(story: Story) -> None:
+    """`metal keys verify`: an administrator's key opens the escrow, and that opens the disks."""
+    identity = str(story.folder / "lab" / "administrator.key")
+    verdicts = json.loads(story.metal("-o", "json", "keys", "verify", "-i", identity))
+    story.claim(
+        f"{len(verdicts)} disks were tried over SSH: each opens with the escrowed key alone",
+        len(verdicts) == len(story.inventory.servers)
+        and all(v["works"][1].endswith("nothing else does") for v in verdicts),
+        verdicts,
+    )
+
+
 def _first_key(story: Story, server: str) -> str:
     """SHA-256 of the key that the installer got: the older generation in escrow."""
     return _escrowed_key(story, f"{server}.1")
@@ -348,6 +360,7 @@ CHAPTERS = (
     ("A virtual rack starts", rack),
     ("metal enroll: what is each server, and from now on it is ours", enrol),
     ("metal plan, metal apply: Debian on encrypted disks, clusters, VMs", build),
+    ("metal keys verify: an administrator can open every disk", keys),
     ("Three clusters formed, one join at a time", clusters),
     ("43 VMs, placed so that any one server may die", vms),
     ("One server dies, another is about to", failures),

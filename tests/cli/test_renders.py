@@ -43,6 +43,7 @@ SUBCOMMANDS = [
     for group, names in {
         "run": ("list", "show", "resume", "cancel"),
         "bmc": ("audit", "prove", "rotate", "repin"),
+        "keys": ("show", "verify", "rotate", "recover", "drill", "reseal", "pin", "shares"),
         "lab": ("up", "status", "break", "down"),
     }.items()
     for name in names

@@ -1,0 +1,38 @@
+"""`metal keys pin`: trust a host key that a person read where nobody can stand in between."""
+
+import click
+
+from metal.cli.complete import servers
+from metal.cli.face import Face
+from metal.cli.lazy import Verb
+
+
+@click.command("pin", cls=Verb)
+@click.argument("server", shell_complete=servers)
+@click.argument("key", metavar="KEY")
+@click.option(
+    "--initramfs", is_flag=True, help="Of the dropbear that waits for the disk's key at boot."
+)
+@click.pass_context
+def command(ctx: click.Context, server: str, key: str, initramfs: bool) -> None:
+    """Pin KEY ("ssh-ed25519 AAAA…") as the SSH host key by which SERVER is known.
+
+    Read it at the server's console, never over the network: `cat
+    /etc/ssh/ssh_host_ed25519_key.pub`, or for --initramfs `dropbearkey -y -f
+    /etc/dropbear/initramfs/dropbear_ed25519_host_key`. Keys are sent to whoever has it.
+    """
+    from metal.drivers.host_keys import Door
+    from metal.inventory.mistakes import suggest
+    from metal.model.errors import BadInput
+
+    face = ctx.ensure_object(Face)
+    workspace = face.open()
+    if server not in workspace.inventory.servers:
+        mend = suggest(server, workspace.inventory.servers, "server")
+        raise BadInput(f"there is no server {server}", where="inventory.toml", mend=mend)
+    door: Door = "initramfs" if initramfs else "system"
+    plain = " ".join(key.split()[:2])
+    before = workspace.host_keys.of(server, door)
+    workspace.host_keys.pin(server, door, [plain])
+    face.say(f"{server}: {'; '.join(before) or 'none'} was pinned before")
+    face.show([f"{server} {door} {plain}"], {"server": server, "door": door, "key": plain})
