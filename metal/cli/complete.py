@@ -17,6 +17,11 @@ def sites(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> li
     return [name for name in _names(_folder(ctx), "sites") if name.startswith(incomplete)]
 
 
+def clusters(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The inventory's clusters, likewise."""
+    return [name for name in _names(_folder(ctx), "clusters") if name.startswith(incomplete)]
+
+
 def _folder(ctx: click.Context) -> Path:
     named = getattr(ctx.find_root().obj, "workspace", None)
     return Path(named or os.environ.get("METAL_WORKSPACE") or ".").absolute()

@@ -23,7 +23,7 @@ COMMANDS = {
     "serve": ("metal.cli.verbs.serve", "Answer a site's servers when they boot."),
     "keys": ("metal.cli.verbs.keys", "The keys of disks: escrow, rotation, recovery."),
     "live": ("metal.cli.verbs.live", "The small system that burn-ins and wipes run in."),
-    "cluster": ("metal.cli.verbs.cluster", "Proxmox clusters: take over one that runs."),
+    "cluster": ("metal.cli.verbs.cluster", "Proxmox clusters: form one, take over one that runs."),
     "status": ("metal.cli.verbs.status", "Show the fleet: servers, nodes, VMs."),
     "watch": ("metal.cli.verbs.watch", "Notice servers that fail; with --act heal what they hold."),
     "incident": ("metal.cli.verbs.incident", "What happened, from first signal to last VM."),

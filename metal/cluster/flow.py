@@ -21,11 +21,14 @@ def form(run: Run, action: FormCluster, ports: ClusterPorts) -> dict[str, Any]:
 
     def step(name: str, act: Callable[[], Any]) -> Any:
         told.next(name)
-        return run.step(name, act, tries=TRIES, backoff=ports.every)
+        done = run.step(name, act, tries=TRIES, backoff=ports.every)
+        for warning in ports.hypervisor.told():
+            told.say(warning)
+        return done
 
     forms = ports.hypervisor if isinstance(ports.hypervisor, Forms) else None
     if others and forms:
-        create = partial(forms.ensure_created, action.cluster, first)
+        create = partial(forms.ensure_created, action.called or action.cluster, first)
         step(f"create {action.cluster} on {first}", create)
         for server in others:
             step(f"join {server}", partial(forms.ensure_joined, server, first))
@@ -40,8 +43,16 @@ def form(run: Run, action: FormCluster, ports: ClusterPorts) -> dict[str, Any]:
                 every=ports.every,
                 late=f"{server}: its hypervisor does not answer",
             )
+    if forms:
+        # From here on metal comes with a token that may do little, but for what only root may.
+        step("log in with a token of metal's own", ports.ensure_token)
+    if others and forms:
+        step("let HA weigh memory and CPUs", forms.ensure_scheduling)
     if action.ceph and forms:
         _ceph(step, action, forms, ports.network)
+    if action.management_from and forms:
+        close = partial(forms.ensure_firewall, action.management_from)
+        step("close management to all but the mesh", close)
     for server in action.servers:
         step(f"record {server} as a member", partial(ports.member, server))
     return {"cluster": action.cluster, "servers": list(action.servers)}
@@ -62,7 +73,8 @@ def _ceph(step: Step, action: FormCluster, hypervisor: Forms, network: str) -> N
         for device in devices:
             create = partial(hypervisor.ensure_osd, server, device, osd.serial)
             step(f"OSD on {server} {device}", create)
-    step(f"pool {POOL}", partial(hypervisor.ensure_pool, POOL))
+    if action.pool is None:
+        step(f"pool {POOL}", partial(hypervisor.ensure_pool, POOL))
 
 
 def _answers(ports: ClusterPorts, server: str) -> bool | None:
@@ -74,7 +86,7 @@ def _answers(ports: ClusterPorts, server: str) -> bool | None:
 def _length(action: FormCluster) -> int:
     """Steps to come, about: disks that must be found first count as one each."""
     ceph = len(action.servers) + len(action.osds) + 1 if action.ceph else 0
-    return 2 * len(action.servers) + ceph
+    return 2 * len(action.servers) + ceph + 2
 
 
 class _Progress:
@@ -82,5 +94,8 @@ class _Progress:
         self._run, self._total, self._done = run, total, 0
 
     def next(self, text: str) -> None:
-        self._run.progress(min(1.0, self._done / self._total), text)
+        self.say(text)
         self._done += 1
+
+    def say(self, text: str) -> None:
+        self._run.progress(min(1.0, self._done / self._total), text)

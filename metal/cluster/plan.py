@@ -74,11 +74,28 @@ def _action(
         ceph=ceph,
         osds=osds,
         what=f"form the cluster {name} of {', '.join(servers)}" + (" with Ceph" if ceph else ""),
+        called=inventory.clusters[name].called,
+        pool=inventory.clusters[name].storage,
+        management_from=tuple(map(str, inventory.fleet.management_from)),
         why=_why(name, servers, joining),
         # It rewrites the configuration of nodes that carry no VMs yet, and takes blank disks
         # only: a disk in use is refused.
         risk=Risk.DISRUPTS,
         needs=needs,
+    )
+
+
+def form_again(inventory: Inventory, world: World, name: str) -> FormCluster:
+    """A cluster that is formed, gone through once more: what is as it should be stays so."""
+    servers = tuple(sorted(world.clusters[name].nodes, key=inventory.clusters[name].servers.index))
+    action = _action(inventory, world, frozenset(), name, servers)
+    return action.model_copy(
+        update={
+            "osds": (),
+            "what": f"see that {name} is wholly formed",
+            "why": "asked for; what is as it should be is left alone",
+            "risk": Risk.SAFE,
+        }
     )
 
 

@@ -24,6 +24,8 @@ class ClusterPorts:
     network: str = ""
     """Ceph's network in CIDR form: the site's management network."""
     storage: str = POOL
+    ensure_token: Callable[[], None] = lambda: None
+    """Makes metal a token of its own at the cluster and keeps it, unless one is kept that works."""
     member: Callable[[str], None] = lambda _server: None
     """Records that a server has become a member. Safe to repeat."""
     patience: float = 300.0

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from metal.cluster.adopt import Adoption, adopt
+from metal.controller.tokens import ident_of, secret_name
 from metal.controller.workspace import Workspace
 from metal.drivers.proxmox import NodeAccess, Patience, Proxmox
 from metal.drivers.proxmox.contact import shown
@@ -147,11 +148,11 @@ class Adopting:
 
     def _keep_token(self, cluster: str, credential: Credential) -> tuple[str, tuple[str, ...]]:
         """(the token's name, what to tell). One that is kept already and works is kept on."""
-        secrets, name = self._workspace.secrets, f"proxmox/{cluster}"
+        secrets, name = self._workspace.secrets, secret_name(cluster)
         token = credential.token or secrets.reveal(name) or ""
         if not (token and (credential.token or self._works(token))):
             fleet = self._workspace.inventory.fleet.name
-            ident = fleet if len(fleet) > 1 else f"{fleet}-metal"
+            ident = ident_of(self._workspace)
             token = self._hypervisor(credential).make_token(ident, f"metal, fleet {fleet}")
         if token != secrets.reveal(name):
             secrets.escrow(name, token, controller=True)

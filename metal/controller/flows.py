@@ -11,6 +11,7 @@ from metal.cluster.ports import ClusterPorts, storage_of
 from metal.cluster.vms import migrate, place, start
 from metal.controller.disk_keys import disks_of
 from metal.controller.powering import switching
+from metal.controller.tokens import ensure_token
 from metal.controller.workspace import Workspace
 from metal.drivers.mirror import fetch_installer
 from metal.heal.flow import drain, recover
@@ -106,7 +107,8 @@ def _cluster_ports(workspace: Workspace, cluster: str) -> ClusterPorts:
     return ClusterPorts(
         hypervisor=workspace.hypervisor(cluster),
         network=str(subnets.management),
-        storage=storage_of(inventory.clusters[cluster].ceph),
+        storage=inventory.clusters[cluster].storage or storage_of(inventory.clusters[cluster].ceph),
+        ensure_token=lambda: ensure_token(workspace, cluster),
         member=lambda server: workspace.store.servers.move(server, Life.MEMBER),
         every=inventory.fleet.poll_seconds,
     )

@@ -146,6 +146,9 @@ class Hypervisor(Protocol):
         `thorough`: the addresses of VMs are read from each one's configuration, not remembered.
         """
 
+    def told(self) -> tuple[str, ...]:
+        """What succeeded since this was last asked and warned all the same, in its own words."""
+
     def resources(self, node: str) -> HostResources:
         """What that host has; Unreachable without answer."""
 
@@ -204,6 +207,15 @@ class Forms(Protocol):
 
     def ensure_joined(self, node: str, through: str) -> None:
         """`node` is a member, online, and the cluster is quorate again."""
+
+    def ensure_scheduling(self) -> None:
+        """Where VMs are restarted is chosen by memory and CPUs, not by counting VMs."""
+
+    def ensure_firewall(self, mesh: Sequence[str]) -> None:
+        """The nodes' management answers to these networks and to the nodes themselves only.
+
+        Refused while we ourselves come from elsewhere.
+        """
 
     def ensure_ceph(self, node: str, *, first: bool, network: str) -> None:
         """Ceph is initialised and `node` has a monitor and a manager."""

@@ -68,6 +68,12 @@ class FormCluster(_Action):
     """The first creates the cluster, the others join one at a time in this order."""
     ceph: bool
     osds: tuple[Osd, ...] = ()
+    called: str | None = None
+    """What Proxmox calls it, where it was there before metal."""
+    pool: str | None = None
+    """A storage that keeps its VM disks already: none is made."""
+    management_from: tuple[str, ...] = ()
+    """Networks that the nodes' management answers to; none: no firewall."""
 
     @property
     def id(self) -> str:

@@ -40,6 +40,9 @@ class Libvirt:
     def silent(self) -> dict[str, str]:
         return {name: error.what for name, error in self._hosts.silent.items()}
 
+    def told(self) -> tuple[str, ...]:
+        return ()  # libvirt succeeds or fails
+
     def look(
         self, *, thorough: bool = False
     ) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from metal.drivers.proxmox.node import ApiError, Node
+from metal.drivers.proxmox.node import ApiError, Node, is_busy
 from metal.drivers.proxmox.patience import Patience
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
 
@@ -33,6 +33,15 @@ class Standing:
         return cls(cluster["name"], bool(cluster.get("quorate")), nodes)
 
 
+class TaskFailed(Failed):
+    """Its call answered 200 with a UPID; the task did not succeed."""
+
+    @property
+    def busy(self) -> bool:
+        """Somebody else holds the lock: the same call may work in a moment."""
+        return is_busy(self.what)
+
+
 class Api:
     """Several nodes, one of them in use until it stops answering."""
 
@@ -41,6 +50,7 @@ class Api:
         self.silent: dict[str, str] = {}
         """Node → why it could not be asked, as of the last choice."""
         self._chosen: Node | None = None
+        self._warnings: list[str] = []
 
     def choose(self) -> tuple[Node, Standing]:
         """A node to talk to: of a quorate cluster, else of any cluster, else any that answers.
@@ -124,13 +134,20 @@ class Api:
         )
         result = str(seen.get("exitstatus", "no exit status"))
         if result.startswith("WARNINGS"):
-            log.warning("%s: task %s ended with %s", node, seen.get("type"), result)
+            lines = "; ".join(self._warned(read, path))
+            self._warnings.append(f"{node}: task {seen.get('type')} ended with {result}: {lines}")
+            log.warning("%s", self._warnings[-1])
         elif result != "OK":
-            raise Failed(
+            raise TaskFailed(
                 f"task {seen.get('type')} failed: {result}{self._tail(read, path, result)}",
                 where=node,
                 mend="the whole log is in its web interface under Tasks",
             )
+
+    def take_warnings(self) -> tuple[str, ...]:
+        """What tasks that succeeded warned of since this was last asked."""
+        taken, self._warnings = tuple(self._warnings), []
+        return taken
 
     def settle(self, done: Callable[[], bool], write: Callable[[], None], *, late: str) -> None:
         """Look, write, look: a write is repeated only after a look that shows it had no effect.
@@ -150,7 +167,7 @@ class Api:
                 # It may fail because an earlier call, whose answer was lost, did it already.
                 if done():
                     return
-                if not (isinstance(error, ApiError) and error.busy):
+                if not (isinstance(error, ApiError | TaskFailed) and error.busy):
                     raise
                 if time.monotonic() >= deadline:
                     raise
@@ -174,6 +191,15 @@ class Api:
             f"no node answers ({reasons})",
             mend="check power and network of the nodes; the same command goes on from here",
         )
+
+    @staticmethod
+    def _warned(read: Callable[..., Any], path: str) -> list[str]:
+        """The lines of a task's log that warn."""
+        try:
+            lines = [str(row["t"]).strip() for row in read(f"{path}/log", limit=500)]
+        except MetalError:
+            return []
+        return [line for line in lines if line.lower().startswith(("warn", "warning"))][-5:]
 
     @staticmethod
     def _tail(read: Callable[..., Any], path: str, result: str) -> str:

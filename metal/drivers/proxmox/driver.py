@@ -1,9 +1,9 @@
 """metal.drivers.ports.Hypervisor for Proxmox VE 8 and 9."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from metal.drivers.proxmox import ceph, forming, guests, stopping, tokens
+from metal.drivers.proxmox import ceph, forming, guests, rules, running, settings, stopping, tokens
 from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.found import found
 from metal.drivers.proxmox.look import Known, look
@@ -85,6 +85,15 @@ class Proxmox:
     def ensure_joined(self, node: str, through: str) -> None:
         forming.ensure_joined(self._api, self._node(node), self._node(through), self._repinned)
 
+    def ensure_scheduling(self) -> None:
+        settings.ensure_scheduling(self._api)
+
+    def ensure_firewall(self, mesh: Sequence[str]) -> None:
+        settings.ensure_firewall(self._api, mesh)
+
+    def told(self) -> tuple[str, ...]:
+        return self._api.take_warnings()
+
     def ensure_ceph(self, node: str, *, first: bool, network: str) -> None:
         ceph.ensure_ceph(self._api, node, first=first, network=network)
 
@@ -125,7 +134,7 @@ class Proxmox:
         )
 
     def ensure_started(self, vmid: int) -> None:
-        guests.ensure_started(self._api, vmid)
+        running.ensure_started(self._api, vmid)
 
     def ensure_shut_down(self, vmid: int, seconds: float = 180) -> None:
         stopping.ensure_shut_down(self._api, vmid, seconds)
@@ -144,17 +153,17 @@ class Proxmox:
         )
 
     def ensure_migrated(self, vmid: int, target: str) -> None:
-        guests.ensure_migrated(self._api, vmid, target)
+        running.ensure_migrated(self._api, vmid, target)
 
     def ensure_apart(self, group: str, vmids: tuple[int, ...]) -> None:
-        guests.ensure_apart(self._api, group, vmids)
+        rules.ensure_apart(self._api, group, vmids)
 
     def ha_managed(self) -> frozenset[int]:
         """Ids of the VMs that the cluster restarts elsewhere by itself."""
         return guests.ha_managed(self._api)
 
     def where(self, vmid: int) -> tuple[str, str]:
-        return guests.where(self._api, vmid)
+        return running.where(self._api, vmid)
 
     def _node(self, name: str) -> Node:
         if name not in self._api.nodes:

@@ -13,6 +13,8 @@ from metal.drivers.proxmox.node import ApiError, LoginRefused, Node
 from metal.model.errors import BadInput, Failed, MetalError, Refused, Unreachable
 
 NAME_LIMIT = 15
+CLOCKS_APART = 10
+"""Seconds between two answers that were asked for one after the other: more is a wrong clock."""
 UNSETTLED = (Unreachable, LoginRefused, ApiError)
 """What a node that is just being reconfigured answers."""
 
@@ -32,7 +34,7 @@ def ensure_created(api: Api, name: str, node: Node) -> None:
         raise Refused(
             f"it is in the cluster {standing.name!r} already, not in {name!r}",
             where=node.name,
-            mend="name that cluster in inventory.toml, or reinstall the server",
+            mend=_way_out(node, standing.name),
         )
     wait_quorate(api, node, node.name)
     api.forget()
@@ -51,8 +53,9 @@ def ensure_joined(
             raise Refused(
                 f"it is in the cluster {own.name!r} already",
                 where=node.name,
-                mend=f"reinstall it before it can join {cluster.name!r}",
+                mend=_way_out(node, own.name),
             )
+        _can_join(node, through)
         _write(
             api,
             node,
@@ -66,9 +69,46 @@ def ensure_joined(
         )
     wait_quorate(api, through, node.name)
     _follow_certificate(api, node, through, repinned)
+    node.joined()
     # Its own API must be back as well: the next call may be for it alone.
     wait_quorate(api, node, node.name)
     api.forget()
+
+
+def _way_out(node: Node, cluster: str | None) -> str:
+    return (
+        f"to keep {cluster!r}: `metal cluster adopt https://{node.access.address}:"
+        f"{node.access.port}`. To take the server out of it: move its VMs away, switch it off, "
+        f"`pvecm delnode {node.name}` on another node of {cluster!r}, and install it anew before "
+        "it is switched on in that network again"
+    )
+
+
+def _can_join(node: Node, through: Node) -> None:
+    """What Proxmox would refuse in a task that fails later, or not refuse at all."""
+    try:
+        guests = [str(row["vmid"]) for row in node.get("cluster/resources", type="vm")]
+        apart = _clock(node) - _clock(through)
+    except UNSETTLED:
+        return  # a join that was begun before is under way: it is waited for
+    if guests:
+        raise Refused(
+            f"it has guests ({', '.join(guests)}), and joining would take them away from it",
+            where=node.name,
+            mend="back each up (vzdump ID), remove it (qm destroy ID), join, and restore it "
+            "(qmrestore)",
+        )
+    if abs(apart) > CLOCKS_APART:
+        raise Refused(
+            f"its clock is {abs(apart)} s {'ahead of' if apart > 0 else 'behind'} {through.name}'s",
+            where=node.name,
+            mend="set it (chronyc makestep) and see that it keeps time: tickets, Ceph's monitors "
+            "and certificates all fail on a wrong clock",
+        )
+
+
+def _clock(node: Node) -> int:
+    return int(node.get(f"nodes/{node.name}/time")["time"])
 
 
 def wait_quorate(api: Api, through: Node, member: str) -> None:

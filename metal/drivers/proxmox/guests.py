@@ -14,9 +14,9 @@ from typing import Any
 
 from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.configs import addresses
-from metal.drivers.proxmox.node import ApiError
+from metal.drivers.proxmox.fullness import refuse_full
 from metal.model.addresses import Addressing
-from metal.model.errors import Failed, Refused, Unreachable
+from metal.model.errors import Failed, Refused
 from metal.model.world import GuestKind, VmState
 
 BRIDGE = "vmbr0"
@@ -28,8 +28,6 @@ _SHARED = re.compile(
 )
 LOCAL = "local"
 """Asked for where there is no Ceph: whatever storage of the node itself keeps VM disks."""
-CALM = 5
-"""Looks without a sign of a migration before it counts as given up."""
 KINDS: dict[str, GuestKind] = {"qemu": "vm", "lxc": "container"}
 CPU = "x86-64-v2-AES"
 """The least of all donated servers: with `host`, mixed processors block live migration."""
@@ -48,8 +46,9 @@ def ensure_vm(
     addressing: Addressing,
     ha: bool,
 ) -> None:
-    if _row(api, vmid) is None:
+    if row_of(api, vmid) is None:
         storage = _storage(api, node, storage)
+        refuse_full(api, node, storage)
         params = {
             "vmid": vmid,
             "name": name,
@@ -86,83 +85,6 @@ def ensure_vm(
         )
     if ha:
         _ensure_ha(api, vmid, label(name, addressing))
-
-
-def ensure_started(api: Api, vmid: int) -> None:
-    if where(api, vmid)[1] == "running":
-        return
-    if vmid in ha_managed(api):
-        resource = f"cluster/ha/resources/vm:{vmid}"
-        api.settle(
-            lambda: api.get(resource).get("state", "started") == "started",
-            lambda: api.put(resource, {"state": "started"}),
-            late=f"the HA manager does not want VM {vmid} started",
-        )
-    else:
-        node = where(api, vmid)[0]
-        api.settle(
-            lambda: where(api, vmid)[1] == "running",
-            lambda: api.run(f"nodes/{node}/qemu/{vmid}/status/start"),
-            late=f"VM {vmid} does not run",
-        )
-    _until_at(api, vmid, None, api.patience.start)
-
-
-def ensure_migrated(api: Api, vmid: int, target: str) -> None:
-    node, state = where(api, vmid)
-    if node == target and state != "unknown":
-        return
-    if not api.standing().nodes.get(target, False):
-        raise Refused(
-            f"VM {vmid} cannot move to {target}: that node is not online",
-            where=node,
-            mend="choose another target: plan again",
-        )
-    params: dict[str, Any] = {"target": target}
-    if state == "running":
-        params["online"] = 1
-    api.settle(
-        lambda: where(api, vmid)[0] == target or _moving(api, vmid),
-        lambda: api.run(f"nodes/{node}/qemu/{vmid}/migrate", params, api.patience.migrate),
-        late=f"VM {vmid} does not move to {target}",
-    )
-    # For an HA VM the task has only queued a request.
-    _until_at(api, vmid, target, api.patience.migrate, running=state == "running")
-
-
-def where(api: Api, vmid: int) -> tuple[str, VmState]:
-    """Asks the node itself: the cluster's own list lags ten seconds behind."""
-    online = api.standing().nodes
-    row = _there(api, vmid)
-    node = str(row["node"])
-    if not online.get(node, False):
-        return node, "unknown"
-    try:
-        return node, state_of(api.get(f"nodes/{node}/{row['type']}/{vmid}/status/current"))
-    except (Unreachable, ApiError):
-        # It is moving, or the node is going down this moment.
-        return node, "unknown"
-
-
-def ensure_apart(api: Api, group: str, vmids: tuple[int, ...]) -> None:
-    """HA keeps these VMs on different nodes (PVE 9; 8 has no such rules: nothing is done)."""
-    managed = ha_managed(api)
-    resources = sorted(f"vm:{vmid}" for vmid in set(vmids) & managed)
-    if len(resources) < 2:
-        return
-    rule = f"{TAG}-apart-{group}"
-    wanted = {"type": "resource-affinity", "affinity": "negative", "resources": ",".join(resources)}
-    try:
-        rules = api.get("cluster/ha/rules")
-    except ApiError as error:
-        if error.status == 501:
-            return
-        raise
-    found = next((r for r in rules if r["rule"] == rule), None)
-    if found is None:
-        api.post("cluster/ha/rules", {"rule": rule, **wanted})
-    elif sorted(str(found.get("resources", "")).split(",")) != resources:
-        api.put(f"cluster/ha/rules/{rule}", wanted)
 
 
 def ha_managed(api: Api) -> frozenset[int]:
@@ -253,7 +175,7 @@ def has_agent(config: dict[str, Any]) -> bool:
     return first.removeprefix("enabled=") == "1"
 
 
-def _row(api: Api, vmid: int) -> dict[str, Any] | None:
+def row_of(api: Api, vmid: int) -> dict[str, Any] | None:
     return next((row for row in rows(api) if int(row["vmid"]) == vmid), None)
 
 
@@ -276,8 +198,8 @@ def _storage(api: Api, node: str, wanted: str) -> str:
     )
 
 
-def _there(api: Api, vmid: int) -> dict[str, Any]:
-    row = _row(api, vmid)
+def there(api: Api, vmid: int) -> dict[str, Any]:
+    row = row_of(api, vmid)
     if row is None:
         raise Failed(f"there is no VM {vmid}", where=api.node().name, mend="plan again")
     return row
@@ -285,7 +207,7 @@ def _there(api: Api, vmid: int) -> dict[str, Any]:
 
 def _name(api: Api, vmid: int) -> tuple[str, str]:
     """(its name, its node); the list of a cluster has no name for a VM made just now."""
-    row = _there(api, vmid)
+    row = there(api, vmid)
     node = str(row["node"])
     name = row.get("name") or labels(api).get(vmid, Label("")).name
     return str(name or api.get(f"nodes/{node}/qemu/{vmid}/config").get("name", "")), node
@@ -293,7 +215,7 @@ def _name(api: Api, vmid: int) -> tuple[str, str]:
 
 def _settled(api: Api, vmid: int) -> bool:
     """It is there and whatever makes it has ended."""
-    row = _row(api, vmid)
+    row = row_of(api, vmid)
     return row is not None and row.get("lock") != "create"
 
 
@@ -306,54 +228,6 @@ def _ensure_ha(api: Api, vmid: int, comment: str) -> None:
         ),
         late=f"VM {vmid} is not HA-managed",
     )
-
-
-def _moving(api: Api, vmid: int) -> bool:
-    """A migration is on its way already: asked for before a crash of ours."""
-    service = _service(api, vmid)
-    row = _row(api, vmid) or {}
-    return row.get("lock") == "migrate" or service.get("state") in ("migrate", "relocate")
-
-
-def _service(api: Api, vmid: int) -> dict[str, Any]:
-    current = api.get("cluster/ha/status/current")
-    return next((row for row in current if row.get("sid") == f"vm:{vmid}"), {})
-
-
-def _until_at(
-    api: Api, vmid: int, node: str | None, seconds: float, *, running: bool = True
-) -> None:
-    """Until the VM is at `node` (None: anywhere), running if it should."""
-
-    calm = 0  # looks in a row without any sign of a migration on its way
-    started_moving = False
-
-    def there() -> bool:
-        nonlocal calm, started_moving
-        at, state = where(api, vmid)
-        if node not in (None, at):
-            moving = _moving(api, vmid)
-            started_moving, calm = started_moving or moving, 0 if moving else calm + 1
-            if started_moving and calm >= CALM:
-                raise Failed(
-                    f"VM {vmid} did not move to {node}: its migration ended without it",
-                    where=at,
-                    mend="its task log there says why; it runs on where it was",
-                )
-        if _service(api, vmid).get("state") == "error":
-            raise Failed(
-                f"the HA manager gave up on VM {vmid}",
-                where=at,
-                mend=f"see its task log, then: ha-manager set vm:{vmid} --state disabled, "
-                "and the same with started",
-            )
-        return node in (None, at) and (state == "running" or not running)
-
-    wanted = f"runs on {node}" if node else "runs"
-    try:
-        api.patience.until(there, seconds=seconds, late=f"VM {vmid} {wanted}: not seen")
-    except Unreachable as error:
-        raise Unreachable(f"whether VM {vmid} {wanted} is unknown: {error.what}") from error
 
 
 def _inside(address: str, interface: str) -> bool:

@@ -5,6 +5,7 @@ password login posts through an unpinned module-level `requests.post`.
 """
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -50,6 +51,11 @@ def asks_root(method: str, path: str) -> bool:
     return ROOT_ONLY.fullmatch(f"{method} {path.strip('/')}") is not None
 
 
+def is_busy(message: str) -> bool:
+    """A lock that somebody else holds, in the words of a call or of a task."""
+    return any(sign in message.lower() for sign in _BUSY)
+
+
 class ApiError(Failed):
     """The API said no. `status` is the HTTP status, `message` its reason."""
 
@@ -60,7 +66,7 @@ class ApiError(Failed):
     @property
     def busy(self) -> bool:
         """Somebody else holds the lock: the same call may work in a moment."""
-        return self.status == 500 and any(sign in self.message.lower() for sign in _BUSY)
+        return self.status == 500 and is_busy(self.message)
 
 
 class LoginRefused(Refused):
@@ -115,6 +121,27 @@ class Node:
     def password(self) -> str:
         """Of the account here: what a joining node must know of the one it joins through."""
         return self._password(self.name)
+
+    def ask_as_token(self, path: str) -> Any:
+        """Read with the token and nothing else; Refused when it is not accepted."""
+        token = self._token()
+        if not token:
+            raise Refused("there is no token", where=self.name)
+        return self._send("GET", path, {}, {"Authorization": f"PVEAPIToken={token}"})
+
+    def own_address(self) -> str:
+        """From where we reach it. Nothing is sent."""
+        family = socket.AF_INET6 if ":" in self.access.address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect((self.access.address, self.access.port))
+            except OSError as error:
+                raise Unreachable(f"no way to it: {error.strerror}", where=self.name) from None
+            return str(probe.getsockname()[0])
+
+    def joined(self) -> None:
+        """It is in another cluster than a moment ago: what it did not know it knows now."""
+        self._ticket, self._tokenless = "", False
 
     # ── one call ────────────────────────────────────────────────────────────────────────────
 

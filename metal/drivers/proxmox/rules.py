@@ -6,6 +6,7 @@ group of PVE 8 knows only the last.
 
 from typing import Any
 
+from metal.drivers.proxmox import guests
 from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.node import ApiError
 from metal.model.found import FoundRule
@@ -28,6 +29,27 @@ def found(api: Api) -> tuple[FoundRule, ...]:
     rows = api.get("cluster/ha/rules")
     read = (_rule(row) for row in rows if not int(row.get("disable", 0) or 0))
     return tuple(rule for rule in read if rule is not None)
+
+
+def ensure_apart(api: Api, group: str, vmids: tuple[int, ...]) -> None:
+    """HA keeps these VMs on different nodes (PVE 9; 8 has no such rules: nothing is done)."""
+    managed = guests.ha_managed(api)
+    resources = sorted(f"vm:{vmid}" for vmid in set(vmids) & managed)
+    if len(resources) < 2:
+        return
+    rule = f"{guests.TAG}-apart-{group}"
+    wanted = {"type": "resource-affinity", "affinity": "negative", "resources": ",".join(resources)}
+    try:
+        rules = api.get("cluster/ha/rules")
+    except ApiError as error:
+        if error.status == 501:
+            return
+        raise
+    found = next((r for r in rules if r["rule"] == rule), None)
+    if found is None:
+        api.post("cluster/ha/rules", {"rule": rule, **wanted})
+    elif sorted(str(found.get("resources", "")).split(",")) != resources:
+        api.put(f"cluster/ha/rules/{rule}", wanted)
 
 
 def _rule(row: dict[str, Any]) -> FoundRule | None:

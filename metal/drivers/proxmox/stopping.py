@@ -1,7 +1,8 @@
 """VMs stopped and removed, and what a node has for them."""
 
 from metal.drivers.proxmox.api import Api
-from metal.drivers.proxmox.guests import ha_managed, rows, where
+from metal.drivers.proxmox.guests import ha_managed, rows
+from metal.drivers.proxmox.running import where
 from metal.model.errors import Failed, Refused
 from metal.model.hypervisor import HostResources
 

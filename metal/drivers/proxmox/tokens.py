@@ -59,8 +59,8 @@ def make_token(api: Api, ident: str, comment: str) -> str:
 
 
 def lacking(api: Api) -> frozenset[str]:
-    """Privileges on / that whoever calls does not have."""
-    held = api.get("access/permissions").get("/", {})
+    """Privileges on / that the token in use does not have; Refused when it is none."""
+    held = api.node().ask_as_token("access/permissions").get("/", {})
     return privileges(major(api)) - {name for name, value in held.items() if value is not None}
 
 

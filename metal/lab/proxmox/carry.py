@@ -21,7 +21,7 @@ CARRIED = re.compile(
     | /cluster/(status|resources|nextid|tasks|options|log)
     | /cluster/config(/(join|nodes.*|totem|apiversion))?
     | /cluster/(ha|ceph/(status|flags.*)|bulk-action/guest)(/.*)?
-    | /cluster/firewall/(options|rules|ipset(/\{name\}(/\{cidr\})?)?|aliases(/\{name\})?)
+    | /cluster/firewall/(options|rules(/\{pos\})?|ipset(/\{name\}(/\{cidr\})?)?|aliases(/\{name\})?)
     | /nodes(/\{node\}(/(status|version|migrateall|startall|stopall|tasks.*|network.*|hosts|dns))?)?
     | /nodes/\{node\}/(time|firewall/(options|rules)|apt/(update|versions|repositories))
     | /nodes/\{node\}/ceph(/(init|status|mon.*|mgr.*|osd.*|pool.*|rules|cmd-safety|start|stop))?

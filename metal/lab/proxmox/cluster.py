@@ -212,7 +212,7 @@ def next_id(call: Call) -> str:
 
 @handles("GET", "/cluster/options")
 def options(call: Call) -> dict[str, Any]:
-    return dict(call.cluster.options)
+    return {"allowed-tags": []} | call.cluster.options
 
 
 @handles("PUT", "/cluster/options")

@@ -52,6 +52,10 @@ class Datacenter:
         self._listening = threading.Lock()
         self._events: deque[dict[str, Any]] = deque(maxlen=10_000)
         self._serving = False
+        self.fill: dict[str, float] = {}
+        """Storage → which share of it is used."""
+        self.warnings: dict[str, str] = {}
+        """Kind of task → what the next one of it warns of although it succeeds."""
         self.judging = False
         """Whether its own answers are held against the schema."""
         self.misstated: list[str] = []

@@ -247,13 +247,19 @@ def may_migrate(call: Call) -> dict[str, Any]:
     """As the real one, it lists the allowed nodes among those not allowed too, without a reason."""
     vm = _vm(call)
     others = [n for n in call.cluster.members if n != call.node.name]
+    missing = {name: _missing_storages(call, vm, name) for name in others}
     return {
         "running": int(bool(vm.copies)),
-        "allowed_nodes": others,
-        "not_allowed_nodes": {name: {} for name in others},
+        "has-dbus-vmstate": 0,
+        "allowed_nodes": [name for name in others if not missing[name]],
+        "not_allowed_nodes": {
+            name: {"unavailable_storages": lacks} if lacks else {}
+            for name, lacks in missing.items()
+        },
         "local_disks": _local_disks(call, vm),
         "local_resources": [],
         "mapped-resources": [],
+        "mapped-resource-info": {},
     }
 
 
@@ -271,7 +277,7 @@ def migrate(call: Call) -> str:
         raise bad_parameters({"online": "Can't migrate running VM without --online"})
     if managed:
         return call.task("hamigrate", str(vm.vmid), _queue_migration(call, vm, target))
-    local = _local_disks(call, vm)
+    local = [d for d in _local_disks(call, vm) if not d["cdrom"]]
     if running and local and not params.get("with-local-disks"):
         return call.task("qmigrate", str(vm.vmid), _refuse(local))
     task = vms.migrate(
@@ -312,8 +318,28 @@ def _local_disks(call: Call, vm: Vm) -> list[dict[str, Any]]:
             volume = str(value).partition(",")[0]
             storage = call.cluster.storages.get(volume.partition(":")[0], {})
             if ":" in volume and not storage.get("shared"):
-                found.append({"volid": volume, "drivename": key})
+                size = re.search(r"size=(\d+)G", str(value))
+                found.append(
+                    {
+                        "volid": volume,
+                        "drivename": key,
+                        "size": int(size[1]) << 30 if size else 4 << 20,
+                        "cdrom": int("media=cdrom" in str(value)),
+                        "is_unused": 0,
+                    }
+                )
     return found
+
+
+def _missing_storages(call: Call, vm: Vm, node: str) -> list[str]:
+    """Storages of its disks that are not for that node."""
+    used = {str(v).partition(":")[0] for key, v in vm.config.items() if DRIVE.fullmatch(key)}
+    storages = call.cluster.storages
+    return sorted(
+        name
+        for name in used & storages.keys()
+        if node not in split_list(str(storages[name].get("nodes", node)))
+    )
 
 
 @handles("DELETE", "/nodes/{node}/qemu/{vmid}")

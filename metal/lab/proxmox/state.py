@@ -93,6 +93,13 @@ class Token:
 
 
 @dataclass
+class Firewall:
+    options: dict[str, Any] = field(default_factory=dict)
+    rules: list[dict[str, Any]] = field(default_factory=list)
+    sets: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass
 class Cluster:
     """What the members share (pmxcfs). An unclustered node has one for itself, without a name."""
 
@@ -114,6 +121,7 @@ class Cluster:
     """Those that were made, beside Proxmox's own."""
     options: dict[str, Any] = field(default_factory=dict)
     pools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    firewall: Firewall = field(default_factory=Firewall)
     ceph: Ceph = None  # type: ignore[assignment]
     ha: Ha = None  # type: ignore[assignment]
 

@@ -87,6 +87,7 @@ def _status(call: Call, storage: dict[str, Any]) -> dict[str, Any]:
     ceph = call.cluster.ceph
     up = ceph.serves(call.cluster, call.now) if storage["type"] == "rbd" else True
     total = 800 * GIB
+    used = int(total * call.dc.fill.get(storage["storage"], 0.01))
     return {
         "storage": storage["storage"],
         "type": storage["type"],
@@ -95,8 +96,8 @@ def _status(call: Call, storage: dict[str, Any]) -> dict[str, Any]:
         "enabled": int(not storage.get("disable")),
         "active": int(up),
         "total": total if up else 0,
-        "used": 8 * GIB if up else 0,
-        "avail": total - 8 * GIB if up else 0,
+        "used": used if up else 0,
+        "avail": total - used if up else 0,
     }
 
 

@@ -90,8 +90,13 @@ def _go_on(dc: Datacenter, node: Node, task: Task) -> None:
 
 
 def _end(dc: Datacenter, task: Task, status: str) -> None:
+    warning = dc.warnings.pop(task.kind, None) if status == "OK" else None
+    if warning:
+        status = "WARNINGS: 1"
+        task.log += [f"WARN: {warning}", "TASK WARNINGS: 1"]
+    else:
+        task.log.append("TASK OK" if status == "OK" else f"TASK ERROR: {status}")
     task.ended, task.exit_status = dc.epoch(), status
-    task.log.append("TASK OK" if status == "OK" else f"TASK ERROR: {status}")
     if status != "OK":
         dc.event(task.node, f"{task.kind} {task.ident}: {status}")
 

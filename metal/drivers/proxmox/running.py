@@ -1,0 +1,162 @@
+"""VMs found, started and moved live, wherever the cluster has put them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from metal.drivers.proxmox import guests
+from metal.drivers.proxmox.api import Api
+from metal.drivers.proxmox.fullness import refuse_full
+from metal.drivers.proxmox.node import ApiError
+from metal.model.errors import Failed, Refused, Unreachable
+from metal.model.world import VmState
+
+CALM = 5
+"""Looks without a sign of a migration before it counts as given up."""
+
+
+def ensure_started(api: Api, vmid: int) -> None:
+    if where(api, vmid)[1] == "running":
+        return
+    if vmid in guests.ha_managed(api):
+        resource = f"cluster/ha/resources/vm:{vmid}"
+        api.settle(
+            lambda: api.get(resource).get("state", "started") == "started",
+            lambda: api.put(resource, {"state": "started"}),
+            late=f"the HA manager does not want VM {vmid} started",
+        )
+    else:
+        node = where(api, vmid)[0]
+        api.settle(
+            lambda: where(api, vmid)[1] == "running",
+            lambda: api.run(f"nodes/{node}/qemu/{vmid}/status/start"),
+            late=f"VM {vmid} does not run",
+        )
+    until_at(api, vmid, None, api.patience.start)
+
+
+def ensure_migrated(api: Api, vmid: int, target: str) -> None:
+    node, state = where(api, vmid)
+    if node == target and state != "unknown":
+        return
+    if not api.standing().nodes.get(target, False):
+        raise Refused(
+            f"VM {vmid} cannot move to {target}: that node is not online",
+            where=node,
+            mend="choose another target: plan again",
+        )
+    params = _allowed(api, node, vmid, target, running=state == "running")
+    api.settle(
+        lambda: where(api, vmid)[0] == target or _moving(api, vmid),
+        lambda: api.run(f"nodes/{node}/qemu/{vmid}/migrate", params, api.patience.migrate),
+        late=f"VM {vmid} does not move to {target}",
+    )
+    # For an HA VM the task has only queued a request.
+    until_at(api, vmid, target, api.patience.migrate, running=state == "running")
+
+
+def _allowed(api: Api, node: str, vmid: int, target: str, *, running: bool) -> dict[str, Any]:
+    """What the migration is asked with; Refused, with Proxmox's own reasons, where it would fail.
+
+    Disks on the node's own storage are copied with the VM, if there is room for them.
+    """
+    params: dict[str, Any] = {"target": target}
+    if running:
+        params["online"] = 1
+    told = api.get(f"nodes/{node}/qemu/{vmid}/migrate", target=target)
+    if reasons := [*_obstacles(told, target, running=running)]:
+        raise Refused(
+            f"VM {vmid} cannot move to {target}: {'; '.join(reasons)}",
+            where=node,
+            mend="mend that, or choose another target",
+        )
+    local = [d for d in told.get("local_disks") or [] if not d.get("cdrom")]
+    copied: dict[str, int] = {}
+    for disk in local:
+        storage = str(disk["volid"]).partition(":")[0]
+        copied[storage] = copied.get(storage, 0) + int(disk.get("size") or 0)
+    for storage, size in copied.items():
+        refuse_full(api, target, storage, size)
+    if running and local:
+        params["with-local-disks"] = 1
+    return params
+
+
+def _obstacles(told: dict[str, Any], target: str, *, running: bool) -> Iterator[str]:
+    """`not_allowed_nodes` names allowed ones too, without reasons: `allowed_nodes` counts."""
+    allowed = told.get("allowed_nodes")
+    if allowed is not None and target not in allowed:
+        why = (told.get("not_allowed_nodes") or {}).get(target) or {}
+        missing = ", ".join(why.get("unavailable_storages") or [])
+        yield f"it has no storage {missing}" if missing else _by_ha(why) or "Proxmox forbids it"
+    for disk in told.get("local_disks") or []:
+        if disk.get("cdrom") and "cloudinit" not in str(disk["volid"]):
+            yield f"its drive holds {disk['volid']}, which is on its node only: eject it"
+    if running and told.get("local_resources"):
+        yield f"it uses {', '.join(told['local_resources'])} of its node: stop it first"
+
+
+def _by_ha(why: dict[str, Any]) -> str:
+    blocked = why.get("blocking-ha-resources") or []
+    return ", ".join(f"HA keeps it from {b['sid']} ({b['cause']})" for b in blocked)
+
+
+def where(api: Api, vmid: int) -> tuple[str, VmState]:
+    """Asks the node itself: the cluster's own list lags ten seconds behind."""
+    online = api.standing().nodes
+    row = guests.there(api, vmid)
+    node = str(row["node"])
+    if not online.get(node, False):
+        return node, "unknown"
+    try:
+        return node, guests.state_of(api.get(f"nodes/{node}/{row['type']}/{vmid}/status/current"))
+    except (Unreachable, ApiError):
+        # It is moving, or the node is going down this moment.
+        return node, "unknown"
+
+
+def _moving(api: Api, vmid: int) -> bool:
+    """A migration is on its way already: asked for before a crash of ours."""
+    service = _service(api, vmid)
+    row = guests.row_of(api, vmid) or {}
+    return row.get("lock") == "migrate" or service.get("state") in ("migrate", "relocate")
+
+
+def _service(api: Api, vmid: int) -> dict[str, Any]:
+    current = api.get("cluster/ha/status/current")
+    return next((row for row in current if row.get("sid") == f"vm:{vmid}"), {})
+
+
+def until_at(
+    api: Api, vmid: int, node: str | None, seconds: float, *, running: bool = True
+) -> None:
+    """Until the VM is at `node` (None: anywhere), running if it should."""
+
+    calm = 0  # looks in a row without any sign of a migration on its way
+    started_moving = False
+
+    def there() -> bool:
+        nonlocal calm, started_moving
+        at, state = where(api, vmid)
+        if node not in (None, at):
+            moving = _moving(api, vmid)
+            started_moving, calm = started_moving or moving, 0 if moving else calm + 1
+            if started_moving and calm >= CALM:
+                raise Failed(
+                    f"VM {vmid} did not move to {node}: its migration ended without it",
+                    where=at,
+                    mend="its task log there says why; it runs on where it was",
+                )
+        if _service(api, vmid).get("state") == "error":
+            raise Failed(
+                f"the HA manager gave up on VM {vmid}",
+                where=at,
+                mend=f"see its task log, then: ha-manager set vm:{vmid} --state disabled, "
+                "and the same with started",
+            )
+        return node in (None, at) and (state == "running" or not running)
+
+    wanted = f"runs on {node}" if node else "runs"
+    try:
+        api.patience.until(there, seconds=seconds, late=f"VM {vmid} {wanted}: not seen")
+    except Unreachable as error:
+        raise Unreachable(f"whether VM {vmid} {wanted} is unknown: {error.what}") from error

@@ -1,0 +1,116 @@
+"""Settings of a whole cluster: how HA chooses a node, and who reaches the nodes' management."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from metal.drivers.proxmox.api import Api
+from metal.model.errors import Refused
+
+STATIC = {"ha": "static"}
+"""HA weighs memory and CPUs of what it restarts; `basic` counts services, so a small node fills."""
+PEERS, MESH = "metal-peers", "metal-mesh"
+MANAGEMENT = "22,3128,8006,5900:5999"
+"""SSH, SPICE, the API, consoles."""
+MARK = "metal: "
+
+
+def ensure_scheduling(api: Api) -> None:
+    """`crs: ha=static`; what else stands there is kept."""
+
+    def now() -> dict[str, str]:
+        told = api.get("cluster/options").get("crs") or {}
+        if isinstance(told, str):
+            pairs = (part.partition("=") for part in told.split(",") if part)
+            told = {key: value for key, _, value in pairs}
+        return {str(key): str(value) for key, value in told.items()}
+
+    def put() -> None:
+        wanted = {**now(), **STATIC}
+        api.put("cluster/options", {"crs": ",".join(f"{k}={v}" for k, v in wanted.items())})
+
+    late = "HA does not weigh memory (crs ha=static)"
+    api.settle(lambda: STATIC.items() <= now().items(), put, late=late)
+
+
+def ensure_firewall(api: Api, mesh: Sequence[str]) -> None:
+    """Management answers to the mesh and to the cluster's own nodes, and to nobody else.
+
+    Refused while our own address is outside the mesh: we would lock ourselves out.
+    """
+    ours = api.node().own_address()
+    if not any(ip_address(ours) in ip_network(net) for net in mesh if _alike(ours, net)):
+        raise Refused(
+            f"we reach it from {ours}, which is not in {', '.join(mesh)}: a firewall would lock "
+            "us out",
+            where=api.node().name,
+            mend="come through the mesh, or add our network to fleet.management_from",
+        )
+    _ensure_set(api, MESH, mesh)
+    _ensure_set(api, PEERS, [n["ip"] for n in api.get("cluster/status") if n["type"] == "node"])
+    _ensure_rules(api)
+    if not int(api.get("cluster/firewall/options").get("enable") or 0):
+        api.put("cluster/firewall/options", {"enable": 1})
+
+
+def _alike(address: str, network: str) -> bool:
+    return ip_address(address).version == ip_network(network).version
+
+
+def _ensure_set(api: Api, name: str, members: Sequence[str]) -> None:
+    """The IP set has these members; others that somebody added stay."""
+    if not any(row["name"] == name for row in api.get("cluster/firewall/ipset")):
+        comment = f"{MARK}see fleet.management_from"
+        api.post("cluster/firewall/ipset", {"name": name, "comment": comment})
+    path = f"cluster/firewall/ipset/{name}"
+    there = {_plain(str(row["cidr"])) for row in api.get(path)}
+    for member in members:
+        if _plain(member) not in there:
+            api.post(path, {"cidr": member})
+
+
+def _plain(cidr: str) -> str:
+    """An address as the network of itself alone; an alias as it is."""
+    try:
+        return str(ip_network(cidr, strict=False))
+    except ValueError:
+        return cidr
+
+
+def _rules() -> list[dict[str, Any]]:
+    """In order, before all others: corosync, Ceph and migrations pass between the nodes."""
+    accept = {"type": "in", "action": "ACCEPT", "enable": 1}
+    return [
+        {**accept, "source": f"+{PEERS}", "comment": f"{MARK}the nodes among themselves"},
+        {
+            **accept,
+            "source": f"+{MESH}",
+            "proto": "tcp",
+            "dport": MANAGEMENT,
+            "comment": f"{MARK}management from the mesh",
+        },
+        {
+            "type": "in",
+            "action": "DROP",
+            "enable": 1,
+            "proto": "tcp",
+            "dport": MANAGEMENT,
+            "comment": f"{MARK}management from nowhere else",
+        },
+    ]
+
+
+def _ensure_rules(api: Api) -> None:
+    wanted = _rules()
+    now = [row for row in api.get("cluster/firewall/rules") if _ours(row)]
+    same = [{key: row.get(key) for key in rule} for row, rule in zip(now, wanted, strict=False)]
+    if len(now) == len(wanted) and same == wanted:
+        return
+    for row in sorted(now, key=lambda row: -int(row["pos"])):
+        api.delete(f"cluster/firewall/rules/{row['pos']}")
+    for rule in reversed(wanted):  # each is put before those that are there
+        api.post("cluster/firewall/rules", rule)
+
+
+def _ours(row: dict[str, Any]) -> bool:
+    return str(row.get("comment", "")).startswith(MARK)

@@ -1,0 +1,130 @@
+"""`metal cluster form`: from nothing, from half-way, again; and of a cluster that was adopted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from metal.controller.applying import apply
+from metal.controller.forming import form_plan
+from metal.controller.look import look
+from metal.controller.planning import make_plan
+from metal.controller.progress import silent
+from metal.drivers.proxmox.forming import wait_quorate
+from metal.model.errors import Refused
+from metal.model.life import Life
+
+from .conftest import BARE, NET, PORT
+
+NODES = ("alba1", "alba2", "alba3")
+SERVER = """
+[servers.{name}]
+site = "home"
+rack = "A"
+profile = "ceph-node"
+address = "{address}"
+api_port = {port}
+power = {{ driver = "manual" }}
+"""
+
+
+@pytest.fixture
+def installed(foreign: Any, workspace: Any) -> Any:
+    """Three servers that metal installed: their pins and root passwords are kept."""
+    nodes = foreign(*NODES)
+    text = BARE.replace("10.1.1.0/24", f"{NET}.0/24").replace("10.1.1.1", f"{NET}.254")
+    text = text.replace("[servers]\n[clusters]\n[vms]\n", "")
+    for number, name in enumerate(NODES, 1):
+        text += SERVER.format(name=name, address=f"{NET}.{number}", port=PORT)
+    text += '\n[clusters.alba]\nservers = ["alba1", "alba2", "alba3"]\n'
+    text = text.replace("[fleet]\n", '[fleet]\nmanagement_from = ["127.0.0.0/8"]\n')
+    (workspace.folder / "inventory.toml").write_text(text)
+    workspace.reload()
+    for name in NODES:
+        workspace.store.servers.move(name, Life.ENROLLED)
+        workspace.store.servers.move(name, Life.INSTALLED)
+        workspace.store.servers.pin(name, nodes.pins[name])
+        workspace.secrets.escrow(f"root/{name}", "secret-root", controller=True)
+    return nodes
+
+
+def form(workspace: Any) -> dict[str, str]:
+    plan = form_plan(workspace, look(workspace), "alba")
+    return apply(workspace, plan, progress=silent).failed
+
+
+def whole(nodes: Any, workspace: Any) -> None:
+    truth = nodes.datacenter.truth()["clusters"]["alba"]
+    assert truth["members"] == list(NODES)
+    assert truth["quorate"]
+    assert sorted(o["node"] for o in truth["ceph"]["osds"]) == sorted([*NODES, *NODES])
+    assert all(o["encrypted"] for o in truth["ceph"]["osds"])
+    assert truth["ceph"]["pools"] == ["vms"]
+    cluster = nodes.datacenter.node_at("alba1").cluster
+    assert cluster.options["crs"] == "ha=static"
+    assert list(cluster.tokens) == ["metal@pve!attic"]
+    assert cluster.firewall.options == {"enable": 1}
+    assert len(cluster.firewall.rules) == 3
+    lives = {name: workspace.life(name) for name in NODES}
+    assert lives == dict.fromkeys(NODES, Life.MEMBER)
+
+
+def test_from_nothing_and_again(installed: Any, workspace: Any) -> None:
+    assert form(workspace) == {}
+    whole(installed, workspace)
+    assert make_plan(workspace, look(workspace)).actions == ()
+    version = installed.datacenter.truth()["clusters"]["alba"]["version"]
+    token = workspace.secrets.reveal("proxmox/alba")
+    assert form(workspace) == {}
+    whole(installed, workspace)
+    assert installed.datacenter.truth()["clusters"]["alba"]["version"] == version
+    assert workspace.secrets.reveal("proxmox/alba") == token
+
+
+def test_from_half_way(installed: Any, workspace: Any) -> None:
+    """Somebody, or a metal that was lost, had joined two and begun with Ceph."""
+    driver = installed.driver
+    driver.ensure_created("alba", "alba1")
+    driver.ensure_joined("alba2", "alba1")
+    driver.ensure_ceph("alba1", first=True, network=f"{NET}.0/24")
+    assert form(workspace) == {}
+    whole(installed, workspace)
+
+
+def test_from_a_node_that_the_inventory_does_not_name_first(installed: Any, workspace: Any) -> None:
+    installed.driver.ensure_created("alba", "alba3")
+    assert form(workspace) == {}
+    whole(installed, workspace)
+
+
+def test_a_server_that_is_in_another_cluster_stops_it(installed: Any, workspace: Any) -> None:
+    installed.driver.ensure_created("alba", "alba1")
+    # ensure_created looks at every node: this one is made by other hands.
+    api = installed.driver._api
+    alone = api.nodes["alba3"]
+    alone.post("cluster/config", {"clustername": "bora"})
+    wait_quorate(api, alone, "alba3")
+    (why,) = form(workspace).values()
+    assert "in the cluster 'bora' already" in why and "pvecm delnode alba3" in why
+
+
+def test_a_server_that_is_not_installed_stops_it(installed: Any, workspace: Any) -> None:
+    text = (workspace.folder / "inventory.toml").read_text()
+    text += SERVER.format(name="alba4", address=f"{NET}.4", port=PORT)
+    text = text.replace('"alba3"]', '"alba3", "alba4"]')
+    (workspace.folder / "inventory.toml").write_text(text)
+    workspace.reload()
+    with pytest.raises(Refused, match="not all installed: alba4 is found"):
+        form_plan(workspace, look(workspace), "alba")
+
+
+def test_no_secret_in_the_journal(installed: Any, workspace: Any) -> None:
+    assert form(workspace) == {}
+    token = workspace.secrets.reveal("proxmox/alba") or ""
+    secret = token.partition("=")[2]
+    assert secret
+    for file in workspace.folder.rglob("*"):
+        if file.is_file():
+            assert secret.encode() not in file.read_bytes()
+            assert b"secret-root" not in file.read_bytes()

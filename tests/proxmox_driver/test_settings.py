@@ -1,0 +1,107 @@
+"""What a forming sets for the whole cluster: scheduling, firewall, a token, who only root is."""
+
+import json
+from typing import Any
+
+import pytest
+
+from metal.drivers.proxmox import tokens
+from metal.drivers.proxmox.node import asks_root
+from metal.lab.proxmox.carry import API
+from metal.model.errors import Refused
+
+SCHEMA = json.loads(API.read_text())["paths"]
+LOOPBACK = ("127.0.0.0/8", "fd00:77::/64")
+
+
+def test_only_root_is_asked_for_what_the_schema_gives_nobody() -> None:
+    """A call without permissions is root@pam's, with a ticket; all others take our token."""
+    for path, methods in SCHEMA.items():
+        real = path.replace("{node}", "n1").replace("{osdid}", "3")
+        for method, call in methods.items():
+            nobody = call.get("permissions") is None
+            if asks_root(method, real):
+                assert nobody, f"{method} {path} takes a token"
+    needed = {
+        ("POST", "cluster/config"),
+        ("POST", "cluster/config/join"),
+        ("DELETE", "cluster/config/nodes/n1"),
+        ("POST", "nodes/n1/ceph/osd"),
+        ("DELETE", "nodes/n1/ceph/osd/3"),
+        ("PUT", "nodes/n1/disks/wipedisk"),
+    }
+    assert all(asks_root(method, path) for method, path in needed)
+    assert not asks_root("GET", "cluster/config")
+    assert not asks_root("POST", "nodes/n1/ceph/osd/3/out")
+
+
+@pytest.mark.parametrize(("major", "has", "lacks"), [(8, "VM.Monitor", "VM.GuestAgent.Audit")])
+def test_a_role_names_privileges_that_its_version_knows(major: int, has: str, lacks: str) -> None:
+    assert has in tokens.privileges(major) and lacks not in tokens.privileges(major)
+    assert lacks in tokens.privileges(9) and has not in tokens.privileges(9)
+
+
+def test_ha_weighs_memory_and_what_else_was_set_stays(lab: Any) -> None:
+    driver = lab.form()
+    driver._api.put("cluster/options", {"crs": "ha-rebalance-on-start=1", "keyboard": "de"})
+    for _ in range(2):
+        driver.ensure_scheduling()
+    options = driver._api.get("cluster/options")
+    assert set(options["crs"].split(",")) == {"ha=static", "ha-rebalance-on-start=1"}
+    assert options["keyboard"] == "de"
+
+
+def test_with_a_token_everything_but_roots_own_is_done(lab: Any) -> None:
+    lab.form()
+    token = lab.driver().make_token("attic", "a test")
+    asked: list[str] = []
+
+    def password(node: str) -> str:
+        asked.append(node)
+        return f"root-{node}"
+
+    driver = lab.driver(token=lambda: token, password=password)
+    assert driver.lacking() == frozenset()
+    driver.ensure_scheduling()
+    driver.ensure_pool("vms")
+    driver.ensure_ceph("alba1", first=True, network=lab.network)
+    driver.look()
+    assert asked == []
+    driver.ensure_osd("alba1", "sdc")
+    assert asked == ["alba1"]
+
+
+def test_a_token_that_died_is_noticed(lab: Any) -> None:
+    lab.form()
+    dead = lab.driver().make_token("attic", "a test")
+    lab.driver().make_token("attic", "again: the first one's secret is lost")
+    with pytest.raises(Refused):
+        lab.driver(token=lambda: dead).lacking()
+    # Where root's password is at hand the work goes on with it.
+    assert lab.driver(token=lambda: dead).look()[0].quorate is True
+
+
+def test_management_answers_to_the_mesh_only(lab: Any) -> None:
+    driver = lab.form()
+    driver._api.post(
+        "cluster/firewall/rules", {"type": "in", "action": "ACCEPT", "macro": "Ping", "enable": 1}
+    )
+    for _ in range(2):
+        driver.ensure_firewall(LOOPBACK)
+    found = driver._api.get("cluster/firewall/rules")
+    assert [(r["action"], r.get("source")) for r in found] == [
+        ("ACCEPT", "+metal-peers"),
+        ("ACCEPT", "+metal-mesh"),
+        ("DROP", None),
+        ("ACCEPT", None),
+    ]
+    peers = driver._api.get("cluster/firewall/ipset/metal-peers")
+    assert {row["cidr"] for row in peers} == {a.address for a in lab.access.values()}
+    assert driver._api.get("cluster/firewall/options")["enable"] == 1
+
+
+def test_nobody_locks_himself_out(lab: Any) -> None:
+    driver = lab.form()
+    with pytest.raises(Refused, match="a firewall would lock us out"):
+        driver.ensure_firewall(("10.99.0.0/24",))
+    assert driver._api.get("cluster/firewall/options") == {}
