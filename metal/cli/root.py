@@ -36,6 +36,7 @@ COMMANDS = {
     ),
     "drain": ("metal.cli.verbs.drain", "Move every VM off a server, live."),
     "ipv4": ("metal.cli.verbs.ipv4", "Show what public IPv4 addresses are spent on."),
+    "network": ("metal.cli.verbs.network", "What gateways, name servers and the mesh are told."),
     "release": ("metal.cli.verbs.release", "Let a server take part again that was set aside."),
     "run": ("metal.cli.verbs.run", "List, show, resume or cancel operations."),
     "lab": ("metal.cli.verbs.lab", "A virtual rack to try all of it on."),

@@ -107,3 +107,36 @@ def _slice(prefix: IPv6Network, number: int) -> IPv6Network:
     if prefix.prefixlen >= VM_PREFIX:
         return prefix
     return IPv6Network((int(prefix.network_address) + (number << 64), VM_PREFIX))
+
+
+@dataclass(frozen=True)
+class SitePlan:
+    """What a site has of IPv6."""
+
+    site: str
+    prefixes: tuple[Prefix, ...]
+    networks: dict[str, IPv6Network]
+    """Of the current prefix."""
+    zones: tuple[str, ...]
+    """Reverse zones that the donor delegates with the prefixes; none of unique local ones."""
+
+    def told(self) -> dict[str, object]:
+        """In plain words, for JSON."""
+        return {
+            "site": self.site,
+            "prefixes": [{"prefix": str(p.network), "use": p.use} for p in self.prefixes],
+            "routed": self.prefixes[0].routed,
+            "networks": {kind: str(network) for kind, network in self.networks.items()},
+            "zones": list(self.zones),
+        }
+
+
+def site_plan(inventory: Inventory, site: str) -> SitePlan:
+    mine = prefixes(inventory, site)
+    networks = {kind: network6(inventory, site, kind) for kind in NETWORKS}
+    return SitePlan(
+        site,
+        mine,
+        {kind: network for kind, network in networks.items() if network is not None},
+        tuple(zone for p in mine if p.routed for zone in reverse_zones(p.network)),
+    )

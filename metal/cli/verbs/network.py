@@ -1,0 +1,16 @@
+"""`metal network`: what gateways, name servers and the mesh are told."""
+
+import click
+
+from metal.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "render": ("metal.cli.verbs.network_render", "Write every engine's configuration."),
+    "check": ("metal.cli.verbs.network_check", "Ask the engines whether they would take it."),
+    "ipv6": ("metal.cli.verbs.network_ipv6", "Show the IPv6 plan, and changes of a prefix."),
+}
+
+
+@click.group("network", cls=LazyGroup, lazy=COMMANDS)
+def command() -> None:
+    """What gateways, name servers and the mesh are told: rendered, compared, checked."""
