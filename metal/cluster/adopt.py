@@ -16,6 +16,7 @@ from metal.model.found import FoundCluster, FoundGuest, FoundNode
 
 Table = tuple[tuple[str, ...], dict[str, Any]]
 """Where in inventory.toml, and the keys that must stand there."""
+API_PORT = 8006
 CEPH, PLAIN = "ceph-node", "adopted"
 """Profiles of servers with and without Ceph."""
 
@@ -102,13 +103,22 @@ def _server(
             "profile": profile,
             "address": node.address,
         }
-        if node.port != 8006:
-            new["api_port"] = node.port
+        port = _port(found, node)
+        if port != API_PORT:
+            new["api_port"] = port
         # Until somebody says where its BMC is, a person is what switches it.
         yield path, {**new, "power": {"driver": "manual"}}
     learned = _learned(node)
     if learned:
         yield (*path, "learned"), learned
+
+
+def _port(found: FoundCluster, node: FoundNode) -> int:
+    """Of a node that is down what most of its brothers have."""
+    if node.answers:
+        return node.port
+    ports = [other.port for other in found.nodes if other.answers]
+    return max(set(ports), key=ports.count, default=API_PORT)
 
 
 def _learned(node: FoundNode) -> dict[str, Any]:
@@ -133,6 +143,7 @@ def _cluster(inventory: Inventory, found: FoundCluster, cluster: str) -> Iterato
     new: dict[str, Any] = {"servers": nodes, "ceph": found.ceph}
     if found.name is not None and found.name != cluster:
         new["called"] = found.name
+    new["only_pinned"] = True  # nobody asked for more VMs there yet
     if (storage := _shared(found)) is not None:
         new["storage"] = storage
     yield ("clusters", cluster), new

@@ -6,7 +6,9 @@ unless it was given a token. Until the person agreed nothing is written anywhere
 
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,10 +21,12 @@ from metal.inventory.adoption import tables
 from metal.inventory.edit import edit
 from metal.model.base import Frozen
 from metal.model.errors import BadInput, MetalError, Refused
-from metal.model.found import FoundCluster
+from metal.model.found import FoundCluster, FoundNode
 from metal.model.life import Life
 
 API_PORT = 8006
+KNOCK = 5.0
+"""Seconds for a node of the cluster to show its certificate."""
 ROOT = "root@pam"
 
 
@@ -67,6 +71,7 @@ class Adopting:
 
     def __init__(self, workspace: Workspace, url: str) -> None:
         self._workspace = workspace
+        assert workspace.inventory  # its mistakes are told before anything is asked
         self.address, self.port = split_url(url)
         self.fingerprint = ""
 
@@ -82,8 +87,32 @@ class Adopting:
         return self.fingerprint
 
     def read(self, credential: Credential) -> FoundCluster:
-        """All of the cluster, through this one node."""
-        return self._hypervisor(credential).found()
+        """All of the cluster, through this one node; and where each node answers us."""
+        found = self._hypervisor(credential).found()
+        with ThreadPoolExecutor() as pool:
+            nodes = tuple(pool.map(self._at_its_door, found.nodes))
+        mute = [
+            f"{node.name} does not answer here at {node.address}: metal speaks to it through the "
+            "others"
+            for node in nodes
+            if node.online and not node.answers
+        ]
+        return found.model_copy(update={"nodes": nodes, "unread": (*found.unread, *mute)})
+
+    def _at_its_door(self, node: FoundNode) -> FoundNode:
+        """With the address and port at which it shows the certificate it should."""
+        itself = node.fingerprint == self.fingerprint
+        hosts = [h for h in (node.address, self.address if itself else None) if h and _is_ip(h)]
+        for host in dict.fromkeys(hosts if node.online else ()):
+            for port in dict.fromkeys((self.port, API_PORT)):
+                try:
+                    right = shown(host, port, timeout=KNOCK) == node.fingerprint
+                except MetalError:
+                    continue
+                if right:
+                    found = {"address": host, "port": port, "answers": True}
+                    return node.model_copy(update=found)
+        return node
 
     def proposed(
         self, found: FoundCluster, *, name: str | None = None, site: str | None = None
@@ -182,6 +211,14 @@ class Adopting:
             differences=tuple(_differences(data, adoption)),
             told=adoption.told,
         )
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def split_url(url: str) -> tuple[str, int]:

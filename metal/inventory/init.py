@@ -21,11 +21,18 @@ GITIGNORE = """\
 """
 
 
-def init(folder: Path, *, root: Path = Path("/"), home: Path | None = None) -> list[Path]:
+EXAMPLES = "# ── Sites"
+"""Where the starter inventory's examples begin."""
+
+
+def init(
+    folder: Path, *, root: Path = Path("/"), home: Path | None = None, bare: bool = False
+) -> list[Path]:
     """Make a workspace in `folder`; returns every file written, in order of writing.
 
     The Debian mirror is read from the apt sources below `root`, the first administrator's
-    public key from `home`/.ssh; where there is none the inventory says so. Refused, with
+    public key from `home`/.ssh; where there is none the inventory says so. `bare` leaves the
+    examples of sites, servers, clusters and VMs out. Refused, with
     nothing written, if anything of that name exists; Failed if it can't be written.
     """
     wanted = ("inventory.toml", ".gitignore", *FOLDERS)
@@ -36,7 +43,7 @@ def init(folder: Path, *, root: Path = Path("/"), home: Path | None = None) -> l
             mend="name an empty folder, or move those away",
         )
     try:
-        return list(_write(folder, _starter(apt_mirror(root), _public_key(home))))
+        return list(_write(folder, _starter(apt_mirror(root), _public_key(home), bare)))
     except OSError as error:
         raise Failed(
             f"the workspace cannot be written: {error.strerror}",
@@ -57,7 +64,7 @@ def _write(folder: Path, inventory: str) -> Iterator[Path]:
             yield from sorted(p for p in (folder / name).rglob("*") if p.is_file())
 
 
-def _starter(mirror: str | None, key: str | None) -> str:
+def _starter(mirror: str | None, key: str | None, bare: bool) -> str:
     """The starter inventory; `json.dumps` writes a string as TOML does."""
     line = (
         f"# Read from this machine's apt sources.\nmirror = {json.dumps(mirror)}"
@@ -66,6 +73,9 @@ def _starter(mirror: str | None, key: str | None) -> str:
         '# mirror = "http://MIRROR/debian"'
     )
     text = (Path(__file__).parent / "starter.toml").read_text(encoding="utf-8")
+    if bare:
+        text = text.partition(EXAMPLES)[0].rstrip() + "\n"
+        text = text.replace("A fleet of three servers at one site", "A fleet without servers yet")
     quoted = json.dumps(key or NO_KEY, ensure_ascii=False)
     return text.replace("@MIRROR@", line).replace('"@KEY@"', quoted)
 

@@ -262,6 +262,9 @@ class Cluster(Frozen):
     """A storage that all its servers share and that keeps VM disks, where it is not the pool
     that metal makes."""
 
+    only_pinned: bool = False
+    """metal places only VMs here that name it: what else runs here is somebody's."""
+
     @property
     def restarts(self) -> bool:
         """Whether a VM whose server died can run on another: its disks are there as well."""

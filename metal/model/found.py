@@ -15,6 +15,8 @@ class FoundNode(Frozen):
     fingerprint: str | None = None
     """Of its certificate, as the cluster vouches for it."""
     online: bool = False
+    answers: bool = False
+    """It showed that certificate at that address, to us."""
     memory_gib: int | None = None
     """What follows is None of a node that is down: nobody tells it then."""
     cores: int | None = None

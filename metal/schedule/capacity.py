@@ -69,6 +69,8 @@ class Room:
     disk: int = 0
     closed: str = ""
     """Why nothing new goes here."""
+    only_pinned: bool = False
+    """Nothing new goes here that does not name it."""
 
     @property
     def solo(self) -> bool:
@@ -191,6 +193,7 @@ def _room(inventory: Inventory, world: World, name: str, ready: bool, forming: b
         hosts=hosts,
         disk_limit=_ceph_gib(inventory, name) if cluster.ceph else None,
         closed=_closed(inventory, world, name, ready, forming),
+        only_pinned=cluster.only_pinned,
     )
 
 

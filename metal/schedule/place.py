@@ -157,7 +157,7 @@ class _Attempt:
         pin = self.inventory.vms[vm].cluster
         if pin is not None:
             return [self.fleet.rooms[pin]]
-        return [room for room in self.fleet.rooms.values() if not room.solo]
+        return [r for r in self.fleet.rooms.values() if not (r.solo or r.only_pinned)]
 
     def _put(self, vm: str, only: Room | None = None) -> bool:
         """Place it on the best server that can take it."""
@@ -228,6 +228,7 @@ class _Attempt:
             if room.name not in barred:
                 barred[room.name] = bool(
                     (room.solo and not (pinned and self._has_mate_outside(vm, room)))
+                    or (room.only_pinned and not pinned)
                     or room.refuses(guest)
                     or self.fleet.ledgers[room.site].refuses(vm)
                 )
@@ -310,8 +311,8 @@ class _Attempt:
         if not whys:
             return Unplaced(
                 vm,
-                "there is no cluster of several servers for it",
-                "pin it to a solo machine and give it a replica elsewhere (apart)",
+                "there is no cluster of several servers for it that takes VMs unasked",
+                "pin it to a cluster (to a solo machine only with a replica elsewhere, `apart`)",
             )
         text = "; ".join(f"{', '.join(rooms)}: {why}" for why, rooms in whys.items())
         return Unplaced(vm, text, " or ".join(list(mends)[:3]))

@@ -102,6 +102,43 @@ def test_the_first_plan_is_empty(grown: Any, workspace: Any, adopt: Any) -> None
     )
 
 
+def test_what_else_the_inventory_wants_does_not_go_there_unasked(
+    grown: Any, workspace: Any, adopt: Any
+) -> None:
+    file = workspace.folder / "inventory.toml"
+    wish = '[vms.wiki]\nsize = "small"\nwhy = "ours"\n'
+    file.write_text(BARE.replace("[vms]\n", wish))
+    workspace.reload()
+    adopt(grown)
+    plan = make_plan(workspace, look(workspace))
+    assert plan.actions == ()
+    assert any("wiki is not placed" in text for text in plan.warnings)
+    pinned = file.read_text().replace(wish, wish + 'cluster = "prod"\n')
+    file.write_text(pinned)
+    workspace.reload()
+    (action,) = make_plan(workspace, look(workspace)).actions
+    assert (action.id, action.vmid) == ("place:wiki", 107)
+
+
+def test_a_bare_workspace_is_enough(grown: Any, tmp_path: Any) -> None:
+    from metal.controller.workspace import Workspace
+    from metal.inventory.init import init
+
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    key = "AAAAC3NzaC1lZDI1NTE5AAAAILt2WMnXgyFwhclChnkksBg5ZVt14WF088GBK5fjRAkH"
+    (home / ".ssh" / "id_ed25519.pub").write_text(f"ssh-ed25519 {key} me@here\n")
+    init(tmp_path / "new", home=home, bare=True)
+    new = Workspace(tmp_path / "new")
+    adopting = Adopting(new, grown.url)
+    adopting.shown(None)
+    login = Credential(password="secret-root")
+    found = adopting.read(login)
+    adopting.write(found, adopting.proposed(found)[0], login)
+    assert make_plan(new, look(new)).actions == ()
+    new.store.close()
+
+
 def test_what_is_written(grown: Any, workspace: Any, adopt: Any) -> None:
     done = adopt(grown)
     assert (done.cluster, done.called, done.site) == ("prod", "Prod", "prod")

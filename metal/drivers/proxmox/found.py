@@ -73,7 +73,7 @@ class _Reader:
             node = FoundNode(
                 name=name,
                 address=str(row["ip"]) if row.get("ip") else None,
-                port=used.access.port,
+                port=used.access.port,  # where it really answers is tried later
                 # What we see of the node we talk to counts more than what it says of itself.
                 fingerprint=used.access.pin.upper() if itself else pins.get(name),
                 online=bool(row.get("online")) or alone,
