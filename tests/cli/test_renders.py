@@ -43,7 +43,17 @@ SUBCOMMANDS = [
     for group, names in {
         "run": ("list", "show", "resume", "cancel"),
         "bmc": ("audit", "prove", "rotate", "repin"),
-        "keys": ("show", "verify", "rotate", "recover", "drill", "reseal", "pin", "shares"),
+        "keys": (
+            "show",
+            "verify",
+            "rotate",
+            "recover",
+            "drill",
+            "graph",
+            "reseal",
+            "pin",
+            "shares",
+        ),
         "lab": ("up", "status", "break", "down"),
     }.items()
     for name in names

@@ -10,6 +10,10 @@ COMMANDS = {
     "rotate": ("metal.cli.verbs.keys_rotate", "Give disks new keys."),
     "recover": ("metal.cli.verbs.keys_recover", "Print a disk's key, with no controller at hand."),
     "drill": ("metal.cli.verbs.keys_drill", "Rehearse recovery on copies of the headers."),
+    "graph": (
+        "metal.cli.verbs.keys_graph",
+        "Who opens whose disk, and the order after a blackout.",
+    ),
     "reseal": ("metal.cli.verbs.keys_reseal", "Encrypt every secret to today's administrators."),
     "pin": ("metal.cli.verbs.keys_pin", "Pin a server's SSH host key as read at its console."),
     "shares": ("metal.cli.verbs.keys_shares", "The recovery key in shares on paper."),
