@@ -82,9 +82,14 @@ class Answer:
 
 
 def link(value: Any) -> str | None:
-    """The path a Redfish link points to; None if it is no link."""
-    target = value.get("@odata.id") if isinstance(value, dict) else None
-    return target if isinstance(target, str) and target else None
+    """The path a Redfish link points to; None if it is no link.
+
+    The older iLO writes href, an Inspur the bare path.
+    """
+    if isinstance(value, dict):
+        value = value.get("@odata.id") or value.get("href")
+        return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value.startswith("/") else None
 
 
 def path_of(url: str) -> str:
@@ -105,14 +110,25 @@ def host_of(url: str) -> str | None:
 
 def parsed(raw: bytes) -> Body | None:
     """A JSON object, {} for nothing at all; None for anything that is neither."""
-    raw = unzipped(raw)
-    if not raw.strip():
+    raw = unzipped(raw).strip(b"\0 \t\r\n")
+    if not raw:
         return {}
+    body = _loaded(raw)
+    return body if isinstance(body, dict) else None
+
+
+def _loaded(raw: bytes) -> Any:
+    """One bad byte or line end in some asset tag must not cost the whole resource."""
     try:
-        body = json.loads(raw)
+        return json.loads(raw, strict=False)
+    except UnicodeDecodeError:
+        text = raw.decode("utf-8-sig", errors="replace")
     except (ValueError, RecursionError):
         return None
-    return body if isinstance(body, dict) else None
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
 
 
 def unzipped(raw: bytes) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 from metal.drivers.placeholders import told
 from metal.drivers.polling import became
 from metal.drivers.redfish_answer import Answer, Body, link
+from metal.drivers.redfish_shape import section, words
 from metal.drivers.redfish_tree import Tree
 from metal.model.errors import Failed, Refused
 from metal.model.facts import BootDevice, BootMode, BootOnce
@@ -31,6 +32,20 @@ NAMES: dict[BootDevice, str] = {
     "disk": "the disk",
 }
 SETUP = "enter the firmware's setup at the next start (F2, F9 or Del)"
+
+
+def offered(tree: Tree, system: Body, what: str) -> tuple[str, ...] | None:
+    """Values that a BMC lists for the override's Target or Mode; newer AMI firmware does so in
+    the settings resource alone, an iLO 4 under an older name."""
+    name = f"BootSourceOverride{what}@Redfish.AllowableValues"
+    boot = section(system.get("Boot"))
+    listed = words(boot.get(name))
+    if not listed and what == "Target":
+        listed = words(boot.get("BootSourceOverrideSupported"))
+    settings = _settings(system)
+    for body in tree.bodies(iter([settings])) if settings and not listed else ():
+        listed = words(section(body.get("Boot")).get(name))
+    return listed
 
 
 def boot_once(tree: Tree) -> BootOnce | None:
@@ -81,19 +96,19 @@ def _attempts(tree: Tree, device: BootDevice, mode: BootMode | None) -> Iterator
     """What to send, in order: with the mode, as Supermicro falls back to legacy without (R05);
     then without, as HPE refuses it (R06)."""
     system = tree.system()
-    boot = _boot(system)
-    for target in _targets(boot, device, mode):
+    for target in _targets(offered(tree, system, "Target"), device, mode):
         once = {"BootSourceOverrideTarget": target, "BootSourceOverrideEnabled": "Once"}
         if wanted := MODES[mode] if mode else _usual_mode(system):
             yield once | {"BootSourceOverrideMode": wanted}
         yield once
 
 
-def _targets(boot: Body, device: BootDevice, mode: BootMode | None) -> list[str]:
+def _targets(
+    listed: tuple[str, ...] | None, device: BootDevice, mode: BootMode | None
+) -> list[str]:
     """Those the BMC lists; where it lists none of them the first, as lists are not to be
     trusted in either direction (R11)."""
-    listed = boot.get("BootSourceOverrideTarget@Redfish.AllowableValues")
-    known = [t for t in TARGETS[device] if not isinstance(listed, list) or t in listed]
+    known = [t for t in TARGETS[device] if listed is None or t in listed]
     if mode == "uefi":
         known.sort(key=lambda t: not t.startswith("Uefi"))
     return known or [TARGETS[device][0]]
@@ -179,8 +194,7 @@ def _failure(
             where=where,
             mend=f"{SETUP} and set the boot mode to {MODES[mode]} by hand, then repeat",
         )
-    listed = _boot(tree.system()).get("BootSourceOverrideTarget@Redfish.AllowableValues")
-    offers = [str(t) for t in listed] if isinstance(listed, list) else []
+    offers = offered(tree, tree.system(), "Target") or ()
     hint = f"it offers only {', '.join(offers)}: " if offers else ""
     if set(TARGETS[device]) & set(offers):
         tree.session.met("R07" if answer and answer.ok else "R11")

@@ -9,9 +9,12 @@ from typing import Any, TypeVar
 
 from metal.drivers.placeholders import told
 from metal.drivers.redfish_accounts import AccountBook
+from metal.drivers.redfish_boot import offered
+from metal.drivers.redfish_cpus import dimms_of, memory_gib, read_cpu, read_modules
+from metal.drivers.redfish_media import can_insert
 from metal.drivers.redfish_nics import own_macs, read_nics
 from metal.drivers.redfish_session import Body
-from metal.drivers.redfish_shape import number, objects, positive, section, words
+from metal.drivers.redfish_shape import objects, positive, section
 from metal.drivers.redfish_storage import read_controllers, read_drives
 from metal.drivers.redfish_tree import Tree
 from metal.drivers.redfish_words import (
@@ -19,12 +22,15 @@ from metal.drivers.redfish_words import (
     conditions_of,
     health_of,
     name_of,
+    oem_parts,
     power_of,
     present,
+    rolled_up,
+    told_health,
 )
 from metal.drivers.vendors import vendor_name
 from metal.model.errors import BadInput, Failed, Refused
-from metal.model.facts import Cpu, Dimm, Facts, Psu
+from metal.model.facts import Cpu, Facts, Psu
 
 __all__ = [
     "Tree",
@@ -43,6 +49,14 @@ MACHINE_OFF = "the machine is off; switched on, its firmware would tell"
 NEEDS_POWER = ("cpu.model", "cpu.sockets", "cpu.cores", "cpu.threads", "memory_gib", "dimms")
 """Told by the firmware when it starts: a BMC of a machine that is off may not know them (R36)."""
 
+BOARD_SERIALS = (
+    "BoardSerialNumber",
+    "BoardSerial",
+    "MotherboardSerialNumber",
+    "MainBoardSerialNumber",
+    "PCASerialNumber",
+)
+
 
 def read_facts(tree: Tree, address: str) -> Facts:
     """Everything Redfish tells of the machine; unknown things are named with their reason."""
@@ -53,37 +67,33 @@ class _Reader:
     def __init__(self, tree: Tree) -> None:
         self.tree, self.system = tree, tree.system()
         self.unknown: dict[str, str] = {}
-        self.modules_mib = 0
         self.chassis = self._part("psus", lambda: tree.chassis(self.system)) or []
         self.manager = self._part("bmc_firmware", lambda: tree.manager(self.system)) or {}
 
     def facts(self, address: str) -> Facts:
         system, tree = self.system, self.tree
-        boot = section(system.get("Boot"))
-        cpu = self._part("cpu", self._cpu) or Cpu()
-        dimms = self._part("dimms", self._dimms)
+        cpu = self._part("cpu", lambda: read_cpu(tree, system)) or Cpu()
+        modules = self._part("dimms", lambda: read_modules(tree, system) or None) or []
         own = self._part("bmc_mac", lambda: own_macs(tree, system, self.manager)) or ()
         found: dict[str, Any] = {
-            "vendor": vendor_name(
-                told(system.get("Manufacturer")) or self._of_chassis("Manufacturer"),
-                told(system.get("Model")),
-            )
-            or vendor_name(told(tree.root.get("Vendor")), None),
-            "model": told(system.get("Model")) or self._of_chassis("Model"),
+            "vendor": self._vendor(),
+            "model": told(system.get("Model"))
+            or self._of_makers(system, "ProductName")
+            or self._of_chassis("Model"),
             "serial": told(system.get("SerialNumber")),
             "sku": told(system.get("SKU")),
             "uuid": told(system.get("UUID")),
-            "bios_version": told(system.get("BiosVersion")),
+            "bios_version": told(system.get("BiosVersion")) or self._version_of("Bios", system),
             "bmc_firmware": self._part("bmc_firmware", self._firmware),
-            "memory_gib": self._memory(dimms),
-            "dimms": dimms,
+            "memory_gib": memory_gib(system, modules),
+            "dimms": dimms_of(modules),
             "drives": self._part("drives", lambda: read_drives(tree, system, self.chassis)),
             "controllers": self._part("controllers", lambda: read_controllers(tree, system)),
             "nics": self._part("nics", lambda: read_nics(tree, system, self.chassis, set(own))),
             "psus": self._part("psus", self._psus),
             "reset_types": self._part("reset_types", lambda: tree.reset_types(system)),
-            "boot_targets": _allowed(boot, "BootSourceOverrideTarget"),
-            "boot_modes": _allowed(boot, "BootSourceOverrideMode"),
+            "boot_targets": self._part("boot_targets", lambda: offered(tree, system, "Target")),
+            "boot_modes": self._part("boot_modes", lambda: offered(tree, system, "Mode")),
             "virtual_media": self._part("virtual_media", self._virtual_media),
             "accounts": self._part("accounts", lambda: AccountBook(tree).accounts() or None),
             "logs": self._part("logs", self._logs),
@@ -99,7 +109,8 @@ class _Reader:
             protocol="redfish",
             node=tree.node(),
             power_state=power_of(system),
-            health=health_of(system),
+            health=told_health(system),
+            health_rollup=rolled_up(system),
             cpu=cpu,
             unknown={k: why for k, why in self.unknown.items() if k == "cpu" or not found.get(k)},
             notes=tuple(f"not read: {why}" for why in dict.fromkeys(tree.lost)),
@@ -120,49 +131,29 @@ class _Reader:
             self.unknown[key] = self.tree.lost[lost]
         return value
 
-    # ── Processors and memory ────────────────────────────────────────────────────────────────
-
-    def _cpu(self) -> Cpu:
-        """CPU members are counted: the summary's count may be cores or GPUs (R33)."""
-        cpus = [
-            p
-            for p in self.tree.parts(self.system, "Processors")
-            if p.get("ProcessorType") in (None, "CPU") and present(p) and not _stub(p)
-        ]
-        summary = section(self.system.get("ProcessorSummary"))
-        if not cpus:
-            # A model without a count: the count is not to be trusted, the name may be.
-            return Cpu(model=told(summary.get("Model")))
-        cores = _sum(p.get("TotalCores") for p in cpus)
-        threads = _sum(p.get("TotalThreads") for p in cpus)
-        return Cpu(
-            model=_cpu_model(cpus[0]) or told(summary.get("Model")),
-            sockets=len(cpus),
-            cores=cores or positive(summary.get("CoreCount")),
-            threads=threads or positive(summary.get("LogicalProcessorCount")),
-        )
-
-    def _dimms(self) -> tuple[Dimm, ...] | None:
-        sizes = [(m, _mib(m)) for m in self.tree.parts(self.system, "Memory") if present(m)]
-        self.modules_mib = sum(mib or 0 for _, mib in sizes)
-        dimms = tuple(
-            Dimm(
-                slot=told(m.get("DeviceLocator")) or str(m.get("Id") or m.get("Name")),
-                size_gib=round(mib / 1024, 2),
-            )
-            for m, mib in sizes
-            if mib
-        )
-        return dimms or None
-
-    def _memory(self, dimms: tuple[Dimm, ...] | None) -> float | None:
-        """The summary's total; 0 is said by machines that are off, and means unknown (R36)."""
-        total = number(section(self.system.get("MemorySummary")).get("TotalSystemMemoryGiB"))
-        if total is not None and total > 0:
-            return total
-        return round(self.modules_mib / 1024, 2) if dimms else None
-
     # ── The rest of the box ──────────────────────────────────────────────────────────────────
+
+    def _vendor(self) -> str | None:
+        """Of the system, else of what it sits in, else of whose service this is."""
+        maker = told(self.system.get("Manufacturer")) or self._of_chassis("Manufacturer")
+        root, model = self.tree.root, told(self.system.get("Model"))
+        if vendor := vendor_name(maker, model) or vendor_name(told(root.get("Vendor")), None):
+            return vendor
+        named = (vendor_name(key, None, sure=True) for key in section(root.get("Oem")))
+        return next(filter(None, named), None)
+
+    @staticmethod
+    def _of_makers(body: Body, key: str) -> str | None:
+        return next((text for extra in oem_parts(body) if (text := told(extra.get(key)))), None)
+
+    @staticmethod
+    def _version_of(part: str, owner: Body) -> str | None:
+        """Where HPE keeps versions: Oem → Hp → Bios → Current → VersionString."""
+        for holder in (owner, *oem_parts(owner)):
+            current = section(section(holder.get(part)).get("Current"))
+            if text := told(current.get("VersionString")):
+                return text
+        return None
 
     def _of_chassis(self, key: str) -> str | None:
         """Blades leave their names blank while they are off, what they sit in does not (R36)."""
@@ -171,15 +162,16 @@ class _Reader:
     def _board_serial(self) -> str | None:
         """The mainboard's, by which a machine without a serial is known (R32)."""
         for body in (self.system, *self.chassis):
-            for extra in _dicts(body.get("Oem")):
-                for key in ("BoardSerialNumber", "BoardSerial", "MotherboardSerialNumber"):
+            for extra in oem_parts(body):
+                for key in BOARD_SERIALS:
                     if text := told(extra.get(key)):
                         return text
         return self._of_chassis("SerialNumber")
 
     def _firmware(self) -> str | None:
         """Of the manager, else of what the update service lists as the BMC."""
-        if text := told(self.manager.get("FirmwareVersion")):
+        told_here = told(self.manager.get("FirmwareVersion"))
+        if text := told_here or self._version_of("Firmware", self.manager):
             return text
         service = self.tree.linked(self.tree.root, "UpdateService")
         wanted = {"bmc", str(self.manager.get("Id")).lower(), str(self.manager.get("Name")).lower()}
@@ -193,10 +185,10 @@ class _Reader:
         psus = [
             Psu(
                 name=name_of(p),
-                health=health_of(p),
+                health=told_health(p),
                 model=told(p.get("Model")),
                 serial=told(p.get("SerialNumber")),
-                watts=positive(p.get("PowerCapacityWatts")),
+                watts=_watts(p),
             )
             for p in self._all_supplies()
             if present(p)
@@ -223,7 +215,7 @@ class _Reader:
             *self.tree.parts(self.manager, "VirtualMedia"),
             *self.tree.parts(self.system, "VirtualMedia"),
         ]
-        able = [m for m in media if "#VirtualMedia.InsertMedia" in section(m.get("Actions"))]
+        able = [m for m in media if can_insert(m)]
         return tuple(dict.fromkeys(str(m.get("Id")) for m in able))
 
     def _logs(self) -> tuple[str, ...] | None:
@@ -235,33 +227,8 @@ class _Reader:
         return tuple(dict.fromkeys(logs)) or None
 
 
-def _mib(module: Body) -> int | None:
-    return positive(module.get("CapacityMiB") or module.get("SizeMB"))
-
-
-def _stub(processor: Body) -> bool:
-    """An entry that says nothing but that it exists: an empty socket on some."""
-    says = ("Model", "TotalCores", "TotalThreads", "ProcessorId", "Manufacturer")
-    return not any(processor.get(key) for key in says)
-
-
-def _cpu_model(cpu: Body) -> str | None:
-    """Some tell "Intel Xeon processor" and put the name into the vendor's id (R34)."""
-    real = told(section(cpu.get("ProcessorId")).get("VendorId"))
-    model = told(cpu.get("Model"))
-    generic = model is None or not any(map(str.isdigit, model))
-    return real if real and generic and any(map(str.isdigit, real)) else model
-
-
-def _allowed(boot: Body, key: str) -> tuple[str, ...] | None:
-    return words(boot.get(f"{key}@Redfish.AllowableValues"))
-
-
-def _dicts(value: Any) -> list[Body]:
-    """The makers' own parts below Oem."""
-    return [v for v in value.values() if isinstance(v, dict)] if isinstance(value, dict) else []
-
-
-def _sum(values: Any) -> int | None:
-    numbers = [positive(n) for n in values]
-    return sum(n for n in numbers if n) if numbers and all(numbers) else None
+def _watts(supply: Body) -> int | None:
+    ranges = objects(supply.get("InputRanges"))
+    return positive(supply.get("PowerCapacityWatts")) or next(
+        (watts for r in ranges if (watts := positive(r.get("OutputWattage")))), None
+    )

@@ -13,10 +13,14 @@ from urllib.parse import urlsplit
 from metal.drivers.polling import became
 from metal.drivers.redfish_answer import Answer, Body, link
 from metal.drivers.redfish_session import Missing
+from metal.drivers.redfish_shape import section
 from metal.drivers.redfish_tree import Tree
+from metal.drivers.redfish_words import oem_parts
 from metal.model.errors import Failed, Refused
 
 INSERT, EJECT = "#VirtualMedia.InsertMedia", "#VirtualMedia.EjectMedia"
+OLDER = {INSERT: "InsertVirtualMedia", EJECT: "EjectVirtualMedia"}
+"""How iLO 4 and the first iLO 5 end the names of theirs, below Oem."""
 MOUNT, UNMOUNT = "#IsoConfig.Mount", "#IsoConfig.UnMount"
 NOTHING = ("", "none", "null", "n/a")
 """What makers write where there is no image (AMI: "None")."""
@@ -230,9 +234,20 @@ def _path(action: object) -> str:
     return str(action.get("target") or "") if isinstance(action, dict) else ""
 
 
+def can_insert(drive: Body) -> bool:
+    return INSERT in _actions(drive)
+
+
 def _actions(body: Body) -> Body:
-    actions = body.get("Actions")
-    return actions if isinstance(actions, dict) else {}
+    """With the makers' own, under the names that DMTF gave them later."""
+    actions = dict(section(body.get("Actions")))
+    for extra in (*oem_parts(body), *oem_parts(actions)):
+        for own in (section(extra.get("Actions")), extra):
+            for name, ending in OLDER.items():
+                found = [own[k] for k in own if k.startswith("#") and k.endswith(f".{ending}")]
+                if found:
+                    actions.setdefault(name, found[0])
+    return actions
 
 
 def _patience(answer: Answer, settle: float) -> float:

@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from metal.drivers.placeholders import told
-from metal.drivers.redfish_session import Body
+from metal.drivers.redfish_session import Body, link
 from metal.drivers.redfish_shape import items, objects, section
 from metal.drivers.redfish_tree import Tree
+from metal.drivers.redfish_words import oem_parts
 from metal.model.facts import Nic
 
-MAC = re.compile(r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")
-TO_BMC = re.compile(r"to ?-?manager|(?:host|interface) ?-?(?:to ?-?)?bmc|usb ?lan|\busb0\b", re.I)
+MAC = re.compile(r"[0-9a-f]{12}")
+TO_BMC = re.compile(
+    r"to ?-?manager|(?:host|interface) ?-?(?:to ?-?)?bmc|usb ?-?lan|\b(?:usb|veth)\d\b|\brndis\b",
+    re.I,
+)
 """How the inner link between host and BMC is called (R29)."""
 WORTHLESS = {"00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"}
 
@@ -27,7 +31,7 @@ def own_macs(tree: Tree, system: Body, manager: Body) -> tuple[str, ...]:
     for interface in tree.parts(manager, "HostInterfaces"):
         found += _macs(tree.linked(interface, "ManagerEthernetInterface"))
         # Some point at all of the host's cards instead of at the one end of the link.
-        if interface.get("HostEthernetInterfaces") != system.get("EthernetInterfaces"):
+        if _path(interface, "HostEthernetInterfaces") != _path(system, "EthernetInterfaces"):
             ends = tree.parts(interface, "HostEthernetInterfaces")
             found += [m for body in ends for m in _macs(body)]
     return tuple(dict.fromkeys(found))
@@ -40,7 +44,7 @@ def read_nics(
     nics: dict[str, Nic] = {}
     for body in tree.parts(system, "EthernetInterfaces"):
         named = [str(body.get(k) or "") for k in ("Id", "Name", "Description")]
-        if any(map(TO_BMC.search, named)):
+        if any(map(TO_BMC.search, named)) or link(section(body.get("Links")).get("HostInterface")):
             own.update(_macs(body))
             continue
         for mac in list(_macs(body))[:1]:
@@ -57,7 +61,7 @@ def _adapters(tree: Tree, system: Body, chassis: list[Body]) -> Iterator[tuple[s
     for adapter in _all_adapters(tree, system, chassis):
         told_here = False
         for name in ("NetworkDeviceFunctions", "Ports", "NetworkPorts"):
-            for port in () if told_here else tree.parts(adapter, name):
+            for port in () if told_here else _ports(tree, adapter, name):
                 for mac in list(_port_macs(port))[:1]:
                     told_here = True
                     yield mac, str(port.get("Id") or port.get("Name"))
@@ -67,13 +71,36 @@ def _adapters(tree: Tree, system: Body, chassis: list[Body]) -> Iterator[tuple[s
                 yield burnt_in, told(port.get("Name")) or str(adapter.get("Id"))
 
 
+def _ports(tree: Tree, adapter: Body, name: str) -> Iterator[Body]:
+    """Of the adapter, else of its controllers, where Cisco alone links to them."""
+    if link(adapter.get(name)):
+        return tree.parts(adapter, name)
+    links = [section(c.get("Links") or c.get("Link")) for c in objects(adapter.get("Controllers"))]
+    return tree.bodies(iter([p for held in links for p in map(link, items(held.get(name))) if p]))
+
+
 def _all_adapters(tree: Tree, system: Body, chassis: list[Body]) -> Iterator[Body]:
+    """Of chassis and system, HPE's own list, and those that the system's interfaces stand for."""
     seen: set[str] = set()
-    for owner in (*chassis, system):
-        for path in tree.members_of(owner, "NetworkAdapters"):
-            if path.rstrip("/") not in seen:
-                seen.add(path.rstrip("/"))
-                yield from tree.bodies(iter([path]))
+    hpe = [section(o.get(name)) for o in oem_parts(system) for name in ("Links", "links")]
+    for owner in (*chassis, system, *hpe):
+        yield from _unseen(tree, list(tree.members_of(owner, "NetworkAdapters")), seen)
+    if not seen:
+        for interface in tree.parts(system, "NetworkInterfaces"):
+            stands_for = items(section(interface.get("Links")).get("NetworkAdapter"))
+            adapters = list(_unseen(tree, [p for p in map(link, stands_for) if p], seen))
+            yield from adapters or [interface]
+
+
+def _unseen(tree: Tree, paths: list[str], seen: set[str]) -> Iterator[Body]:
+    for path in paths:
+        if path.rstrip("/") not in seen:
+            seen.add(path.rstrip("/"))
+            yield from tree.bodies(iter([path]))
+
+
+def _path(owner: Body, name: str) -> str:
+    return (link(owner.get(name)) or "").rstrip("/")
 
 
 def _name(body: Body) -> str:
@@ -84,8 +111,10 @@ def _name(body: Body) -> str:
 
 
 def _mac(text: Any) -> str | None:
-    mac = str(text or "").lower().replace("-", ":")
-    return mac if MAC.match(mac) and mac not in WORTHLESS else None
+    """Written with colons, hyphens, dots or nothing between."""
+    bare = re.sub(r"[:.-]", "", text.strip().lower()) if isinstance(text, str) else ""
+    mac = ":".join(bare[i : i + 2] for i in range(0, 12, 2)) if MAC.fullmatch(bare) else ""
+    return mac if mac and mac not in WORTHLESS else None
 
 
 def _macs(body: Body) -> Iterator[str]:
@@ -100,7 +129,12 @@ def _port_macs(port: Body) -> Iterator[str]:
     told_macs = [
         ethernet.get("PermanentMACAddress"),
         ethernet.get("MACAddress"),
-        *items(ethernet.get("AssociatedMACAddresses")),
-        *items(port.get("AssociatedNetworkAddresses")),
+        *_texts(ethernet.get("AssociatedMACAddresses")),
+        *_texts(port.get("AssociatedNetworkAddresses")),
+        *(port.get(key) for key in ("PermanentMACAddress", "MACAddress", "MacAddress")),
     ]
     yield from (mac for text in told_macs if (mac := _mac(text)))
+
+
+def _texts(value: Any) -> list[Any]:
+    return [value] if isinstance(value, str) else items(value)

@@ -6,7 +6,7 @@ what they refuse (R40). Sources: DSP2046, ComputerSystem.Reset and Resource.Rese
 
 from metal.drivers.polling import became
 from metal.drivers.redfish_answer import Body
-from metal.drivers.redfish_tree import Tree
+from metal.drivers.redfish_tree import Tree, reset_action
 from metal.drivers.redfish_words import power_of
 from metal.model.errors import Failed, Refused
 from metal.model.facts import Power
@@ -84,9 +84,8 @@ def _kinds(tree: Tree, system: Body, how: str) -> list[str]:
 
 
 def _target(tree: Tree, system: Body) -> str:
-    actions = system.get("Actions")
-    action = actions.get("#ComputerSystem.Reset") if isinstance(actions, dict) else None
-    if isinstance(action, dict) and "@Redfish.ActionInfo" in action:
+    action = reset_action(system)
+    if "@Redfish.ActionInfo" in action:
         tree.session.met("R39")
-    target = action.get("target") if isinstance(action, dict) else None
+    target = action.get("target")
     return str(target or f"{tree.system_path.rstrip('/')}/Actions/ComputerSystem.Reset")

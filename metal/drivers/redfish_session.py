@@ -20,7 +20,7 @@ from metal.drivers.pins import (
     seen_tls,
 )
 from metal.drivers.redfish_answer import BIGGEST, Answer, Body, host_of, link, parsed, path_of
-from metal.drivers.redfish_shape import items
+from metal.drivers.redfish_shape import items, section
 from metal.model.errors import Failed, MetalError, Refused, Unreachable, WrongPassword
 
 __all__ = ["BIGGEST", "ROOT", "Answer", "Body", "Missing", "RedfishSession", "link"]
@@ -223,7 +223,7 @@ class RedfishSession:
         """
         seen: set[str] = set()
         for body in self.pages(path):
-            for member in items(body.get("Members")):
+            for member in items(body.get("Members")) or items(_older(body).get("Member")):
                 target = link(member)
                 if target and target not in seen:
                     seen.add(target)
@@ -415,6 +415,11 @@ class RedfishSession:
                 mend="is this the address of a BMC? restart the BMC if it is",
             )
         return Answer(response.status_code, body or {}, headers)
+
+
+def _older(collection: Body) -> Body:
+    """Where an iLO 4 keeps the members of what came before Redfish."""
+    return section(collection.get("links"))
 
 
 def _account_to_change(answer: Answer) -> str | None:

@@ -1,36 +1,47 @@
 """Drives and their controllers as Redfish tells them, in whichever of four places they stand.
 
-Storage is read first; SimpleStorage where that has none (R25), HPE's SmartStorage beside it
-(R23), the chassis' drives where nothing else has any. One drive is listed once: by its path, its
-serial number where two places tell it.
+Storage is read first, HPE's SmartStorage (R23) and the chassis' drives beside it, SimpleStorage
+where none of them has any (R25). One drive is listed once: by its path, its serial number where
+two places tell it. What the BMC itself pretends to be, for virtual media, is no drive.
 """
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from metal.drivers.placeholders import told
 from metal.drivers.redfish_session import Body, link
-from metal.drivers.redfish_shape import items, number, objects, positive, section
+from metal.drivers.redfish_shape import items, number, objects, positive, section, words
 from metal.drivers.redfish_tree import Tree
-from metal.drivers.redfish_words import name_of, present
+from metal.drivers.redfish_words import name_of, oem_parts, present
 from metal.model.facts import Controller, Drive, Media
 
-MIB = 2**20
+MIB, GIB = 2**20, 2**30
 RAID = re.compile(r"raid|perc|smart ?array|megaraid", re.IGNORECASE)
+PRETENDED = re.compile(r"virtual ?(?:cd-?rom|cd|dvd|floppy|hdisk|hdd|disk|media)", re.IGNORECASE)
+NO_DRIVE = re.compile(r"backplane|expander|enclosure", re.IGNORECASE)
+"""Older iDRACs list these among the devices of SimpleStorage, without a size."""
+PREDICTED = re.compile(r"predict|smart ?alert ?present", re.IGNORECASE)
 
 
 def read_drives(tree: Tree, system: Body, chassis: list[Body]) -> tuple[Drive, ...] | None:
     """Every drive once; None where the BMC lists none: it may not see them."""
-    drives = [_drive(b) for b in _storage(tree, system) if _real(b)]
-    known = {d.serial for d in drives if d.serial}
-    smart = (_smart(b) for b in _smart_storage(tree, system) if present(b))
-    drives += [d for d in smart if d.serial not in known]
-    if not drives:
-        drives = [_drive(b) for c in chassis for b in _chassis_drives(tree, c) if _real(b)]
+    seen: set[str] = set()
+    drives = [_drive(b) for b in _storage(tree, system, seen) if _real(b)]
+    drives += _unknown(drives, (_smart(b) for b in _smart_storage(tree, system) if present(b)))
+    if not drives or tree.nodes() == ("",):  # what several nodes sit in holds others' drives too
+        beside = (b for c in chassis for b in _chassis_drives(tree, c, seen) if _real(b))
+        drives += _unknown(drives, map(_drive, beside))
     if not drives:
         for simple in tree.parts(system, "SimpleStorage"):
-            drives += [_drive(d) for d in objects(simple.get("Devices")) if _real(d)]
+            drives += [_drive(d) for d in objects(simple.get("Devices")) if _simple(d)]
     return tuple(drives) or None
+
+
+def _unknown(known: list[Drive], more: Iterator[Drive]) -> list[Drive]:
+    """Those not told yet; beside others, one without a serial number may be any of them."""
+    serials = {d.serial for d in known if d.serial}
+    return [d for d in more if not known or (d.serial and d.serial not in serials)]
 
 
 def read_controllers(tree: Tree, system: Body) -> tuple[Controller, ...] | None:
@@ -47,26 +58,28 @@ def read_controllers(tree: Tree, system: Body) -> tuple[Controller, ...] | None:
     return tuple(found.values()) or None
 
 
-def _storage(tree: Tree, system: Body) -> Iterator[Body]:
+def _storage(tree: Tree, system: Body, seen: set[str]) -> Iterator[Body]:
     """Bodies of the drives below Storage. Counts are not trusted (R24)."""
-    seen: set[str] = set()
     for storage in tree.parts(system, "Storage"):
-        drives = storage.get("Drives")
-        listed = (
-            tree.members_of(storage, "Drives")
-            if link(drives)
-            else iter([p for p in map(link, items(drives)) if p])
-        )
-        for path in listed:
-            if path.rstrip("/") not in seen:
-                seen.add(path.rstrip("/"))
-                yield from tree.bodies(iter([path]))
+        yield from _listed(tree, storage, "Drives", seen)
 
 
-def _chassis_drives(tree: Tree, chassis: Body) -> Iterator[Body]:
-    listed = section(chassis.get("Links")).get("Drives")
-    paths = [p for p in map(link, items(listed)) if p]
-    yield from tree.bodies(iter(paths)) if paths else tree.parts(chassis, "Drives")
+def _listed(tree: Tree, owner: Body, name: str, seen: set[str]) -> Iterator[Body]:
+    """What a list of links, or a link to a collection, leads to, if it was not `seen`."""
+    if link(owner.get(name)):
+        paths = list(tree.members_of(owner, name))
+    else:
+        paths = [p for p in map(link, items(owner.get(name))) if p]
+    for path in paths:
+        if path.rstrip("/") not in seen:
+            seen.add(path.rstrip("/"))
+            yield from tree.bodies(iter([path]))
+
+
+def _chassis_drives(tree: Tree, chassis: Body, seen: set[str]) -> Iterator[Body]:
+    """Some list only what a controller holds below Storage, and the rest here."""
+    links = section(chassis.get("Links"))
+    yield from _listed(tree, links if links.get("Drives") else chassis, "Drives", seen)
 
 
 def _smart_storage(tree: Tree, system: Body) -> Iterator[Body]:
@@ -87,26 +100,35 @@ def _linked_members(tree: Tree, owner: Body, name: str) -> Iterator[Body]:
 
 
 def _real(body: Body) -> bool:
-    return present(body) and _says(body)
+    return present(body) and _says(body) and not _pretended(body)
+
+
+def _simple(device: Body) -> bool:
+    sized = positive(device.get("CapacityBytes"))
+    return _real(device) and (sized is not None or not NO_DRIVE.search(str(device.get("Name"))))
+
+
+def _pretended(body: Body) -> bool:
+    names = (body.get("Model"), body.get("Name"))
+    return any(PRETENDED.search(name) for name in names if isinstance(name, str))
 
 
 def _says(body: Body) -> bool:
     """Empty bays are listed as drives too, without a word about what would be in them."""
-    return bool(body.get("CapacityBytes") or told(body.get("SerialNumber"))) or bool(
-        told(body.get("Model"))
-    )
+    texts = (body.get("SerialNumber"), body.get("Model"))
+    return _size(body) is not None or any(map(told, texts))
 
 
 def _drive(body: Body) -> Drive:
     protocol = told(body.get("Protocol"))
-    failing, left = body.get("FailurePredicted"), number(body.get("PredictedMediaLifeLeftPercent"))
+    left = number(body.get("PredictedMediaLifeLeftPercent"))
     return Drive(
         name=told(body.get("Name")) or str(body.get("Id")),
-        size_bytes=positive(body.get("CapacityBytes")),
-        media=_media(protocol, told(body.get("MediaType"))),
+        size_bytes=_size(body),
+        media=_media(protocol, body),
         protocol=protocol,
         serial=told(body.get("SerialNumber")),
-        failing=failing if isinstance(failing, bool) else None,
+        failing=_failing(body),
         model=told(body.get("Model")),
         slot=_slot(body),
         wear_percent=_wear(None if left is None else 100 - left),
@@ -115,26 +137,51 @@ def _drive(body: Body) -> Drive:
 
 def _smart(body: Body) -> Drive:
     """A drive in HPE's own words."""
-    size = number(body.get("CapacityMiB"))
     protocol = told(body.get("InterfaceType"))
     return Drive(
         name=told(body.get("Name")) or str(body.get("Id")),
-        size_bytes=positive(size * MIB) if size else None,
-        media=_media(protocol, told(body.get("MediaType"))),
+        size_bytes=_size(body),
+        media=_media(protocol, body),
         protocol=protocol,
         serial=told(body.get("SerialNumber")),
-        failing=None,
+        failing=_failing(body),
         model=told(body.get("Model")),
         slot=told(body.get("Location")),
         wear_percent=_wear(number(body.get("SSDEnduranceUtilizationPercentage"))),
     )
 
 
-def _media(protocol: str | None, kind: str | None) -> Media | None:
+def _size(body: Body) -> int | None:
+    for key, unit in (("CapacityBytes", 1), ("CapacityMiB", MIB), ("CapacityGiB", GIB)):
+        if size := positive(number(body.get(key))):
+            return size * unit
+    blocks, each = positive(body.get("CapacityLogicalBlocks")), positive(body.get("BlockSizeBytes"))
+    if blocks and each:
+        return blocks * each
+    size = positive(body.get("CapacityGB"))
+    return size * 10**9 if size else None
+
+
+def _failing(body: Body) -> bool | None:
+    """What it says itself, else what its maker's part or its list of reasons says."""
+    said = body.get("FailurePredicted")
+    if isinstance(said, str) and said.lower() in ("true", "false"):
+        return said.lower() == "true"
+    if isinstance(said, bool):
+        return said
+    own: list[Any] = list(words(body.get("DiskDriveStatusReasons")) or ())
+    for extra in oem_parts(body):
+        own += [e.get("PredictiveFailureState") for e in (extra, *objects(list(extra.values())))]
+    return True if any(PREDICTED.search(w) for w in own if isinstance(w, str)) else None
+
+
+def _media(protocol: str | None, body: Body) -> Media | None:
     if protocol and "nvme" in protocol.lower():
         return "nvme"
-    kinds: dict[str | None, Media] = {"SSD": "ssd", "HDD": "hdd"}
-    return kinds.get(kind)
+    kinds: dict[str, Media] = {"ssd": "ssd", "hdd": "hdd", "nvme": "nvme"}
+    kind = kinds.get(str(body.get("MediaType")).strip().lower())
+    turns = positive(body.get("RotationSpeedRPM")) or positive(body.get("RotationalSpeedRpm"))
+    return kind or ("hdd" if turns else None)  # 0 may mean that it is not known
 
 
 def _wear(used: float | None) -> float | None:
@@ -142,8 +189,9 @@ def _wear(used: float | None) -> float | None:
 
 
 def _slot(body: Body) -> str | None:
-    """Where a person finds it: the label on the bay, in the older and the newer place."""
-    for place in (*objects(body.get("PhysicalLocation")), *objects(body.get("Location"))):
+    """Where a person finds it: the label on the bay, in the older and the newer places."""
+    places = (*objects(body.get("PhysicalLocation")), *objects(body.get("Location")))
+    for place in places:
         if label := told(section(place.get("PartLocation")).get("ServiceLabel")):
             return label
-    return None
+    return next((info for place in places if (info := told(place.get("Info")))), None)

@@ -86,7 +86,7 @@ class Tree:
                     raise
                 self._lose(member, error)
                 continue
-            if body.get("Boot") or "#ComputerSystem.Reset" in _actions(body):
+            if body.get("Boot") or reset_action(body):
                 yield member, body
 
     def _is_switch(self, systems: dict[str, Body]) -> bool:
@@ -206,19 +206,31 @@ class Tree:
 
     def reset_types(self, system: Body) -> tuple[str, ...] | None:
         """Values the reset action allows, directly or through ActionInfo (R39)."""
-        action = section(_actions(system).get("#ComputerSystem.Reset"))
+        action = reset_action(system)
         values = action.get("ResetType@Redfish.AllowableValues")
-        info = action.get("@Redfish.ActionInfo")
-        if not values and isinstance(info, str):
+        info = link(action.get("@Redfish.ActionInfo"))
+        if not values and info:
             for body in self.bodies(iter([info])):
                 for parameter in objects(body.get("Parameters")):
                     if parameter.get("Name") == "ResetType":
                         values = parameter.get("AllowableValues")
-        return words(values)
+        return words(values) or _available(system)
 
 
-def _actions(body: Body) -> Body:
-    return section(body.get("Actions"))
+def reset_action(system: Body) -> Body:
+    """ComputerSystem.Reset; {} if it has none."""
+    actions = section(system.get("Actions"))
+    found = next((actions[k] for k in actions if k.lstrip("#") == "ComputerSystem.Reset"), None)
+    return section(found) or ({"target": None} if found is not None else {})
+
+
+def _available(system: Body) -> tuple[str, ...] | None:
+    """Reset types as an iLO 4 listed them before Redfish."""
+    for action in objects(system.get("AvailableActions")):
+        for capability in objects(action.get("Capabilities")):
+            if capability.get("PropertyName") == "ResetType":
+                return words(capability.get("AllowableValues"))
+    return None
 
 
 def _list(body: Body, *keys: str) -> list[Any]:
@@ -230,7 +242,9 @@ def _list(body: Body, *keys: str) -> list[Any]:
 
 
 def _odd(system: Body) -> bool:
-    return str(system.get("SystemType")) in NO_SERVERS or any(map(DPU.search, _names(system)))
+    """OpenBMC lists the types that a hypervisor has."""
+    kinds = words(system.get("SystemType")) or (str(system.get("SystemType")),)
+    return bool(NO_SERVERS.intersection(kinds)) or any(map(DPU.search, _names(system)))
 
 
 def _board(system: Body) -> bool:

@@ -7,13 +7,26 @@ from metal.drivers.redfish_session import Body
 from metal.drivers.redfish_shape import objects
 from metal.model.facts import Health, Power
 
+WORST_FIRST: tuple[Health, ...] = ("critical", "warning", "ok")
+ABSENT = {"absent", "notpresent", "emptyornotinstalled"}
+
 
 def present(resource: Any) -> bool:
     """Empty sockets, bays and slots are listed too: as Absent."""
     if not isinstance(resource, dict):
         return False
     status = resource.get("Status")
-    return not (isinstance(status, dict) and status.get("State") == "Absent")
+    said = [status.get("State") if isinstance(status, dict) else status]
+    # HPE and Fujitsu say it of memory in words of their own.
+    for holder in (resource, *oem_parts(resource)):
+        said += [holder.get("DIMMStatus"), holder.get("SignalStatus")]
+    return not any(str(word).lower() in ABSENT for word in said)
+
+
+def oem_parts(resource: Body) -> list[Body]:
+    """The makers' own parts below Oem."""
+    oem = resource.get("Oem")
+    return [v for v in oem.values() if isinstance(v, dict)] if isinstance(oem, dict) else []
 
 
 def name_of(resource: Body) -> str:
@@ -23,21 +36,39 @@ def name_of(resource: Body) -> str:
 
 def power_of(system: Body) -> Power:
     """Only a plain On or Off is taken for one; PoweringOff is not off yet."""
-    states: dict[Any, Power] = {"On": "on", "Off": "off"}
-    return states.get(str(system.get("PowerState")), "unknown")
+    states: dict[Any, Power] = {"on": "on", "off": "off"}
+    return states.get(str(system.get("PowerState")).strip().lower(), "unknown")
 
 
 def health_of(resource: Body) -> Health:
-    """The worst of Health and HealthRollup."""
+    """The worst of its own health and that of its parts."""
+    return _worst({own_health(resource), rolled_up(resource)})
+
+
+def own_health(resource: Body) -> Health:
+    """Without its parts'."""
+    return _health(resource, "Health")
+
+
+def told_health(resource: Body) -> Health:
+    """Its own, else that of its parts: some tell only the one."""
+    own = own_health(resource)
+    return rolled_up(resource) if own == "unknown" else own
+
+
+def rolled_up(resource: Body) -> Health:
+    """With its parts'."""
+    return _worst({_health(resource, key) for key in ("HealthRollup", "HealthRollUp")})
+
+
+def _health(resource: Body, key: str) -> Health:
     status = resource.get("Status")
-    if not isinstance(status, dict):
-        return "unknown"
-    said = {str(status.get(k) or "").lower() for k in ("Health", "HealthRollup")}
-    order: tuple[Health, ...] = ("critical", "warning", "ok")
-    for health in order:
-        if health in said:
-            return health
-    return "unknown"
+    said = str(status.get(key) or "").lower() if isinstance(status, dict) else ""
+    return next((health for health in WORST_FIRST if health == said), "unknown")
+
+
+def _worst(said: set[Health]) -> Health:
+    return next((health for health in WORST_FIRST if health in said), "unknown")
 
 
 def complaint_of(resource: Body) -> str | None:

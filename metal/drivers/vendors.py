@@ -13,7 +13,7 @@ NAMES = (
     (r"giga-?byte", "Gigabyte"),
     (r"asrock ?rack|asrockrack", "ASRock Rack"),
     (r"asus|asustek", "ASUS"),
-    (r"fujitsu", "Fujitsu"),
+    (r"(?:ts_)?fujitsu", "Fujitsu"),
     (r"nvidia", "NVIDIA"),
     (r"cisco", "Cisco"),
     (r"quanta|qct", "Quanta"),
@@ -23,17 +23,23 @@ NAMES = (
     (r"tyan|mitac", "Tyan"),
     (r"wiwynn", "Wiwynn"),
     (r"inventec", "Inventec"),
+    (r"x-?fusion", "xFusion"),
+    (r"h3c|new h3c", "H3C"),
+    (r"foxconn|hon hai|ingrasys", "Foxconn"),
+    (r"zt ?systems|ztsystems", "ZT Systems"),
+    (r"nutanix", "Nutanix"),
 )
 KNOWN = [(re.compile(rf"^(?:{form})\b", re.IGNORECASE), name) for form, name in NAMES]
 
 
-def vendor_name(maker: str | None, model: str | None) -> str | None:
-    """ "Dell Inc." → "Dell"; a maker that is not known keeps its own words.
+def vendor_name(maker: str | None, model: str | None, *, sure: bool = False) -> str | None:
+    """ "Dell Inc." → "Dell"; a maker that is not known keeps its own words, None if `sure`.
 
     HPE's Cray machines are another house with other firmware: they are told apart by the model.
     """
-    if maker is None:
+    name = next((name for form, name in KNOWN if form.search(maker or "")), None)
+    name = name or (None if sure else maker)
+    if maker is None or name is None:
         return None
-    name = next((name for form, name in KNOWN if form.search(maker)), maker)
     cray = "cray" in f"{maker} {model or ''}".lower()
     return "HPE Cray" if cray and name in ("HPE", maker) else name

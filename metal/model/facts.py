@@ -93,6 +93,9 @@ class Facts(Frozen):
     bmc_firmware: str | None = None
     power_state: Power = "unknown"
     health: Health = "unknown"
+    """Its own, as the BMC says it."""
+    health_rollup: Health = "unknown"
+    """With that of its parts, where the BMC adds it up."""
     cpu: Cpu = Cpu()
     memory_gib: float | None = None
     dimms: tuple[Dimm, ...] | None = None

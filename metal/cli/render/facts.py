@@ -29,6 +29,7 @@ def facts_document(facts: Facts) -> dict[str, Any]:
         "bmc_firmware": facts.bmc_firmware,
         "power_state": POWER.get(facts.power_state),
         "health": HEALTH.get(facts.health),
+        "health_rollup": HEALTH.get(facts.health_rollup),
         "cpu": facts.cpu.model_dump(),
         "memory_gib": _plain(facts.memory_gib),
         "dimms": _each(facts.dimms, lambda d: {"slot": d.slot, "size_gib": _plain(d.size_gib)}),
@@ -75,7 +76,9 @@ def _told(facts: Facts) -> Iterator[tuple[str, str]]:
     )
     names = {"serial": facts.serial, "sku": facts.sku, "uuid": facts.uuid}
     yield "known by", ", ".join(f"{k} {v}" for k, v in names.items() if v)
-    yield "state", f"power {facts.power_state}, health {facts.health}"
+    parts = facts.health_rollup if facts.health_rollup != facts.health else "unknown"
+    of_parts = f", of its parts {parts}" if parts != "unknown" else ""
+    yield "state", f"power {facts.power_state}, health {facts.health}{of_parts}"
     versions = {"BIOS": facts.bios_version, "BMC": facts.bmc_firmware}
     yield "firmware", ", ".join(f"{k} {v}" for k, v in versions.items() if v)
     yield "processors", _cpu(facts)

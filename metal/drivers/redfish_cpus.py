@@ -1,0 +1,119 @@
+"""Processors and memory as Redfish tells them, module by module or only in sum.
+
+Members are counted; a summary's count may be cores or GPUs (R33), so it only stands where a BMC
+lists no members anywhere. iLO 4 keeps its modules below Oem and calls their size SizeMB.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from metal.drivers.placeholders import told
+from metal.drivers.redfish_answer import Body, link
+from metal.drivers.redfish_shape import number, positive, section
+from metal.drivers.redfish_tree import Tree
+from metal.drivers.redfish_words import oem_parts, present
+from metal.model.facts import Cpu, Dimm
+
+OTHERS = {"gpu", "fpga", "dsp", "accelerator", "core", "thread", "partition", "oem"}
+"""Types of processor that run no operating system."""
+MOST_SOCKETS = 8
+SMALLEST_MIB = 256
+"""No module is smaller: such a number counts GiB, as on some Inspur and Quanta."""
+
+
+def read_cpu(tree: Tree, system: Body) -> Cpu:
+    cpus = [p for p in tree.parts(system, "Processors") if _is_cpu(p)]
+    summary = section(system.get("ProcessorSummary"))
+    if not cpus:
+        return _of_summary(system, summary)
+    names = [name for p in cpus if (name := _cpu_model(p))]
+    return Cpu(
+        model=next(iter(names), None) or told(summary.get("Model")),
+        sockets=len(cpus),
+        cores=_sum(p.get("TotalCores") or p.get("TotalEnabledCores") for p in cpus)
+        or positive(summary.get("CoreCount")),
+        threads=_sum(p.get("TotalThreads") for p in cpus)
+        or positive(summary.get("LogicalProcessorCount")),
+    )
+
+
+def read_modules(tree: Tree, system: Body) -> list[tuple[str, int]]:
+    """(slot, MiB) of every module that is there."""
+    bodies = tree.parts(system, "Memory")
+    for extra in () if link(system.get("Memory")) else oem_parts(system):
+        for links in (extra.get("Links"), extra.get("links")):
+            if link(section(links).get("Memory")):
+                bodies = tree.parts(section(links), "Memory")
+    return [(_slot(m), mib) for m in bodies if present(m) and (mib := _mib(m))]
+
+
+def dimms_of(modules: list[tuple[str, int]]) -> tuple[Dimm, ...] | None:
+    return tuple(Dimm(slot=s, size_gib=round(mib / 1024, 2)) for s, mib in modules) or None
+
+
+def memory_gib(system: Body, modules: list[tuple[str, int]]) -> float | None:
+    """The summary's total; 0 is said by machines that are off, and means unknown (R36)."""
+    for total in _totals(system):
+        if total is not None and total > 0:
+            return total
+    return round(sum(mib for _, mib in modules) / 1024, 2) if modules else None
+
+
+def _totals(system: Body) -> Iterator[float | None]:
+    yield number(section(system.get("MemorySummary")).get("TotalSystemMemoryGiB"))
+    yield number(section(system.get("Memory")).get("TotalSystemMemoryGB"))  # iLO 4 before 2.30
+
+
+def _is_cpu(processor: Body) -> bool:
+    kind = str(processor.get("ProcessorType") or "CPU").strip().lower()
+    return kind not in OTHERS and present(processor) and not _stub(processor)
+
+
+def _stub(processor: Body) -> bool:
+    """An entry that says nothing but that it exists: an empty socket on some."""
+    says = ("Model", "TotalCores", "TotalThreads", "ProcessorId", "Manufacturer", "Version")
+    return not any(processor.get(key) for key in says)
+
+
+def _of_summary(system: Body, summary: Body) -> Cpu:
+    """A count that may be of cores (R33) is taken for sockets only where no members are listed
+    anywhere, and more cores or threads than that stand beside it. The name is always taken."""
+    older = section(system.get("Processors"))  # iLO 4 before 2.30 tells them in place
+    model = told(summary.get("Model")) or told(older.get("ProcessorFamily"))
+    sockets = positive(summary.get("Count")) or positive(older.get("Count")) or 0
+    cores = positive(summary.get("CoreCount"))
+    threads = positive(summary.get("LogicalProcessorCount"))
+    doubtful = sockets > MOST_SOCKETS or max(cores or 0, threads or 0) <= sockets
+    if link(system.get("Processors")) or not sockets or (doubtful and not older.get("Count")):
+        return Cpu(model=model)
+    return Cpu(model=model, sockets=sockets, cores=cores, threads=threads)
+
+
+def _cpu_model(cpu: Body) -> str | None:
+    """Some tell "Intel Xeon processor" and put the name into the vendor's id (R34); OpenBMC may
+    have it as the version alone."""
+    real = told(section(cpu.get("ProcessorId")).get("VendorId"))
+    model = told(cpu.get("Model"))
+    generic = model is None or not any(map(str.isdigit, model))
+    for name in (real, told(cpu.get("Version"))) if generic else ():
+        if name and any(map(str.isdigit, name)):
+            return name
+    return model
+
+
+def _slot(module: Body) -> str:
+    label = section(section(module.get("Location")).get("PartLocation")).get("ServiceLabel")
+    names = (module.get("DeviceLocator"), module.get("SocketLocator"), label)
+    return next((n for n in map(told, names) if n), None) or str(
+        module.get("Id") or module.get("Name")
+    )
+
+
+def _mib(module: Body) -> int | None:
+    mib = positive(module.get("CapacityMiB") or module.get("SizeMB"))
+    return mib * 1024 if mib is not None and mib < SMALLEST_MIB else mib
+
+
+def _sum(values: Iterable[Any]) -> int | None:
+    numbers = [positive(n) for n in values]
+    return sum(n for n in numbers if n) if numbers and all(numbers) else None
