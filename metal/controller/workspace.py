@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from metal.controller.pace import Pace
     from metal.drivers.host_keys import HostKeys
     from metal.drivers.ports import Bmc
-    from metal.drivers.proxmox import Proxmox
+    from metal.drivers.proxmox import Known, Proxmox
     from metal.drivers.secrets import AgeSecrets
     from metal.drivers.ssh import SshHost
     from metal.operations.store import Store
@@ -57,7 +57,8 @@ class Workspace:
 
     def reload(self) -> None:
         """Read the inventory again: enrolment wrote to it."""
-        self.__dict__.pop("inventory", None)
+        for read in ("inventory", "_known"):
+            self.__dict__.pop(read, None)
 
     @cached_property
     def store(self) -> "Store":
@@ -149,33 +150,38 @@ class Workspace:
 
     def hypervisor(self, cluster: str) -> "Proxmox":
         """The Proxmox of a cluster, through its installed nodes. Connects when first used."""
-        from metal.drivers.proxmox import Known, NodeAccess, Patience, Proxmox
+        from metal.drivers.proxmox import NodeAccess, Patience, Proxmox
 
-        records = self.store.servers.all()
-        servers = self.inventory.servers
+        servers, members = self.inventory.servers, self.inventory.clusters[cluster].servers
         nodes = {
             name: NodeAccess(str(servers[name].address), servers[name].api_port, pin)
-            for name in self.inventory.clusters[cluster].servers
-            if (pin := records[name].node_fingerprint if name in records else None)
-        }
-        adopted = {
-            name: vm.adopted
-            for name, vm in self.inventory.vms.items()
-            if vm.adopted and vm.cluster == cluster
+            for name, record in self.store.servers.all(members).items()
+            if (pin := record.node_fingerprint)
         }
         return Proxmox(
-            nodes,
+            {name: nodes[name] for name in members if name in nodes},
             cluster=cluster,
-            solo=len(self.inventory.clusters[cluster].servers) == 1,
+            solo=len(members) == 1,
             password=self._root_password,
             token=lambda: self.secrets.reveal(f"proxmox/{cluster}") or "",
-            known=Known(
-                {a.vmid: name for name, a in adopted.items()},
-                {a.vmid: tuple(map(str, a.addresses)) for a in adopted.values() if a.addresses},
-            ),
+            known=self._known.get(cluster),
             patience=Patience(poll=self.inventory.fleet.poll_seconds),
             repinned=self._repin,
         )
+
+    @cached_property
+    def _known(self) -> "dict[str, Known]":
+        """Cluster → its VMs that were there before metal."""
+        from metal.drivers.proxmox import Known
+
+        found: dict[str, Known] = {}
+        for name, vm in self.inventory.vms.items():
+            if vm.adopted and vm.cluster:
+                known = found.setdefault(vm.cluster, Known())
+                known.names[vm.adopted.vmid] = name
+                if vm.adopted.addresses:
+                    known.addresses[vm.adopted.vmid] = tuple(map(str, vm.adopted.addresses))
+        return found
 
     def _repin(self, node: str, fingerprint: str) -> None:
         """Joining gave the node a certificate of the cluster's authority; the driver proved it."""

@@ -1,5 +1,6 @@
 """The record of each server: where it stands in its life, and what metal must not forget of it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,10 +39,13 @@ class Servers:
         with self._database.read() as conn:
             return _get(conn, name)
 
-    def all(self) -> dict[str, ServerRecord]:
+    def all(self, names: Collection[str] | None = None) -> dict[str, ServerRecord]:
+        """Every server that was written, or those of `names` that were."""
+        query = select(servers).order_by(servers.c.name)
+        if names is not None:
+            query = query.where(servers.c.name.in_(names))
         with self._database.read() as conn:
-            rows = conn.execute(select(servers).order_by(servers.c.name))
-            return {row.name: _record(row) for row in rows}
+            return {row.name: _record(row) for row in conn.execute(query)}
 
     def move(self, name: str, life: Life, run: Fence | None = None) -> None:
         """On to `life`; Refused where the life table says no. With `run`, only while it owns."""

@@ -149,12 +149,20 @@ class Api:
         taken, self._warnings = tuple(self._warnings), []
         return taken
 
-    def settle(self, done: Callable[[], bool], write: Callable[[], None], *, late: str) -> None:
+    def settle(
+        self,
+        done: Callable[[], bool],
+        write: Callable[[], None],
+        *,
+        late: str,
+        looked: bool = False,
+    ) -> None:
         """Look, write, look: a write is repeated only after a look that shows it had no effect.
 
-        Repeated for: no answer, and a lock that another task holds.
+        Repeated for: no answer, and a lock that another task holds. `looked`: the caller has just
+        seen that it is not done.
         """
-        if done():
+        if not looked and done():
             return
         deadline = time.monotonic() + self.patience.lock
         while True:

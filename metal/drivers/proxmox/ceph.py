@@ -45,6 +45,7 @@ def ensure_osd(api: Api, node: str, device: str, serial: str | None) -> None:
         lambda: _osd(_disk(api, node, device, serial)),
         lambda: api.run(f"nodes/{node}/ceph/osd", {"dev": disk["devpath"], "encrypted": 1}),
         late=f"{disk['devpath']} of {node} is no OSD",
+        looked=True,
     )
 
 
@@ -52,15 +53,18 @@ def ensure_pool(api: Api, name: str) -> None:
     node = api.node().name
     path = f"nodes/{node}/ceph/pool"
 
-    def pool() -> dict[str, Any] | None:
-        return next((row for row in _rows(api, path) if row["pool_name"] == name), None)
+    found: dict[str, Any] = {}
+
+    def there() -> bool:
+        row = next((row for row in _rows(api, path) if row["pool_name"] == name), {})
+        found.update(row)
+        return bool(row)
 
     def create() -> None:
         wanted = {"name": name, "size": SIZE, "min_size": MIN_SIZE, "add_storages": 1}
         api.run(path, {**wanted, "application": "rbd"})
 
-    api.settle(lambda: pool() is not None, create, late=f"there is no pool {name}")
-    found = pool() or {}
+    api.settle(there, create, late=f"there is no pool {name}")
     if (found.get("size"), found.get("min_size")) != (SIZE, MIN_SIZE):
         raise Refused(
             f"the pool {name} keeps {found.get('size')} copies and wants {found.get('min_size')}"

@@ -1,6 +1,5 @@
 """What a cluster shows now. Nothing is concluded from silence."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +15,9 @@ from metal.model.world import NodeState, SeenCluster, SeenVm
 class Known:
     """What the inventory tells of a cluster's VMs that were there before metal."""
 
-    names: Mapping[int, str] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
     """Number → what the inventory calls it, whatever Proxmox does."""
-    addresses: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    addresses: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """What was read when it was adopted."""
 
 

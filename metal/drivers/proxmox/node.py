@@ -88,7 +88,7 @@ class Node:
         """`token`: of an API token, USER@REALM!ID=SECRET; "" while there is none."""
         self.name, self.access = name, access
         self._user, self._password, self._timeout = user, password, timeout
-        self._token, self._tokenless = token, False
+        self._token, self._tokenless, self._kept_token = token, False, ""
         self._lock = threading.Lock()
         self._ticket, self._csrf, self._born = "", "", 0.0
         self._connect()
@@ -141,7 +141,7 @@ class Node:
 
     def joined(self) -> None:
         """It is in another cluster than a moment ago: what it did not know it knows now."""
-        self._ticket, self._tokenless = "", False
+        self._ticket, self._tokenless, self._kept_token = "", False, ""
 
     # ── one call ────────────────────────────────────────────────────────────────────────────
 
@@ -151,7 +151,7 @@ class Node:
                 return self._send(method, path, params, {"Authorization": f"PVEAPIToken={token}"})
             except _Unauthorised:
                 # A node that has not joined yet knows no token of the cluster's.
-                self._tokenless = True
+                self._tokenless, self._kept_token = True, ""
         used = self._logged_in()
         try:
             return self._send(method, path, params, self._headers(method))
@@ -166,7 +166,9 @@ class Node:
     def _usable_token(self, method: str, path: str) -> str:
         if self._tokenless or asks_root(method, path):
             return ""
-        return self._token()
+        # Opened once: to decrypt it before every call would cost more than the call.
+        self._kept_token = self._kept_token or self._token()
+        return self._kept_token
 
     def _headers(self, method: str) -> dict[str, str]:
         headers = {"Cookie": f"PVEAuthCookie={self._ticket}"}

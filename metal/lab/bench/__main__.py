@@ -2,7 +2,7 @@
 
 import sys
 
-from metal.lab.bench import addresses, ipmi, measures, sweep
+from metal.lab.bench import addresses, forming, ipmi, looks, measures, sweep
 
 PARTS = {
     "processes": measures.processes,
@@ -11,6 +11,8 @@ PARTS = {
     "addresses": addresses.addresses,
     "ipmi": ipmi.ipmi,
     "sweep": sweep.sweep,
+    "forming": forming.forming,
+    "looks": looks.looks,
 }
 
 if __name__ == "__main__":

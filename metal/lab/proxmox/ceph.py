@@ -29,6 +29,20 @@ class Ceph:
     osds: dict[int, Osd] = field(default_factory=dict)
     pools: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    def put(self, cluster: Cluster, pool: str) -> None:
+        """All of it at once: a monitor, a manager and an OSD on every node, and a pool."""
+        self.settings = {}
+        for number, node in enumerate(cluster.members.values()):
+            self.monitors[node.name] = self.managers[node.name] = node.name
+            disk = node.disks[1]
+            disk.used, disk.osd = "LVM", number
+            self.osds[number] = Osd(number, node.name, disk.device, True, disk.size)
+        told = {"pool": 1, "pool_name": pool, "type": "replicated", "size": 3, "min_size": 2}
+        more = {"pg_num": 128, "application": "rbd", "crush_rule": 0}
+        self.pools[pool] = told | more | {"crush_rule_name": "replicated_rule"}
+        storage = {"storage": pool, "type": "rbd", "pool": pool, "krbd": 0, "shared": 1}
+        cluster.storages[pool] = storage | {"content": "rootdir,images"}
+
     def truth(self) -> dict[str, Any]:
         return {
             "initialised": self.settings is not None,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,20 @@ class NodeHandle:
 class Datacenter:
     """One per lab. All methods may be called from any thread; times are lab seconds."""
 
-    def __init__(self, clock: Clock, certificates: Path, pace: Pace | None = None) -> None:
-        self.pace = pace or Pace()
+    def __init__(
+        self,
+        clock: Clock,
+        certificates: Path,
+        pace: Pace | None = None,
+        *,
+        latency: float = 0.0,
+        rest: float = 0.05,
+    ) -> None:
+        """`latency`: real seconds before each answer. `rest`: real seconds between two looks of a
+        node at its power; hundreds of nodes need longer ones."""
+        self.pace, self._latency, self._rest = pace or Pace(), latency, rest
+        self.counts: Counter[str] = Counter()
+        """Method and path → how often it was asked."""
         self.timeline = Timeline(clock)
         self._certificates = certificates
         self._epoch = time.time() - clock.now()
@@ -157,6 +169,19 @@ class Datacenter:
             vm = at.cluster.vms[vmid] = Vm(vmid, node, config, kind=kind, agent=agent)
             if running:
                 vm.begin(node, self.timeline.now)
+
+    def put_cluster(self, name: str, nodes: Sequence[str], *, ceph: str = "") -> None:
+        """A cluster that is there already; `ceph` names a pool on one OSD a node."""
+        with self._lock:
+            self.timeline.catch_up()
+            members = [self._node(n) for n in nodes]
+            cluster = members[0].cluster
+            cluster.name, cluster.version = name, len(members)
+            for number, node in enumerate(members, 1):
+                node.cluster, node.nodeid = cluster, number
+                cluster.members[node.name] = node
+            if ceph:
+                cluster.ceph.put(cluster, ceph)
 
     def start(self) -> None:
         """Open the API of every node that has power, now and later."""
@@ -309,20 +334,31 @@ class Datacenter:
             for key in wanted.keys() - self._wires.keys():
                 node = wanted[key]
                 self._wires[key] = Wire(
-                    node.address, node.port, node.certificate, self._answerer(node)
+                    node.address, node.port, node.certificate, self._answerer(node), self._rest
                 )
 
     def _answerer(self, node: Node) -> Callable[..., Any]:
         life = node.lives
 
         def answer(method: str, path: str, given: dict[str, Any], headers: dict[str, str]) -> Any:
+            if self._latency:
+                time.sleep(self._latency)
             with self._lock:
                 self.timeline.catch_up()
+                self.counts[f"{method} {_kind(path)}"] += 1
                 if not node.answers or node.lives != life:
                     raise NoAnswer
                 return calls.answer(self, node, method, path, given, headers)
 
         return answer
+
+
+def _kind(path: str) -> str:
+    """The path without what differs from node to node and VM to VM."""
+    parts = path.strip("/").split("/")
+    if parts[0] == "nodes" and len(parts) > 1:
+        parts[1] = "*"
+    return "/".join("*" if part.isdigit() or part.startswith("UPID") else part for part in parts)
 
 
 def _onboot(dc: Datacenter, node: Node, vmid: int) -> Callable[[], None]:

@@ -41,7 +41,14 @@ class Wire(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 64
 
-    def __init__(self, address: str, port: int, certificate: Certificate, answer: Answer) -> None:
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        certificate: Certificate,
+        answer: Answer,
+        rest: float = 0.05,
+    ) -> None:
         self.answer = answer
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -56,7 +63,7 @@ class Wire(ThreadingHTTPServer):
                 mend="end what listens there, or use another lab number",
             ) from error
         self._thread = threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+            target=self.serve_forever, kwargs={"poll_interval": rest}, daemon=True
         )
         self._thread.start()
 
