@@ -22,6 +22,14 @@ def place(run: Run, action: PlaceVm, ports: ClusterPorts) -> dict[str, Any]:
             tries=TRIES,
             backoff=ports.every,
         )
+    if action.ha and action.together:
+        first, company = action.together, action.together_vmids
+        run.step(
+            f"keep {action.vm} together with the others",
+            lambda: ports.hypervisor.ensure_together(first, company),
+            tries=TRIES,
+            backoff=ports.every,
+        )
     return _start(run, action.vm, action.vmid, ports)
 
 
@@ -53,6 +61,7 @@ def _make(action: PlaceVm, ports: ClusterPorts) -> None:
         storage=ports.storage,
         addressing=action.addressing,
         ha=action.ha,
+        cpu=action.cpu,
     )
 
 

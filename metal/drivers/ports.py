@@ -164,6 +164,7 @@ class Hypervisor(Protocol):
         storage: str,
         addressing: Addressing,
         ha: bool,
+        cpu: str | None = None,
     ) -> None:
         """The VM exists. One of that id but another name is Refused, wherever it runs is left."""
 
@@ -190,6 +191,9 @@ class Hypervisor(Protocol):
 
     def ensure_apart(self, group: str, vmids: tuple[int, ...]) -> None:
         """HA never puts two of these VMs on one node. Those not HA-managed are passed over."""
+
+    def ensure_together(self, name: str, vmids: tuple[int, ...]) -> None:
+        """HA keeps these VMs on one node. Those not HA-managed are passed over."""
 
     def ha_managed(self) -> frozenset[int]:
         """Ids of the VMs that the cluster restarts elsewhere by itself."""

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from metal.inventory.administrators import check_administrators
+from metal.inventory.affinity import check_affinity
 from metal.inventory.alarms import check_alarms
 from metal.inventory.defaults import defaults, own_or_default
 from metal.inventory.draft import NAME, Draft
@@ -50,6 +51,7 @@ CHECKS = (
     check_references,
     check_networks,
     check_vms,
+    check_affinity,
     check_unlocking,
     check_power,
     check_alarms,

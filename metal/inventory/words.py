@@ -52,6 +52,8 @@ _TYPES = {
     ),
 }
 STAND_IN = "x"
+ADDRESSES = "one address, or first-last with the lower one first"
+CPUS = "the oldest server it must run on decides: x86-64-v2-AES suits those since about 2010"
 _LIMITS = {
     "greater_than": ("gt", "more than"),
     "greater_than_equal": ("ge", "at least"),
@@ -128,7 +130,8 @@ def _value(detail: ErrorDetails, name: str) -> tuple[str, str]:
         return f"`{name}` has too few entries", f"at least {context['min_length']} is needed"
     if kind == "value_error":
         what = str(detail["msg"]).removeprefix("Value error, ")
-        return f"`{name}`: {what}", "one address, or first-last with the lower one first"
+        mends = {"cpu": CPUS, "cpu_type": CPUS}
+        return f"`{name}`: {what}", mends.get(name, ADDRESSES)
     stem = "int" if kind == "int_from_float" else kind
     for start, (thing, mend) in _TYPES.items():
         if stem.startswith(start):

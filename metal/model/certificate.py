@@ -14,6 +14,8 @@ class ProvenServer(Frozen):
 
     memory_mib: int | None
     vcpus: int | None
+    cpus: tuple[str, ...] | None = None
+    """The types of processor it can give."""
 
 
 class ProvenVm(Frozen):
@@ -22,6 +24,10 @@ class ProvenVm(Frozen):
     vcpus: int
     apart: str | None = None
     """Its replica group: two of one never share a server."""
+    together: str | None = None
+    """The set that it shares a server with."""
+    cpu: str | None = None
+    """The type of processor it needs; x86-64-v2-AES when absent."""
 
 
 class Failure(Frozen):
@@ -31,6 +37,8 @@ class Failure(Frozen):
     """alone: a machine on its own, whose VMs wait for it (those pinned there have replicas)."""
     restarts: dict[str, str] = {}
     """VM → the server it restarts on, of every VM that is lost; of a survivable failure."""
+    waits: tuple[str, ...] = ()
+    """Replicas that wait for the server: each of the others runs one of their group."""
     why: str = ""
     smallest: tuple[str, ...] = ()
     """VMs that cannot all be restarted, as few as were found: the counter-example."""

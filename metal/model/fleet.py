@@ -12,6 +12,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from metal.model import cpus
 from metal.model.base import Frozen
 from metal.model.facts import Media
 from metal.model.watch import Hook, WatchPolicy
@@ -43,6 +44,16 @@ def _v4_or_range(text: str) -> str:
 
 
 Ipv4OrRange = Annotated[str, AfterValidator(_v4_or_range)]
+
+
+def _cpu_type(text: str) -> str:
+    if text not in cpus.TYPES:
+        raise ValueError(f"{text!r} is none of {', '.join(cpus.TYPES)}")
+    return text
+
+
+CpuType = Annotated[str, AfterValidator(_cpu_type)]
+"""A processor as QEMU names it, or one of its levels."""
 
 
 class Donor(Frozen):
@@ -186,6 +197,8 @@ class Learned(Frozen):
     bios_version: str | None = None
     bmc_firmware: str | None = None
     cpu: str | None = None
+    cpu_type: CpuType | None = None
+    """The newest type its VMs can have, where the processor's name does not tell it."""
     cores: int | None = None
     threads: int | None = None
     memory_gib: int | None = None
@@ -330,6 +343,14 @@ class Vm(Frozen):
     """Pinned to this cluster; the scheduler chooses when absent."""
     apart: Name | None = None
     """Replica group: VMs of one group never share a server."""
+    apart_by: Literal["server", "cluster", "site", "donor"] = "server"
+    """What else VMs of its group never share."""
+    together: tuple[Name, ...] = ()
+    """VMs that it shares a server with, wherever that is, also after a failure."""
+    prefers: tuple[Name, ...] = ()
+    """Clusters it would rather run in, the best first; others where these have no room."""
+    cpu: CpuType | None = None
+    """The processor it needs; x86-64-v2-AES when absent."""
     priority: int = Field(default=50, ge=0, le=100)
     vcpus: int | None = Field(default=None, ge=1)
     memory_gib: float | None = Field(default=None, gt=0)
@@ -442,6 +463,11 @@ class Inventory(Frozen):
         """Whether metal makes this VM and gives it its addresses: it knows it, and did not find
         it running."""
         return vm in self.vms and self.vms[vm].adopted is None
+
+    def cpu_of(self, server: str) -> str | None:
+        """The newest type of processor that its VMs can have; None when nobody knows."""
+        learned = self.servers[server].learned
+        return (learned.cpu_type or cpus.generation(learned.cpu)) if learned else None
 
     def profile(self, server: str) -> ServerProfile:
         return self.profiles[self.servers[server].profile]

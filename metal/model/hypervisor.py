@@ -39,3 +39,5 @@ class VmSpec(Frozen):
     disk_gib: int
     storage: str
     addressing: Addressing
+    cpu: str | None = None
+    """The processor it asks for."""

@@ -95,6 +95,12 @@ class PlaceVm(_Action):
     """Its replica group, where others of that group are in the same cluster."""
     apart_vmids: tuple[int, ...] = ()
     """Those others and itself: HA must not restart one beside another."""
+    together: str | None = None
+    """The first of the set that it shares a server with."""
+    together_vmids: tuple[int, ...] = ()
+    """All of that set: HA must restart them on one server."""
+    cpu: str | None = None
+    """The processor it asks for."""
     addressing: Addressing
 
     @property

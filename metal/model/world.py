@@ -45,6 +45,9 @@ class SeenVm(Frozen):
     """The shared IPv4 that its ports or names were on when it was made."""
     memory_mib: int | None = None
     """As configured; None when unknown. Counts for VMs that the inventory does not have."""
+    vcpus: int | None = None
+    disk_gib: int | None = None
+    """Of all its disks together, as configured."""
     kind: GuestKind = "vm"
 
 

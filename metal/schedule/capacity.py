@@ -1,26 +1,23 @@
 """What there is room for: a working picture of the fleet that placing adds VMs to.
 
-Memory is never overcommitted, CPU by the profile's factor, disks where they are known. What
-nobody told counts as nothing: a server of unknown memory gets no VM, and a cluster that does
-not answer closes for new ones.
+Memory and disks are never overcommitted, CPU by the profile's factor. What nobody told counts as
+nothing: a server of unknown memory or disks gets no VM, and a cluster that does not answer closes
+for new ones.
 """
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from metal.model.disks import data_disks, system_disk
+from metal.model.cpus import DEFAULT, offers
+from metal.model.disks import system_disk
 from metal.model.fleet import Inventory
 from metal.model.life import Life
-from metal.model.world import World
+from metal.model.world import SeenVm, World
 from metal.network.budget import Ledger, holdings
+from metal.schedule.storage import SYSTEM_GIB, UNLIMITED, ceph_gib, short_of_disk
 from metal.schedule.survival import UNIT_MIB, Guest, Node, Verdict, units, verdict
-
-CEPH_FULL = 0.85
-"""Share of a cluster's disks that is promised: Ceph warns from there on, and stops at 0.95."""
-CEPH_COPIES = 3
-SYSTEM_GIB = 40
-"""Of a solo machine's disk, for Debian itself."""
+from metal.schedule.wishes import guest_of, together_sets
 
 
 @dataclass
@@ -32,7 +29,7 @@ class Host:
     known: bool = True
     """Whether anybody told how much memory it has."""
     disk_limit: float | None = None
-    """None where the cluster's Ceph counts, or the disks are not known."""
+    """Of a server whose VMs live on its own disks; UNLIMITED where the cluster's Ceph counts."""
     disk: int = 0
     closed: str = ""
     """Why nothing new goes here."""
@@ -41,21 +38,25 @@ class Host:
     def name(self) -> str:
         return self.node.name
 
-    def refuses(self, guest: Guest) -> str:
-        """Why it cannot take the VM; empty when it can."""
+    def refuses(self, *guests: Guest) -> str:
+        """Why it cannot take the VMs, all at once; empty when it can."""
         if self.closed:
             return self.closed
-        if guest.memory > self.node.free:
+        if sum(g.memory for g in guests) > self.node.free:
             return "not enough memory free"
-        if guest.apart and guest.apart in self.node.groups():
-            return f"another VM of the group {guest.apart!r} runs there"
-        if self.threads is not None and guest.vcpus > self.threads:
-            return f"{guest.vcpus} vCPUs on {self.threads} threads"
-        if guest.vcpus > self.node.cpus_free:
+        groups = [g.apart for g in guests if g.apart]
+        if len(set(groups)) < len(groups):
+            return "VMs that stay together are in one replica group"
+        for guest in guests:
+            if guest.apart and guest.apart in self.node.groups():
+                return f"another VM of the group {guest.apart!r} runs there"
+            if not self.node.suits(guest):
+                return f"its processor is not known to be a {guest.cpu or DEFAULT}"
+            if self.threads is not None and guest.vcpus > self.threads:
+                return f"{guest.vcpus} vCPUs on {self.threads} threads"
+        if sum(g.vcpus for g in guests) > self.node.cpus_free:
             return "not enough CPU free"
-        if self.disk_limit is not None and self.disk + guest.disk_gib > self.disk_limit:
-            return "not enough disk free"
-        return ""
+        return short_of_disk(self.disk_limit, self.disk, guests)
 
 
 @dataclass
@@ -87,24 +88,26 @@ class Room:
             return Verdict.SURVIVABLE
         return verdict([h.node for h in self.hosts.values()])
 
-    def refuses(self, guest: Guest) -> str:
+    def refuses(self, *guests: Guest) -> str:
         if self.closed:
             return self.closed
-        if self.threads is not None and guest.vcpus > self.threads:
-            return f"{guest.vcpus} vCPUs, but its smallest server has {self.threads} threads"
-        if self.disk_limit is not None and self.disk + guest.disk_gib > self.disk_limit:
-            return f"its disks have {max(0, int(self.disk_limit - self.disk))} GiB left"
-        return ""
+        for guest in guests:
+            if self.threads is not None and guest.vcpus > self.threads:
+                return f"{guest.vcpus} vCPUs, but its smallest server has {self.threads} threads"
+        return short_of_disk(self.disk_limit, self.disk, guests)
 
-    def put(self, guest: Guest, host: Host) -> bool:
-        """Take the VM in if every single server may still die afterwards."""
-        sums = host.node.sums
-        host.node.add(guest)
+    def put(self, host: Host, *guests: Guest) -> bool:
+        """Take the VMs in if every single server may still die afterwards."""
+        undo: list[tuple[Guest, int]] = []
+        for guest in guests:
+            undo.append((guest, host.node.sums))
+            host.node.add(guest)
         if self.survival() is not Verdict.SURVIVABLE:
-            host.node.undo(guest, sums)
+            for guest, sums in reversed(undo):
+                host.node.undo(guest, sums)
             return False
-        host.disk += guest.disk_gib
-        self.disk += guest.disk_gib
+        host.disk += sum(g.disk_gib for g in guests)
+        self.disk += sum(g.disk_gib for g in guests)
         return True
 
     def take(self, vm: str, host: Host) -> Guest:
@@ -126,24 +129,12 @@ class Fleet:
     """Clusters that may run VMs that nobody saw."""
     notes: list[str] = field(default_factory=list)
     unsized: set[str] = field(default_factory=set)
-    """VMs of which nobody told the memory: they count as nothing, and prove nothing."""
+    """VMs of which nobody told the memory or vCPUs: they count as nothing, and prove nothing."""
 
     def hosts(self) -> Iterator[tuple[Room, Host]]:
         for room in self.rooms.values():
             for host in room.hosts.values():
                 yield room, host
-
-
-def guest_of(inventory: Inventory, vm: str, seen_mib: int | None = None) -> Guest:
-    """A VM of the inventory; the larger of what it should have and what it was seen to have."""
-    needs = inventory.needs(vm)
-    return Guest(
-        name=vm,
-        memory=units(max(needs.memory_mib, seen_mib or 0)),
-        apart=inventory.vms[vm].apart,
-        vcpus=needs.vcpus,
-        disk_gib=needs.disk_gib,
-    )
 
 
 def survey(
@@ -191,7 +182,7 @@ def _room(inventory: Inventory, world: World, name: str, ready: bool, forming: b
         name=name,
         site=inventory.site_of(name),
         hosts=hosts,
-        disk_limit=_ceph_gib(inventory, name) if cluster.ceph else None,
+        disk_limit=ceph_gib(inventory, name) if cluster.ceph else UNLIMITED,
         closed=_closed(inventory, world, name, ready, forming),
         only_pinned=cluster.only_pinned,
     )
@@ -238,8 +229,11 @@ def _host(inventory: Inventory, world: World, server: str, ceph: bool) -> Host:
     room = 0 if memory is None else int((memory - profile.reserved_memory_gib) * 1024 // UNIT_MIB)
     threads = (learned.threads or learned.cores) if learned else None
     cpus = int(profile.cpu_factor * threads) if threads else None
-    host = Host(Node(server, room, cpus=cpus), threads, memory is not None)
-    if learned and learned.disks and not ceph:
+    node = Node(server, room, cpus=cpus, offers=offers(inventory.cpu_of(server)))
+    host = Host(node, threads, memory is not None)
+    if ceph:
+        host.disk_limit = UNLIMITED
+    elif learned and learned.disks:
         host.disk_limit = system_disk(profile, learned).size_gib - SYSTEM_GIB
     seen = world.servers.get(server)
     if memory is None:
@@ -251,33 +245,10 @@ def _host(inventory: Inventory, world: World, server: str, ceph: bool) -> Host:
     return host
 
 
-def _ceph_gib(inventory: Inventory, cluster: str) -> float | None:
-    """What Ceph can hold in three copies with any one server lost; None if a disk list is
-    missing. Three servers keep two copies of all then: they are as full as before."""
-    sizes: list[int] = []
-    for server in inventory.clusters[cluster].servers:
-        learned = inventory.servers[server].learned
-        disks = data_disks(inventory.profile(server), learned) if learned else ()
-        if not disks:
-            return None
-        sizes.append(sum(d.size_gib for d in disks))
-    if len(sizes) <= CEPH_COPIES:
-        return CEPH_FULL * min(sizes)
-    return CEPH_FULL * min(copied_gib(sizes[:i] + sizes[i + 1 :]) for i in range(len(sizes)))
-
-
-def copied_gib(sizes: list[int]) -> float:
-    """The most that fits in three copies, each on a server of its own: a server larger than all
-    the data holds no more than the data."""
-    left, copies = sorted(sizes, reverse=True), CEPH_COPIES
-    while copies > 1 and left[0] * copies > sum(left):
-        left, copies = left[1:], copies - 1
-    return sum(left) / copies
-
-
 def _settle_residents(fleet: Fleet, inventory: Inventory, world: World) -> None:
     """What runs stays where it is. VMs that the inventory lacks count and are left alone."""
     by_server = {host.name: (room, host) for room, host in fleet.hosts()}
+    sets = together_sets(inventory.vms)
     for vm, seen in sorted(world.vms.items()):
         if seen.kind == "template":
             continue  # it never runs
@@ -295,14 +266,19 @@ def _settle_residents(fleet: Fleet, inventory: Inventory, world: World) -> None:
             continue
         room, host = by_server[seen.server]
         fleet.where[vm] = (room.name, host.name)
-        if managed:
-            guest = guest_of(inventory, vm, seen.memory_mib)
-        else:
-            guest = Guest(vm, units(seen.memory_mib or 0))
-            if seen.memory_mib is None:
-                fleet.unsized.add(vm)
-            if seen.memory_mib is None and not room.closed:
-                room.closed = f"nobody told how much memory {vm} has, which the inventory lacks"
+        guest = guest_of(inventory, vm, sets, seen) if managed else _stranger(fleet, vm, seen, room)
         host.node.add(guest)
         host.disk += guest.disk_gib
         room.disk += guest.disk_gib
+
+
+def _stranger(fleet: Fleet, vm: str, seen: SeenVm, room: Room) -> Guest:
+    """A VM that the inventory lacks. Without its size nobody knows what is left beside it."""
+    sizes = {"memory": seen.memory_mib, "disk": seen.disk_gib}
+    untold = " and ".join(what for what, size in sizes.items() if size is None)
+    if untold and not room.closed:
+        room.closed = f"nobody told how much {untold} {vm} has, which the inventory lacks"
+    if seen.memory_mib is None or seen.vcpus is None:
+        fleet.unsized.add(vm)
+    memory = units(seen.memory_mib or 0)
+    return Guest(vm, memory, vcpus=seen.vcpus or 0, disk_gib=seen.disk_gib or 0)

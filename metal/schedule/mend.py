@@ -1,6 +1,7 @@
 """What stands in the way of a restart, as small as can be shown, and what would mend it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from math import comb
 
@@ -47,7 +48,8 @@ def mends(dead: str, survivors: list[Node], victims: list[Guest]) -> tuple[str, 
 def _dimm(survivors: list[Node], victims: list[Guest]) -> Iterator[str]:
     for gib in DIMMS_GIB:
         for node in sorted(survivors, key=lambda n: n.name):
-            larger = Node(node.name, node.room + gib * GIB, node.guests.values(), node.cpus)
+            larger = node.copy()
+            larger.room += gib * GIB
             if fits(victims, [larger if n is node else n for n in survivors]):
                 yield f"a DIMM of {gib} GiB for {node.name}"
 
@@ -73,7 +75,7 @@ def _smaller(survivors: list[Node], victims: list[Guest]) -> Iterator[str]:
     best: list[tuple[int, str, str]] = []
     for guest in victims:
         for gib in range(guest.memory // GIB, 0, -1):
-            less = Guest(guest.name, gib * GIB, guest.apart, guest.vcpus, guest.disk_gib)
+            less = replace(guest, memory=gib * GIB)
             if less.memory < guest.memory and fits(
                 [less if g is guest else g for g in victims], survivors
             ):

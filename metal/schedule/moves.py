@@ -6,7 +6,7 @@ from metal.model.fleet import Inventory
 from metal.model.plan import MigrateVm, Risk
 from metal.model.world import World
 from metal.schedule.capacity import Host, Room, survey
-from metal.schedule.survival import Guest, Node, Verdict, pack, verdict
+from metal.schedule.survival import Guest, Verdict, bundle, pack, verdict
 
 
 @dataclass(frozen=True)
@@ -46,20 +46,26 @@ def drain_moves(inventory: Inventory, world: World, server: str) -> Drain:
     guests = _most_important_first(inventory, source)
     targets = [h for h in room.hosts.values() if h is not source and _takes(world, h)]
     homes = _homes(guests, targets)
+    staying = [g.name for g in guests if g.name not in homes and _stopped(world, g)]
     stranded = tuple(
         Stranded(g.name, _why_stranded(g, room, source, targets))
         for g in guests
-        if g.name not in homes
+        if g.name not in homes and g.name not in staying
     )
+    asleep = tuple(f"{vm} is stopped and has no place elsewhere: it stays" for vm in staying)
     moves = tuple(
         _move(world, g, cluster, server, homes[g.name]) for g in guests if g.name in homes
     )
-    return Drain(moves, stranded, (*foreign, *_afterwards(guests, homes, targets)))
+    return Drain(moves, stranded, (*foreign, *asleep, *_afterwards(guests, homes, targets)))
 
 
 def _most_important_first(inventory: Inventory, source: Host) -> list[Guest]:
     managed = [g for g in source.node.guests.values() if g.name in inventory.vms]
     return sorted(managed, key=lambda g: (-inventory.vms[g.name].priority, g.name))
+
+
+def _stopped(world: World, guest: Guest) -> bool:
+    return world.vms[guest.name].state == "stopped"
 
 
 def _takes(world: World, host: Host) -> bool:
@@ -77,18 +83,20 @@ def _homes(guests: list[Guest], targets: list[Host]) -> dict[str, str]:
 
 
 def _spread(guests: list[Guest], targets: list[Host]) -> dict[str, str]:
-    nodes = [Node(h.name, h.node.room, h.node.guests.values()) for h in targets]
+    """Each, with those it stays with, on the freest server that takes it."""
+    nodes = [h.node.copy() for h in targets]
     found: dict[str, str] = {}
-    for guest in guests:
+    for item in bundle(guests):
         fitting = [
             n
             for n in nodes
-            if guest.memory <= n.free and (not guest.apart or guest.apart not in n.groups())
+            if item.memory <= n.free and item.vcpus <= n.cpus_free and item.suits(n)
         ]
         if fitting:
-            best = min(fitting, key=lambda n: (-(n.free - guest.memory) / n.room, n.name))
-            best.add(guest)
-            found[guest.name] = best.name
+            best = min(fitting, key=lambda n: (-(n.free - item.memory) / n.room, n.name))
+            for guest in item.guests:
+                best.add(guest)
+                found[guest.name] = best.name
     return found
 
 
@@ -117,7 +125,7 @@ def _move(world: World, guest: Guest, cluster: str, source: str, target: str) ->
 
 def _afterwards(guests: list[Guest], homes: dict[str, str], targets: list[Host]) -> tuple[str, ...]:
     """What the cluster is left with while the server is away."""
-    nodes = {h.name: Node(h.name, h.node.room, h.node.guests.values()) for h in targets}
+    nodes = {h.name: h.node.copy() for h in targets}
     for guest in guests:
         if guest.name in homes:
             nodes[homes[guest.name]].add(guest)

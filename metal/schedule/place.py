@@ -1,17 +1,23 @@
 """Which VM on which server: sticky, most important first, every single server may die.
 
 Greedy on the freest server, with one VM moved aside where that makes room, and other orders
-tried when something is left over. Pure and deterministic.
+tried when something is left over. VMs that stay together are placed as one. Pure and
+deterministic.
 """
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from metal.model.fleet import Inventory
 from metal.model.world import World
-from metal.schedule.capacity import Fleet, Host, Room, guest_of, survey
+from metal.schedule.capacity import Fleet, Host, Room, survey
+from metal.schedule.explain import Unplaced, explain
 from metal.schedule.freest import Freest
-from metal.schedule.survival import UNIT_MIB, Guest
+from metal.schedule.orders import ORDERS, Order, loss
+from metal.schedule.together import Together
+from metal.schedule.wishes import shared_scope
+
+__all__ = ["Home", "Placement", "Unplaced", "place"]
 
 EJECTIONS = 3_000
 """How many pairs (VM moved aside, new home) one attempt may try."""
@@ -30,43 +36,12 @@ class Home:
 
 
 @dataclass(frozen=True)
-class Unplaced:
-    """A VM that goes nowhere, why, and what would mend it."""
-
-    vm: str
-    why: str
-    mend: str
-
-    def __str__(self) -> str:
-        return f"{self.vm} is not placed: {self.why} → {self.mend}"
-
-
-@dataclass(frozen=True)
 class Placement:
     """New VMs' homes, and those without one; `fleet` is the picture with them in it."""
 
     homes: dict[str, Home]
     unplaced: tuple[Unplaced, ...]
     fleet: Fleet
-
-
-Order = Callable[[Inventory, str], tuple[object, ...]]
-
-
-def _by_priority(inventory: Inventory, vm: str) -> tuple[object, ...]:
-    return (-inventory.vms[vm].priority, -inventory.needs(vm).memory_mib, vm)
-
-
-def _pinned_first(inventory: Inventory, vm: str) -> tuple[object, ...]:
-    return (inventory.vms[vm].cluster is None, *_by_priority(inventory, vm))
-
-
-def _biggest_first(inventory: Inventory, vm: str) -> tuple[object, ...]:
-    wanted = inventory.vms[vm]
-    return (wanted.cluster is None, wanted.apart is None, -inventory.needs(vm).memory_mib, vm)
-
-
-ORDERS: tuple[Order, ...] = (_by_priority, _pinned_first, _biggest_first)
 
 
 def place(
@@ -86,16 +61,11 @@ def place(
         attempts.append(_Attempt(inventory, world, names, forming).run(order))
         if not attempts[-1].unplaced:
             break
-    return min(attempts, key=lambda p: _loss(inventory, p))
-
-
-def _loss(inventory: Inventory, placement: Placement) -> list[int]:
-    """The priorities left over, highest first: to be as low as can be."""
-    return sorted((inventory.vms[u.vm].priority for u in placement.unplaced), reverse=True)
+    return min(attempts, key=lambda p: loss(inventory, (u.vm for u in p.unplaced)))
 
 
 class _Attempt:
-    """One run through the VMs in one order."""
+    """One run through the VMs in one order. VMs that stay together go by the first one's name."""
 
     def __init__(
         self, inventory: Inventory, world: World, ready: Collection[str], forming: Collection[str]
@@ -103,115 +73,131 @@ class _Attempt:
         self.inventory = inventory
         self.world = world
         self.fleet = survey(inventory, world, ready, forming)
-        self.guests = {vm: guest_of(inventory, vm) for vm in inventory.vms}
-        self.groups: dict[str, set[str]] = {}
-        for vm, wanted in inventory.vms.items():
-            if wanted.apart:
-                self.groups.setdefault(wanted.apart, set()).add(vm)
+        self.units = Together(inventory, world, self.fleet.where)
         self.new: set[str] = set()
+        """First names of what was placed."""
         self.freest: dict[str, bool] = {}
-        self.left: dict[str, Unplaced] = {}
+        self.left: dict[str, tuple[str, str]] = {}
         self.ejections = EJECTIONS
         self.freest_first = Freest(self.fleet.hosts())
 
     def run(self, order: Order) -> Placement:
-        waiting = sorted(
-            (v for v in self.inventory.vms if v not in self.world.vms and self.inventory.chosen(v)),
-            key=lambda vm: order(self.inventory, vm),
+        new = (
+            v for v in self.inventory.vms if v not in self.world.vms and self.inventory.chosen(v)
         )
+        waiting = sorted(new, key=lambda vm: order(self.inventory, vm))
+        firsts = list(dict.fromkeys(self.units.first(vm) for vm in waiting))
         # A machine on its own gets replicas only, so the others come first.
         for solo in (False, True):
-            for vm in waiting:
-                if self._pinned_to_solo(vm) is solo:
-                    self._settle(vm)
+            for first in firsts:
+                if self._pinned_to_solo(first) is solo:
+                    self._settle(first)
         self._drop_lonely()
-        homes = {vm: self._home(vm) for vm in waiting if vm in self.new}
-        left = tuple(self.left[vm] for vm in waiting if vm in self.left)
-        return Placement(homes, left, self.fleet)
+        placed = {vm for first in self.new for vm in self.units.unit(first)}
+        homes = {vm: self._home(vm) for vm in waiting if vm in placed}
+        left = [(vm, self.left[self.units.first(vm)]) for vm in waiting if vm not in placed]
+        return Placement(homes, tuple(Unplaced(vm, *why) for vm, why in left), self.fleet)
 
-    def _settle(self, vm: str) -> None:
-        hidden = self._hidden(vm)
+    def _settle(self, first: str) -> None:
+        hidden = self._hidden(first)
         if hidden:
-            self.left[vm] = hidden
-        elif not self._put(vm) and not self._make_room(vm):
-            self.left[vm] = self._explain(vm)
+            self.left[first] = hidden
+        elif not self._put(first) and not self._make_room(first):
+            self.left[first] = self._explain(first)
 
-    def _pinned_to_solo(self, vm: str) -> bool:
-        pin = self.inventory.vms[vm].cluster
+    def _pinned_to_solo(self, first: str) -> bool:
+        pin = self.units.pin(first)
         return pin is not None and self.fleet.rooms[pin].solo
 
-    def _hidden(self, vm: str) -> Unplaced | None:
+    def _hidden(self, first: str) -> tuple[str, str] | None:
         """It may already run where nobody answers: a second one would be worse than none."""
-        pin = self.inventory.vms[vm].cluster
+        pin = self.units.pin(first)
         suspects = [c for c in self.fleet.silent if pin in (None, c)]
         if not suspects:
             return None
         names = ", ".join(suspects)
-        return Unplaced(
-            vm,
+        return (
             f"it may run in {names}, which does not answer",
-            f"get {names} to answer, or pin {vm} to another cluster if it surely runs nowhere",
+            f"get {names} to answer, or pin {first} to another cluster if it surely runs nowhere",
         )
 
-    def _rooms(self, vm: str) -> list[Room]:
-        pin = self.inventory.vms[vm].cluster
+    def _rooms(self, first: str) -> list[Room]:
+        pin = self.units.pin(first)
         if pin is not None:
             return [self.fleet.rooms[pin]]
         return [r for r in self.fleet.rooms.values() if not (r.solo or r.only_pinned)]
 
-    def _put(self, vm: str, only: Room | None = None) -> bool:
+    def _put(self, first: str, only: Room | None = None) -> bool:
         """Place it on the best server that can take it."""
-        guest = self.guests[vm]
-        walk = self._candidates(vm, only)
+        guests = self.units.guests(first)
+        walk = self._candidates(first, only)
         taken: tuple[Room, Host] | None = None
         for rank, (room, host) in enumerate(walk):
-            if room.put(guest, host):
+            if room.put(host, *guests):
                 taken = room, host
-                self.freest[vm] = rank == 0
+                self.freest[first] = rank == 0
                 break
         walk.close()
         if taken:
-            self._settled(vm, *taken)
+            self._settled(first, *taken)
         return taken is not None
 
-    def _settled(self, vm: str, room: Room, host: Host) -> None:
-        self.fleet.ledgers[room.site].add(vm)
-        self.fleet.where[vm] = (room.name, host.name)
-        self.new.add(vm)
+    def _settled(self, first: str, room: Room, host: Host) -> None:
+        for vm in self.units.unit(first):
+            self.fleet.ledgers[room.site].add(vm)
+            self.fleet.where[vm] = (room.name, host.name)
+        self.new.add(first)
         self.freest_first.changed(host.name)
 
-    def _take(self, vm: str) -> None:
-        room, host = self._at(vm)
-        room.take(vm, host)
-        self.fleet.ledgers[room.site].remove(vm)
-        del self.fleet.where[vm]
-        self.new.discard(vm)
+    def _take(self, first: str) -> None:
+        room, host = self._at(first)
+        for vm in self.units.unit(first):
+            room.take(vm, host)
+            self.fleet.ledgers[room.site].remove(vm)
+            del self.fleet.where[vm]
+        self.new.discard(first)
         self.freest_first.changed(host.name)
 
-    def _put_back(self, vm: str, room: Room, host: Host) -> None:
+    def _put_back(self, first: str, room: Room, host: Host) -> None:
         """Where it was before, which is known to be allowed."""
-        room.put(self.guests[vm], host)
-        self.freest[vm] = False
-        self._settled(vm, room, host)
+        room.put(host, *self.units.guests(first))
+        self.freest[first] = False
+        self._settled(first, room, host)
 
-    def _at(self, vm: str) -> tuple[Room, Host]:
-        cluster, server = self.fleet.where[vm]
+    def _at(self, first: str) -> tuple[Room, Host]:
+        cluster, server = self.fleet.where[self.units.unit(first)[0]]
         room = self.fleet.rooms[cluster]
         return room, room.hosts[server]
 
-    def _candidates(self, vm: str, only: Room | None) -> Generator[tuple[Room, Host], None, None]:
-        """Servers that could take it, best first: away from its mates, then the freest."""
-        mates = self._mates(vm)
-        pin = self.inventory.vms[vm].cluster
+    def _candidates(
+        self, first: str, only: Room | None
+    ) -> Generator[tuple[Room, Host], None, None]:
+        """Servers that could take it, best first: in the clusters it prefers, then away from its
+        mates, then the freest."""
+        pin = self.units.pin(first)
         room = only or (self.fleet.rooms[pin] if pin else None)
-        hosts = Freest((room, h) for h in room.hosts.values()) if room else self.freest_first
-        if not mates:
-            yield from self._willing(vm, hosts)
+        if room:
+            yield from self._spread(first, Freest((room, h) for h in room.hosts.values()))
             return
-        clusters = [cluster for cluster, _ in mates]
+        prefers = [c for c in self.units.prefers(first) if c in self.fleet.rooms]
+        for cluster in prefers:
+            liked = self.fleet.rooms[cluster]
+            yield from self._spread(first, Freest((liked, h) for h in liked.hosts.values()))
+        for at, host in self._spread(first, self.freest_first):
+            if at.name not in prefers:
+                yield at, host
+
+    def _spread(
+        self, first: str, hosts: Iterable[tuple[Room, Host]]
+    ) -> Generator[tuple[Room, Host], None, None]:
+        """Of these the ones far from its mates first."""
+        clusters = [cluster for cluster, _ in self.units.mates(first)]
+        if not clusters:
+            yield from self._willing(first, hosts)
+            return
         sites = [self.fleet.rooms[c].site for c in clusters]
         near: dict[tuple[int, int], list[tuple[Room, Host]]] = {}
-        for at, host in self._willing(vm, hosts):
+        for at, host in self._willing(first, hosts):
             key = (clusters.count(at.name), sites.count(at.site))
             if key == (0, 0):
                 yield at, host
@@ -220,55 +206,76 @@ class _Attempt:
             yield from near[key]
 
     def _willing(
-        self, vm: str, hosts: Iterable[tuple[Room, Host]]
+        self, first: str, hosts: Iterable[tuple[Room, Host]]
     ) -> Generator[tuple[Room, Host], None, None]:
-        guest, pinned = self.guests[vm], self.inventory.vms[vm].cluster is not None
+        guests, pinned = self.units.guests(first), self.units.pin(first) is not None
+        anchor = self.units.anchor(first)
         barred: dict[str, bool] = {}
         for room, host in hosts:
+            if anchor not in (None, host.name):
+                continue
             if room.name not in barred:
                 barred[room.name] = bool(
-                    (room.solo and not (pinned and self._has_mate_outside(vm, room)))
+                    (room.solo and not (pinned and self._has_mate_outside(first, room)))
                     or (room.only_pinned and not pinned)
-                    or room.refuses(guest)
-                    or self.fleet.ledgers[room.site].refuses(vm)
+                    or room.refuses(*guests)
+                    or self._unlawful(first, room)
                 )
-            if not barred[room.name] and not host.refuses(guest):
+            if not barred[room.name] and not host.refuses(*guests):
                 yield room, host
 
-    def _mates(self, vm: str) -> list[tuple[str, str]]:
-        """(cluster, server) of the placed others of its replica group."""
-        group = self.guests[vm].apart
-        others = sorted(self.groups.get(group, set()) - {vm}) if group else []
-        return [self.fleet.where[o] for o in others if o in self.fleet.where]
+    def _unlawful(self, first: str, room: Room) -> bool:
+        """Whether addresses or a group that is apart by more than servers forbid the cluster."""
+        ledger = self.fleet.ledgers[room.site]
+        *before, last = self.units.unit(first)
+        for vm in (*before, last):
+            mates = (cluster for cluster, _ in self.units.mates_of(vm))
+            if shared_scope(self.inventory, vm, room.name, mates):
+                return True
+        served = []
+        for vm in before:
+            if ledger.refuses(vm):
+                break
+            ledger.add(vm)
+            served.append(vm)
+        refused = len(served) < len(before) or bool(ledger.refuses(last))
+        for vm in served:
+            ledger.remove(vm)
+        return refused
 
-    def _has_mate_outside(self, vm: str, room: Room) -> bool:
-        """Placed elsewhere, or going to be: another solo machine's own replica."""
-        group = self.guests[vm].apart
-        for other in self.groups.get(group, set()) - {vm} if group else set():
+    def _has_mate_outside(self, first: str, room: Room) -> bool:
+        """Each of it has a replica placed elsewhere, or going to be: another solo machine's."""
+        return all(self._one_outside(vm, room) for vm in self.units.unit(first))
+
+    def _one_outside(self, vm: str, room: Room) -> bool:
+        for other in self.units.others(vm):
+            first = self.units.first(other)
             at = self.fleet.where.get(other)
-            pin = at[0] if at else self.inventory.vms[other].cluster
-            if other not in self.left and pin not in (None, room.name):
+            pin = at[0] if at else self.units.pin(first)
+            if first not in self.left and pin not in (None, room.name):
                 return True
         return False
 
     def _drop_lonely(self) -> None:
         """A VM on a solo machine whose replicas all went without a home goes without, too."""
         while True:
-            lonely = [
-                vm
-                for vm in sorted(self.new)
-                if self._at(vm)[0].solo
-                and all(cluster == self._at(vm)[0].name for cluster, _ in self._mates(vm))
-            ]
+            lonely = [first for first in sorted(self.new) if self._lonely(first)]
             if not lonely:
                 return
             self._take(lonely[0])
             self.left[lonely[0]] = self._explain(lonely[0])
 
-    def _make_room(self, vm: str) -> bool:
-        """Move one VM of this plan elsewhere, if that lets both have a home."""
-        for room in self._rooms(vm):
-            if room.refuses(self.guests[vm]) and room.closed:
+    def _lonely(self, first: str) -> bool:
+        room = self._at(first)[0]
+        return room.solo and any(
+            all(cluster == room.name for cluster, _ in self.units.mates_of(vm))
+            for vm in self.units.unit(first)
+        )
+
+    def _make_room(self, first: str) -> bool:
+        """Move something else of this plan elsewhere, if that lets both have a home."""
+        for room in self._rooms(first):
+            if room.closed:
                 continue
             for other in self._movable(room):
                 if self.ejections <= 0:
@@ -276,77 +283,28 @@ class _Attempt:
                 self.ejections -= 1
                 old_room, old_host = self._at(other)
                 self._take(other)
-                if self._put(vm, room):
+                if self._put(first, room):
                     if self._put(other):
                         return True
-                    self._take(vm)
+                    self._take(first)
                 self._put_back(other, old_room, old_host)
         return False
 
     def _movable(self, room: Room) -> Iterator[str]:
-        """VMs this plan put at the room's site, the smallest first."""
-        here = [vm for vm in self.new if self._at(vm)[0].site == room.site]
-        yield from sorted(here, key=lambda vm: (self.guests[vm].memory, vm))
+        """What this plan put at the room's site, the smallest first."""
+        here = [first for first in self.new if self._at(first)[0].site == room.site]
+        yield from sorted(here, key=lambda first: (self.units.memory(first), first))
 
     def _home(self, vm: str) -> Home:
         cluster, server = self.fleet.where[vm]
-        group = self.guests[vm].apart
-        others = sorted(self.groups.get(group, set()) - {vm}) if group else []
         mates = tuple(
             f"{other} on {self.fleet.where[other][1]}"
-            for other in others
+            for other in self.units.others(vm)
             if other in self.fleet.where
         )
-        return Home(cluster, server, self.freest[vm], mates)
+        return Home(cluster, server, self.freest[self.units.first(vm)], mates)
 
-    def _explain(self, vm: str) -> Unplaced:
-        """Why no cluster could take it, one by one, and what would mend that."""
-        guest = self.guests[vm]
-        whys: dict[str, list[str]] = {}
-        mends: dict[str, None] = {}
-        for room in self._rooms(vm):
-            why, mend = self._why_not(vm, guest, room)
-            whys.setdefault(why, []).append(room.name)
-            mends[mend] = None
-        if not whys:
-            return Unplaced(
-                vm,
-                "there is no cluster of several servers for it that takes VMs unasked",
-                "pin it to a cluster (to a solo machine only with a replica elsewhere, `apart`)",
-            )
-        text = "; ".join(f"{', '.join(rooms)}: {why}" for why, rooms in whys.items())
-        return Unplaced(vm, text, " or ".join(list(mends)[:3]))
-
-    def _why_not(self, vm: str, guest: Guest, room: Room) -> tuple[str, str]:
-        if room.closed:
-            return room.closed, f"mend {room.name} first"
-        if room.solo and not self._mates_outside(vm, room):
-            return (
-                "a machine on its own takes only VMs with a replica elsewhere",
-                "give it an `apart` group with a VM in another cluster, or unpin it",
-            )
-        why = room.refuses(guest)
-        if why:
-            return why, f"give {vm} less or {room.name} more"
-        why = self.fleet.ledgers[room.site].refuses(vm)
-        if why:
-            return f"{room.site}: {why}", _address_mend(vm, room.site)
-        reasons = {host.name: host.refuses(guest) for host in room.hosts.values()}
-        if all(reasons.values()):
-            distinct = list(dict.fromkeys(reasons.values()))
-            text = (
-                f"{distinct[0]} on any server"
-                if len(distinct) == 1
-                else ", ".join(f"{server} {why}" for server, why in reasons.items())
-            )
-        else:
-            text = "with it the death of one server could not be survived"
-        gib = guest.memory * UNIT_MIB / 1024
-        return text, f"free {gib:g} GiB of memory there, or give {vm} a smaller size"
-
-    def _mates_outside(self, vm: str, room: Room) -> bool:
-        return any(cluster != room.name for cluster, _ in self._mates(vm))
-
-
-def _address_mend(vm: str, site: str) -> str:
-    return f"add addresses to sites.{site}.ipv4_pool, or give {vm} a lighter ipv4 treatment"
+    def _explain(self, first: str) -> tuple[str, str]:
+        mates = [cluster for cluster, _ in self.units.mates(first)]
+        rooms = self._rooms(first)
+        return explain(self.inventory, self.fleet, self.units.guests(first), rooms, mates)

@@ -13,6 +13,7 @@ from metal.network.addresses import AddressPlan, plan_addresses
 from metal.network.ipv6 import Use, prefixes, under
 from metal.network.sites import Address, parse
 from metal.schedule.place import Home, Placement, place
+from metal.schedule.wishes import members, together_sets
 
 FIRST_VMID = 100
 """Proxmox keeps those below for itself."""
@@ -34,8 +35,13 @@ def plan_vms(
     vmids = dict(zip(new, _vmids(world), strict=False))
     known = {vm: seen.vmid for vm, seen in world.vms.items()} | vmids
     groups = _groups(inventory, placement, known)
+    sets = {
+        vm: (first, tuple(sorted(known[v] for v in all_of_it if v in known)))
+        for first, all_of_it in members(together_sets(inventory.vms)).items()
+        for vm in all_of_it
+    }
     places = tuple(
-        _place(inventory, vm, vmids[vm], home, addresses.given[vm], needs, groups)
+        _place(inventory, vm, vmids[vm], home, addresses.given[vm], needs, groups, sets)
         for vm, home in new.items()
     )
     warnings = (
@@ -79,10 +85,12 @@ def _place(
     addressing: Addressing,
     needs: Mapping[str, str],
     groups: Mapping[tuple[str, str], tuple[int, ...]],
+    sets: Mapping[str, tuple[str, tuple[int, ...]]],
 ) -> PlaceVm:
     wanted = inventory.needs(vm)
     group = inventory.vms[vm].apart or ""
-    together = groups.get((home.cluster, group), ())
+    apart = groups.get((home.cluster, group), ())
+    first, company = sets.get(vm, (None, ()))
     return PlaceVm(
         what=f"create {vm} on {home.server} and start it",
         why=_why(inventory, vm, home, addressing),
@@ -96,8 +104,11 @@ def _place(
         memory_mib=wanted.memory_mib,
         disk_gib=wanted.disk_gib,
         ha=inventory.clusters[home.cluster].restarts,
-        apart=group if together else None,
-        apart_vmids=together,
+        apart=group if apart else None,
+        apart_vmids=apart,
+        together=first,
+        together_vmids=company,
+        cpu=inventory.vms[vm].cpu,
         addressing=addressing,
     )
 

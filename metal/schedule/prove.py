@@ -14,7 +14,7 @@ from metal.schedule.capacity import Fleet, Room, carries, survey
 from metal.schedule.mend import mends, smallest
 from metal.schedule.packing import Found, pack_exactly
 from metal.schedule.solver import pack_by_solver
-from metal.schedule.survival import UNIT_MIB, Guest, Node, Verdict
+from metal.schedule.survival import UNIT_MIB, Guest, Node, Verdict, bundle, waiting
 
 
 def prove(inventory: Inventory, world: World, only: Iterable[str] | None = None) -> Certificate:
@@ -50,7 +50,7 @@ def _cluster(fleet: Fleet, room: Room, inventory: Inventory, world: World) -> Pr
         elif _formed(world, room.name) is None:
             failures[host.name] = Failure(verdict="unknown", why="nobody of its cluster answers")
         elif unsized:
-            why = f"nobody told how much memory {', '.join(unsized)} has"
+            why = f"nobody told how large {', '.join(unsized)} is"
             failures[host.name] = Failure(verdict="unknown", why=why)
         else:
             failures[host.name] = lose(room, host.name, {h.name for h in up})
@@ -62,6 +62,8 @@ def _cluster(fleet: Fleet, room: Room, inventory: Inventory, world: World) -> Pr
                 memory_mib=None if guest.name in unsized else guest.memory * UNIT_MIB,
                 vcpus=guest.vcpus,
                 apart=guest.apart,
+                together=guest.together,
+                cpu=guest.cpu,
             )
             for host in room.hosts.values()
             for guest in host.node.guests.values()
@@ -71,7 +73,11 @@ def _cluster(fleet: Fleet, room: Room, inventory: Inventory, world: World) -> Pr
 
 
 def _server(node: Node, known: bool) -> ProvenServer:
-    return ProvenServer(memory_mib=node.room * UNIT_MIB if known else None, vcpus=node.cpus)
+    return ProvenServer(
+        memory_mib=node.room * UNIT_MIB if known else None,
+        vcpus=node.cpus,
+        cpus=None if node.offers is None else tuple(sorted(node.offers)),
+    )
 
 
 def lose(room: Room, dead: str, up: set[str]) -> Failure:
@@ -82,9 +88,11 @@ def lose(room: Room, dead: str, up: set[str]) -> Failure:
     victims = [
         g for h in room.hosts.values() if h.name not in names for g in h.node.guests.values()
     ]
-    verdict, restarts = packing(victims, sure)
+    waits = _waiting(victims, [h.node for h in room.hosts.values() if h.name in names])
+    victims = [g for g in victims if g.name not in waits]
+    verdict, restarts = packing(victims, sure, wait=False)
     if verdict is Verdict.SURVIVABLE and restarts is not None:
-        return Failure(verdict="survivable", restarts=dict(sorted(restarts.items())))
+        return Failure(verdict="survivable", restarts=dict(sorted(restarts.items())), waits=waits)
     dark = sorted(names - {n.name for n in survivors})
     uncounted = sorted(n.name for n in survivors if n.cpus is None)
     if dark or uncounted:
@@ -101,10 +109,18 @@ def lose(room: Room, dead: str, up: set[str]) -> Failure:
     )
 
 
-def packing(guests: list[Guest], nodes: list[Node]) -> Found:
+def _waiting(victims: list[Guest], survivors: list[Node]) -> tuple[str, ...]:
+    """Replicas that cannot be restarted, and need not be."""
+    waits = waiting(bundle(victims), survivors) if survivors else []
+    return tuple(sorted(guest.name for item in waits for guest in item.guests))
+
+
+def packing(guests: list[Guest], nodes: list[Node], *, wait: bool = True) -> Found:
     """Exact where the search ends; the solver behind it, where it is installed."""
-    found = pack_exactly(guests, nodes)
-    return pack_by_solver(guests, nodes) if found[0] is Verdict.UNKNOWN else found
+    found = pack_exactly(guests, nodes, wait=wait)
+    if found[0] is not Verdict.UNKNOWN:
+        return found
+    return pack_by_solver(guests, nodes, wait=wait)
 
 
 def _untold(dark: list[str], uncounted: list[str]) -> str:

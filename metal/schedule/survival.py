@@ -5,9 +5,11 @@ What is left is packed (metal/schedule/packing.py): exact for two survivors, sor
 bounded search for more. What neither decides is unknown, and unknown is never safe.
 """
 
-from collections.abc import Iterable, KeysView, Sequence
+from collections.abc import Iterable, Iterator, KeysView, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from metal.model.cpus import DEFAULT, runs
 
 UNIT_MIB = 128
 UNCOUNTED = 1 << 30
@@ -30,6 +32,14 @@ class Guest:
     """Replica group: two of one group never share a node, after a failure neither."""
     vcpus: int = 0
     disk_gib: int = 0
+    together: str | None = None
+    """Those of one such set share a node, wherever that is."""
+    cpu: str | None = None
+    """The processor it needs; None takes any that is not known to be too old."""
+
+    @property
+    def plain(self) -> bool:
+        return self.apart is None and self.together is None and self.cpu is None
 
 
 def units(memory_mib: float) -> int:
@@ -39,24 +49,41 @@ def units(memory_mib: float) -> int:
 
 class Node:
     """One server and what runs on it. `room` is the memory VMs may have, in units; `cpus` the
-    vCPUs, None where nobody knows."""
+    vCPUs, `offers` the types of processor, None where nobody knows."""
 
-    __slots__ = ("_groups", "cpus", "grouped", "guests", "name", "room", "sums", "used", "vcpus")
+    __slots__ = (
+        "_groups",
+        "cpus",
+        "guests",
+        "name",
+        "offers",
+        "room",
+        "special",
+        "sums",
+        "used",
+        "vcpus",
+    )
 
     def __init__(
-        self, name: str, room: int, guests: Iterable[Guest] = (), cpus: int | None = None
+        self,
+        name: str,
+        room: int,
+        guests: Iterable[Guest] = (),
+        cpus: int | None = None,
+        offers: frozenset[str] | None = None,
     ) -> None:
         self.name = name
         self.room = room
         self.cpus = cpus
+        self.offers = offers
         self.guests: dict[str, Guest] = {}
         self._groups: dict[str, int] = {}
-        self.grouped: dict[str, Guest] = {}
-        """Those of a replica group."""
+        self.special: dict[str, Guest] = {}
+        """Those that cannot go just anywhere: replicas, sets that stay together, chosen CPUs."""
         self.used = 0
         self.vcpus = 0
         self.sums = 1
-        """Bit s: some subset of its guests of no replica group needs s units."""
+        """Bit s: some subset of its plain guests needs s units."""
         for guest in guests:
             self.add(guest)
 
@@ -72,15 +99,25 @@ class Node:
     def groups(self) -> KeysView[str]:
         return self._groups.keys()
 
+    @property
+    def old(self) -> bool:
+        """Its processor is known to lack what a VM gets unasked."""
+        return self.offers is not None and DEFAULT not in self.offers
+
+    def suits(self, guest: Guest) -> bool:
+        """Whether it has the processor."""
+        return runs(guest.cpu, self.offers)
+
     def add(self, guest: Guest) -> None:
         self.guests[guest.name] = guest
         self.used += guest.memory
         self.vcpus += guest.vcpus
-        if guest.apart is None:
+        if guest.plain:
             self.sums |= self.sums << guest.memory
         else:
-            self._groups[guest.apart] = self._groups.get(guest.apart, 0) + 1
-            self.grouped[guest.name] = guest
+            self.special[guest.name] = guest
+            if guest.apart is not None:
+                self._groups[guest.apart] = self._groups.get(guest.apart, 0) + 1
 
     def undo(self, guest: Guest, sums: int) -> None:
         """Take back the last `add`; `sums` is what they were before it."""
@@ -88,24 +125,76 @@ class Node:
         self.used -= guest.memory
         self.vcpus -= guest.vcpus
         self.sums = sums
+        self.special.pop(guest.name, None)
         if guest.apart is not None:
             self._groups[guest.apart] -= 1
-            del self.grouped[guest.name]
             if not self._groups[guest.apart]:
                 del self._groups[guest.apart]
 
     def remove(self, name: str) -> Guest:
         """Sums cannot be subtracted: they are added up again."""
         guest = self.guests[name]
-        sums = 1
-        for other in self.guests.values():
-            if other.apart is None and other is not guest:
-                sums |= sums << other.memory
+        sums = self.sums
+        if guest.plain:
+            sums = 1
+            for other in self.guests.values():
+                if other is not guest and other.plain:
+                    sums |= sums << other.memory
         self.undo(guest, sums)
         return guest
 
     def copy(self) -> "Node":
-        return Node(self.name, self.room, self.guests.values(), self.cpus)
+        return Node(self.name, self.room, self.guests.values(), self.cpus, self.offers)
+
+
+@dataclass(frozen=True)
+class Item:
+    """VMs that restart as one: a single one, or a set that stays together."""
+
+    guests: tuple[Guest, ...]
+    memory: int
+    vcpus: int
+    groups: frozenset[str]
+
+    def suits(self, node: Node) -> bool:
+        """Whether the node has the processors, and no replica of it: size aside. Replicas that
+        were to stay together suit nowhere."""
+        replicas = sum(g.apart is not None for g in self.guests)
+        return (
+            replicas == len(self.groups)
+            and self.groups.isdisjoint(node.groups())
+            and all(node.suits(g) for g in self.guests)
+        )
+
+
+def bundle(guests: Iterable[Guest]) -> list[Item]:
+    """The VMs as items, sets that stay together as one each."""
+    sets: dict[str, list[Guest]] = {}
+    for guest in guests:
+        sets.setdefault(guest.together or f"={guest.name}", []).append(guest)
+    return [
+        Item(
+            guests=tuple(those),
+            memory=sum(g.memory for g in those),
+            vcpus=sum(g.vcpus for g in those),
+            groups=frozenset(g.apart for g in those if g.apart),
+        )
+        for those in sets.values()
+    ]
+
+
+def waiting(items: Sequence[Item], survivors: Sequence[Node]) -> list[Item]:
+    """Replicas that wait for their server, because each survivor has one of their group.
+
+    Of several that could wait those last by name do.
+    """
+    waits: list[Item] = []
+    for group in sorted({g for item in items for g in item.groups}):
+        mates = [i for i in items if group in i.groups and i not in waits]
+        places = sum(group not in n.groups() for n in survivors)
+        mates.sort(key=lambda i: min(g.name for g in i.guests))
+        waits += mates[places:]
+    return waits
 
 
 def verdict(nodes: Sequence[Node]) -> Verdict:
@@ -125,56 +214,71 @@ def verdict(nodes: Sequence[Node]) -> Verdict:
 def failure_verdict(nodes: Sequence[Node], failed: Node) -> Verdict:
     """Whether the VMs of `failed` fit on the others."""
     survivors = [n for n in nodes if n is not failed]
+    picky = failed.guests if any(n.old for n in survivors) else failed.special
+    items = bundle(picky.values()) if picky else []
+    used, vcpus = failed.used, failed.vcpus
+    if items and survivors:
+        for item in waiting(items, survivors):
+            items.remove(item)
+            used, vcpus = used - item.memory, vcpus - item.vcpus
     spare = sum(n.free for n in survivors)
-    if failed.used > spare or failed.vcpus > sum(n.cpus_free for n in survivors):
+    if used > spare or vcpus > sum(n.cpus_free for n in survivors):
         return Verdict.NOT
-    grouped = list(failed.grouped.values())
-    if all(n.cpus_free >= failed.vcpus for n in survivors):
-        largest = max((g.memory for g in failed.guests.values()), default=0)
-        if not grouped and _roomy(survivors, spare - failed.used, largest):
+    if all(n.cpus_free >= vcpus for n in survivors):
+        largest = max(_sizes(failed, picky, items), default=0)
+        if not items and _roomy(survivors, spare - used, largest):
             return Verdict.SURVIVABLE
-        forced = forced_apart(grouped, *survivors) if len(survivors) == 2 else None
+        forced = forced_apart(items, *survivors) if len(survivors) == 2 else None
         if forced is not None:
-            found = _two(failed, survivors, forced, largest)
+            sums = failed.sums if picky is failed.special else 1
+            found = _two(sums, used, survivors, forced, largest)
             return Verdict.SURVIVABLE if found else Verdict.NOT
     from metal.schedule.packing import pack_exactly
 
     return pack_exactly(list(failed.guests.values()), survivors)[0]
 
 
-def _two(
-    failed: Node, survivors: list[Node], forced: tuple[list[Guest], list[Guest]], largest: int
-) -> bool:
+def _sizes(failed: Node, picky: dict[str, Guest], items: Iterable[Item]) -> Iterator[int]:
+    yield from (item.memory for item in items)
+    yield from (g.memory for n, g in failed.guests.items() if n not in picky)
+
+
+Forced = tuple[list[Item], list[Item], list[Item]]
+"""(to the one, to the other, to either)"""
+
+
+def _two(sums: int, used: int, survivors: list[Node], forced: Forced, largest: int) -> bool:
     """Exact: what is fixed is taken off, the rest is a subset sum."""
-    frees = [n.free - sum(g.memory for g in on) for n, on in zip(survivors, forced, strict=True)]
-    need = failed.used - sum(g.memory for on in forced for g in on)
+    frees = [n.free - sum(i.memory for i in on) for n, on in zip(survivors, forced, strict=False)]
+    need = used - sum(i.memory for on in forced[:2] for i in on)
     if min(frees) < 0 or need > sum(frees):
         return False
     if sum(frees) - need >= largest:
         return True
-    sums, fixed = failed.sums, {g.name for on in forced for g in on}
-    for guest in failed.grouped.values():
-        if guest.name not in fixed:
-            sums |= sums << guest.memory
+    for item in forced[2]:
+        sums |= sums << item.memory
     return bool(halves(sums, need, *frees))
 
 
-def forced_apart(grouped: list[Guest], a: Node, b: Node) -> tuple[list[Guest], list[Guest]] | None:
-    """VMs with a replica on one survivor are fixed to the other: (those to a, those to b).
+def forced_apart(items: Sequence[Item], a: Node, b: Node) -> Forced | None:
+    """What suits one survivor only is fixed to it.
 
-    None when groups need more than that: the general search decides.
+    None when something suits neither, or two of a group may go to either: the search decides.
     """
-    if not grouped:
-        return [], []
-    on_a = [g for g in grouped if g.apart in b.groups()]
-    on_b = [g for g in grouped if g.apart in a.groups()]
-    twice = len({g.apart for g in grouped}) < len(grouped)
-    return None if twice or {g.name for g in on_a} & {g.name for g in on_b} else (on_a, on_b)
+    forced: Forced = ([], [], [])
+    loose: set[str] = set()
+    for item in items:
+        to_a, to_b = item.suits(a), item.suits(b)
+        if not (to_a or to_b) or not loose.isdisjoint(item.groups):
+            return None
+        forced[2 if to_a and to_b else 0 if to_a else 1].append(item)
+        loose |= item.groups
+    return forced
 
 
 def restart_plan(nodes: Sequence[Node], failed: str) -> dict[str, str] | None:
-    """VM of `failed` → node it restarts on; None when there is no such packing, or none was
-    found within the bound."""
+    """VM of `failed` → node it restarts on, without those that wait; None when there is no such
+    packing, or none was found within the bound."""
     dead = next(n for n in nodes if n.name == failed)
     return pack(list(dead.guests.values()), [n for n in nodes if n is not dead])
 

@@ -151,6 +151,13 @@ ONE_MISTAKE = [
     ('size = "tiny"', 'cluster = "zee"\napart = "db"\nsize = "tiny"', "no public IPv4 at delft"),
     ('why = "inside only"', 'why = «" "', "`why` is empty"),
     ('apart = "db"\nwhy = "replica"', 'why = "replica"', "a single server, without a replica"),
+    # Together and apart
+    ('why = "one port"', 'why = "one port"\ntogether = [«"ww"]', "there is no VM `ww`"),
+    ('why = "one port"', 'why = "one port"\ntogether = [«"irc"]', "together with itself"),
+    ('why = "one port"', 'why = "one port"\nprefers = [«"roi"]', "there is no cluster `roi`"),
+    ('why = "one port"', 'why = "one port"\napart_by = «"site"', "without a group"),
+    ('why = "replica"', 'why = "replica"\napart_by = «"site"', "but by server for `db1`"),
+    ('why = "one port"', 'why = "one port"\ncpu = «"x86-64-v9"', "'x86-64-v9' is none of kvm64,"),
     # Power
     ('[vms.', '[watch]\nevery = «0\n[vms.', "`every` is 0"),
     ('[vms.', '[watch]\n«evry = 5\n[vms.', "unknown key `evry`"),
@@ -210,6 +217,42 @@ def test_an_apart_group_needs_servers(mistakes: Find, base: str) -> None:
     assert "group `db` has 5 VMs, but there are 4 servers in all" in mistake.what
     pinned = base.replace("[vms.db1]\n", '[vms.db1]\ncluster = "zee"\n')
     assert any("1 servers in cluster `zee`" in m.what for m in mistakes(pinned))
+
+
+APART = 'apart = "db"'
+
+
+def test_a_contradiction_names_the_circle_and_its_lines(mistakes: Find, base: str) -> None:
+    text = base.replace("[vms.db1]\n", '[vms.db1]\ntogether = ["irc"]\n')
+    text = text.replace("[vms.db2]\n", '[vms.db2]\ntogether = ["www"]\n').replace(
+        "[vms.irc]\n", '[vms.irc]\ntogether = ["www"]\n'
+    )
+    (mistake,) = mistakes(text)
+    lines = text.split("\n")
+
+    def at(line: str, last: bool = False) -> str:
+        found = [n for n, one in enumerate(lines, 1) if one == line]
+        return f"{mistake.file}:{found[-1 if last else 0]}"
+
+    irc = at('together = ["irc"]')
+    first, last = at('together = ["www"]'), at('together = ["www"]', last=True)
+    assert mistake.what == (
+        f"`db1` is together with `irc` ({irc}), `irc` is together with `www` ({first}), `www` is "
+        f"together with `db2` ({last}), but both are of the group `db`, which is apart "
+        f"({at(APART)} and {at(APART, last=True)})"
+    )
+    pinned = base.replace("[vms.mail]\n", '[vms.mail]\ntogether = ["db2"]\n')
+    assert any("`mail` is pinned to rio, `db2` to zee" in m.what for m in mistakes(pinned))
+
+
+def test_apart_by_more_needs_more_of_it(mistakes: Find, base: str) -> None:
+    text = base.replace('apart = "db"\n', 'apart = "db"\napart_by = "site"\n')
+    assert mistakes(text) == ()
+    third = '\n[vms.db3]\nsize = "tiny"\napart = "db"\napart_by = "site"\nwhy = "one more"\n'
+    (mistake,) = mistakes(text + third)
+    assert "3 VMs apart by site, but there are 2" in mistake.what
+    beside = text.replace("[vms.db1]\n", '[vms.db1]\ncluster = "zee"\n')
+    assert any("is apart by site from `db1`" in m.what for m in mistakes(beside))
 
 
 def test_somebody_must_hold_the_keys(mistakes: Find, base: str) -> None:

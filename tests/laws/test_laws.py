@@ -278,6 +278,7 @@ def test_placed_where_and_as_large_as_asked() -> None:
     assert named(inventory, world, place("a", "rio1", 101)) == set()
     assert named(inventory, world, place("a", "rio1", 101, memory_mib=2048)) == {("place", "a")}
     assert named(inventory, world, place("a", "rio1", 101, vcpus=1)) == {("place", "a")}
+    assert named(inventory, world, place("a", "rio1", 101, cpu="x86-64-v3")) == {("place", "a")}
     assert named(inventory, world, place("b", "zee1", 101)) == set()
     assert ("place", "a") in named(inventory, world, place("a", "zee1", 101))
     gone = with_cluster(running(), "rio", SeenCluster(formed=False))
@@ -408,7 +409,9 @@ def test_one_address_wrong(
 
 
 def test_addresses_of_running_vms_are_taken() -> None:
-    there = seen("rio1", 200, addresses=("10.1.128.11/20", "192.0.1.6/28", "dhcp"), memory_mib=1)
+    there = seen(
+        "rio1", 200, addresses=("10.1.128.11/20", "192.0.1.6/28", "dhcp"), memory_mib=1, disk_gib=1
+    )
     found = named(ADDRESSED, running(old=there), *GOOD)
     assert found == {("address", "10.1.128.11")}
     shared = changed("web1", **forwards(("192.0.1.6", 443))["addressing"])
@@ -454,7 +457,7 @@ def test_unknown_memory_is_never_zero_nor_enough() -> None:
         assert ("memory", "rio1") not in named(unknown, running(), place("a", "rio2", 101))
     stranger = running(stranger=seen("rio1", 500))
     assert ("memory", "rio1") in named(inventory, stranger, place("a", "rio1", 101))
-    measured = running(stranger=seen("rio1", 500, memory_mib=12288))
+    measured = running(stranger=seen("rio1", 500, memory_mib=12288, disk_gib=10))
     assert named(inventory, measured, place("a", "rio1", 101)) == set()
     assert ("memory", "rio1") in named(
         inventory, measured, place("a", "rio1", 101), place("b", "rio1", 102)
@@ -499,6 +502,65 @@ def test_a_machine_alone_needs_a_replica_elsewhere() -> None:
     assert named(inventory, world, *both) == set()
 
 
+def with_chip(inventory: Inventory, **chips: str) -> Inventory:
+    servers = dict(inventory.servers)
+    for name, chip in chips.items():
+        learned = servers[name].learned
+        assert learned is not None
+        changed = learned.model_copy(update={"cpu": chip})
+        servers[name] = servers[name].model_copy(update={"learned": changed})
+    return inventory.model_copy(update={"servers": servers})
+
+
+def test_a_processor_is_as_new_as_asked() -> None:
+    inventory = fleet({"a": vm(cpu="x86-64-v3"), "b": vm()})
+    haswell, ancient = "Intel(R) Xeon(R) CPU E5-2670 v3 @ 2.30GHz", "AMD Opteron(tm) Processor 6172"
+    known = with_chip(inventory, rio1=haswell, rio2=haswell, rio3=ancient)
+    a, b = place("a", "rio1", 101, cpu="x86-64-v3"), place("b", "rio3", 102)
+    assert named(inventory, running(), a) >= {("processor", "rio1")}, "nobody knows what it is"
+    assert named(known, running(), a) == set()
+    assert ("processor", "rio3") in named(known, running(), b)
+    only = with_chip(inventory, rio1=haswell)
+    assert ("survival", "rio1") in named(only, running(), a), "where would it restart?"
+
+
+def test_disks_hold_what_is_promised_with_one_server_lost() -> None:
+    """900 GiB a server for Ceph, so 765 for VMs; zee keeps 160 beside Debian."""
+    wishes = {"a": {"disk_gib": 700}, "b": {"disk_gib": 66}, "c": {"disk_gib": 161, "apart": "g"}}
+    inventory = fleet({**{n: vm(**w) for n, w in wishes.items()}, "d": vm(apart="g")})
+    world = running(a=seen("rio1", 101), d=seen("rio3", 104))
+    small = place("b", "rio2", 102, disk_gib=66)
+    assert ("disk", "rio") in named(inventory, world, small)
+    assert named(inventory, running(d=seen("rio3", 104)), small) == set()
+    local = place("c", "zee1", 103, disk_gib=161)
+    assert named(inventory, world, local) == {("disk", "zee1")}
+    dark = inventory.servers["rio1"]
+    assert dark.learned is not None
+    unknown = dark.model_copy(update={"learned": dark.learned.model_copy(update={"disks": ()})})
+    blind = inventory.model_copy(update={"servers": inventory.servers | {"rio1": unknown}})
+    assert ("disk", "rio") in named(blind, running(), small)
+    stranger = running(x=seen("rio1", 500, memory_mib=512))
+    assert ("disk", "rio") in named(inventory, stranger, small), "how large is its disk?"
+
+
+def test_apart_by_more_than_servers() -> None:
+    inventory = fleet({n: vm(apart="g", apart_by="cluster") for n in "ab"})
+    world = running(a=seen("rio1", 101))
+    assert named(inventory, world, place("b", "rio2", 102)) == {("apart", "g")}
+    assert named(inventory, world, place("b", "zee1", 102)) == set()
+    donors = fleet({n: vm(apart="g", apart_by="donor") for n in "ab"})
+    assert named(donors, world, place("b", "zee1", 102)) == {("apart", "g")}, "one lends both"
+
+
+def test_what_is_together_comes_together() -> None:
+    inventory = fleet({"a": vm(together=("b",)), "b": vm(), "c": vm(together=("b",))})
+    world = running(b=seen("rio2", 101))
+    assert named(inventory, world, place("a", "rio2", 102)) == set()
+    assert named(inventory, world, place("a", "rio1", 102)) == {("together", "a")}
+    three = running(a=seen("rio1", 101), b=seen("rio1", 102), c=seen("rio1", 103))
+    assert ("together", "a") in named(inventory, three, move("a", 101, "rio1", "rio2"))
+
+
 # ── Survival ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -531,6 +593,36 @@ def test_replicas_stay_apart_after_a_death() -> None:
     assert ("survival", "rio1") in named(fleet(vms), world, place("a", "rio1", 101))
     free = {**vms, "a": vm()}
     assert ("survival", "rio1") not in named(fleet(free), world, place("a", "rio1", 101))
+
+
+def test_processors_are_needed_after_a_death_too() -> None:
+    """8 threads × 4 a server: what three have together, two must have as well."""
+    inventory = fleet({n: vm(memory_gib=1, vcpus=24) for n in "abc"})
+    world = running(a=seen("rio1", 101), b=seen("rio2", 102))
+    third = place("c", "rio3", 103, memory_mib=1024, vcpus=24)
+    assert named(inventory, world, third) == {("survival", f"rio{n}") for n in (1, 2, 3)}
+    light = fleet({n: vm(memory_gib=1, vcpus=16) for n in "abc"})
+    assert named(light, world, third.model_copy(update={"vcpus": 16})) == set()
+
+
+def test_three_replicas_in_a_trio_wait_for_their_server() -> None:
+    """Nobody has room for one more of them, and nobody needs to: two run on."""
+    vms = {n: vm(apart="g", memory_gib=10) for n in "abc"}
+    world = running(a=seen("rio1", 101), b=seen("rio2", 102))
+    third = place("c", "rio3", 103, memory_mib=10240)
+    assert named(fleet(vms), world, third) == set()
+    one_free = fleet({**vms, "b": vm(memory_gib=10)})
+    assert ("survival", "rio1") in named(one_free, world, third), "rio2 has none of it, and no room"
+
+
+def test_what_is_together_restarts_together() -> None:
+    """Two servers of 8 GiB left take 7 and 7, but not a pair of them."""
+    vms = {n: vm(memory_gib=7) for n in "ab"} | {n: vm(memory_gib=8) for n in "xy"}
+    there = {"a": seen("rio1", 101), "x": seen("rio2", 103), "y": seen("rio3", 104)}
+    placed = place("b", "rio1", 102, memory_mib=7168)
+    assert ("survival", "rio1") not in named(fleet(vms), running(**there), placed)
+    pair = fleet({**vms, "a": vm(memory_gib=7, together=("b",))})
+    assert ("survival", "rio1") in named(pair, running(**there), placed)
 
 
 def test_what_a_plan_does_not_choose_is_not_held_against_it() -> None:

@@ -93,6 +93,7 @@ def test_a_vm_is_made_started_and_seen(lab: Any) -> None:
     assert (seen.vmid, seen.cluster, seen.server, seen.state) == (101, "alba", "alba1", "running")
     assert seen.addresses == ("10.11.128.5/20", "2001:db8:11::5/64")
     assert seen.shared == "198.51.100.2"
+    assert (seen.memory_mib, seen.vcpus) == (2048, 2)
     real = vm(lab, 101)
     assert (real["starts"], real["max_copies"]) == (1, 1)
     assert real["config"]["tags"] == "metal"
@@ -180,6 +181,17 @@ def test_replicas_are_kept_apart_by_ha(lab: Any) -> None:
     (rule,) = driver._api.get("cluster/ha/rules")
     assert (rule["rule"], rule["affinity"]) == ("metal-apart-db", "negative")
     assert sorted(rule["resources"].split(",")) == ["vm:101", "vm:102", "vm:103"]
+
+
+def test_what_belongs_together_is_kept_together_by_ha(lab: Any) -> None:
+    driver = lab.form()
+    for vmid, name in ((101, "app"), (102, "cache")):
+        make(driver, vmid, name, cpu="x86-64-v3")
+    for _ in range(2):
+        driver.ensure_together("app", (101, 102))
+    (rule,) = driver._api.get("cluster/ha/rules")
+    assert (rule["rule"], rule["affinity"]) == ("metal-together-app", "positive")
+    assert vm(lab, 101)["config"]["cpu"] == "x86-64-v3"
 
 
 def test_a_vm_that_is_not_there_is_told(lab: Any) -> None:

@@ -92,16 +92,20 @@ def _make_fleet(
     pool: int = 8,
     threads: int = 32,
     cpu_factor: float = 4,
+    disk_gib: int | None = 20_000,
+    chips: Mapping[str, str] | None = None,
+    sites: Mapping[str, str] | None = None,
 ) -> Inventory:
     """Clusters of servers with so many GiB for VMs (None: not known); VMs of 1 GiB unless told.
 
-    Each cluster has a site of its own, with `pool` public addresses.
+    Each cluster has a site of its own, with `pool` public addresses, unless `sites` (cluster →
+    another one, whose site it shares) says otherwise. `chips`: server → what its processor is.
     """
-    donor = {"name": "Donor", "contact": "noc@donor.example.org"}
-    sites, servers = {}, {}
+    told, servers = {}, {}
+    at_whom = sites or {}
     for n, (cluster, memories) in enumerate(sorted(clusters.items()), start=1):
-        sites[f"at-{cluster}"] = {
-            "donor": donor,
+        told[f"at-{cluster}"] = {
+            "donor": {"name": f"Donor {n}", "contact": "noc@donor.example.org"},
             "place": cluster,
             "subnets": {
                 "bmc": f"10.{n}.0.0/24",
@@ -116,7 +120,7 @@ def _make_fleet(
         }
         for i, memory in enumerate(memories, start=1):
             servers[f"{cluster}{i}"] = {
-                "site": f"at-{cluster}",
+                "site": f"at-{at_whom.get(cluster, cluster)}",
                 "rack": "R",
                 "profile": "node",
                 "address": f"10.{n}.1.{10 + i}",
@@ -124,13 +128,15 @@ def _make_fleet(
                 "learned": {
                     "memory_gib": None if memory is None else int(memory) + 4,
                     "threads": threads,
+                    "cpu_type": (chips or {}).get(f"{cluster}{i}"),
+                    "disks": _disks(disk_gib, len(memories) > 1),
                 },
             }
     return Inventory.model_validate(
         {
             "fleet": {"name": "small", "domain": "small.example.org"},
             "administrators": {"ana": {"name": "Ana", "keys": ["age1x"]}},
-            "sites": sites,
+            "sites": told,
             "servers": servers,
             "clusters": {
                 c: {"servers": [f"{c}{i}" for i in range(1, len(m) + 1)], "ceph": len(m) > 1}
@@ -147,3 +153,11 @@ def _make_fleet(
             "vms": {vm: {"size": "small", "why": "a test", **wanted} for vm, wanted in vms.items()},
         }
     )
+
+
+def _disks(gib: int | None, ceph: bool) -> list[dict[str, Any]]:
+    """One for Debian and one for Ceph, or a single one; none where they are not known."""
+    if gib is None:
+        return []
+    large = {"name": "sdb", "size_gib": gib}
+    return [{"name": "sda", "size_gib": 100}, large] if ceph else [large]

@@ -109,3 +109,19 @@ def test_moving_a_vm_that_does_not_run_says_that_it_disrupts(
     seen = {"up": on("a1", 100), "down": on("a1", 101, state="stopped")}
     moves = {m.vm: m.risk for m in drain_moves(fleet, formed(fleet, seen), "a1").moves}
     assert moves == {"up": Risk.SAFE, "down": Risk.DISRUPTS}
+
+
+def test_what_is_together_moves_together_and_what_sleeps_may_stay(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    vms = {
+        "app": {"together": ("cache",), "memory_gib": 3},
+        "cache": {"memory_gib": 3},
+        "old": {"memory_gib": 9},
+    }
+    fleet = make_fleet({"a": [16, 5, 6]}, vms)
+    seen = {"app": on("a1", 100), "cache": on("a1", 101), "old": on("a1", 102, state="stopped")}
+    drain = drain_moves(fleet, formed(fleet, seen), "a1")
+    assert {m.vm: m.target for m in drain.moves} == {"app": "a3", "cache": "a3"}
+    assert drain.stranded == ()
+    assert "old is stopped and has no place elsewhere" in drain.warnings[0]

@@ -64,7 +64,7 @@ def test_memory_of_unmanaged_vms_counts_and_they_are_left_alone(
     assert "stranger" in placement.fleet.notes[0]
     unknown = stranger.model_copy(update={"memory_mib": None})
     assert (
-        "how much memory stranger has"
+        "how much memory and disk stranger has"
         in why_left(fleet, formed(fleet, {"stranger": unknown}))["vm"]
     )
 
@@ -74,14 +74,14 @@ def test_a_server_of_unknown_memory_gets_nothing(make_fleet: MakeFleet, formed: 
     assert set(servers(fleet, formed(fleet)).values()) == {"a1", "a2"}
 
 
-def test_replicas_keep_apart_and_leave_room_for_a_restart(
+def test_replicas_keep_apart_and_the_third_of_a_trio_waits(
     make_fleet: MakeFleet, formed: Formed
 ) -> None:
     vms = {f"db{n}": {"apart": "db"} for n in range(3)}
     fleet = make_fleet({"a": [16, 16, 16]}, vms)
-    # A third replica would have nowhere to restart when its server dies.
+    # When a server dies its replica waits for it: the two others run on.
     homes = servers(fleet, formed(fleet))
-    assert len(set(homes.values())) == len(homes) == 2
+    assert len(set(homes.values())) == len(homes) == 3
     two = make_fleet({"a": [16, 16, 16], "b": [16, 16, 16]}, vms)
     assert len(set(servers(two, formed(two)).values())) == 3
 
@@ -187,3 +187,65 @@ def test_a_full_ceph_takes_nothing_new(make_fleet: MakeFleet, formed: Formed) ->
     known = Inventory.model_validate(document)
     assert set(servers(known, formed(known))) == {"small"}
     assert "its disks have" in why_left(known, formed(known))["big"]
+
+
+def test_apart_by_more_than_servers(make_fleet: MakeFleet, formed: Formed) -> None:
+    def homes(by: str, **more: Any) -> dict[str, str]:
+        vms = {f"db{n}": {"apart": "db", "apart_by": by} for n in range(3)}
+        memories = {"a": [16, 16, 16], "b": [16, 16, 16], "c": [16, 16, 16]}
+        fleet = make_fleet(memories, vms, **more)
+        return servers(fleet, formed(fleet))
+
+    assert sorted(s[0] for s in homes("cluster").values()) == ["a", "b", "c"]
+    assert sorted(s[0] for s in homes("cluster", sites={"b": "a"}).values()) == ["a", "b", "c"]
+    assert len(homes("site", sites={"b": "a"})) == 2
+    assert len(homes("donor", sites={"b": "a", "c": "a"})) == 1
+
+
+def test_why_a_group_has_no_further_site(make_fleet: MakeFleet, formed: Formed) -> None:
+    vms = {f"db{n}": {"apart": "db", "apart_by": "site"} for n in range(2)}
+    fleet = make_fleet({"a": [16, 16, 16]}, vms)
+    assert "apart by site, and has a VM at at-a" in why_left(fleet, formed(fleet))["db1"]
+
+
+def test_what_is_together_goes_together(make_fleet: MakeFleet, formed: Formed) -> None:
+    vms = {
+        "app": {"memory_gib": 5, "together": ("cache",), "priority": 10},
+        "cache": {"memory_gib": 5, "together": ("index",), "priority": 90},
+        "index": {"memory_gib": 1},
+        "other": {"memory_gib": 8},
+    }
+    fleet = make_fleet({"a": [16, 16, 20], "b": [8, 8]}, vms)
+    homes = servers(fleet, formed(fleet))
+    assert homes["app"] == homes["cache"] == homes["index"]
+    there = {"index": SeenVm(vmid=100, cluster="a", server="a2", state="running")}
+    assert servers(fleet, formed(fleet, there))["app"] == "a2"
+    tight = make_fleet({"a": [10, 10, 10]}, vms)
+    assert set(why_left(tight, formed(tight))) == {"app", "cache", "index"}
+
+
+def test_preferred_homes_while_there_is_room(make_fleet: MakeFleet, formed: Formed) -> None:
+    vms = {f"vm{n}": {"prefers": ("b", "a"), "memory_gib": 4} for n in range(3)}
+    fleet = make_fleet({"a": [12, 12], "b": [8, 8], "c": [64, 64]}, vms)
+    assert sorted(s[0] for s in servers(fleet, formed(fleet)).values()) == ["a", "b", "b"]
+
+
+def test_a_processor_is_only_promised_where_it_is_known(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    vms = {"new": {"cpu": "x86-64-v3"}, "any": {"cluster": "b"}}
+    chips = {"a1": "Haswell", "a2": "Broadwell", "b1": "Opteron_G3", "b2": "Opteron_G3"}
+    fleet = make_fleet({"a": [8, 8], "b": [16, 16]}, vms, chips=chips)
+    assert servers(fleet, formed(fleet))["new"].startswith("a")
+    assert "not known to be a x86-64-v2-AES" in why_left(fleet, formed(fleet))["any"]
+    dark = make_fleet({"a": [8, 8], "b": [16, 16]}, vms)
+    assert "not known to be a x86-64-v3" in why_left(dark, formed(dark))["new"]
+
+
+def test_disks_that_nobody_knows_hold_nothing(make_fleet: MakeFleet, formed: Formed) -> None:
+    fleet = make_fleet({"a": [8, 8, 8]}, {"vm": {}}, disk_gib=None)
+    assert "its disks are not known" in why_left(fleet, formed(fleet))["vm"]
+    small = make_fleet(
+        {"a": [8, 8, 8]}, {f"vm{n}": {"disk_gib": 40} for n in range(3)}, disk_gib=100
+    )
+    assert len(servers(small, formed(small))) == 2  # 85 % of 100 GiB

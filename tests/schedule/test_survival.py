@@ -6,13 +6,19 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metal.model.cpus import offers
 from metal.schedule.survival import Guest, Node, Verdict, pack, restart_plan, units, verdict
 
-guests = st.builds(
-    lambda memory, apart: (memory, apart),
+WISHES = st.tuples(
     st.integers(1, 9),
     st.sampled_from([None, None, None, "db", "web"]),
+    st.sampled_from([None, None, None, "pair"]),
+    st.sampled_from([None, None, None, "x86-64-v3"]),
+    st.integers(0, 3),
 )
+"""(memory, replica group, set, processor, vCPUs)"""
+guests = st.builds(lambda wish: wish[:2], WISHES)
+CHIPS = {"new": offers("Haswell"), "middling": offers("Westmere"), "old": offers("Opteron_G3")}
 
 
 @st.composite
@@ -20,34 +26,64 @@ def clusters(draw: st.DrawFn, sizes: tuple[int, int] = (2, 4), most: int = 4) ->
     """Nodes with room for what runs on them, replicas apart."""
     nodes: list[Node] = []
     for n in range(draw(st.integers(*sizes))):
-        drawn = draw(st.lists(guests, max_size=most))
-        groups = [apart for _, apart in drawn]
-        kept = [(m, a) for i, (m, a) in enumerate(drawn) if a is None or a not in groups[:i]]
-        here = [Guest(f"n{n}v{i}", m, a) for i, (m, a) in enumerate(kept)]
-        used = sum(g.memory for g in here)
-        nodes.append(Node(f"n{n}", used + draw(st.integers(0, 20)), here))
+        here: list[Guest] = []
+        for i, (memory, apart, pair, cpu, vcpus) in enumerate(
+            draw(st.lists(WISHES, max_size=most))
+        ):
+            if apart is None or apart not in [g.apart for g in here]:
+                together = f"{pair}{n}" if pair else None
+                here.append(Guest(f"n{n}v{i}", memory, apart, vcpus, 0, together, cpu))
+        used, busy = sum(g.memory for g in here), sum(g.vcpus for g in here)
+        cpus = draw(st.one_of(st.none(), st.integers(0, 8).map(lambda more, had=busy: had + more)))
+        chip = draw(st.sampled_from(["new", "new", "middling", "old", None]))
+        offered = CHIPS[chip] if chip else None
+        nodes.append(Node(f"n{n}", used + draw(st.integers(0, 20)), here, cpus, offered))
     return nodes
 
 
 def survives_by_force(nodes: Sequence[Node], failed: Node) -> bool:
-    """Every assignment of the victims to the others, one by one."""
-    victims = list(failed.guests.values())
+    """Every assignment of the victims to the others, one by one, without those that wait."""
     others = [n for n in nodes if n is not failed]
+    victims = [v for v in failed.guests.values() if not _waits(v, failed, others)]
     for choice in product(range(len(others)), repeat=len(victims)):
         if _allowed(victims, [others[i] for i in choice]):
             return True
     return not victims
 
 
+def _waits(victim: Guest, failed: Node, others: Sequence[Node]) -> bool:
+    """It, or one it stays with, has a replica on every other node."""
+    those = [g for g in failed.guests.values() if g.together and g.together == victim.together]
+    for mate in [victim, *those]:
+        if others and mate.apart and all(mate.apart in n.groups() for n in others):
+            return True
+    return False
+
+
 def _allowed(victims: Sequence[Guest], homes: Sequence[Node]) -> bool:
     used = {n.name: sum(g.memory for g in n.guests.values()) for n in homes}
+    busy = {n.name: sum(g.vcpus for g in n.guests.values()) for n in homes}
     groups = {n.name: [g.apart for g in n.guests.values() if g.apart] for n in homes}
-    rooms = {n.name: n.room for n in homes}
+    by_name = {n.name: n for n in homes}
+    where = {v.name: h.name for v, h in zip(victims, homes, strict=True)}
     for victim, home in zip(victims, homes, strict=True):
         used[home.name] += victim.memory
+        busy[home.name] += victim.vcpus
         if victim.apart:
             groups[home.name].append(victim.apart)
-    return all(used[n] <= rooms[n] and len(set(groups[n])) == len(groups[n]) for n in used)
+        known = home.offers
+        needed = victim.cpu or "x86-64-v2-AES"
+        if needed not in (known if known is not None else {"x86-64-v2-AES"}):
+            return False
+        mates = [o for o in victims if victim.together and victim.together == o.together]
+        if any(where[other.name] != home.name for other in mates):
+            return False
+    return all(
+        used[n] <= by_name[n].room
+        and (by_name[n].cpus is None or busy[n] <= by_name[n].cpus)
+        and len(set(groups[n])) == len(groups[n])
+        for n in used
+    )
 
 
 @given(clusters(sizes=(3, 3)))
@@ -72,8 +108,9 @@ def test_a_restart_plan_is_a_packing(nodes: list[Node]) -> None:
         assert (plan is not None) == survives_by_force(nodes, failed)
         if plan is not None:
             by_name = {n.name: n for n in nodes}
-            victims = list(failed.guests.values())
-            assert set(plan) == set(failed.guests)
+            others = [n for n in nodes if n is not failed]
+            victims = [v for v in failed.guests.values() if not _waits(v, failed, others)]
+            assert set(plan) == {v.name for v in victims}
             assert _allowed(victims, [by_name[plan[v.name]] for v in victims])
             assert failed.name not in plan.values()
 
@@ -102,9 +139,28 @@ def test_a_replica_on_a_survivor_fixes_its_mate_to_the_other() -> None:
     assert restart_plan(roomy, "a") == {"db1": "c"}
 
 
-def test_replicas_on_every_node_have_nowhere_to_restart() -> None:
-    nodes = [Node(n, 100, [Guest(f"db-{n}", 1, "db")]) for n in "abc"]
+def test_a_replica_waits_where_every_other_node_runs_one() -> None:
+    nodes = [Node(n, 2, [Guest(f"db-{n}", 1, "db"), Guest(f"tail-{n}", 1)]) for n in "abc"]
     assert verdict(nodes) is Verdict.NOT
+    nodes = [Node(n, 2, [Guest(f"db-{n}", 1, "db")]) for n in "abc"]
+    assert verdict(nodes) is Verdict.SURVIVABLE
+    assert restart_plan(nodes, "a") == {}
+
+
+def test_what_stays_together_restarts_as_one() -> None:
+    pair = [Guest("app", 3, together="app"), Guest("cache", 3, together="app")]
+    assert verdict([Node("a", 6, pair), Node("b", 5), Node("c", 5)]) is Verdict.NOT
+    assert restart_plan([Node("a", 6, pair), Node("b", 5), Node("c", 6)], "a") == {
+        "app": "c",
+        "cache": "c",
+    }
+
+
+def test_a_processor_that_is_asked_for_must_be_known() -> None:
+    dead = Node("a", 9, [Guest("new", 1, cpu="x86-64-v3")])
+    assert verdict([dead, Node("b", 9), Node("c", 9)]) is Verdict.NOT
+    old, new = Node("b", 9, offers=offers("Westmere")), Node("c", 9, offers=offers("Broadwell"))
+    assert restart_plan([dead, old, new], "a") == {"new": "c"}
 
 
 def test_what_cannot_be_decided_in_time_is_unknown() -> None:

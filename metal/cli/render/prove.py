@@ -30,6 +30,10 @@ def failure_lines(dead: str, failure: Failure, width: int) -> list[str]:
             for vm, server in failure.restarts.items():
                 homes.setdefault(server, []).append(vm)
             said = "; ".join(f"{', '.join(vms)} → {server}" for server, vms in homes.items())
+            if failure.waits:
+                names = ", ".join(failure.waits)
+                said = f"{said}; {names} wait" + ("s" if len(failure.waits) == 1 else "")
+                said = f"{said} for it, with a replica on each other server".removeprefix("; ")
             return hanging(lead, said or "it runs nothing", width, under=6)
         case "alone":
             return hanging(lead, f"its VMs wait for it: {failure.why}", width, under=6)

@@ -6,13 +6,18 @@ from uuid import UUID, uuid5
 from xml.etree import ElementTree as ET
 
 from metal.model.addresses import Addressing
+from metal.model.cpus import DEFAULT, HOST
 
 SPACE = "https://metal.example/libvirt/1"
 """Of what we add to a domain. A name, not a place."""
 BRIDGE = "vmbr0"
-CPU = "Westmere"
-"""The least of all donated servers (x86-64-v2 with AES): with the host's own, mixed processors
-block live migration."""
+CPUS = {
+    "x86-64-v2": "Nehalem",
+    "x86-64-v2-AES": "Westmere",
+    "x86-64-v3": "Haswell-noTSX",
+    "x86-64-v4": "Skylake-Server-noTSX-IBRS",
+}
+"""libvirt knows makes, not levels: the oldest that has all of one."""
 _FAMILY = UUID("5a1d1a5e-2f0e-4c35-9b52-6e7d3f3a1c10")
 ET.register_namespace("metal", SPACE)
 
@@ -78,6 +83,7 @@ def render(
     pool: str,
     volume: str,
     addressing: Addressing,
+    cpu: str | None = None,
 ) -> str:
     kind = {"kvm": "kvm", "tcg": "qemu", "test": "test"}[machine.accel]
     domain = ET.Element("domain", type=kind)
@@ -89,7 +95,7 @@ def render(
         _text(about, f"{{{SPACE}}}address", address)
     _text(domain, "memory", str(memory_mib), unit="MiB")
     _text(domain, "vcpu", str(vcpus))
-    _system(domain, machine)
+    _system(domain, machine, cpu or DEFAULT)
     for event, then in (("poweroff", "destroy"), ("reboot", "restart"), ("crash", "restart")):
         _text(domain, f"on_{event}", then)
     devices = ET.SubElement(domain, "devices")
@@ -129,7 +135,7 @@ def mac_of(uuid: str, number: int) -> str:
     return "52:54:00:" + ":".join(f"{byte:02x}" for byte in own)
 
 
-def _system(domain: ET.Element, machine: Machine) -> None:
+def _system(domain: ET.Element, machine: Machine, wanted: str) -> None:
     os = ET.SubElement(domain, "os")
     _text(os, "type", "hvm", **({} if machine.accel == "test" else {"arch": "x86_64"}))
     if boot := machine.boot:
@@ -143,8 +149,11 @@ def _system(domain: ET.Element, machine: Machine) -> None:
     os[0].set("machine", "q35")
     ET.SubElement(ET.SubElement(domain, "features"), "acpi")
     if machine.accel == "kvm":
+        if wanted == HOST:
+            ET.SubElement(domain, "cpu", mode="host-passthrough")
+            return
         cpu = ET.SubElement(domain, "cpu", mode="custom", match="exact")
-        _text(cpu, "model", CPU, fallback="forbid")
+        _text(cpu, "model", CPUS.get(wanted, wanted), fallback="forbid")
 
 
 def _disk(devices: ET.Element, disk: Disk) -> None:

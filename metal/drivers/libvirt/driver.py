@@ -64,6 +64,7 @@ class Libvirt:
         storage: str,
         addressing: Addressing,
         ha: bool,
+        cpu: str | None = None,
     ) -> None:
         """`ha` changes nothing here: who restarts a VM elsewhere is metal."""
         vm = VmSpec(
@@ -74,6 +75,7 @@ class Libvirt:
             disk_gib=disk_gib,
             storage=storage,
             addressing=addressing,
+            cpu=cpu,
         )
         guests.ensure_vm(self._hosts, self._machine, vm, node)
 
@@ -97,6 +99,9 @@ class Libvirt:
 
     def ensure_apart(self, group: str, vmids: tuple[int, ...]) -> None:
         """Nobody but metal moves a VM here, and its planner keeps replicas apart."""
+
+    def ensure_together(self, name: str, vmids: tuple[int, ...]) -> None:
+        """As `ensure_apart`: it is the planner that keeps them so."""
 
     def ha_managed(self) -> frozenset[int]:
         return frozenset()

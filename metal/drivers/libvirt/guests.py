@@ -171,6 +171,7 @@ def _define(connection: Any, machine: Machine, vm: VmSpec, node: str, *, new: bo
             pool=vm.storage,
             volume=volume,
             addressing=vm.addressing,
+            cpu=vm.cpu,
         )
     )
 

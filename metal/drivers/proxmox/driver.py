@@ -119,6 +119,7 @@ class Proxmox:
         storage: str,
         addressing: Addressing,
         ha: bool,
+        cpu: str | None = None,
     ) -> None:
         guests.ensure_vm(
             self._api,
@@ -131,6 +132,7 @@ class Proxmox:
             storage=storage,
             addressing=addressing,
             ha=ha,
+            cpu=cpu,
         )
 
     def ensure_started(self, vmid: int) -> None:
@@ -157,6 +159,9 @@ class Proxmox:
 
     def ensure_apart(self, group: str, vmids: tuple[int, ...]) -> None:
         rules.ensure_apart(self._api, group, vmids)
+
+    def ensure_together(self, name: str, vmids: tuple[int, ...]) -> None:
+        rules.ensure_together(self._api, name, vmids)
 
     def ha_managed(self) -> frozenset[int]:
         """Ids of the VMs that the cluster restarts elsewhere by itself."""

@@ -16,6 +16,7 @@ from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.configs import addresses
 from metal.drivers.proxmox.fullness import refuse_full
 from metal.model.addresses import Addressing
+from metal.model.cpus import DEFAULT
 from metal.model.errors import Failed, Refused
 from metal.model.world import GuestKind, VmState
 
@@ -29,8 +30,6 @@ _SHARED = re.compile(
 LOCAL = "local"
 """Asked for where there is no Ceph: whatever storage of the node itself keeps VM disks."""
 KINDS: dict[str, GuestKind] = {"qemu": "vm", "lxc": "container"}
-CPU = "x86-64-v2-AES"
-"""The least of all donated servers: with `host`, mixed processors block live migration."""
 
 
 def ensure_vm(
@@ -45,6 +44,7 @@ def ensure_vm(
     storage: str,
     addressing: Addressing,
     ha: bool,
+    cpu: str | None = None,
 ) -> None:
     if row_of(api, vmid) is None:
         storage = _storage(api, node, storage)
@@ -53,7 +53,7 @@ def ensure_vm(
             "vmid": vmid,
             "name": name,
             "cores": vcpus,
-            "cpu": CPU,
+            "cpu": cpu or DEFAULT,
             "memory": str(memory_mib),
             "ostype": "l26",
             "scsihw": "virtio-scsi-single",

@@ -5,7 +5,7 @@ from typing import Any
 
 from metal.drivers.proxmox import ceph, guests
 from metal.drivers.proxmox.api import Api, Standing
-from metal.drivers.proxmox.configs import addresses
+from metal.drivers.proxmox.configs import addresses, disk_of
 from metal.drivers.proxmox.node import Node
 from metal.model.errors import MetalError
 from metal.model.world import NodeState, SeenCluster, SeenVm
@@ -104,8 +104,10 @@ def _vms(
         # Of a node that is gone the cluster only repeats what it last heard.
         online = standing.nodes.get(node, False)
         own, shared = known.addresses.get(vmid, label.addresses), label.shared
+        disk = None
         if online and vmid not in known.addresses and (thorough or vmid not in labels):
-            own, shared = _addresses(api, row)
+            config = _config(api, row)
+            own, shared, disk = addresses(config), guests.shared(config), disk_of(config)
         found[name] = SeenVm(
             vmid=vmid,
             cluster=cluster,
@@ -114,16 +116,18 @@ def _vms(
             addresses=own,
             shared=shared,
             memory_mib=int(row["maxmem"]) >> 20 if row.get("maxmem") else None,
+            vcpus=int(row["maxcpu"]) if row.get("maxcpu") else None,
+            disk_gib=disk,
             kind=guests.kind_of(row),
         )
     return found
 
 
-def _addresses(api: Api, row: dict[str, Any]) -> tuple[tuple[str, ...], str | None]:
-    """(its own, the shared one it was given ports of)."""
+def _config(api: Api, row: dict[str, Any]) -> dict[str, Any]:
+    """Empty where it cannot be read now."""
+    path = f"nodes/{row['node']}/{row['type']}/{row['vmid']}/config"
     try:
-        path = f"nodes/{row['node']}/{row['type']}/{row['vmid']}/config"
-        config = api.node().get(path)
+        config: dict[str, Any] = api.node().get(path)
     except MetalError:
-        return (), None
-    return addresses(config), guests.shared(config)
+        return {}
+    return config

@@ -33,12 +33,20 @@ def found(api: Api) -> tuple[FoundRule, ...]:
 
 def ensure_apart(api: Api, group: str, vmids: tuple[int, ...]) -> None:
     """HA keeps these VMs on different nodes (PVE 9; 8 has no such rules: nothing is done)."""
+    _ensure_rule(api, f"{guests.TAG}-apart-{group}", "negative", vmids)
+
+
+def ensure_together(api: Api, name: str, vmids: tuple[int, ...]) -> None:
+    """HA keeps these VMs on one node (PVE 9; 8 has no such rules: nothing is done)."""
+    _ensure_rule(api, f"{guests.TAG}-together-{name}", "positive", vmids)
+
+
+def _ensure_rule(api: Api, rule: str, affinity: str, vmids: tuple[int, ...]) -> None:
     managed = guests.ha_managed(api)
     resources = sorted(f"vm:{vmid}" for vmid in set(vmids) & managed)
     if len(resources) < 2:
         return
-    rule = f"{guests.TAG}-apart-{group}"
-    wanted = {"type": "resource-affinity", "affinity": "negative", "resources": ",".join(resources)}
+    wanted = {"type": "resource-affinity", "affinity": affinity, "resources": ",".join(resources)}
     try:
         rules = api.get("cluster/ha/rules")
     except ApiError as error:

@@ -8,6 +8,7 @@ from metal.model.fleet import (
     Administrator,
     BmcAccess,
     Cluster,
+    Disk,
     Donor,
     Fleet,
     Inventory,
@@ -32,6 +33,7 @@ SIZES = {
 SHARES = (20, 30, 30, 15, 5)
 MEMORIES = (96, 128, 160, 192)
 RESERVED = 8
+CPU = "Intel(R) Xeon(R) CPU E5-2670 v3 @ 2.30GHz"
 
 
 def fleet(clusters: int, vms: int, seed: int = 1, sites: int = 20, size: int = 3) -> Inventory:
@@ -68,7 +70,8 @@ def fleet(clusters: int, vms: int, seed: int = 1, sites: int = 20, size: int = 3
 
 def _server(site: str, memory: int, number: int) -> Server:
     at = f"10.{200 + number // 62500}.{number // 250 % 250}.{number % 250 + 1}"
-    known = Learned(memory_gib=memory, threads=64)
+    disks = (Disk(name="sda", size_gib=240), Disk(name="sdb", size_gib=4000))
+    known = Learned(memory_gib=memory, threads=64, cpu=CPU, disks=disks)
     values: dict[str, Any] = {"site": site, "rack": "R", "profile": "node", "address": at}
     return Server(**values, bmc=BmcAccess(address=at), learned=known)
 

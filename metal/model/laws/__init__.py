@@ -10,6 +10,7 @@ from metal.model.laws.addresses import address_laws
 from metal.model.laws.after import After, look_ahead
 from metal.model.laws.breach import Breach
 from metal.model.laws.capacity import capacity_laws
+from metal.model.laws.disks import disk_laws
 from metal.model.laws.moves import move_laws
 from metal.model.laws.order import known_names, order_laws
 from metal.model.laws.servers import server_laws
@@ -18,6 +19,8 @@ from metal.model.plan import Plan
 from metal.model.world import World
 
 __all__ = ["After", "Breach", "judge"]
+
+LAWS = (server_laws, move_laws, address_laws, capacity_laws, disk_laws, survival_laws)
 
 
 def judge(plan: Plan, inventory: Inventory, world: World) -> list[Breach]:
@@ -29,6 +32,6 @@ def judge(plan: Plan, inventory: Inventory, world: World) -> list[Breach]:
     if any(b.law == "known" for b in breaches):
         return breaches
     after = look_ahead(plan, inventory, world)
-    for laws in (server_laws, move_laws, address_laws, capacity_laws, survival_laws):
+    for laws in LAWS:
         breaches += laws(after)
     return breaches

@@ -1,5 +1,6 @@
 """The state after a plan: where every VM is, and which servers carry."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from metal.model.fleet import Inventory
@@ -30,6 +31,12 @@ class Resident:
     vcpus: int
     group: str | None
     """Its `apart` group."""
+    disk_gib: int | None = None
+    """None: nobody knows."""
+    cpu: str | None = None
+    """The processor it asks for."""
+    together: frozenset[str] = frozenset()
+    """All VMs that must share its server, itself among them; empty where there are none."""
     came: bool = False
     """The plan puts it where it is."""
 
@@ -92,7 +99,8 @@ class After:
 
 def look_ahead(plan: Plan, inventory: Inventory, world: World) -> After:
     """What will be; names in the plan must be known (laws/order.py)."""
-    earlier = {name: _resident(name, inventory, world) for name in world.vms}
+    company = _companies(inventory)
+    earlier = {name: _resident(name, inventory, world, company) for name in world.vms}
     after = After(plan, inventory, world, dict(earlier), earlier, {}, before(plan))
     for move in after.moves:
         held = after.residents[move.vm]
@@ -106,6 +114,9 @@ def look_ahead(plan: Plan, inventory: Inventory, world: World) -> After:
             memory_mib=place.memory_mib,
             vcpus=place.vcpus,
             group=inventory.vms[place.vm].apart,
+            disk_gib=place.disk_gib,
+            cpu=inventory.vms[place.vm].cpu,
+            together=company.get(place.vm, frozenset()),
             came=True,
         )
     for cluster in inventory.clusters:
@@ -113,22 +124,54 @@ def look_ahead(plan: Plan, inventory: Inventory, world: World) -> After:
     return after
 
 
-def _resident(name: str, inventory: Inventory, world: World) -> Resident:
+def _resident(
+    name: str, inventory: Inventory, world: World, company: Mapping[str, frozenset[str]]
+) -> Resident:
     """A VM that was seen: what it has or what it is to have, whichever is more."""
     seen = world.vms[name]
-    wanted = inventory.needs(name) if name in inventory.vms else None
-    if seen.kind == "template":
-        wanted, seen = None, seen.model_copy(update={"memory_mib": 0})  # it never runs
-    sizes = [m for m in (seen.memory_mib, wanted.memory_mib if wanted else None) if m is not None]
+    template = seen.kind == "template"
+    if name not in inventory.vms or template:
+        return Resident(
+            name=name,
+            vmid=seen.vmid,
+            cluster=seen.cluster,
+            server=seen.server,
+            memory_mib=0 if template else seen.memory_mib,  # it never runs
+            vcpus=0 if template else seen.vcpus or 0,
+            group=None,
+            disk_gib=seen.disk_gib or 0 if template else seen.disk_gib,
+        )
+    needs, wanted = inventory.needs(name), inventory.vms[name]
     return Resident(
         name=name,
         vmid=seen.vmid,
         cluster=seen.cluster,
         server=seen.server,
-        memory_mib=max(sizes, default=None),
-        vcpus=wanted.vcpus if wanted else 0,
-        group=inventory.vms[name].apart if wanted else None,
+        memory_mib=max(needs.memory_mib, seen.memory_mib or 0),
+        vcpus=max(needs.vcpus, seen.vcpus or 0),
+        group=wanted.apart,
+        disk_gib=max(needs.disk_gib, seen.disk_gib or 0),
+        cpu=wanted.cpu,
+        together=company.get(name, frozenset()),
     )
+
+
+def _companies(inventory: Inventory) -> dict[str, frozenset[str]]:
+    """VM → all that must share its server, directly or through others; of those that must."""
+    near: dict[str, set[str]] = {}
+    for name, vm in inventory.vms.items():
+        for other in vm.together:
+            near.setdefault(name, set()).add(other)
+            near.setdefault(other, set()).add(name)
+    found: dict[str, frozenset[str]] = {}
+    for name in near.keys() & inventory.vms.keys():
+        if name not in found:
+            all_of_it, edge = {name}, {name}
+            while edge:
+                edge = {o for vm in edge for o in near[vm]} - all_of_it
+                all_of_it |= edge
+            found |= dict.fromkeys(all_of_it, frozenset(all_of_it))
+    return found
 
 
 def _carrying(cluster: str, after: After) -> frozenset[str]:

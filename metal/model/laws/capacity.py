@@ -1,7 +1,8 @@
-"""Laws over one server's room: memory, processors, replicas apart, a machine on its own."""
+"""Laws over room and company: memory, processors, disks, who is apart and who together."""
 
 from collections.abc import Iterator
 
+from metal.model.cpus import offers, runs
 from metal.model.laws.after import After, Resident
 from metal.model.laws.breach import Breach
 
@@ -12,7 +13,10 @@ def capacity_laws(after: After) -> Iterator[Breach]:
         if any(g.came for g in guests):
             yield from _memory(server, guests, after)
             yield from _processors(server, guests, after)
+            yield from _processor_types(server, guests, after)
     yield from _apart(after)
+    yield from _far_apart(after)
+    yield from _together(after)
     yield from _alone(after)
 
 
@@ -41,17 +45,29 @@ def _memory(server: str, guests: list[Resident], after: After) -> Iterator[Breac
         yield Breach(law="memory", subject=server, what=what)
 
 
-def _processors(server: str, guests: list[Resident], after: After) -> Iterator[Breach]:
-    """Processors are shared, not used up: an unknown number is no breach, unlike memory."""
+def room_vcpus(server: str, after: After) -> float | None:
+    """vCPUs that may be promised; None when nobody knows its threads."""
     learned = after.inventory.servers[server].learned
     threads = learned and (learned.threads or learned.cores)
-    if not threads:
-        return
-    factor = after.inventory.profile(server).cpu_factor
+    return after.inventory.profile(server).cpu_factor * threads if threads else None
+
+
+def _processors(server: str, guests: list[Resident], after: After) -> Iterator[Breach]:
+    """Processors are shared, not used up: an unknown number is no breach, unlike memory."""
+    room = room_vcpus(server, after)
     taken = sum(g.vcpus for g in guests)
-    if taken > factor * threads:
-        what = f"{taken} vCPUs are promised, {threads} threads × {factor:g} allow fewer"
+    if room is not None and taken > room:
+        factor = after.inventory.profile(server).cpu_factor
+        what = f"{taken} vCPUs are promised, {room / factor:g} threads × {factor:g} allow fewer"
         yield Breach(law="cpu", subject=server, what=what)
+
+
+def _processor_types(server: str, guests: list[Resident], after: After) -> Iterator[Breach]:
+    offered = offers(after.inventory.cpu_of(server))
+    for guest in guests:
+        if guest.came and not runs(guest.cpu, offered):
+            what = f"{guest.name} needs a {guest.cpu or 'newer processor'}, which is not known here"
+            yield Breach(law="processor", subject=server, what=what)
 
 
 def _apart(after: After) -> Iterator[Breach]:
@@ -71,6 +87,40 @@ def _apart(after: After) -> Iterator[Breach]:
             names = ", ".join(sorted(v.name for v in vms))
             what = f"{names} of group {group} share {server}"
             yield Breach(law="apart", subject=group, what=what)
+
+
+def _far_apart(after: After) -> Iterator[Breach]:
+    """Groups that are to be apart by more than servers."""
+    for place in after.places:
+        wanted = after.inventory.vms[place.vm]
+        if wanted.apart is None or wanted.apart_by == "server":
+            continue
+        here = _scope(wanted.apart_by, place.cluster, after)
+        for other in sorted(after.residents.values(), key=lambda r: r.name):
+            if other.group != wanted.apart or other.name == place.vm:
+                continue
+            if _scope(wanted.apart_by, other.cluster, after) == here:
+                what = f"{place.vm} and {other.name} share the {wanted.apart_by} {here}"
+                yield Breach(law="apart", subject=wanted.apart, what=what)
+
+
+def _scope(by: str, cluster: str, after: After) -> str:
+    if by == "cluster" or cluster not in after.inventory.clusters:
+        return cluster
+    site = after.inventory.site_of(cluster)
+    return after.inventory.sites[site].donor.name if by == "donor" else site
+
+
+def _together(after: After) -> Iterator[Breach]:
+    """Whoever comes somewhere comes to those it stays together with."""
+    for vm in after.residents.values():
+        if not vm.came:
+            continue
+        for name in sorted(vm.together & after.residents.keys() - {vm.name}):
+            other = after.residents[name]
+            if other.server != vm.server:
+                what = f"is on {vm.server}, but {name}, which it stays with, on {other.server}"
+                yield Breach(law="together", subject=vm.name, what=what)
 
 
 def _alone(after: After) -> Iterator[Breach]:

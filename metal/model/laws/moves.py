@@ -41,6 +41,8 @@ def _place(action: PlaceVm, after: After) -> Iterator[str]:
         needs.disk_gib,
     ):
         yield "gets another size than it asked for"
+    if action.cpu != wanted.cpu:
+        yield "gets another processor than it asked for"
     forms = [f for f in after.forms if action.server in f.servers]
     if forms:
         if not any(f.id in after.before[action.id] for f in forms):

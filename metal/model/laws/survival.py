@@ -4,12 +4,15 @@ Exact, by search: the verdict of a greedy rule would be wrong both ways. Sizes a
 their greatest common divisor, so that a cluster of a few nodes is a small subset-sum problem.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from math import gcd
+from math import gcd, inf
+from typing import NamedTuple
 
+from metal.model.cpus import offers, runs
 from metal.model.laws.after import After, Resident
 from metal.model.laws.breach import Breach
-from metal.model.laws.capacity import room_mib
+from metal.model.laws.capacity import room_mib, room_vcpus
 
 LIMIT = 100_000
 """Partial packings looked at before the judge gives up. What it can't prove is not survivable."""
@@ -17,6 +20,26 @@ LIMIT = 100_000
 
 class TooHard(Exception):
     """The search was given up: neither proven nor disproven."""
+
+
+class Item(NamedTuple):
+    """What restarts as one: a VM, or VMs that stay together."""
+
+    memory: int
+    vcpus: int = 0
+    groups: frozenset[str] = frozenset()
+    cpus: frozenset[str | None] = frozenset()
+    """The types of processor it needs."""
+
+
+class Bin(NamedTuple):
+    """What a survivor has left."""
+
+    memory: int
+    vcpus: float = inf
+    groups: frozenset[str] = frozenset()
+    """Those that have a replica there."""
+    cpus: frozenset[str] | None = None
 
 
 def survival_laws(after: After) -> Iterator[Breach]:
@@ -39,36 +62,56 @@ def _fatal(dead: str, cluster: str, residents: Mapping[str, Resident], after: Af
     """What goes wrong when `dead` dies; None when all of its VMs can be restarted."""
     survivors = sorted(after.carrying[cluster] - {dead})
     here = [r for r in residents.values() if r.cluster == cluster]
+    bins = [_bin(s, [r for r in here if r.server == s], after) for s in survivors]
     # Also what sits on a server that is down already, and is still to be restarted.
-    victims = [r for r in here if r.server not in survivors]
-    settled = [r for r in here if r.server in survivors]
-    free = {s: room_mib(s, after) or 0 for s in survivors}
-    for r in settled:
-        free[r.server] -= r.memory_mib or 0
-    crowded = _crowded(here, len(survivors))
-    wanted = [(v.memory_mib or 0, v.group) for v in victims if v.name in after.inventory.vms]
-    wanted = [(size, None if group in crowded else group) for size, group in wanted]
-    held = {s: {r.group for r in settled if r.server == s and r.group} for s in survivors}
-    bins = [(max(0, free[s]), frozenset(held[s] - crowded)) for s in survivors]
+    items = _restarting([r for r in here if r.server not in survivors], bins)
+    names = ", ".join(survivors) or "no server"
     try:
-        if fits(wanted, bins):
+        if fits(items, bins):
             return None
     except TooHard:
-        return f"if {dead} dies: too many VMs to prove that {', '.join(survivors)} can take them"
-    names = ", ".join(survivors) or "no server"
-    return f"if {dead} dies, {names} cannot take its VMs ({sum(s for s, _ in wanted)} MiB)"
+        return f"if {dead} dies: too many VMs to prove that {names} can take them"
+    return f"if {dead} dies, {names} cannot take its VMs ({sum(i.memory for i in items)} MiB)"
 
 
-def _crowded(residents: list[Resident], servers: int) -> set[str]:
-    """Groups of more replicas than survivors: they can't be kept apart, so need not be."""
-    groups = [r.group for r in residents if r.group]
-    return {g for g in groups if groups.count(g) > servers}
+def _bin(server: str, settled: list[Resident], after: After) -> Bin:
+    vcpus = room_vcpus(server, after)
+    return Bin(
+        memory=max(0, (room_mib(server, after) or 0) - sum(r.memory_mib or 0 for r in settled)),
+        vcpus=inf if vcpus is None else max(0, vcpus - sum(r.vcpus for r in settled)),
+        groups=frozenset(r.group for r in settled if r.group),
+        cpus=offers(after.inventory.cpu_of(server)),
+    )
 
 
-Item = tuple[int, str | None]
-"""(memory, apart group or None)"""
-Bin = tuple[int, frozenset[str]]
-"""(free memory, groups that have a replica there)"""
+def _restarting(victims: list[Resident], bins: list[Bin]) -> list[Item]:
+    """Sets as one item each, without the replicas that wait: where every survivor has one of a
+    group, one more of it has no place, and the group lives on without. First by name, first served.
+    """
+    sets: dict[frozenset[str], list[Resident]] = {}
+    for victim in victims:
+        sets.setdefault(victim.together or frozenset({victim.name}), []).append(victim)
+    order = sorted(sets.values(), key=lambda those: min(r.name for r in those))
+    places = Counter[str]()
+    for group in {r.group for r in victims if r.group}:
+        places[group] = sum(group not in b.groups for b in bins)
+    dropped: set[int] = set()
+    for group in sorted(places):
+        for n, those in enumerate(order):
+            if n not in dropped and any(r.group == group for r in those):
+                places[group] -= 1
+                if bins and places[group] < 0:
+                    dropped.add(n)
+    return [_item(those) for n, those in enumerate(order) if n not in dropped]
+
+
+def _item(those: list[Resident]) -> Item:
+    return Item(
+        memory=sum(r.memory_mib or 0 for r in those),
+        vcpus=sum(r.vcpus for r in those),
+        groups=frozenset(r.group for r in those if r.group),
+        cpus=frozenset(r.cpu for r in those),
+    )
 
 
 def fits(items: list[Item], bins: list[Bin]) -> bool:
@@ -76,36 +119,59 @@ def fits(items: list[Item], bins: list[Bin]) -> bool:
 
     Raises TooHard when LIMIT partial packings did not settle it.
     """
-    unit = gcd(*(size for size, _ in items)) or 1
+    unit = gcd(*(i.memory for i in items)) or 1
     # The largest first, and of one size those of a group: what is hard to place fails early.
-    order = sorted(((s // unit, g or "") for s, g in items), reverse=True)
-    rest = [sum(s for s, _ in order[i:]) for i in range(len(order) + 1)]
+    order = sorted(
+        (i._replace(memory=i.memory // unit) for i in items),
+        key=lambda i: (i.memory, sorted(i.groups), i.vcpus),
+        reverse=True,
+    )
+    rest = [sum(i.memory for i in order[k:]) for k in range(len(order) + 1)]
+    vcpus = [sum(i.vcpus for i in order[k:]) for k in range(len(order) + 1)]
     # A group is only worth remembering while one of its members is still to be placed.
-    later = [{g for _, g in order[i + 1 :] if g} for i in range(len(order))]
+    later = [frozenset(g for i in order[k + 1 :] for g in i.groups) for k in range(len(order))]
     dead_ends: set[tuple[int, tuple[Bin, ...]]] = set()
 
-    def search(i: int, state: tuple[Bin, ...]) -> bool:
-        if i == len(order):
+    def search(k: int, state: tuple[Bin, ...]) -> bool:
+        if k == len(order):
             return True
-        if rest[i] > sum(free for free, _ in state) or (i, state) in dead_ends:
+        if rest[k] > sum(b.memory for b in state) or vcpus[k] > sum(b.vcpus for b in state):
             return False
-        size, group = order[i]
+        if (k, state) in dead_ends:
+            return False
+        item = order[k]
         # Best fit first; bins that look the same are tried once.
-        for k in sorted({b: k for k, b in enumerate(state)}.values(), key=lambda k: state[k][0]):
-            free, groups = state[k]
-            if size > free or group in groups:
+        for b in sorted({b: b for b in state}, key=lambda b: b.memory):
+            if not _takes(b, item):
                 continue
-            there = (free - size, groups | ({group} & later[i]))
-            if search(i + 1, tuple(sorted((*state[:k], there, *state[k + 1 :]), key=_key))):
+            left = list(state)
+            left.remove(b)
+            left.append(
+                b._replace(
+                    memory=b.memory - item.memory,
+                    vcpus=b.vcpus - item.vcpus,
+                    groups=b.groups | (item.groups & later[k]),
+                )
+            )
+            if search(k + 1, tuple(sorted(left, key=_key))):
                 return True
         if len(dead_ends) >= LIMIT:
             raise TooHard
-        dead_ends.add((i, state))
+        dead_ends.add((k, state))
         return False
 
-    start = ((free // unit, groups) for free, groups in bins)
+    start = (b._replace(memory=b.memory // unit) for b in bins)
     return search(0, tuple(sorted(start, key=_key)))
 
 
-def _key(one: Bin) -> tuple[int, list[str]]:
-    return one[0], sorted(one[1])
+def _takes(b: Bin, item: Item) -> bool:
+    return (
+        item.memory <= b.memory
+        and item.vcpus <= b.vcpus
+        and not item.groups & b.groups
+        and all(runs(cpu, b.cpus) for cpu in item.cpus)
+    )
+
+
+def _key(b: Bin) -> tuple[int, float, list[str], list[str]]:
+    return b.memory, b.vcpus, sorted(b.groups), sorted(b.cpus or ())

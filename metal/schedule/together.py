@@ -1,0 +1,75 @@
+"""What is placed as one: a VM, or the VMs that stay together, by the first name of them."""
+
+from collections.abc import Mapping
+
+from metal.model.fleet import Inventory
+from metal.model.world import World
+from metal.schedule.survival import Guest
+from metal.schedule.wishes import guest_of, members, together_sets
+
+At = tuple[str, str]
+"""(cluster, server)"""
+
+
+class Together:
+    """The wishes of VMs as wishes of what is placed as one. `where` is live: VM → where it is."""
+
+    def __init__(self, inventory: Inventory, world: World, where: Mapping[str, At]) -> None:
+        self._vms = inventory.vms
+        self._world = world
+        self._where = where
+        self._sets = together_sets(inventory.vms)
+        self._members = members(self._sets)
+        self._guest = {vm: guest_of(inventory, vm, self._sets) for vm in inventory.vms}
+        self._groups: dict[str, set[str]] = {}
+        for vm, wanted in inventory.vms.items():
+            if wanted.apart:
+                self._groups.setdefault(wanted.apart, set()).add(vm)
+
+    def first(self, vm: str) -> str:
+        return self._sets.get(vm, vm)
+
+    def unit(self, first: str) -> tuple[str, ...]:
+        """Those of it that are not there yet."""
+        if first not in self._members:
+            return (first,)
+        new = (vm for vm in self._members[first] if vm not in self._world.vms)
+        return tuple(vm for vm in new if self._vms[vm].adopted is None)
+
+    def guests(self, first: str) -> list[Guest]:
+        return [self._guest[vm] for vm in self.unit(first)]
+
+    def memory(self, first: str) -> int:
+        return sum(g.memory for g in self.guests(first))
+
+    def anchor(self, first: str) -> str | None:
+        """The server where others of its set run."""
+        for vm in self._members.get(first, ()):
+            if vm in self._world.vms:
+                return self._world.vms[vm].server
+        return None
+
+    def pin(self, first: str) -> str | None:
+        """The cluster it must be in: where it is pinned, or where its set runs already."""
+        for vm in self._members.get(first, (first,)):
+            at = self._where.get(vm) if vm in self._world.vms else None
+            pin = at[0] if at else self._vms[vm].cluster
+            if pin is not None:
+                return pin
+        return None
+
+    def prefers(self, first: str) -> tuple[str, ...]:
+        """Clusters, the best first."""
+        return tuple(dict.fromkeys(c for vm in self.unit(first) for c in self._vms[vm].prefers))
+
+    def others(self, vm: str) -> list[str]:
+        """The others of its replica group, by name."""
+        group = self._guest[vm].apart
+        return sorted(self._groups[group] - {vm}) if group else []
+
+    def mates_of(self, vm: str) -> list[At]:
+        """Where the placed others of its replica group are."""
+        return [self._where[o] for o in self.others(vm) if o in self._where]
+
+    def mates(self, first: str) -> list[At]:
+        return [at for vm in self.unit(first) for at in self.mates_of(vm)]

@@ -1,0 +1,65 @@
+"""Who must be with whom and apart from whom, as the placer asks it."""
+
+from collections.abc import Iterable, Mapping
+
+from metal.model.fleet import Inventory, Vm
+from metal.model.world import SeenVm
+from metal.schedule.survival import Guest, units
+
+
+def together_sets(vms: Mapping[str, Vm]) -> dict[str, str]:
+    """VM → the first name of its set, of those that must share a server with another."""
+    first: dict[str, str] = {}
+
+    def find(vm: str) -> str:
+        while first.get(vm, vm) != vm:
+            vm = first[vm]
+        return vm
+
+    for vm, wanted in vms.items():
+        for other in wanted.together:
+            a, b = sorted((find(vm), find(other)))
+            first[a] = first.get(a, a)
+            first[b] = a
+    return {vm: find(vm) for vm in first if vm in vms}
+
+
+def members(sets: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The first name of each set → all of it, by name."""
+    found: dict[str, list[str]] = {}
+    for vm, first in sets.items():
+        found.setdefault(first, []).append(vm)
+    return {first: tuple(sorted(those)) for first, those in found.items()}
+
+
+def guest_of(
+    inventory: Inventory, vm: str, sets: Mapping[str, str], seen: SeenVm | None = None
+) -> Guest:
+    """A VM of the inventory; the larger of what it should have and what it was seen to have."""
+    needs, wanted = inventory.needs(vm), inventory.vms[vm]
+    return Guest(
+        name=vm,
+        memory=units(max(needs.memory_mib, (seen and seen.memory_mib) or 0)),
+        apart=wanted.apart,
+        vcpus=max(needs.vcpus, (seen and seen.vcpus) or 0),
+        disk_gib=max(needs.disk_gib, (seen and seen.disk_gib) or 0),
+        together=sets.get(vm),
+        cpu=wanted.cpu,
+    )
+
+
+def scope(inventory: Inventory, apart_by: str, cluster: str) -> str:
+    """What VMs of a group never share, of a cluster: itself, its site, or who lends that."""
+    if apart_by in ("server", "cluster"):
+        return cluster
+    site = inventory.site_of(cluster)
+    return site if apart_by == "site" else inventory.sites[site].donor.name
+
+
+def shared_scope(inventory: Inventory, vm: str, cluster: str, mates: Iterable[str]) -> str:
+    """The mates' cluster, site or donor that the VM would share in that cluster; else empty."""
+    by = inventory.vms[vm].apart_by
+    if by == "server":
+        return ""
+    here = scope(inventory, by, cluster)
+    return here if any(scope(inventory, by, mate) == here for mate in mates) else ""
