@@ -99,9 +99,9 @@ class _Attempt:
         return Placement(homes, tuple(Unplaced(vm, *why) for vm, why in left), self.fleet)
 
     def _settle(self, first: str) -> None:
-        hidden = self._hidden(first)
-        if hidden:
-            self.left[first] = hidden
+        hidden, clash = self._hidden(first), self.units.clash(first)
+        if hidden or clash:
+            self.left[first] = hidden or (clash, "move them to one server, or part them")
         elif not self._put(first) and not self._make_room(first):
             self.left[first] = self._explain(first)
 

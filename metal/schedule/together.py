@@ -49,6 +49,18 @@ class Together:
                 return self._world.vms[vm].server
         return None
 
+    def clash(self, first: str) -> str:
+        """Why no server can be right: those of its set run, or are pinned, in several places."""
+        run = [vm for vm in self._members.get(first, ()) if vm in self._world.vms]
+        servers = {self._world.vms[vm].server for vm in run}
+        if len(servers) > 1:
+            return f"{', '.join(run)} stay together and run on {', '.join(sorted(servers))}"
+        pins = {self._vms[vm].cluster for vm in self.unit(first)} - {None}
+        pins |= {self._world.vms[vm].cluster for vm in run}
+        if len(pins) > 1:
+            return f"those it stays together with are in {', '.join(sorted(map(str, pins)))}"
+        return ""
+
     def pin(self, first: str) -> str | None:
         """The cluster it must be in: where it is pinned, or where its set runs already."""
         for vm in self._members.get(first, (first,)):
