@@ -22,6 +22,7 @@ COMMANDS = {
     "apply": ("metal.cli.verbs.apply", "Do what a plan says, or go on with what was begun."),
     "serve": ("metal.cli.verbs.serve", "Answer a site's servers when they boot."),
     "keys": ("metal.cli.verbs.keys", "The keys of disks: escrow, rotation, recovery."),
+    "unlock": ("metal.cli.verbs.unlock", "Give servers that wait at boot their disk's key."),
     "live": ("metal.cli.verbs.live", "The small system that burn-ins and wipes run in."),
     "cluster": ("metal.cli.verbs.cluster", "Proxmox clusters: form one, take over one that runs."),
     "status": ("metal.cli.verbs.status", "Show the fleet: servers, nodes, VMs."),

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from metal.cluster.flow import form
 from metal.cluster.ports import ClusterPorts, storage_of
 from metal.cluster.vms import migrate, place, start
-from metal.controller.disk_keys import disks_of
+from metal.controller.disk_keys import disks_of, dropbear
 from metal.controller.powering import switching
 from metal.controller.tokens import ensure_token
 from metal.controller.workspace import Workspace
@@ -96,6 +96,7 @@ def _install_ports(workspace: Workspace, action: InstallServer) -> InstallPorts:
         power=switching(workspace, action.server),
         fetch=fetch,
         disks=lambda: disks_of(workspace, action.server),
+        unlock=lambda key: dropbear(workspace, action.server).ensure_unlocked(key),
         held=workspace.inventory.servers[action.server].unlock.held,
         patience=Patience.at_pace(workspace.inventory.fleet.poll_seconds),
     )

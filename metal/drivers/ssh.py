@@ -41,8 +41,13 @@ OPTIONS = {
     "ServerAliveCountMax": "4",
     "LogLevel": "ERROR",
 }
+_CUT = ("closed by remote host", "Connection closed by", "Connection reset", "Broken pipe")
 _OWN = 255
 """ssh's exit code for its own troubles."""
+
+
+class CutOff(Unreachable):
+    """The connection stood, and ended before the answer: what was asked may have been done."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,8 @@ def _trouble(host: SshHost, result: Result) -> MetalError:
             where=where,
             mend="use an administrator's key that was in the inventory when it was installed",
         )
+    if any(words in said for words in _CUT):
+        return CutOff(f"it was cut off in its answer: {result.said}", where=where)
     return Unreachable(f"SSH did not get through: {result.said}", where=where)
 
 

@@ -6,12 +6,14 @@ fails before it is up needs a new operation, with a new key, for a new wipe. Its
 replace the key that crossed the boot network (metal/install/rekey.py).
 """
 
+from collections.abc import Callable
+
 from metal.install.booting import NetworkBoot
 from metal.install.derived import hash_of, token_of
 from metal.install.ports import InstallPorts, has_reached, record_of
 from metal.install.random_keys import new_key
 from metal.install.rekey import RekeyPorts, rekey
-from metal.model.errors import Failed, MetalError, Refused
+from metal.model.errors import Failed, MetalError, Refused, Unreachable
 from metal.model.life import Life, Status
 from metal.model.plan import InstallServer
 from metal.operations.installs import Install
@@ -44,6 +46,28 @@ def _check(action: InstallServer, ports: InstallPorts) -> None:
             where=action.server,
             mend="make a new plan: `metal plan`",
         )
+
+
+class FirstBoot:
+    """The first boot waits for the key that the installer got, and the controller has that."""
+
+    def __init__(self, server: str, ports: InstallPorts, say: Callable[[str], None]) -> None:
+        self._server, self._ports, self._say = server, ports, say
+        self._over = False
+
+    def unlock(self) -> None:
+        """Asked again and again; gives the key once. Without it somebody at the rack must."""
+        key = None if self._over else self._ports.secrets.reveal(f"disk/{self._server}")
+        if key is None:
+            return
+        try:
+            self._ports.unlock(key)
+            self._say("unlocked for its first boot, through dropbear")
+        except Unreachable:
+            return  # it restarts still, or it runs
+        except MetalError as error:
+            self._say(f"not unlocked through dropbear: {error.what}")
+        self._over = True
 
 
 class _Install:
@@ -107,15 +131,28 @@ class _Install:
             self._wait_for(phase, seconds, fraction, saying, late)
         self.run.step("pin its SSH keys", self._pin_ssh)
         key = f"come up: was its disk unlocked with the key in secrets/disk/{self.name}.age?"
-        self._wait_for("up", self.patience.up, 0.85, "booting from its disk", key)
+        first = FirstBoot(self.name, self.ports, self.run.say)
+        self._wait_for("up", self.patience.up, 0.85, "booting from its disk", key, first.unlock)
 
     def _wait_for(
-        self, phase: str, seconds: float, fraction: float, saying: str, late: str
+        self,
+        phase: str,
+        seconds: float,
+        fraction: float,
+        saying: str,
+        late: str,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
+        def ready() -> str | None:
+            if self._reached(phase):
+                return phase
+            meanwhile()
+            return None
+
         self.run.progress(fraction, saying)
         self.run.wait(
             f"wait for {phase}",
-            lambda: phase if self._reached(phase) else None,
+            ready,
             seconds=seconds,
             every=self.patience.poll,
             late=f"after {seconds:g} s it did not {late}",

@@ -53,6 +53,8 @@ class InstallPorts:
     """What switches the server: its BMC, a plug, a person."""
     disks: Callable[[], Sequence[DiskKeys]]
     """Logs in to the installed server, and finds the disks that it unlocks at boot."""
+    unlock: Callable[[str], int]
+    """Gives the key to the dropbear that waits at a boot; Unreachable where none does."""
     held: bool
     """Whether the controller keeps the disk's final key."""
     fetch: Callable[[], None]

@@ -42,12 +42,14 @@ class Doors:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="ssh", daemon=True)
+        self._open: list[Any] = []
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Whatever is still open goes with the loop."""
+        for door in self._open:
+            self._loop.call_soon_threadsafe(door.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE)
 
@@ -63,6 +65,7 @@ class Doors:
         """Answer there until `off` is set: whoever has one of the keys runs what `runner` knows."""
         listening = self._listen(address, port, key, authorized, runner, off)
         door = asyncio.run_coroutine_threadsafe(listening, self._loop).result(PATIENCE)
+        self._open.append(door)
 
         def close() -> None:
             off.wait()

@@ -57,11 +57,14 @@ class Firmware:
         clock: Clock,
         on_installed_boot: Callable[[Machine], dict[str, str]],
         host_keys: Callable[[Machine], dict[str, str]],
+        ask_for_key: Callable[[Machine, Boot], None] = lambda _machine, _boot: None,
     ) -> None:
         self._boot_url, self._clock = boot_url.rstrip("/"), clock
         self._on_installed_boot = on_installed_boot
         self.host_keys = host_keys
         """The public keys of the SSH servers that the installer put on a machine."""
+        self.ask_for_key = ask_for_key
+        """The initramfs: returns once the disk was given its key, or the power went."""
         self.notes: dict[str, str] = {}
         """Machine → the last line on its console."""
 
@@ -238,6 +241,8 @@ class _Session:
         if disk is None:
             self.say("no bootable device")
             return
+        self.say("waiting for the disk's key")
+        self.firmware.ask_for_key(self.machine, self.boot)
         self.pause(UP_SECONDS)
         details = self.firmware.installed_boot(self.machine)
         self.say(f"{disk.system}, up")

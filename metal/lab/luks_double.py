@@ -5,6 +5,7 @@ What `metal.drivers.luks` asks is answered; keys are known by their SHA-256 only
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Sequence
 from uuid import uuid4
 
@@ -97,6 +98,22 @@ class PretendSystem:
             start = HEADER + number * AREA
             image[start : start + 64] = held.encode()
         return bytes(image)
+
+
+class PretendInitramfs:
+    """cryptroot-unlock behind a simulated server's dropbear: a Runner of the forced command."""
+
+    def __init__(self, name: str, disk: DiskState) -> None:
+        self.where, self._disk = name, disk
+        self.unlocked = threading.Event()
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
+        if self.unlocked.is_set():
+            return Result(0, b"", "")
+        if _digest(stdin) not in self._disk.luks_slots.values():
+            return Result(1, b"", "cryptsetup: cryptsetup failed, bad password or options?\n")
+        self.unlocked.set()
+        return Result(0, b"", "cryptsetup: system_crypt set up successfully\n")
 
 
 def _digest(key: bytes) -> str:

@@ -4,12 +4,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from metal.drivers.dropbear import PORT as DROPBEAR_PORT
 from metal.lab.clock import Clock
 from metal.lab.doors import DoorKey, Doors, new_door_key
 from metal.lab.firmware import Firmware, root_password_ok, system_disk
 from metal.lab.hardware import hardware_for
 from metal.lab.ipmi_bmc import IpmiBmc
-from metal.lab.luks_double import PretendSystem
+from metal.lab.luks_double import PretendInitramfs, PretendSystem
 from metal.lab.machine import Boot, Machine
 from metal.lab.proxmox import Datacenter
 from metal.lab.redfish_bmc import RedfishBmc
@@ -28,6 +29,8 @@ FAULTS = {
     "dimm": "its second DIMM corrects errors all the time: a burn-in finds it",
     "repair": "everything is well again",
 }
+TYPED_SECONDS, ANSWER_SECONDS = 120.0, 2.0
+"""Lab seconds until somebody at the rack types a disk's key, and until dropbear is gone then."""
 OLD_BMCS = 1
 """How many of the IPMI BMCs are of the oldest kind: cipher suite 3 only."""
 
@@ -44,7 +47,9 @@ class Rack:
         self.ssh = Doors()
         self.doors: dict[str, dict[str, DoorKey]] = {}
         """Machine → the host keys of its SSH servers, by the name they are reported under."""
-        firmware = Firmware(shape.boot_url, self.clock, self._system_up, self._host_keys)
+        firmware = Firmware(
+            shape.boot_url, self.clock, self._system_up, self._host_keys, self._ask_for_key
+        )
         suites = self._cipher_suites()
         for name, hardware in hardware_for(inventory).items():
             machine = self.machines[name] = Machine(name, hardware)
@@ -125,6 +130,25 @@ class Rack:
             boot.off,
         )
 
+    def _ask_for_key(self, machine: Machine, boot: Boot) -> None:
+        """Through dropbear; after a while somebody at the rack types it in."""
+        disk, closed = system_disk(machine), threading.Event()
+        if disk is None:
+            return
+        initramfs = PretendInitramfs(machine.name, disk)
+        self.ssh.open(
+            str(self.inventory.servers[machine.name].address),
+            DROPBEAR_PORT,
+            self.doors[machine.name]["initramfs_key"],
+            disk.installed_with["root_keys"],
+            initramfs,
+            closed,
+        )
+        threading.Thread(target=_after, args=(boot.off, initramfs.unlocked), daemon=True).start()
+        self.clock.sleep(TYPED_SECONDS, initramfs.unlocked)
+        self.clock.sleep(ANSWER_SECONDS, boot.off)
+        closed.set()
+
     def _until_off(self, name: str, boot: Boot) -> None:
         boot.off.wait()
         self.datacenter.power_off(name)
@@ -168,6 +192,11 @@ class Rack:
             "servers": {name: _machine_truth(machine) for name, machine in self.machines.items()},
             **self.datacenter.truth(),
         }
+
+
+def _after(first: threading.Event, then: threading.Event) -> None:
+    first.wait()
+    then.set()
 
 
 def _system_first(machine: Machine) -> list[str]:

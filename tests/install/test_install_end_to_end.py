@@ -2,11 +2,13 @@
 
 import hashlib
 
+import pyrage
 import pytest
 import requests
 
 from metal.install.derived import hash_of, proof_of, report_key_of, token_of
 from metal.lab.firmware import root_password_ok
+from metal.model.errors import Refused, Unreachable
 from metal.model.life import Life, Status
 
 
@@ -139,3 +141,36 @@ def test_a_report_whose_answer_was_lost_is_not_asked_for_its_proof_again(site, m
     site.secrets.forget("disk/alba1")
     assert requests.post(f"{url}/up", data=told, timeout=5).status_code == 200
     assert requests.post(f"{url}/finished", data={}, timeout=5).status_code == 200
+
+
+def test_the_first_boot_gets_the_throw_away_through_dropbear_once(site, monkeypatch):
+    """The controller has that key, so nobody needs to be there."""
+    given = []
+
+    def takes_it_at_the_second_look(_self, key):
+        given.append(key)
+        if len(given) == 1:
+            raise Unreachable("it restarts still", where="alba1")
+        return 1
+
+    monkeypatch.setattr(type(site), "unlock", takes_it_at_the_second_look)
+    assert site.install().status == Status.DONE
+    assert len(given) == 2 and len(set(given)) == 1
+    assert site.secrets.generations("disk/alba1")[1:], "it was a throw-away"
+    older = site.secrets.generations("disk/alba1")[1]
+    admin = pyrage.x25519.Identity.from_str(site.admin)
+    assert pyrage.decrypt(older.read_bytes(), [admin]).decode() == given[0]
+
+
+def test_a_first_boot_that_does_not_take_the_key_waits_for_a_person(site, monkeypatch):
+    def another_host_key(_self, _key):
+        raise Refused("it shows another host key than the pinned one", where="alba1")
+
+    monkeypatch.setattr(type(site), "unlock", another_host_key)
+    operation = site.open()
+    assert site.install().status == Status.DONE
+    texts = [event.text for event in site.store.events.since(0, operation=operation.id)]
+    assert (
+        texts.count("not unlocked through dropbear: it shows another host key than the pinned one")
+        == 1
+    )
