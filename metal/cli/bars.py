@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from metal.cli.face import Face
+from metal.model.visible import visible
 from metal.tui.grid import bar
 
 if TYPE_CHECKING:
@@ -95,12 +96,12 @@ class Bars(Talk):
     def begin(self, key: str, what: str) -> None:
         with self._lock:
             if key not in self._tasks:
-                self._tasks[key] = (self._progress.add_task(what, total=1.0, say=""), what)
+                self._tasks[key] = (self._progress.add_task(visible(what), total=1.0, say=""), what)
 
     def advance(self, key: str, fraction: float, text: str) -> None:
         with self._lock:
             if key in self._tasks:
-                self._progress.update(self._tasks[key][0], completed=fraction, say=text)
+                self._progress.update(self._tasks[key][0], completed=fraction, say=visible(text))
 
     def end(self, key: str, ok: bool, text: str) -> None:
         with self._lock:
@@ -108,7 +109,8 @@ class Bars(Talk):
             if task is not None:
                 self._progress.remove_task(task)
             style = "green" if ok else "bold red"
-            self._progress.console.print(ending(what, ok, text), style=style, markup=False)
+            said = visible(ending(what, ok, text))
+            self._progress.console.print(said, style=style, markup=False)
 
 
 def _rich_progress(color: bool) -> "RichProgress":

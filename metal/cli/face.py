@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from metal.model.visible import escaped, visible
+
 if TYPE_CHECKING:
     from metal.cli.bars import Talk
     from metal.controller.workspace import Workspace
@@ -44,8 +46,8 @@ class Face:
         return Workspace.open(self.folder)
 
     def say(self, text: str = "") -> None:
-        """Talk: stderr."""
-        click.echo(text, err=True, color=False if self.no_color else None)
+        """Talk: stderr. Parts of it may be a BMC's own words."""
+        click.echo(visible(text), err=True, color=False if self.no_color else None)
 
     def progress(self) -> "Talk":
         """Progress bars on a terminal, lines with --verbose, else silence; a context manager."""
@@ -86,4 +88,5 @@ class Face:
         from metal.cli.output import data_lines
 
         for line in data_lines(self.output, lines, document, rows):
-            click.echo(line, color=False if self.no_color else None)
+            shown = visible(line) if self.output == "table" else escaped(line)
+            click.echo(shown, color=False if self.no_color else None)

@@ -21,10 +21,21 @@ def connect(access: BmcAccess, user: str, password: str, *, timeout: float | Non
     Bmc's `fingerprint`. Refused: wrong password or changed certificate. Unreachable: no answer.
     """
     protocol, timeout = access.protocol, timeout or access.timeout
+    why = None
     if protocol == "auto":
-        protocol = "redfish" if speaks_redfish(access, timeout or PATIENCE["ipmi"]) else "ipmi"
+        why = why_no_redfish(access, timeout or PATIENCE["ipmi"])
+        protocol = "ipmi" if why else "redfish"
     open_ = _redfish if protocol == "redfish" else _ipmi
-    return open_(access, user, password, timeout or PATIENCE[protocol])
+    try:
+        return open_(access, user, password, timeout or PATIENCE[protocol])
+    except Unreachable as error:
+        if why is None or type(why) is Unreachable:
+            raise  # silent both ways
+        raise Unreachable(
+            f"no Redfish ({why.what}), and no IPMI either ({error.what})",
+            where=error.where,
+            mend=why.mend or error.mend,
+        ) from error
 
 
 def _redfish(access: BmcAccess, user: str, password: str, timeout: float) -> "Bmc":
@@ -57,6 +68,11 @@ def _ipmi(access: BmcAccess, user: str, password: str, timeout: float) -> "Bmc":
 
 def speaks_redfish(access: BmcAccess, timeout: float) -> bool:
     """Whether the Redfish root answers. No credential is sent; a changed certificate is Refused."""
+    return why_no_redfish(access, timeout) is None
+
+
+def why_no_redfish(access: BmcAccess, timeout: float) -> MetalError | None:
+    """None where the Redfish root answers; else what came instead."""
     from metal.drivers.redfish_session import ROOT, RedfishSession
 
     session = RedfishSession(
@@ -67,10 +83,12 @@ def speaks_redfish(access: BmcAccess, timeout: float) -> bool:
         legacy_tls=access.tls == "legacy",
     )
     try:
-        return "Systems" in session.get(ROOT)
+        if "Systems" in session.get(ROOT):
+            return None
+        return Failed("its root names no systems", where=session.where)
     except Refused:
         raise
-    except (Unreachable, Failed, MetalError):
-        return False
+    except MetalError as error:
+        return error
     finally:
         session.logout()

@@ -2,6 +2,8 @@
 
 import re
 
+from metal.model.visible import UNSEEN
+
 _PLACEHOLDER = re.compile(
     r"""^(?: [\s.\-_x0]*                                # blanks, dots, zeros
         | (.)\1{5,}                                     # XXXXXXXX, ffffffff
@@ -16,6 +18,6 @@ _PLACEHOLDER = re.compile(
 
 
 def told(value: object) -> str | None:
-    """The text if it says anything, else None."""
-    text = " ".join(value.split()) if isinstance(value, str) else ""
+    """The text if it says anything, else None. What could only steer a terminal is left out."""
+    text = " ".join(UNSEEN.sub("", value).split()) if isinstance(value, str) else ""
     return None if _PLACEHOLDER.match(text) else text

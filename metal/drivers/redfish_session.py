@@ -27,6 +27,8 @@ __all__ = ["BIGGEST", "ROOT", "Answer", "Body", "Missing", "RedfishSession", "li
 
 ROOT = "/redfish/v1/"
 PAGES = 50
+MEMBERS = 1000
+"""Of a collection. No machine has as many parts; each of them costs a request."""
 BUSY = (429, 503)
 ASKED_AGAIN = 3
 """How often a busy BMC that does not say when is asked again (R13)."""
@@ -43,6 +45,10 @@ IN_POST = ("UnableToModifyDuringSystemPOST", "during POST", "during system POST"
 
 class Missing(Failed):
     """There is no such resource: a link that dangles."""
+
+
+class Busy(Unreachable):
+    """It is there, and says that it cannot answer now."""
 
 
 class RedfishSession:
@@ -115,8 +121,8 @@ class RedfishSession:
                 answer.headers.get("location") or answer.body.get("@odata.id") or ""
             )
             self.must_change = _account_to_change(answer)
-        elif answer.status in (404, 405, 501, *BUSY):
-            self.met("R14")  # no session service, or none left
+        elif answer.ok or answer.status in (404, 405, 501, *BUSY):
+            self.met("R14")  # no session service, none left, or one that hands out no token
             self._login_basic(user, password)
         else:
             raise self._wrong(user, answer)
@@ -143,7 +149,7 @@ class RedfishSession:
                 mend="ask the donor for the password or reset the BMC to its factory state",
             )
         if answer.status in BUSY:
-            return self._silent(f"too busy to log in ({answer.complaint})")
+            return self._busy(f"too busy to log in ({answer.complaint})")
         return Failed(f"cannot log in as {user!r}: {answer.complaint}", where=self.where)
 
     def _sessions(self) -> str:
@@ -166,7 +172,7 @@ class RedfishSession:
             return
         with contextlib.suppress(requests.RequestException, Refused, ValueError):
             answer = self._http.delete(
-                self._base + path,
+                self._url(path),
                 headers={"X-Auth-Token": token},
                 timeout=min(5, self._timeout),
                 allow_redirects=False,
@@ -186,7 +192,7 @@ class RedfishSession:
         """Like `get`, with status, ETag and headers."""
         answer = self._authorised("GET", path)
         if answer.status in BUSY:
-            raise self._silent(f"too busy to show {path} ({answer.complaint})")
+            raise self._busy(f"too busy to show {path} ({answer.complaint})")
         if answer.status == 403 and answer.names(*MUST_CHANGE):
             self.must_change = _account_to_change(answer)
             raise Refused(
@@ -219,13 +225,16 @@ class RedfishSession:
     def members(self, path: str) -> Iterator[str]:
         """Paths of a collection's members; follows pages (R22), ignores counts (R24).
 
-        Failed where the pages do not end: half a list would pass for a whole one.
+        Failed where they do not end: half a list would pass for a whole one.
         """
         seen: set[str] = set()
         for body in self.pages(path):
             for member in items(body.get("Members")) or items(_older(body).get("Member")):
                 target = link(member)
                 if target and target not in seen:
+                    if len(seen) >= MEMBERS:
+                        what = f"{path} has no end: {MEMBERS} members were read"
+                        raise Failed(what, where=self.where)
                     seen.add(target)
                     yield target
 
@@ -375,12 +384,22 @@ class RedfishSession:
         needs them, and they are a sixth of a call's CPU."""
         merged = {k: v for k, v in {**self._http.headers, **headers}.items() if v is not None}
         try:
-            url = self._base + path_of(path)
+            url = self._url(path)
             wanted = requests.Request(method, url, headers=merged, json=body, auth=self._http.auth)
             prepared = wanted.prepare()
         except ValueError as error:  # of the URL's parts, its characters, or requests' own
             raise Failed(f"{path!r} is no path of a resource", where=self.where) from error
         return self._http.get_adapter(url).send(prepared, stream=True, verify=False)
+
+    def _url(self, path: str) -> str:
+        """Of the BMC itself, never of another host: "@elsewhere/x" behind our address would be.
+
+        ValueError: it is no path.
+        """
+        plain = path_of(path)
+        if not plain.startswith("/"):
+            raise ValueError("no path")
+        return self._base + plain
 
     def _silent(self, what: str) -> Unreachable:
         return Unreachable(
@@ -388,6 +407,9 @@ class RedfishSession:
             where=self.where,
             mend="check its address, cable and power; some BMCs need a minute after a restart",
         )
+
+    def _busy(self, what: str) -> Busy:
+        return Busy(what, where=self.where, mend="wait a minute; restart the BMC if it stays so")
 
     def _read(self, response: requests.Response, path: str) -> Answer:
         """The deadline for the whole answer is kept by the connection."""
@@ -410,7 +432,7 @@ class RedfishSession:
         if body is None and response.ok:
             kind = response.headers.get("content-type", "no content type")
             raise Failed(
-                f"{self._base}{path_of(path)} is no JSON ({kind}, {len(raw)} bytes)",
+                f"{self._url(path)} is no JSON ({kind}, {len(raw)} bytes)",
                 where=self.where,
                 mend="is this the address of a BMC? restart the BMC if it is",
             )

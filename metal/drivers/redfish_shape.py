@@ -7,6 +7,9 @@ null: what can be understood is used, the rest counts as not told. Nothing here 
 import math
 from typing import Any
 
+TOO_MUCH = 1e18
+"""No size in bytes, no count and no reading is as large."""
+
 
 def items(value: Any) -> list[Any]:
     """The elements of a list; one object alone counts as a list of it."""
@@ -33,7 +36,7 @@ def number(value: Any) -> float | None:
         found = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return found if math.isfinite(found) and abs(found) < TOO_MUCH else None
 
 
 def positive(value: Any) -> int | None:

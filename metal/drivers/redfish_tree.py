@@ -18,6 +18,7 @@ MOST_LOST = 5
 """Resources that a BMC may be too slow for: each of them cost a whole time-out."""
 GPU_BOARD = re.compile(r"HGX|baseboard", re.IGNORECASE)
 SWITCH = re.compile(r"nv ?switch|\bswitch\b|switch_", re.IGNORECASE)
+ACCELERATOR = re.compile(r"gpu|hgx", re.IGNORECASE)
 DPU = re.compile(r"bluefield|\bdpu\b", re.IGNORECASE)
 
 
@@ -99,7 +100,10 @@ class Tree:
             return True
         if any(_counted(b) for b in systems.values()):
             return False
-        return any(SWITCH.search(path) for path in self.members_of(self.root, "Chassis"))
+        chassis = list(self.members_of(self.root, "Chassis"))
+        if any(ACCELERATOR.search(path) for path in chassis):
+            return False  # one that is off tells of no memory
+        return any(SWITCH.search(path) for path in chassis)
 
     def _refusal(self) -> Refused:
         return Refused(
@@ -119,9 +123,9 @@ class Tree:
             return "a DPU, a card inside a server"
         if any(SWITCH.search(text) for text in texts) or "Fabrics" in self.root:
             return "a switch"
-        if "PowerEquipment" in self.root:
-            return "a power distribution unit"
         kinds = {str(c.get("ChassisType")) for c in chassis}
+        if "PowerEquipment" in self.root or "PowerShelf" in kinds:
+            return "a power distribution unit"
         kinds |= {str(m.get("ManagerType")) for m in managers}
         if kinds & {"Enclosure", "EnclosureManager", "RackManager", "Rack", "Shelf", "RackGroup"}:
             return "the manager of a chassis or rack; its servers have BMCs of their own"
@@ -167,10 +171,11 @@ class Tree:
         return next(self.bodies(iter([path])), {}) if path else {}
 
     def members_of(self, owner: Body, name: str) -> Iterator[str]:
-        """Paths of the members of the collection `name`; nothing if it is not there."""
+        """Paths of the members of the collection `name`; nothing if it is not there, or if it
+        cannot be read to its end: half of it would pass for the whole."""
         path = link(owner.get(name))
         try:
-            yield from self.session.members(path) if path else ()
+            yield from list(self.session.members(path)) if path else ()
         except Missing:
             return  # the link leads nowhere (R56)
         except (Failed, Unreachable) as error:

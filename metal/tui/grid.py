@@ -42,7 +42,7 @@ _ASCII |= {"\n": " ", "\t": " ", "\u00a0": " ", "ß": "ß", "─": "-", "ł": "l
 
 def _base_letter(character: str) -> str:
     plain = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-    return plain or "?"
+    return plain if plain.isprintable() and plain else "?"
 
 
 def cut(text: str, width: int) -> str:

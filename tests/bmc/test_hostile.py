@@ -1,0 +1,102 @@
+"""BMCs that are not only odd but mean it: nothing of ours reaches another host, nothing of theirs
+steers a terminal, and none of them can keep a sweep from ending."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metal.drivers import redfish_session
+from metal.drivers.bmc import connect
+from metal.drivers.placeholders import told
+from metal.drivers.redfish import Redfish
+from metal.lab.redfish_bmc import RedfishBmc
+from metal.lab.redfish_offline import OfflineSession
+from metal.lab.web import WebServer, self_signed
+from metal.model.errors import Failed, Unreachable
+from metal.model.fleet import BmcAccess
+from metal.model.visible import escaped, visible
+
+Open = Callable[..., Redfish]
+SYSTEM = "/redfish/v1/Systems/1"
+Patch = Callable[[str, dict[str, Any]], dict[str, Any]]
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[socket.socket]:
+    """A port that nobody may ever connect to."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+def untouched(server: socket.socket) -> bool:
+    try:
+        server.accept()[0].close()
+    except BlockingIOError:
+        return True
+    return False
+
+
+def answers(bmc: RedfishBmc, change: Patch) -> None:
+    shown = bmc._resource
+    bmc._resource = lambda path: change(path, shown(path))  # type: ignore[method-assign,assignment,return-value,arg-type]
+
+
+@pytest.mark.parametrize("form", ["@{}/x", "https://{}/x", "//{}/x", "https:@{}/x", "\\@{}/x"])
+def test_a_link_to_another_host_takes_nothing_there(
+    open_redfish: Open, redfish_bmc: RedfishBmc, elsewhere: socket.socket, form: str
+) -> None:
+    """Behind our own address "@elsewhere/x" would make that a user name, and send the token."""
+    away = form.format(f"localhost:{elsewhere.getsockname()[1]}")
+    link = {"@odata.id": away}
+    answers(redfish_bmc, lambda p, b: b | {"Storage": link, "Memory": link} if p == SYSTEM else b)
+    facts = open_redfish().facts()
+    assert facts.serial == "8XKQ2L2" and facts.dimms is None and facts.unknown["dimms"]
+    assert untouched(elsewhere)
+
+
+def test_a_log_in_that_is_kept_elsewhere_is_never_sent_there(
+    open_redfish: Open, redfish_bmc: RedfishBmc, elsewhere: socket.socket
+) -> None:
+    sessions = {"Sessions": {"@odata.id": f"@localhost:{elsewhere.getsockname()[1]}/x"}}
+    answers(redfish_bmc, lambda p, b: b | {"Links": sessions} if p == "/redfish/v1" else b)
+    with pytest.raises(Failed, match="no path"):
+        open_redfish()
+    assert untouched(elsewhere)
+
+
+def test_members_without_end_are_none_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redfish_session, "MEMBERS", 10)
+    members = [{"@odata.id": f"/m/{i}"} for i in range(11)]
+    session = OfflineSession({"/m": {"Members": members}})
+    with pytest.raises(Failed, match="has no end: 10 members"):
+        list(session.members("/m"))
+
+
+def test_a_page_for_people_is_named_where_ipmi_is_silent_too(tmp_path: Path) -> None:
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/html")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"<html>"})
+
+    own = self_signed(tmp_path, "page", "127.0.0.1")
+    server = WebServer(page, "127.0.0.1", certificate=own.cert, key=own.key).start()
+    access = BmcAccess(address="127.0.0.1", port=server.port, timeout=0.5)
+    try:
+        with pytest.raises(Unreachable, match=r"is no JSON \(text/html(?s:.*)no IPMI either"):
+            connect(access, "root", "calvin-0")
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("steer", ["\x1b[2J", "\x9b2J", "\x07", "\x00", "\u202e", "\u2066", "\x7f"])
+def test_nothing_a_bmc_says_steers_a_terminal(steer: str) -> None:
+    text = f"R{steer}730"
+    assert told(text) == "R730".replace("730", f"{steer[1:] if len(steer) > 1 else ''}730")
+    assert not set(visible(text)) & {steer[0]} and "730" in visible(text)
+    assert steer[0] not in escaped(text) and escaped("a\nb\tc – ü") == "a\nb\tc – ü"
