@@ -85,7 +85,7 @@ def test_a_page_for_people_is_named_where_ipmi_is_silent_too(tmp_path: Path) -> 
         await send({"type": "http.response.body", "body": b"<html>"})
 
     own = self_signed(tmp_path, "page", "127.0.0.1")
-    server = WebServer(page, "127.0.0.1", certificate=own.cert, key=own.key).start()
+    server = WebServer(page, "127.0.0.1", certificate=own).start()
     access = BmcAccess(address="127.0.0.1", port=server.port, timeout=0.5)
     try:
         with pytest.raises(Unreachable, match=r"is no JSON \(text/html(?s:.*)no IPMI either"):
