@@ -23,6 +23,12 @@ def ask_if_known(command: Any, netfn: int, number: int, *data: int) -> bytes | N
         return None
 
 
+def still_there(command: Any) -> None:
+    """Raises Silent unless it answers Get Device ID, which every BMC does (20.1): one that leaves
+    out a single command is not gone."""
+    ask(command, 6, 1)
+
+
 def refusal(error: IpmiException, where: str) -> Failed:
     """What a completion code other than 0 means to a person."""
     if error.ipmicode == NO_PRIVILEGE:

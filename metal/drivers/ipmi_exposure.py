@@ -12,7 +12,7 @@ from pyghmi.exceptions import IpmiException
 from metal.drivers.ipmi_ask import ask_if_known
 from metal.drivers.ipmi_sel import sel_info
 from metal.drivers.ipmi_users import THIS_CHANNEL, users
-from metal.drivers.rmcp import AUTH_TYPES
+from metal.drivers.rmcp import AUTH_TYPES, capabilities
 from metal.model.findings import Exposure
 
 DEFAULT_COMMUNITIES = ("public", "private")
@@ -22,6 +22,7 @@ STANDARD, OEM = 0xC0, 0xC1
 ONLY_REDFISH = "only Redfish tells it"
 NOT_TOLD = "the BMC does not tell it over IPMI"
 PAGES = 64
+PATIENCE = 3.0
 
 
 def read_exposure(command: Any) -> Exposure:
@@ -42,10 +43,17 @@ def read_exposure(command: Any) -> Exposure:
 
 
 def _authentication(command: Any) -> tuple[tuple[str, ...] | None, bool | None]:
-    """(IPMI 1.5 types, whether somebody may log in without a name)."""
+    """(IPMI 1.5 types, whether somebody may log in without a name).
+
+    Some tell that only to who has not logged in yet (OpenIPMI's answers D5h within a session).
+    """
+    types: tuple[str, ...] | None = None
+    said: bool | None = None
     told = ask_if_known(command, 6, 0x38, THIS_CHANNEL, ADMINISTRATOR)
     if told is None or len(told) < 3:
-        types, said = None, None
+        host, port = command.ipmi_session.peer
+        if outside := capabilities(host, port, PATIENCE):
+            types, said = outside.auth_types, outside.null_user or outside.anonymous
     else:
         types = tuple(name for bit, name in AUTH_TYPES.items() if told[1] & 1 << bit)
         said = bool(told[2] & 0x03)

@@ -9,12 +9,15 @@ from typing import Any, TypeVar
 
 from pyghmi.exceptions import PyghmiException
 
-from metal.drivers import ipmi_judge, ipmi_users
-from metal.drivers.ipmi_ask import ask, ask_if_known
+from metal.drivers import ipmi_users
+from metal.drivers.ipmi_ask import ask, ask_if_known, still_there
 from metal.drivers.ipmi_exposure import bmc_mac
 from metal.drivers.ipmi_fru import read_dimms, read_fru
+from metal.drivers.ipmi_identity import identity
+from metal.drivers.ipmi_judge import Sensor, psus, report
 from metal.drivers.ipmi_sel import sel_info
-from metal.drivers.ipmi_sensors import Reading, health_of, psus_of, read_sensors
+from metal.drivers.ipmi_sensors import read_sensors
+from metal.drivers.ipmi_session import Silent
 from metal.drivers.placeholders import told
 from metal.model.facts import Cpu, Facts, HealthReport
 
@@ -36,14 +39,18 @@ def read_facts(command: Any, address: str) -> Facts:
         """One part of the facts: that it cannot be read leaves the others."""
         try:
             return read(command)
+        except Silent:
+            still_there(command)
+            unknown[key] = "the BMC did not answer in time"
+            return None
         except (PyghmiException, NotImplementedError, IndexError, KeyError, ValueError) as error:
             unknown[key] = f"it cannot be read: {error}"
             return None
 
     fru, wrong = read_fru(command)
     device = ask(command, 6, 1)
-    known = ipmi_judge.identity(fru, int.from_bytes(device[6:9], "little"))
-    readings: list[Reading] | None = part("psus", read_sensors)
+    known = identity(fru, int.from_bytes(device[6:9], "little"))
+    sensors: list[Sensor] | None = part("psus", read_sensors)
     dimms = part("dimms", read_dimms)
     found: dict[str, Any] = {
         "vendor": known.vendor,
@@ -56,7 +63,7 @@ def read_facts(command: Any, address: str) -> Facts:
         "bmc_mac": part("bmc_mac", bmc_mac),
         "dimms": dimms,
         "memory_gib": sum(d.size_gib for d in dimms) if dimms else None,
-        "psus": psus_of(readings) if readings is not None else None,
+        "psus": psus(sensors) if sensors is not None else None,
         "accounts": part("accounts", ipmi_users.accounts),
         "logs": ("SEL",) if part("logs", sel_info) else None,
         "reset_types": CONTROLS,
@@ -64,21 +71,21 @@ def read_facts(command: Any, address: str) -> Facts:
     }
     if wrong:
         names = ("vendor", "model", "serial", "sku", "board_serial")
-        unknown.update(dict.fromkeys(names, f"its FRU is broken: {wrong}"))
+        unknown.update(dict.fromkeys(names, wrong))
     reasons = dict.fromkeys(NO_TELLING, NEVER) | {f"cpu.{k}": NEVER for k in Cpu.model_fields}
     reasons |= {k: unknown.get(k, NOT_TOLD) for k, value in found.items() if value is None}
     return Facts(
         address=address,
         protocol="ipmi",
         power_state="on" if ask(command, 0, 1)[0] & 1 else "off",
-        health=health_of(readings or []).health,
+        health=report(sensors or []).health,
         unknown=reasons,
         **found,
     )
 
 
 def read_health(command: Any) -> HealthReport:
-    return health_of(read_sensors(command))
+    return report(read_sensors(command))
 
 
 def _uuid(command: Any) -> str | None:

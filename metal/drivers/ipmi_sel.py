@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pyghmi.constants import Health as Level
 from pyghmi.exceptions import IpmiException, PyghmiException
 from pyghmi.ipmi.events import EventHandler
 
 from metal.drivers.ipmi_ask import ask
+from metal.drivers.ipmi_judge import level_of
 from metal.model.errors import Failed
 from metal.model.facts import Health, LogEntry
 
@@ -148,14 +148,10 @@ def _entry(handler: Any, record: bytes) -> LogEntry:
 
 
 def _severity(event: dict[str, Any]) -> Health:
-    level = event.get("severity")
-    if level is None:
+    """Of its words, as a sensor's state is judged; nothing to judge is unknown."""
+    if event.get("event") is None:
         return "unknown"
-    if event.get("deassertion"):
-        return "ok"
-    if level & (Level.Critical | Level.Failed):
-        return "critical"
-    return "warning" if level & Level.Warning else "ok"
+    return "ok" if event.get("deassertion") else level_of(str(event["event"]))
 
 
 def moment(seconds: int | None) -> str | None:

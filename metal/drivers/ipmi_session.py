@@ -77,6 +77,7 @@ class _Session(simplesession.Session):  # type: ignore[misc]  # pyghmi has no ty
     """pyghmi's session with one suite, a connected socket, retries and deadlines."""
 
     socketchecking = threading.Lock()
+    seqlun: int
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class _Session(simplesession.Session):  # type: ignore[misc]  # pyghmi has no ty
         privilege: int = 4,
     ) -> None:
         """`timeout` s for each answer, `quiet` s for the one that tells whether it has `suite`."""
-        self._peer, self._patience, self._quiet = (address, port), timeout, quiet
+        self.peer, self._patience, self._quiet = (address, port), timeout, quiet
         self._hash, self._algorithms = SUITES[suite]
         self._hurry(timeout)
         try:
@@ -104,7 +105,7 @@ class _Session(simplesession.Session):  # type: ignore[misc]  # pyghmi has no ty
     # ── Socket and time ──────────────────────────────────────────────────────────────────────
 
     def _assignsocket(self, server: Any = None) -> socket.socket:
-        family, kind, _, _, target = socket.getaddrinfo(*self._peer, type=socket.SOCK_DGRAM)[0]
+        family, kind, _, _, target = socket.getaddrinfo(*self.peer, type=socket.SOCK_DGRAM)[0]
         udp = socket.socket(family, kind)
         udp.connect(target)  # datagrams of others are dropped, a closed port is told at once
         return udp
@@ -155,7 +156,18 @@ class _Session(simplesession.Session):  # type: ignore[misc]  # pyghmi has no ty
 
     def raw_command(self, *args: Any, **kwargs: Any) -> Any:
         self._hurry(self._patience)
-        return super().raw_command(*args, **kwargs)
+        try:
+            return super().raw_command(*args, **kwargs)
+        except Silent:
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        """The session lives on after a command without an answer, and one that comes late is
+        not taken for that of the next command."""
+        self.incommand, self.lastpayload = False, None
+        self.request_entry.clear()
+        self.seqlun = (self.seqlun + 1) & 0x3F
 
     # ── Handshake ────────────────────────────────────────────────────────────────────────────
 

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from metal.drivers import ipmi_judge as judge
+from metal.drivers.ipmi_judge import level_of
 from metal.model.facts import Health, LogEntry
 
 LAST = 1000
@@ -42,7 +42,7 @@ def _entry(match: re.Match[str]) -> LogEntry:
 def _severity(text: str, over: bool) -> Health:
     if over:
         return "ok"
-    return judge.level(judge.Sensor("", "", None, None, (text,), "ok"))
+    return level_of(text)
 
 
 def _moment(day: str, clock: str) -> str | None:

@@ -8,8 +8,11 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
+from pyghmi.ipmi.private.constants import entity_ids
+
 from metal.drivers import ipmi_judge as judge
 from metal.drivers.ipmi_flags import decode_flags
+from metal.drivers.ipmi_identity import Fru, identity, maker_number
 from metal.drivers.ipmitool_lan import read_lan, read_sel_info, read_users
 from metal.drivers.ipmitool_lines import after, fields
 from metal.drivers.ipmitool_sel import is_sel, read_sel
@@ -36,10 +39,14 @@ FRU_KEYS = {
 }
 NOT_HERE = "not in this output of ipmitool"
 COLUMN: dict[str, Health] = {"ok": "ok", "nc": "warning", "cr": "critical", "nr": "critical"}
+BEYOND = {
+    side[0] + short: f"{side} {name} threshold"
+    for side in ("lower", "upper")
+    for short, name in (("nc", "non-critical"), ("cr", "critical"), ("nr", "non-recoverable"))
+}
+"""What `sdr elist` has in its column for a threshold that is passed: "ucr"."""
 FAULTS = ("Power Overload", "Main Power Fault", "Power Control Fault", "Drive Fault", "Fan Fault")
-LINE = re.compile(
-    r"^(.*?)\s*\|\s*([0-9A-Fa-f]+)h\s*\|\s*(\w+)\s*\|\s*(\d+)\.(\d+)\s*\|\s*(.*?)\s*$"
-)
+LINE = re.compile(r"^(.*?)\s*\|\s*([0-9A-Fa-f]+)h\s*\|\s*(\w+)\s*\|\s*(\d+)\.\d+\s*\|\s*(.*?)\s*$")
 PLAIN = re.compile(r"^(.*?)\s*\|\s*(.*?)\s*\|\s*(ok|ns|nc|cr|nr|us)\s*$")
 NUMBER = re.compile(r"^-?[\d.]+ [A-Za-z%]|^0x[0-9a-f]+$")
 NOTHING = ("", "no reading", "disabled", "not readable", "no data available")
@@ -98,7 +105,7 @@ def read(text: str, where: str = "") -> Told:
 
 def read_fru(text: str, where: str = "") -> Facts:
     """Of the builtin FRU (ID 0), the first that tells a name; each stands alone (I16)."""
-    found = [judge.identity(fru) for fru in _frus(text)]
+    found = [identity(fru) for fru in _frus(text)]
     best = next((i for i in found if i.model or i.serial), None)
     if best is None:
         return _facts(where, reason="its FRU tells nothing")
@@ -112,22 +119,22 @@ def read_fru(text: str, where: str = "") -> Facts:
     )
 
 
-def _frus(text: str) -> Iterator[judge.Fru]:
+def _frus(text: str) -> Iterator[Fru]:
     """The builtin one first, then the others in their order."""
     blocks = re.split(r"^FRU Device Description\s*:", text, flags=re.M)[1:]
     for block in sorted(blocks, key=lambda b: "(ID 0)" not in b.split("\n")[0]):
         told = fields(block)
-        yield judge.Fru(**{ours: told[k] for k, ours in FRU_KEYS.items() if k in told})
+        yield Fru(**{ours: told[k] for k, ours in FRU_KEYS.items() if k in told})
 
 
 def read_mc_info(text: str, where: str = "") -> Facts:
     """The BMC's firmware, and the maker by number where its name is unknown (I17)."""
     told = fields(text)
     name = after(told, "Manufacturer Name")
-    number = judge.maker_number(told.get("Manufacturer ID", ""))
+    number = maker_number(told.get("Manufacturer ID", ""))
     if name and name.lower().startswith("unknown"):
         name = None
-    known = judge.identity(judge.Fru(product_maker=name), number)
+    known = identity(Fru(product_maker=name), number)
     return _facts(where, vendor=known.vendor, bmc_firmware=after(told, "Firmware Revision"))
 
 
@@ -168,24 +175,23 @@ def read_sensors(text: str) -> list[judge.Sensor]:
     found: list[judge.Sensor] = []
     for line in text.splitlines():
         if match := LINE.match(line):
-            name, number, column, entity, instance, said = match.groups()
-            key = f"{number.upper()}h"
-            found.append(_sensor(name, key, column, int(entity), int(instance), said))
+            name, number, column, entity, said = match.groups()
+            belongs = entity_ids.get(int(entity), f"entity {entity}")
+            found.append(_sensor(name, f"{number.upper()}h", column, belongs, said))
         elif match := PLAIN.match(line):
             name, said, column = match.groups()
-            found.append(_sensor(name, str(len(found)), column, None, None, said))
+            found.append(_sensor(name, str(len(found)), column, None, said))
     return found
 
 
-def _sensor(
-    name: str, key: str, column: str, entity: int | None, instance: int | None, said: str
-) -> judge.Sensor:
-    parts = [p.strip() for p in said.split(",")]
+def _sensor(name: str, key: str, column: str, entity: str | None, said: str) -> judge.Sensor:
+    parts, column = [p.strip() for p in said.split(",")], column.lower()
     states = [p for p in parts if p.lower() not in NOTHING and not NUMBER.match(p)]
-    value = next((p for p in parts if NUMBER.match(p)), "")
+    value = next((p for p in parts if NUMBER.match(p)), "").replace(" degrees C", " °C")
+    states += [BEYOND[column]] if column in BEYOND else []
     # "ns": no reading. What has neither number nor text says nothing of itself.
-    told = COLUMN.get(column.lower(), "unknown") if states or value else "unknown"
-    return judge.Sensor(name.strip(), key, entity, instance, tuple(states), told, value)
+    told = COLUMN.get(column[-2:], "unknown") if states or value else "unknown"
+    return judge.Sensor(name.strip(), key, entity, tuple(states), told, value)
 
 
 def _facts(where: str, reason: str = NOT_HERE, **found: object) -> Facts:

@@ -28,6 +28,7 @@ NAMES = (
     (r"foxconn|hon hai|ingrasys", "Foxconn"),
     (r"zt ?systems|ztsystems", "ZT Systems"),
     (r"nutanix", "Nutanix"),
+    (r"nec", "NEC"),
 )
 KNOWN = [(re.compile(rf"^(?:{form})\b", re.IGNORECASE), name) for form, name in NAMES]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from metal.lab.ipmi_log import Sel
 from metal.lab.ipmi_sensors import fru_bytes, reading, sdr_records
 from metal.lab.ipmi_sol import Sol
-from metal.lab.ipmi_wire import RmcpServer, Session
+from metal.lab.ipmi_wire import NoAnswer, RmcpServer, Session
 from metal.lab.machine import Machine
 
 SELECTORS = {1: "network", 2: "disk", 5: "media", 8: "media"}
@@ -23,7 +23,8 @@ MAKER = 674
 TRIES = 3
 USERS = 16
 OK, UNKNOWN, OUT_OF_RANGE, BAD_LENGTH, NOT_SUPPORTED = 0x00, 0xC1, 0xC9, 0xC7, 0x80
-INVALID = 0xCC
+INVALID, TOO_LONG = 0xCC, 0xC8
+SMALL = 16
 ADMINISTRATOR = 4
 SESSIONLESS = {(6, 0x37), (6, 0x38), (6, 0x54)}
 """What a BMC answers before anyone logged in (appendix G)."""
@@ -341,7 +342,11 @@ class IpmiBmc:
         )
 
     def _fru_read(self, data: bytes) -> tuple[int, bytes]:
+        if "silent-fru" in self.faults:
+            raise NoAnswer
         start, count = int.from_bytes(data[1:3], "little"), data[3]
+        if "small-fru" in self.faults and count > SMALL:
+            return TOO_LONG, b""
         chunk = self._fru()[start : start + count]
         return OK, bytes([len(chunk)]) + chunk
 
@@ -359,5 +364,7 @@ class IpmiBmc:
         return OK, following.to_bytes(2, "little") + chunk
 
     def _sensor_reading(self, data: bytes) -> tuple[int, bytes]:
+        if "silent-sensors" in self.faults:
+            raise NoAnswer
         state = reading(self.machine, data[0])
         return (OK, state) if state is not None else (0xCB, b"")

@@ -29,6 +29,7 @@ FAULTS = {
     "reservation-lost": "gives the log's first reservation to somebody else",
     "clear-ignored": "says that the log is cleared and clears nothing",
     "sol-busy": "somebody has the serial console and does not let go by himself",
+    "sol-lingers": "somebody's session that is long over has the serial console a while longer",
     "sol-off": "has serial over LAN switched off",
     "no-sol-parameters": "does not know serial over LAN's parameters",
     "fru-host-name": "has the name of its host for a product name",
@@ -36,6 +37,9 @@ FAULTS = {
     "no-maker": "has a FRU without a maker",
     "duplicate-sensors": "calls the sensors of its power supplies all the same",
     "broken-fru": "has a FRU that ends in its middle",
+    "silent-fru": "does not answer to the reading of a FRU, but to all else",
+    "silent-sensors": "does not answer to the reading of a sensor, but to all else",
+    "small-fru": "gives 16 bytes of a FRU at a time and calls more too long",
     "odd-fru": "has a FRU with bytes that are no text",
     "picks-own-suite": "answers an open session with its own cipher suite, whatever was asked",
 }

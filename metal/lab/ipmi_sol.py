@@ -20,9 +20,12 @@ class Sol:
     def __init__(self, serial: SerialPort, faults: set[str], port: Callable[[], int]) -> None:
         self._serial, self._faults, self._port = serial, faults, port
         self.send: Callable[[Session, bytes], None] = lambda _s, _p: None
+        self.parameters_set: list[int] = []
+        """Numbers of those that somebody tried to set, known or not."""
         self._holder: Session | None = None
         self._phantom = True
-        self._enabled = True
+        self._lingers = 2
+        self._enabled, self._enabled_by_hand = True, False
         self._lock = threading.RLock()
         self._waiting: deque[bytes] = deque()
         self._under_way = b""
@@ -54,6 +57,7 @@ class Sol:
         return (OK, b"") if holder or phantom else (NOT_ACTIVE, b"")
 
     def set_parameter(self, data: bytes) -> tuple[int, bytes]:
+        self.parameters_set.append(data[1])
         if "no-sol-parameters" in self._faults:
             return UNKNOWN_PARAMETER, b""
         if data[1] == 1:
@@ -78,10 +82,11 @@ class Sol:
         }
         return (OK, b"\x11" + known[data[1]]) if data[1] in known else (UNKNOWN_PARAMETER, b"")
 
-    _enabled_by_hand = False
-
     def _taken(self, session: Session) -> bool:
         if "sol-busy" in self._faults and self._phantom:
+            return True
+        if "sol-lingers" in self._faults and self._lingers:
+            self._lingers -= 1
             return True
         return self._holder is not None and self._holder.id != session.id
 

@@ -38,6 +38,10 @@ IDLE = 60.0
 """Seconds after which a BMC drops a silent session (6.12.15)."""
 
 
+class NoAnswer(ValueError):
+    """Raised by a command that the BMC leaves without an answer."""
+
+
 @dataclass(frozen=True)
 class Suite:
     """A cipher suite, table 22-20. Confidentiality is AES-CBC-128 in both."""

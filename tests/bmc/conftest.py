@@ -1,5 +1,8 @@
 """One machine and its BMC doubles, over real sockets on loopback."""
 
+import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,3 +71,24 @@ def open_redfish(redfish_bmc: RedfishBmc) -> Iterator[Callable[..., Redfish]]:
     yield open_
     for driver in opened:
         driver.close()
+
+
+@pytest.fixture
+def ipmitool() -> Callable[..., str]:
+    """What the real one says of the BMC at a port: a second opinion on whatever it is asked."""
+    if not shutil.which("ipmitool"):
+        pytest.skip("ipmitool is not installed")
+
+    def ask(port: int, login: tuple[str, str], words: str, suite: int = 3) -> str:
+        command = ["ipmitool", "-I", "lanplus", "-C", str(suite), "-H", "127.0.0.1"]
+        command += ["-p", str(port), "-U", login[0], "-E", "-N", "1", "-R", "3", *words.split()]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env=os.environ | {"IPMITOOL_PASSWORD": login[1], "TZ": "UTC"},
+        )
+        return done.stdout + done.stderr
+
+    return ask

@@ -84,9 +84,18 @@ def test_i11_who_has_it_is_put_out(driver: Ipmi, machine: Machine, bmc: IpmiBmc)
     second.close()
 
 
-def test_i12_parameters_it_does_not_know_are_no_error(driver: Ipmi, bmc: IpmiBmc) -> None:
-    bmc.faults |= {"sol-busy", "no-sol-parameters"}
-    driver.console().close()
+def test_i12_parameters_it_does_not_know_are_no_error(
+    driver: Ipmi, bmc: IpmiBmc, machine: Machine
+) -> None:
+    """Nobody can be put out, and switching it off and on is not known: tried, and gone on."""
+    bmc.faults |= {"sol-lingers", "no-sol-parameters"}
+    console = driver.console()
+    assert bmc.sol.parameters_set == [1, 1]
+    machine.serial.print(b"login: ")
+    assert _read(console, 7) == b"login: "
+    console.write(b"root")
+    assert bytes(machine.serial.typed) == b"root"
+    console.close()
 
 
 def test_one_that_is_switched_off_is_switched_on(driver: Ipmi, bmc: IpmiBmc) -> None:

@@ -9,6 +9,7 @@ import pytest
 from metal.drivers.ipmi import Ipmi
 from metal.lab.ipmi_bmc import IpmiBmc
 from metal.lab.ipmi_faults import FAULTS
+from metal.lab.ipmi_wire import NoAnswer
 from metal.lab.machine import Machine
 from metal.model.errors import Failed, Refused, Unreachable
 from metal.model.facts import BootDevice, BootMode, BootOnce, LogEntry
@@ -253,6 +254,40 @@ def test_i16_a_broken_fru_leaves_the_rest(open_ipmi: Open) -> None:
 def test_i16_bytes_that_are_no_text_are_survived(open_ipmi: Open) -> None:
     told = open_ipmi("odd-fru").facts()
     assert (told.model, told.serial) == ("PowerEdge R630", "8XKQ2L2")
+
+
+def test_i16_a_fru_that_is_given_in_small_pieces(open_ipmi: Open) -> None:
+    told = open_ipmi("small-fru").facts()
+    assert (told.model, told.serial) == ("PowerEdge R630", "8XKQ2L2")
+
+
+def test_i16_a_fru_that_times_out_leaves_the_rest(open_ipmi: Open) -> None:
+    driver = open_ipmi("silent-fru", timeout=1)
+    told = driver.facts()
+    assert (told.model, told.serial, told.vendor) == (None, None, "Dell")
+    assert "did not answer in time" in told.unknown["serial"]
+    assert (told.bmc_firmware, told.uuid is not None, len(told.psus or ())) == ("2.83", True, 2)
+    assert driver.power() == "off"  # in the same session
+
+
+def test_i16_sensors_that_time_out_leave_the_rest(open_ipmi: Open) -> None:
+    told = open_ipmi("silent-sensors", timeout=1).facts()
+    assert (told.psus, told.serial, told.health) == (None, "8XKQ2L2", "unknown")
+    assert "did not answer in time" in told.unknown["psus"]
+
+
+def test_i16_a_bmc_that_dies_meanwhile_is_unreachable(
+    bmc: IpmiBmc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = Ipmi("127.0.0.1", *FACTORY, port=bmc.port, timeout=1)
+
+    def dies(data: bytes) -> tuple[int, bytes]:
+        bmc.faults.add("silent")
+        raise NoAnswer
+
+    monkeypatch.setattr(bmc, "_fru_size", dies)
+    with pytest.raises(Unreachable):
+        driver.facts()
 
 
 def test_i14_the_host_name_is_no_model(open_ipmi: Open) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from metal.drivers.ipmi_judge import Fru, identity
+from metal.drivers.ipmi_identity import Fru, identity
 from metal.drivers.ipmitool_text import read, read_sensors
 from metal.model.errors import BadInput
 from metal.model.facts import Account, BootOnce, LogEntry
@@ -199,7 +199,7 @@ def test_i18_the_text_decides_and_the_column_too() -> None:
     assert told.health and told.facts and told.facts.psus
     assert told.health.reasons == (
         "PS1 Status: power supply ac lost",
-        "Inlet: beyond its critical threshold (60 degrees C)",
+        "Inlet: beyond its critical threshold (60 °C)",
         "Fan 1: beyond its warning threshold (900 RPM)",
         "Drive 0: predictive failure",
     )
@@ -216,10 +216,10 @@ def test_i19_names_that_repeat_are_told_apart() -> None:
         "Temp             | 0Eh | ok  |  3.1 | 40 degrees C\n"
     )
     told = read(text)
-    assert told.health and told.health.reasons == ("Status (10.2, 65h): failure detected",)
+    assert told.health and told.health.reasons == ("Status (Power supply, 65h): failure detected",)
     assert told.facts and [p.name for p in told.facts.psus or ()] == [
-        "Status (10.1, 64h)",
-        "Status (10.2, 65h)",
+        "Status (Power supply, 64h)",
+        "Status (Power supply, 65h)",
     ]
 
 
