@@ -153,7 +153,10 @@ class _Enrolment:
             return []
         name = target.server
         if name is None:
-            return self._newcomer(target)
+            try:
+                return self._newcomer(target)
+            except Exception as error:  # one of many never ends the others
+                return [self._defect("", target, error)]
         verb = "ask what" if self._scene.dry_run else "enrol"
         act = self._look if self._scene.dry_run else self._enroll
         return [

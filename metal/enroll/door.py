@@ -1,5 +1,6 @@
 """The way into one BMC: one session, shared by the steps, each credential tried once a run."""
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +11,9 @@ from metal.model.fleet import BmcAccess
 
 Connect = Callable[[BmcAccess, str, str], Bmc]
 """(access, user, password): one try."""
+
+LONGEST = 63
+"""Characters in a part of a secret's name."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,10 @@ class Credential:
 def first_name(access: BmcAccess) -> str:
     """Where the password is kept of an account that had to be changed before anything was known
     of the server, its name too."""
-    return f"bmc-first/{re.sub('[^a-z0-9]', '-', f'{access.address.lower()}-{access.port or 0}')}"
+    plain = re.sub("[^a-z0-9]", "-", f"{access.address.lower()}-{access.port or 0}")
+    if plain.startswith("-") or len(plain) > LONGEST:  # such as ::1
+        plain = hashlib.sha256(plain.encode()).hexdigest()[:LONGEST]
+    return f"bmc-first/{plain}"
 
 
 def with_first(

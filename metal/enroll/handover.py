@@ -37,6 +37,8 @@ MEANINGS = {
 """How a column is spelled, without blanks, signs and capitals → what it is."""
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 """Byte-order marks."""
+LARGEST = 4096
+"""Servers in one list, as many as one scan looks for."""
 TITLES = 20
 """Lines above the header at most."""
 
@@ -58,6 +60,10 @@ class Row:
     unit: int | None = None
     serial: str | None = None
     notes: str | None = None
+
+
+class TooMany(BadInput):
+    """No donor gives as many; a wrong file does."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,11 @@ def parse(text: str, name: str) -> HandOver:
                 )
             seen[key] = where
             rows.append(row)
+            if len(rows) > LARGEST:
+                what = f"has more than {LARGEST} servers"
+                raise TooMany(what, where=name, mend="give it in several lists")
+        except TooMany:
+            raise
         except MetalError as error:
             bad.append(error)
     return HandOver(tuple(rows), tuple(bad))
@@ -212,22 +223,21 @@ def split_address(text: str, where: str = "") -> tuple[str, int | None]:
     """
     where = where or text
     plain = re.sub(r"^https?://|/.*$", "", text.strip())
-    try:
-        return str(ip_address(plain.strip("[]"))), None
-    except ValueError:
-        pass
     host, port = plain, None
     if match := re.fullmatch(r"(?:\[(.+)\]|([^:]+)):(\d+)", plain):
         host = match[1] or match[2]
         port = _number(match[3], 1, 65535, "port", where)
+    elif match := re.fullmatch(r"\[(.+)\]", plain):
+        host = match[1]
     try:
-        return str(ip_address(host)), port
+        # Python takes anything for the name of a link behind %.
+        return str(ip_address(re.sub(r"%(?![\w.-]+$)", "!", host))), port
     except ValueError:
         name = host.lower().rstrip(".")
         # Digits and dots only: an address with a slip, not a host name.
-        if re.fullmatch(r"(?=.{1,253}$)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})*", name) and re.search(
-            "[a-z]", name
-        ):
+        if re.fullmatch(
+            r"(?=.{1,253}$)[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62})*", name
+        ) and re.search("[a-z]", name):
             return name, port
     what = f"{text!r} is no address of a BMC" if text else "no address"
     raise BadInput(what, where=where, mend="an IP address or a host name, such as 10.0.0.11")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from metal.cli.render.bmc import audit_lines, proven_lines, rotated_lines
-from metal.cli.render.enroll import enroll_lines
+from metal.cli.render.enroll import complaint, enroll_lines
 from metal.cli.render.fleet import fleet_lines, vm_lines
 from metal.cli.render.hang import hanging
 from metal.cli.render.lab import lab_lines
@@ -245,3 +245,16 @@ def test_bmcs_of_the_fleet(golden) -> None:
     golden("bmc-prove.txt", "\n".join(proven_lines(PROVEN, 80)))
     rotated = [Told(server="alba1"), Told(server="alba2", error="BMC 10.11.0.12: no answer")]
     golden("bmc-rotate.txt", "\n".join(rotated_lines(rotated, 80)))
+
+
+def test_which_of_many_did_not_enrol_is_told_in_every_width() -> None:
+    """Without a name yet its address stands for it, in the table and before its error."""
+    failed = [
+        EnrollResult(server="", address=f"10.0.0.{i}:8443", ok=False, error="no", exit_code=2)
+        for i in (1, 2)
+    ]
+    lines = enroll_lines(list(failed), 40)
+    assert [line.split()[0] for line in lines[1:3]] == ["10.0.0.1:8443", "10.0.0.2:8443"]
+    assert [complaint(r) for r in failed] == ["10.0.0.1:8443: no", "10.0.0.2:8443: no"]
+    told = EnrollResult(server="alba1", address="x", ok=False, error="alba1: no", exit_code=1)
+    assert complaint(told) == "alba1: no"

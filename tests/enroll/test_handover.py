@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metal.enroll import handover
 from metal.enroll.handover import Row, joined, parse, read, slug, split_address
 from metal.model.errors import BadInput, Refused
 
@@ -137,3 +138,28 @@ def test_a_name_is_one_or_none(text: str) -> None:
 
     made = slug(text)
     assert made is None or Named(name=made).name == made
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("[fe80::1%eth0]:443", ("fe80::1%eth0", 443)),
+        ("fe80::1%en-p1.5", ("fe80::1%en-p1.5", None)),
+        ("[::1]", ("::1", None)),
+        ("https://[2001:db8::5]:8443/x", ("2001:db8::5", 8443)),
+    ],
+)
+def test_addresses_of_a_link(text: str, parts: tuple[str, int | None]) -> None:
+    assert split_address(text) == parts
+
+
+@pytest.mark.parametrize("text", ["fe80::1%eth0]:443", "fe80::1%a b", "fe80::1%", "-x", "a.-b"])
+def test_what_looks_like_an_address_and_is_none(text: str) -> None:
+    with pytest.raises(BadInput, match="no address of a BMC"):
+        split_address(text)
+
+
+def test_a_wrong_file_is_no_list_of_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handover, "LARGEST", 2)
+    with pytest.raises(BadInput, match="more than 2 servers"):
+        parse("address\n" + "".join(f"10.0.0.{i}\n" for i in range(1, 4)), "list.csv")

@@ -16,10 +16,13 @@ from metal.controller.enrolling import EnrollResult, enroll, unusable
 from metal.controller.newcomers import Wishes
 from metal.controller.progress import silent
 from metal.controller.targets import Target, targets_of, targets_of_list
-from metal.enroll.door import Credential
+from metal.drivers.secrets import NAME
+from metal.enroll import door
+from metal.enroll.door import Credential, first_name
 from metal.enroll.handover import parse
 from metal.inventory import load
 from metal.lab.redfish_bmc import RedfishBmc
+from metal.model.fleet import BmcAccess
 from metal.model.life import Life
 
 FACTORY = Credential("ADMIN", "factory-Pa55word")
@@ -333,3 +336,19 @@ def test_killed_after_the_first_password_was_changed_the_next_run_gets_in(
     [result] = enrol(fleet, at(bmc))
     assert result.error is None and bmc.works("metal", fleet.password(result.server))
     assert bmc.failed_logins == 0
+
+
+@pytest.mark.parametrize("address", ["::1", "fe80::1%eth0", f"{'x' * 60}.{'y' * 60}.example.org"])
+def test_every_address_has_a_place_for_its_first_password(address: str) -> None:
+    name = first_name(BmcAccess(address=address))
+    assert NAME.fullmatch(name)
+    assert name != first_name(BmcAccess(address=address, port=8443))
+
+
+def test_a_defect_before_the_bmc_is_asked_ends_no_other(
+    fleet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "first_name", lambda access: "no name at all")
+    results = enrol(fleet, "127.0.0.1:1", "127.0.0.1:2", dry_run=True)
+    assert [r.ok for r in results] == [False, False]
+    assert all("no name for a secret" in (r.error or "") for r in results)

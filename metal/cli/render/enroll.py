@@ -92,6 +92,12 @@ def _remarks(result: Enrolled, width: int) -> list[str]:
     return [line for text in said for line in hanging(f"{safe(name)}: ", text, width, under=2)]
 
 
+def complaint(result: Enrolled) -> str:
+    """Its error, and whose it is."""
+    text, who = result.error or "", result.server or result.address
+    return text if who in text else f"{who}: {text}"
+
+
 def routes(results: list[Enrolled]) -> str:
     """Which servers take which way to an installer, "" where none is known."""
     ways: dict[str, list[str]] = {}
@@ -110,7 +116,8 @@ def _cells(result: Enrolled) -> tuple[str, ...]:
     verdict = "ok" if result.ok else FAILURES.get(result.exit_code, "FAILED")
     verdict = "added" if result.ok and result.added else verdict
     facts, known = result.facts, result.learned
-    server = result.server or (safe(facts.serial) if facts and facts.serial else "") or "-"
+    # On a narrow terminal this column alone says which of many it was.
+    server = result.server or (safe(facts.serial) if facts and facts.serial else result.address)
     if facts is None or known is None:
         return (server, result.address, "?", "", "?", "?", "?", verdict)
     return (

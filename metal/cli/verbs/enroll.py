@@ -154,11 +154,11 @@ def _targets(
 
 
 def _report(face: Face, results: "list[EnrollResult]", *, dry_run: bool) -> None:
-    from metal.cli.render.enroll import dry_run_documents, enroll_lines
+    from metal.cli.render.enroll import complaint, dry_run_documents, enroll_lines
     from metal.cli.screen import width
 
     documents = dry_run_documents(list(results)) if dry_run else list(results)
     face.show(enroll_lines(list(results), width(), dry_run=dry_run), documents)
     for result in results:
         if result.error:
-            face.say(f"metal: {result.error}")
+            face.say(f"metal: {complaint(result)}")
