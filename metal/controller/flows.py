@@ -17,6 +17,7 @@ from metal.drivers.mirror import fetch_installer
 from metal.heal.flow import drain, recover
 from metal.heal.ports import HealPorts
 from metal.install.flow import install
+from metal.install.pins import wanted_pins
 from metal.install.ports import InstallPorts, Patience
 from metal.model.errors import Failed
 from metal.model.life import Life
@@ -96,6 +97,7 @@ def _install_ports(workspace: Workspace, action: InstallServer) -> InstallPorts:
         power=switching(workspace, action.server),
         fetch=fetch,
         disks=lambda: disks_of(workspace, action.server),
+        pins=wanted_pins(workspace.inventory, action.server),
         unlock=lambda key: dropbear(workspace, action.server).ensure_unlocked(key),
         held=workspace.inventory.servers[action.server].unlock.held,
         patience=Patience.at_pace(workspace.inventory.fleet.poll_seconds),

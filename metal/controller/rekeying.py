@@ -11,6 +11,7 @@ from metal.controller.progress import Progress
 from metal.controller.sweeping import side_by_side
 from metal.controller.workspace import Workspace
 from metal.drivers.identities import Identity
+from metal.install.pins import wanted_pins
 from metal.install.rekey import RekeyPorts, rekey
 from metal.model.errors import MetalError
 from metal.model.life import Status
@@ -61,6 +62,7 @@ def _rotated(
         escrow=workspace.secrets,
         disks=lambda: disks(server),
         old=lambda: _old(workspace, server, identity),
+        pins=wanted_pins(workspace.inventory, server),
         held=workspace.inventory.servers[server].unlock.held,
     )
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from metal.drivers.commands import Result, Runner
 from metal.model.errors import Failed, Refused
-from metal.model.keys import Slot
+from metal.model.keys import Pin, Slot
 
 Metadata: TypeAlias = dict[str, Any]
 """LUKS2's JSON area."""
@@ -103,6 +103,12 @@ class Luks:
             self._check(self._cryptsetup(argv, _bytes(old)), "remove a key")
         if self.slot_of(keep) is None:
             raise Failed("the key that was to stay opens it no more", where=self._where)
+
+    def ensure_bound(self, pins: Sequence[Pin], *, by: str) -> list[str]:
+        """It opens itself by each of `pins`, tried, and by no other (metal.drivers.clevis)."""
+        from metal.drivers.clevis import Clevis
+
+        return Clevis(self._runner, self.device).ensure(self._metadata(), pins, by=by)
 
     def header(self) -> tuple[str, str]:
         """(the disk's UUID, its header with its key slots): small enough to keep as a secret."""

@@ -20,7 +20,7 @@ from metal.model.facts import (
 )
 from metal.model.findings import Exposure
 from metal.model.hypervisor import Capabilities, HostResources, VmSpec
-from metal.model.keys import Slot
+from metal.model.keys import Pin, Slot
 from metal.model.world import SeenCluster, SeenVm
 
 
@@ -286,6 +286,10 @@ class DiskKeys(Protocol):
 
     def ensure_without(self, old: str, *, keep: str) -> None:
         """`old` opens it no more; `keep` does."""
+
+    def ensure_bound(self, pins: Sequence[Pin], *, by: str) -> list[str]:
+        """It opens itself by each of `pins`, tried, and by no other; what was done, in words.
+        `by`: a key that opens it."""
 
     def header(self) -> tuple[str, str]:
         """(the disk's UUID, its header packed as text)."""

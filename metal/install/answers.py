@@ -8,6 +8,7 @@ kind allows, and anything else is BadInput.
 import re
 from urllib.parse import urlsplit
 
+from metal.install.pins import pin_packages
 from metal.model.base import Frozen
 from metal.model.errors import BadInput
 from metal.model.fleet import Inventory
@@ -85,7 +86,8 @@ def answers(
     server = inventory.servers[action.server]
     subnets, profile = inventory.sites[server.site].subnets, inventory.profiles[action.profile]
     network, where = subnets.management, f"servers.{action.server}"
-    packages = dict.fromkeys((*BASE_PACKAGES, *profile.packages))
+    needed = (*BASE_PACKAGES, *pin_packages(inventory, action.server))
+    packages = dict.fromkeys((*needed, *profile.packages))
     return Answers(
         server=action.server,
         domain=inventory.fleet.domain,

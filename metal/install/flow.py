@@ -197,7 +197,8 @@ class _Install:
             key = escrow.reveal(f"disk/{self.name}")
             return [] if key is None else [key]
 
-        return RekeyPorts(escrow, self.ports.disks, throw_away, self.ports.held)
+        ports = self.ports
+        return RekeyPorts(escrow, ports.disks, throw_away, ports.pins, ports.held)
 
     def _move(self) -> None:
         self.ports.store.servers.move(self.name, Life.INSTALLED, run=self.run)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 from metal.drivers.ports import Bmc, DiskKeys, Escrow, HostKeys
+from metal.model.keys import Pin
 from metal.operations.installs import PHASES, Install
 from metal.operations.store import Store
 from metal.operations.switching import Switching
@@ -53,6 +54,8 @@ class InstallPorts:
     """What switches the server: its BMC, a plug, a person."""
     disks: Callable[[], Sequence[DiskKeys]]
     """Logs in to the installed server, and finds the disks that it unlocks at boot."""
+    pins: Sequence[Pin]
+    """By what its disks are to open themselves."""
     unlock: Callable[[str], int]
     """Gives the key to the dropbear that waits at a boot; Unreachable where none does."""
     held: bool

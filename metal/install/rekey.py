@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from metal.drivers.ports import DiskKeys, Escrow
 from metal.install.random_keys import new_key
 from metal.model.errors import Failed
+from metal.model.keys import Pin
 from metal.operations.run import Run
 
 TRIES = 5
@@ -26,6 +27,8 @@ class RekeyPorts:
     """Logs in to the server, by its pinned host key: the disks that it unlocks at boot."""
     old: Callable[[], Sequence[str]]
     """The keys that may open them now, the likeliest first. They are removed."""
+    pins: Sequence[Pin]
+    """By what the disks are to open themselves, and by nothing else."""
     held: bool
     """Whether the controller keeps the new key, to unlock the server by itself."""
 
@@ -49,6 +52,7 @@ class _Rekey:
         run.step("add the next key to its disk", self._add, tries=TRIES)
         run.step("remove the old key from its disk", self._remove, tries=TRIES)
         said: list[str] = run.step("see that the old key is gone", self._look, tries=TRIES)
+        said += run.step("bind its disk as its unlock policy says", self._bind, tries=TRIES)
         run.step("escrow the disk's header", self._back_up, tries=TRIES)
         run.step("the next key is the key", lambda: escrow.promote(self.pending, self.name))
         run.step("forget the disk's key", self._forget)
@@ -110,6 +114,15 @@ class _Rekey:
             mend=f"look at it there: cryptsetup luksDump {disk.device}; "
             f"then metal run resume {self.run.id}",
         )
+
+    def _bind(self) -> list[str]:
+        """Before the header is escrowed, so that one put back opens itself, too."""
+        new = self._new()
+        return [
+            f"{disk.device}, {text}"
+            for disk in self.ports.disks()
+            for text in disk.ensure_bound(self.ports.pins, by=new)
+        ]
 
     def _back_up(self) -> None:
         """Only now: a header of before could be opened with the old key for ever."""

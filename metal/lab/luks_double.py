@@ -3,6 +3,7 @@
 What `metal.drivers.luks` asks is answered; keys are known by their SHA-256 only.
 """
 
+import base64
 import hashlib
 import json
 import threading
@@ -22,7 +23,8 @@ LOST = Result(127, b"", "the lab's servers do not know this command\n")
 
 def format_luks(disk: DiskState, key: str) -> None:
     """What the installer does with an encrypted disk."""
-    disk.luks_uuid, disk.luks_slots = str(uuid4()), {0: _digest(key.encode())}
+    disk.luks_uuid, disk.luks_tokens = str(uuid4()), {}
+    disk.luks_slots = {0: _digest(key.encode())}
 
 
 class PretendSystem:
@@ -47,6 +49,12 @@ class PretendSystem:
                     "luksDump": self._dump,
                 }
                 return known.get(action, lambda: LOST)()
+            case ["clevis", "luks", "bind", "-k", "-", "-d", device, kind, config]:
+                return self._bind(stdin, kind, config) if device == self._device else NOT_LUKS
+            case ["clevis", "luks", "unbind", "-f", "-d", device, "-s", slot]:
+                return self._unbind(int(slot)) if device == self._device else NOT_LUKS
+            case ["bash", "-c", script, _, device, slot] if "clevis luks pass" in script:
+                return Result(0 if int(slot) in self._disk.luks_tokens else 1, b"", "")
             case ["sh", "-c", script, _, device] if "luksHeaderBackup" in script:
                 return Result(0, self._image(), "") if device == self._device else NOT_LUKS
         return LOST
@@ -67,8 +75,26 @@ class PretendSystem:
         old, new, *_ = stdin.split(b"\n")
         if self._slot(old) is None:
             return WRONG
-        free = next(n for n in range(SLOTS) if n not in self._disk.luks_slots)
-        self._disk.luks_slots[free] = _digest(new)
+        self._disk.luks_slots[self._free] = _digest(new)
+        return Result(0, b"", "")
+
+    @property
+    def _free(self) -> int:
+        return next(n for n in range(SLOTS) if n not in self._disk.luks_slots)
+
+    def _bind(self, key: bytes, kind: str, config: str) -> Result:
+        """No Tang server is asked, and what would stand in a real token of one is not made up: a
+        disk that is bound to some is bound anew each time."""
+        if self._slot(key) is None:
+            return WRONG
+        slot = self._free
+        self._disk.luks_slots[slot] = _digest(uuid4().bytes)
+        self._disk.luks_tokens[slot] = (kind, config)
+        return Result(0, b"", "")
+
+    def _unbind(self, slot: int) -> Result:
+        self._disk.luks_slots.pop(slot, None)
+        self._disk.luks_tokens.pop(slot, None)
         return Result(0, b"", "")
 
     def _remove(self, key: bytes) -> Result:
@@ -86,7 +112,15 @@ class PretendSystem:
             }
             for number in sorted(self._disk.luks_slots)
         }
-        told = {"keyslots": slots, "tokens": {}, "config": {"keyslots_size": str(SLOTS * AREA)}}
+        tokens = {
+            str(n): {"type": "clevis", "keyslots": [str(slot)], "jwe": {"protected": _jwe(*pin)}}
+            for n, (slot, pin) in enumerate(sorted(self._disk.luks_tokens.items()))
+        }
+        told = {
+            "keyslots": slots,
+            "tokens": tokens,
+            "config": {"keyslots_size": str(SLOTS * AREA)},
+        }
         return Result(0, json.dumps(told).encode(), "")
 
     def _image(self) -> bytes:
@@ -100,12 +134,19 @@ class PretendSystem:
         return bytes(image)
 
 
+def _jwe(kind: str, config: str) -> str:
+    said = {"clevis": {"pin": kind, kind: json.loads(config)}}
+    return base64.urlsafe_b64encode(json.dumps(said).encode()).decode().rstrip("=")
+
+
 class PretendInitramfs:
     """cryptroot-unlock behind a simulated server's dropbear: a Runner of the forced command."""
 
     def __init__(self, name: str, disk: DiskState) -> None:
         self.where, self._disk = name, disk
         self.unlocked = threading.Event()
+        if disk.luks_tokens:
+            self.unlocked.set()  # by itself
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
         if self.unlocked.is_set():

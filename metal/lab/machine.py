@@ -44,6 +44,8 @@ class DiskState:
     luks_uuid: str = ""
     luks_slots: dict[int, str] = field(default_factory=dict)
     """Slot → SHA-256 of the key that opens it; empty where nothing is encrypted."""
+    luks_tokens: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """Slots that open themselves: by which of clevis's pins, and how that is set."""
     installed_with: dict[str, Any] = field(default_factory=dict)
     """What the installer was told: hostname, address, packages, root password hash, late URL."""
     erased: int = 0
@@ -55,6 +57,7 @@ class DiskState:
 
     def erase(self) -> None:
         self.system, self.luks_uuid, self.luks_slots, self.installed_with = "", "", {}, {}
+        self.luks_tokens = {}
         self.erased += 1
 
 

@@ -214,7 +214,7 @@ def _machine_truth(machine: Machine) -> dict[str, Any]:
             name: {
                 "system": disk.system,
                 "wipes": disk.wipes,
-                "luks": sorted(disk.luks_slots.values()),
+                "luks": sorted(k for n, k in disk.luks_slots.items() if n not in disk.luks_tokens),
                 "erased": disk.erased,
             }
             for name, disk in machine.disks.items()

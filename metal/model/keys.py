@@ -16,3 +16,32 @@ class Slot:
     @property
     def said(self) -> str:
         return f"slot {self.number}: {self.token or 'passphrase'}, {self.kdf}"
+
+
+@dataclass(frozen=True)
+class TangPin:
+    """Opens while enough Tang servers answer."""
+
+    threshold: int
+    servers: tuple[tuple[str, str], ...]
+    """(URL, thumbprint of a signing key) of each."""
+
+    @property
+    def said(self) -> str:
+        urls = ", ".join(url for url, _ in self.servers)
+        return f"{self.threshold} of {len(self.servers)} Tang servers: {urls}"
+
+
+@dataclass(frozen=True)
+class TpmPin:
+    """Opens on this machine while its TPM's registers are as they were."""
+
+    pcrs: tuple[int, ...]
+
+    @property
+    def said(self) -> str:
+        return f"its TPM, PCR {', '.join(map(str, self.pcrs))}"
+
+
+Pin = TangPin | TpmPin
+"""A way by which a disk opens itself."""

@@ -168,6 +168,7 @@ class Site:
             bmc,
             power,
             self.disks,
+            (),
             self.unlock,
             self.held,
             fetch,

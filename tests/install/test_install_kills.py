@@ -8,7 +8,7 @@ from metal.install.flow import install
 from metal.model.life import Life, Status
 from metal.operations.run import perform
 
-STEPS = 24
+STEPS = 25
 """Of the flow, when all goes well."""
 
 

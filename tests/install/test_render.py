@@ -118,6 +118,17 @@ def test_all_four_phases_are_reported(templates, plain):
     assert "metal-up finished" in late and "metal-up up" in late
 
 
+def test_a_server_that_opens_itself_gets_what_its_initramfs_needs_for_that(made, plain):
+    assert not [p for p in plain.packages if p.startswith("clevis")]
+    tang = {"by": ["dropbear", "tang"], "tang": ["t"]}
+    for unlock, wanted in (
+        (tang, ["clevis-luks", "clevis-initramfs"]),
+        ({"by": ["tpm2"]}, ["clevis-luks", "clevis-initramfs", "clevis-tpm2"]),
+    ):
+        told = answers(made.inventory(unlock=unlock), action_for(), MIRROR, BOOT)
+        assert [p for p in told.packages if p.startswith("clevis")] == wanted
+
+
 def test_a_workspaces_own_template_wins(templates, plain, tmp_path):
     own = tmp_path / "preseed" / "recipes" / "luks-lvm"
     own.parent.mkdir(parents=True)

@@ -72,7 +72,7 @@ def main(folder, recipient, at, when):
         key = escrow.reveal("disk/alba1")
         return [] if key is None else [key]
 
-    ports = RekeyPorts(escrow, lambda: [disk], old, held=False)
+    ports = RekeyPorts(escrow, lambda: [disk], old, (), held=False)
     store = open_store("sqlite", folder / "state")
     operation = store.journal.open("rekey", "alba1", ["server alba1"], {})
     flow = lambda run: rekey(Deadly(run, at, when), "alba1", ports, alone=True)  # noqa: E731

@@ -74,7 +74,7 @@ class Team:
         if escrow.reveal("disk/alba1") is None:
             escrow.escrow("disk/alba1", THROW_AWAY, controller=True)
         old = lambda: [escrow.reveal("disk/alba1")]  # noqa: E731
-        ports = RekeyPorts(escrow, lambda: [self.disk], old, held=False)
+        ports = RekeyPorts(escrow, lambda: [self.disk], old, (), held=False)
         operation = workspace.store.journal.open("x", "alba1", [], {})
         done = perform(
             workspace.store, operation, lambda run: rekey(run, "alba1", ports, alone=True)

@@ -22,7 +22,7 @@ from metal.operations.store import open_store
 
 CHILD = Path(__file__).with_name("rekey_child.py")
 THROW_AWAY = "firstkeyfirstkeyfirstkey"
-STEPS = 7
+STEPS = 8
 
 
 class Server:
@@ -51,8 +51,8 @@ class Server:
         key = self.escrow.reveal("disk/alba1")
         return [] if key is None else [key]
 
-    def rekey(self, disk=None, *, held=False, alone=True):
-        ports = RekeyPorts(self.escrow, lambda: [disk or self.disk], self.old, held=held)
+    def rekey(self, disk=None, *, pins=(), held=False, alone=True):
+        ports = RekeyPorts(self.escrow, lambda: [disk or self.disk], self.old, pins, held=held)
         store = open_store("sqlite", self.folder / "state")
         try:
             operation = store.journal.open("rekey", "alba1", ["server alba1"], {})
