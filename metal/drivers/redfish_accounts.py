@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from metal.drivers.placeholders import told
-from metal.drivers.redfish_answer import Answer, Body, link
+from metal.drivers.redfish_answer import Answer, Body, link, path_of
 from metal.drivers.redfish_tree import Tree
 from metal.model.errors import Failed
 from metal.model.facts import Account
@@ -47,7 +47,7 @@ class AccountBook:
                 name=slot.user,
                 enabled=enabled if isinstance(enabled := slot.body.get("Enabled"), bool) else None,
                 role=told(slot.body.get("RoleId")),
-                id=slot.path.rstrip("/"),
+                id=path_of(slot.path).rstrip("/"),
             )
             for slot in self.slots()
             if slot.user

@@ -66,14 +66,14 @@ def _storage(tree: Tree, system: Body, seen: set[str]) -> Iterator[Body]:
 
 def _listed(tree: Tree, owner: Body, name: str, seen: set[str]) -> Iterator[Body]:
     """What a list of links, or a link to a collection, leads to, if it was not `seen`."""
-    if link(owner.get(name)):
-        paths = list(tree.members_of(owner, name))
+    if path := link(owner.get(name)):  # to a collection, or to the only one
+        paths = list(tree.members_of(owner, name)) or [path]
     else:
         paths = [p for p in map(link, items(owner.get(name))) if p]
     for path in paths:
         if path.rstrip("/") not in seen:
             seen.add(path.rstrip("/"))
-            yield from tree.bodies(iter([path]))
+            yield from (b for b in tree.bodies(iter([path])) if "Members" not in b)
 
 
 def _chassis_drives(tree: Tree, chassis: Body, seen: set[str]) -> Iterator[Body]:
