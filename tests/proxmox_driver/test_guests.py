@@ -51,7 +51,7 @@ def test_a_dedicated_address_has_a_card_of_its_own_with_the_gateway() -> None:
     assert cards(DEDICATED) == {
         "net0": "virtio,bridge=vmbr0",
         "ipconfig0": "ip=10.11.128.6/20",
-        "net1": "virtio,bridge=vmbr0",
+        "net1": "virtio,bridge=vmbr0,firewall=1",
         "ipconfig1": "ip=198.51.100.3/28,gw=198.51.100.1",
     }
 

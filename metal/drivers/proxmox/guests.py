@@ -105,7 +105,8 @@ def cards(addressing: Addressing) -> dict[str, str]:
             first.append(f"gw6={addressing.gateway6}")
     made = {"net0": f"virtio,bridge={BRIDGE}", "ipconfig0": ",".join(first)}
     if addressing.public_ipv4:
-        made |= {"net1": f"virtio,bridge={BRIDGE}", "ipconfig1": ",".join(second)}
+        # Nothing stands before this card but Proxmox's own firewall, once rules are there.
+        made |= {"net1": f"virtio,bridge={BRIDGE},firewall=1", "ipconfig1": ",".join(second)}
     return made
 
 

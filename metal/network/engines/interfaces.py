@@ -9,7 +9,7 @@ from metal.network.gateways import Gateway
 from metal.network.sites import gateway_addresses, private_gateway
 from metal.network.view import View
 
-BACKUP_METRIC = 4242
+OWN_METRIC, BACKUP_METRIC = 4000, 4242
 """Worse than the routes that keepalived sets on the one that holds the addresses."""
 
 
@@ -56,6 +56,7 @@ def _uplink(seen: View, gateway: Gateway) -> Iterator[str]:
         yield f"iface {name} inet static"
         yield f"    address {own}"
         yield f"    gateway {seen.site.subnets.public_gateway}"
+        yield f"    metric {OWN_METRIC}"
 
 
 def render_sysctl(seen: View) -> str:

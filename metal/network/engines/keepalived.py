@@ -51,7 +51,9 @@ def _routes(seen: View) -> Iterator[str]:
     """Only who holds the addresses sends by them."""
     words, subnets = seen.gateways, seen.site.subnets
     if seen.ways_out and subnets.public_gateway is not None:
-        yield f"default via {subnets.public_gateway} dev {words.uplink} metric 10"
+        # What the gateway says itself it says by a shared address too, such as the mesh's door.
+        own = seen.doors.get(seen.name, seen.ways_out[0])
+        yield f"default via {subnets.public_gateway} dev {words.uplink} src {own} metric 10"
     if words.uplink_gateway6 is not None:
         yield f"default via {words.uplink_gateway6} dev {words.uplink} metric 10"
     for network in mesh.remote_networks(seen.inventory, seen.name):

@@ -38,6 +38,14 @@ def input_rules(seen: View) -> Iterator[str]:
     yield "iifname { $mesh, $nat64 } drop"
 
 
+def output_rules(seen: View) -> Iterator[str]:
+    """From the gateway itself. Both gateways have the key of the mesh, but only who holds the door
+    may speak: else those who called would follow the other one's voice, and not find it again."""
+    door = seen.doors.get(seen.name)
+    if door and mesh.others(seen.inventory, seen.name):
+        yield f"ip saddr != {door} udp sport {seen.gateways.wireguard_port} drop"
+
+
 def forward_rules(seen: View) -> Iterator[str]:
     """From and to the VMs."""
     yield "ct state invalid drop"
@@ -60,7 +68,8 @@ def forward_rules(seen: View) -> Iterator[str]:
             "icmpv6 type echo-request accept"
         )
     yield f"iifname $inside oifname $nat64 ip6 saddr {_set(p.vms for p in seen.prefixes)} accept"
-    yield f"iifname $nat64 oifname $uplink ip saddr {nat64.translated_network(seen.site)} accept"
+    translated = _set(nat64.networks(seen))
+    yield f"iifname $nat64 oifname $uplink ip saddr {translated} accept"
     yield from _mesh(seen)
     yield "# In: what each VM serves."
     for vm in seen.vms:
@@ -107,7 +116,7 @@ def _ours(seen: View) -> list[Network]:
     """What no packet from the world may claim to come from."""
     return [
         private_network(seen.site),
-        nat64.translated_network(seen.site),
+        *nat64.networks(seen),
         *(prefix.vms for prefix in seen.prefixes),
     ]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from metal.network import mesh, nat64
-from metal.network.engines.nft_filter import forward_rules, input_rules
+from metal.network.engines.nft_filter import forward_rules, input_rules, output_rules
 from metal.network.sites import private_gateway, private_network
 from metal.network.view import View, bare, leaving
 
@@ -57,6 +57,9 @@ def _filter(seen: View) -> Iterator[str]:
         "input", "filter hook input priority filter; policy accept;", input_rules(seen)
     )
     yield ""
+    speaking = output_rules(seen)
+    yield from _chain("output", "filter hook output priority filter; policy accept;", speaking)
+    yield ""
     yield from _chain(
         "forward", "filter hook forward priority filter; policy drop;", forward_rules(seen)
     )
@@ -85,6 +88,7 @@ def _ways_out(seen: View) -> Iterator[str]:
     network, gateway = private_network(seen.site), private_gateway(seen.site)
     yield "# A VM that calls another by its public address: the answer must come back this way."
     yield f"iifname $inside ip saddr {network} ip daddr {network} ct status dnat snat to {gateway}"
+    yield from _answers(seen)
     yield "# Out with the address that the VM is known by, or one that has room for its flows."
     main = seen.ways_out[:1]
     for vm, ways in leaving(seen).items():
@@ -92,15 +96,23 @@ def _ways_out(seen: View) -> Iterator[str]:
             source, way = _from(seen, vm), _one_of(ways)
             yield f'oifname $uplink ip saddr {source} snat to {way} comment "{vm}"'
     way = f"snat to {main[0]}" if main else "masquerade"
-    all_of_them = f"{{ {network}, {nat64.translated_network(seen.site)} }}"
-    yield f"oifname $uplink ip saddr {all_of_them} {way}"
+    all_of_them = ", ".join(map(str, [network, *nat64.networks(seen)]))
+    yield f"oifname $uplink ip saddr {{ {all_of_them} }} {way}"
+
+
+def _answers(seen: View) -> Iterator[str]:
+    """VMs whose way out is past the gateways would answer the mesh by it, into the void."""
+    own = [bare(has.private_ipv4) for has in seen.vms.values() if has.public_ipv4]
+    if own and mesh.others(seen.inventory, seen.name):
+        yield "# A VM with a way out of its own answers the mesh here, and not by that."
+        to, gateway = ", ".join(own), private_gateway(seen.site)
+        yield f"iifname $mesh oifname $inside ip daddr {{ {to} }} snat to {gateway}"
 
 
 def _from(seen: View, vm: str) -> str:
     """The VM's private address, and what its IPv6 is translated to."""
-    private = IPv4Address(bare(seen.vms[vm].private_ipv4))
-    also = nat64.translated(seen.site, private)
-    return f"{{ {private}, {also} }}" if also else str(private)
+    also = [str(a) for a in nat64.translated(seen, vm) if a is not None]
+    return f"{{ {', '.join([bare(seen.vms[vm].private_ipv4), *also])} }}"
 
 
 def _one_of(ways: tuple[IPv4Address, ...]) -> str:
