@@ -62,6 +62,9 @@ def burn_in(
         )
 
     work = _Work(workspace, "burnin", burning.VERSION, lambda _name: params, act, progress)
+    # Before an operation is opened: one that must not begin would stay open, and hold the server
+    # against the very enrolment that it asks for.
+    work.check = lambda name: burning.check(name, ports)
     return work.all(servers, serving)
 
 
@@ -147,6 +150,7 @@ class _Work:
         self._workspace, self._kind, self._version = workspace, kind, version
         self._params, self._act, self._progress = params, act, progress
         self._stop = threading.Event()
+        self.check: Callable[[str], None] = lambda _name: None
 
     def all(self, servers: Sequence[str], serving: bool) -> list[Worked]:
         assert self._workspace.secrets  # opened here, not by many threads at once
@@ -167,6 +171,7 @@ class _Work:
 
     def _perform(self, name: str) -> Worked:
         store, done = self._workspace.store, list[Worked]()
+        self.check(name)
         operation = store.journal.open(
             self._kind, name, (f"server {name}",), self._params(name), self._version
         )

@@ -160,7 +160,7 @@ def rack(tmp_path: Path, fresh_state: Path) -> Iterator[RackWorkspace]:
     text = HEAD.format(port=port, key=key) + "".join(SERVER.format(n=n) for n in (1, 2, 3))
     (tmp_path / "inventory.toml").write_text(text)
     rack = RackWorkspace(tmp_path)
-    firmware = Firmware(rack.boot_url, Clock(SPEED), lambda _machine: {})
+    firmware = Firmware(rack.boot_url, Clock(SPEED), lambda _machine: {}, lambda _machine: {})
     for name, machine in rack.machines.items():
         machine.on_boot = firmware
         rack.store.servers.move(name, Life.ENROLLED)

@@ -75,6 +75,8 @@ def test_refused_where_anything_runs(rack: Any, life: Life) -> None:
     (one,) = burn(rack, "alba1")
     assert (one.ok, one.exit_code) == (False, 3)
     assert rack.calls == [], "its power was not touched"
+    held = rack.store.journal.list(open_only=True)
+    assert not held, "nothing stays open that would keep it from being enrolled"
 
 
 def test_unknown_server_is_told(rack: Any) -> None:
