@@ -37,6 +37,26 @@ def lab(tmp_path: Path) -> Iterator[Any]:
     assert not made.datacenter.misstated, "the double tells what Proxmox would not"
 
 
+@pytest.fixture(scope="session")
+def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Three servers in namespaces with real libvirtd, QEMU and IPMI; skips, saying why not."""
+    from metal.lab.namespaces import Trio
+    from metal.lab.namespaces.trio import why_not
+    from metal.model.errors import MetalError
+
+    pytest.importorskip("libvirt", reason="needs libvirt-python: pip install 'metal[libvirt]'")
+    if reason := why_not():
+        pytest.skip(reason)
+    try:
+        made = Trio.up(tmp_path_factory.mktemp("trio") / "lab")
+    except MetalError as error:
+        if "apt" not in error.what:
+            raise
+        pytest.skip(f"no guest: {error.what}")
+    yield made
+    made.down()
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Compare with golden/NAME beside the test; METAL_GOLDEN=1 writes it. No line beyond 80."""

@@ -27,6 +27,9 @@ def libvirt() -> Any:
         ) from None
     module.registerErrorHandler(lambda _context, _error: None, None)
     module.virEventRegisterDefaultImpl()
+    # Closing talks to the host, and waits for ever when that is dead and the event loop has ended:
+    # never because an object happens to go, but where we say so (`Host.forget`), or with us.
+    module.virConnect.__del__ = lambda _connection: None
     # A timer that never fires keeps the loop's poll from having nothing to wait for.
     module.virEventAddTimeout(1000, lambda _timer, _opaque: None, None)
     threading.Thread(target=_loop, args=(module,), name="libvirt events", daemon=True).start()

@@ -88,15 +88,14 @@ def ensure_no_volume(pool: Any, name: str) -> None:
 
 
 def _lookup(pool: Any, name: str) -> Any:
-    """The volume or None. A pool that others share is read again before it says no."""
-    for again in (False, True):
-        if again:
-            pool.refresh(0)
-        try:
-            return pool.storageVolLookupByName(name)
-        except libvirt().libvirtError as error:
-            if not missing(error):
-                raise
+    """The volume or None. Others may share the pool: what it was when this host last looked
+    tells nothing."""
+    pool.refresh(0)
+    try:
+        return pool.storageVolLookupByName(name)
+    except libvirt().libvirtError as error:
+        if not missing(error):
+            raise
     return None
 
 

@@ -22,6 +22,10 @@ _FAMILY = UUID("5a1d1a5e-2f0e-4c35-9b52-6e7d3f3a1c10")
 ET.register_namespace("metal", SPACE)
 
 
+Accelerator = Literal["kvm", "tcg", "test"]
+"""test: libvirt's own test driver, which runs nothing."""
+
+
 @dataclass(frozen=True)
 class Disk:
     """Where the VM's disk is, as its storage pool told."""
@@ -48,7 +52,7 @@ class Boot:
 class Machine:
     """What a kind of VM is made of, the same for all of a cluster."""
 
-    accel: Literal["kvm", "tcg", "test"] = "kvm"
+    accel: Accelerator = "kvm"
     boot: Boot | None = None
     bridge: str = BRIDGE
     console_log: str = "/var/log/libvirt/qemu/{name}-console.log"

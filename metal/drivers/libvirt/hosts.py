@@ -1,8 +1,10 @@
 """The hosts of one cluster, each with its own libvirtd and one connection that is kept."""
 
 import socket
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -38,6 +40,11 @@ class Host:
             return None
         return parts.hostname, parts.port or PORTS[transport]
 
+    @property
+    def kept(self) -> bool:
+        """Whether a connection was opened before."""
+        return self._connection is not None
+
     def connection(self, patience: Patience) -> Any:
         """The open connection, or a new one; Silent or Unreachable when there is none."""
         if self._connection is not None and _alive(self._connection):
@@ -57,8 +64,10 @@ class Host:
         return opened
 
     def forget(self) -> None:
-        """Open anew at the next call. Dropping the last reference closes it."""
-        self._connection = None
+        """Open anew at the next call. Nobody waits for the old one to be closed."""
+        old, self._connection = self._connection, None
+        if old is not None:
+            threading.Thread(target=_close, args=(old,), daemon=True).start()
 
     def _knock(self, seconds: float) -> None:
         if not self.where:
@@ -100,6 +109,16 @@ class Hosts:
             host.forget()
             raise
 
+    def _read(self, name: str, act: Callable[[Any], T]) -> T:
+        """As `call`; a kept connection that has died tells nothing of the host: ask once more."""
+        kept = self[name].kept
+        try:
+            return self.call(name, act)
+        except Unreachable:
+            if not kept:
+                raise
+            return self.call(name, act)
+
     def each(self, act: Callable[[str, Any], T]) -> dict[str, T]:
         """Host → what `act` made of it; those without an answer are in `silent` afterwards."""
         silent: dict[str, MetalError] = {}
@@ -107,7 +126,7 @@ class Hosts:
 
         def ask(name: str) -> None:
             try:
-                found[name] = self.call(name, lambda connection: act(name, connection))
+                found[name] = self._read(name, lambda connection: act(name, connection))
             except Unreachable as error:
                 silent[name] = error
 
@@ -116,6 +135,11 @@ class Hosts:
                 future.result()
         self.silent = silent
         return {name: found[name] for name in self.all if name in found}
+
+
+def _close(connection: Any) -> None:
+    with suppress(libvirt().libvirtError):
+        connection.close()
 
 
 def _alive(connection: Any) -> bool:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 class Patience:
     """Seconds."""
 
-    connect: float = 3.0
+    connect: float = 2.0
     """To open a connection: a dead host costs this much, once a look."""
     answer: float = 30.0
     """For one answer."""
-    alive: int = 2
+    alive: int = 1
     """Between two signs of life on an open connection; three that are missed break it."""
     poll: float = 0.5
     start: float = 60.0

@@ -1,0 +1,163 @@
+"""The lab of namespaces: what is real about it, and that it goes without a trace."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metal.drivers.bmc import connect
+from metal.drivers.ports import Bmc, Hypervisor
+from metal.lab.namespaces import Trio
+from metal.lab.namespaces.counting import counts, gaps
+from metal.lab.namespaces.trio import why_not
+from metal.model.addresses import Addressing
+from metal.model.errors import Refused
+from metal.model.fleet import BmcAccess
+from metal.model.hypervisor import VmSpec
+
+pytestmark = pytest.mark.lab
+ADDRESSES = Addressing(treatment="ipv6", private_ipv4="10.9.0.5/24")
+
+
+@pytest.fixture
+def driver(trio: Any) -> Iterator[Hypervisor]:
+    made: Hypervisor = trio.driver()
+    yield made
+    for server in trio.servers:
+        trio.break_(server, "repair")
+    for name, vm in made.look()[2].items():
+        made.ensure_off(vm.vmid)
+        made.ensure_removed(vm.vmid)
+        for server in trio.servers.values():
+            server.console(name).unlink(missing_ok=True)
+
+
+def bmc_of(trio: Any, server: str) -> Bmc:
+    access = BmcAccess(address=trio.bmcs[server].address, protocol="ipmi", cipher_suite=3)
+    return connect(access, "metal", trio.password)
+
+
+def run(trio: Any, driver: Hypervisor, node: str, vmid: int = 101, name: str = "git") -> None:
+    """A guest that has begun to count there."""
+    driver.ensure_vm(
+        vmid=vmid,
+        name=name,
+        node=node,
+        vcpus=1,
+        memory_mib=128,
+        disk_gib=1,
+        storage="vms",
+        addressing=ADDRESSES,
+        ha=False,
+    )
+    driver.ensure_started(vmid)
+    trio.wait(lambda: counts(trio.servers[node].console(name)), 120, f"{name} does not count")
+
+
+def test_a_migration_loses_no_count(trio: Any, driver: Hypervisor) -> None:
+    run(trio, driver, "trio1")
+    before, after = (trio.servers[n].console("git") for n in ("trio1", "trio2"))
+    driver.ensure_migrated(101, "trio2")
+    assert trio.truth()["servers"]["trio1"]["vms"] == []
+    assert trio.truth()["servers"]["trio2"]["vms"] == ["git"]
+    trio.wait(lambda: len(counts(after)) > 5, 60, "it does not count there")
+    assert gaps([*counts(before), *counts(after)]) == []
+
+
+def test_its_bmc_kills_all_of_a_server_and_brings_it_back(trio: Any, driver: Hypervisor) -> None:
+    run(trio, driver, "trio1")
+    bmc = bmc_of(trio, "trio1")
+    assert bmc.power() == "on"
+    bmc.ensure_power("off")
+    assert trio.servers["trio1"].pid is None
+    assert trio.truth()["servers"]["trio1"]["vms"] == []
+    assert driver.look()[1]["trio1"] == "offline"
+    bmc.ensure_power("on")
+    bmc.close()
+    trio.await_up("trio1")
+    assert driver.where(101) == ("trio1", "stopped"), "what is on its disk outlives its power"
+
+
+def test_after_a_fence_it_goes_on_from_what_was_durable(trio: Any, driver: Hypervisor) -> None:
+    run(trio, driver, "trio1")
+    trio.break_("trio1", "dead")
+    vm = VmSpec(
+        vmid=101,
+        name="git",
+        vcpus=1,
+        memory_mib=128,
+        disk_gib=1,
+        storage="vms",
+        addressing=ADDRESSES,
+    )
+    driver.ensure_restarted(vm, "trio3", "trio1")
+    last = counts(trio.servers["trio1"].console("git"))[-1]
+    there = trio.servers["trio3"].console("git")
+    trio.wait(lambda: counts(there), 120, "it does not count there")
+    # One more may have become durable than it came to say.
+    assert counts(there)[0].number in (last.number + 1, last.number + 2)
+
+
+def test_a_server_whose_cable_is_cut_runs_on_and_is_not_started_twice(
+    trio: Any, driver: Hypervisor
+) -> None:
+    run(trio, driver, "trio1")
+    trio.break_("trio1", "partition")
+    assert driver.look()[1]["trio1"] == "offline"
+    assert trio.truth()["servers"]["trio1"]["vms"] == ["git"]
+    bmc = bmc_of(trio, "trio1")
+    assert bmc.power() == "on", "its BMC answers on the out-of-band network"
+    bmc.close()
+
+
+def test_a_hot_cpu_is_what_its_bmc_says(trio: Any, driver: Hypervisor) -> None:
+    bmc = bmc_of(trio, "trio2")
+    assert bmc.health().health == "ok"
+    trio.break_("trio2", "hot")
+    trio.wait(lambda: bmc.health().health == "critical", 30, "its BMC does not complain")
+    assert any("CPU" in reason for reason in bmc.health().reasons)
+    assert any("Temp" in str(entry) for entry in bmc.log())
+    bmc.close()
+
+
+def test_it_goes_without_a_trace(tmp_path: Path) -> None:
+    if reason := why_not():
+        pytest.skip(reason)
+    before = traces()
+    lab = Trio.up(tmp_path / "lab")
+    try:
+        assert Trio.of(tmp_path / "lab").truth() == lab.truth()
+        assert traces() != before
+        run(lab, lab.driver(), "trio1")
+        with pytest.raises(Refused, match="not empty"):
+            Trio.up(tmp_path / "lab")
+    finally:
+        Trio.of(tmp_path / "lab").down()
+    assert not (tmp_path / "lab").exists()
+    lab.wait(lambda: traces() == before, 10, "something of it is left")
+    assert processes(str(tmp_path)) == []
+
+
+def traces() -> list[str]:
+    """Namespaces, interfaces and mounts of this machine that a lab could have made."""
+    spaces = subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout.split()
+    links = [link.name for link in Path("/sys/class/net").iterdir()]
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    ours = [word for word in [*spaces, *links] if word.startswith("metal")]
+    return sorted([*ours, *(line.split()[4] for line in mounts if "metal" in line)])
+
+
+def processes(word: str) -> list[str]:
+    """Command lines with `word`, of processes that still live."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if word in line and int(folder.name) != os.getpid():
+            found.append(line)
+    return found
