@@ -32,6 +32,8 @@ class Known(Protocol):
     @property
     def serial(self) -> str | None: ...
     @property
+    def sku(self) -> str | None: ...
+    @property
     def uuid(self) -> str | None: ...
     @property
     def board_serial(self) -> str | None: ...
@@ -52,7 +54,16 @@ def canonical_uuid(text: str | None) -> str | None:
 def compare(one: Known, other: Known) -> dict[str, bool]:
     """key → whether they agree on it; keys that either does not know are left out."""
     mine, yours = _keys(one), _keys(other)
-    return {k: mine[k] == yours[k] for k in KEYS if mine[k] and yours[k]}
+    agree = {k: mine[k] == yours[k] for k in KEYS if mine[k] and yours[k]}
+    if agree.get("serial") is False:
+        agree["serial"] = mine["serial"] in _also(other) or yours["serial"] in _also(one)
+    return agree
+
+
+def _also(known: Known) -> set[str | None]:
+    """Other numbers of it that another protocol tells as its serial: over IPMI a Dell's is the
+    service tag, over Redfish the board's serial, with the tag as its SKU."""
+    return {_serial(known.vendor, text) for text in (known.sku, known.board_serial)} - {None}
 
 
 def same(one: Known, other: Known) -> bool:
@@ -89,14 +100,18 @@ def is_serial(wanted: str, tellings: Iterable[str | None]) -> bool | None:
 
 
 def _keys(known: Known) -> dict[str, str | None]:
-    serial = told(known.serial)
     return {
-        # Two makers may well use the same short serial.
-        "serial": f"{_maker(known.vendor)} {_plain(serial)}" if serial else None,
+        "serial": _serial(known.vendor, known.serial),
         "uuid": canonical_uuid(known.uuid),
         "board_serial": _plain(board) if (board := told(known.board_serial)) else None,
         "bmc_mac": known.bmc_mac.lower() if known.bmc_mac else None,
     }
+
+
+def _serial(vendor: str | None, text: str | None) -> str | None:
+    """Two makers may well use the same short serial."""
+    serial = told(text)
+    return f"{_maker(vendor)} {_plain(serial)}" if serial else None
 
 
 def _plain(text: str | None) -> str:

@@ -18,7 +18,8 @@ KNOWN = st.builds(
     vendor=st.sampled_from([None, "Dell Inc.", "HPE"]),
     serial=st.sampled_from([None, "A1", "B2", "To be filled by O.E.M.", "0123456789"]),
     uuid=st.sampled_from([None, ONE, OTHER, TURNED, "03000200-0400-0500-0006-000700080009"]),
-    board_serial=st.sampled_from([None, "MB1", "MB2", "........"]),
+    sku=st.sampled_from([None, "A1", "PART-7"]),
+    board_serial=st.sampled_from([None, "B2", "MB1", "MB2", "........"]),
     bmc_mac=st.sampled_from([None, "02:00:00:00:00:01", "02:00:00:00:00:02"]),
 )
 
@@ -79,8 +80,24 @@ def test_a_machine_is_itself_if_it_has_anything_of_its_own(one: Learned) -> None
         (machine(board_serial="MB1"), machine(board_serial="MB2"), False),
         (machine(bmc_mac="02:00:00:00:00:01"), machine(bmc_mac="02:00:00:00:00:01"), True),
         (machine(), machine(), False),
+        # A Dell: its board's serial over Redfish, its service tag over IPMI.
+        (
+            machine(vendor="Dell", serial="CN7016", sku="7X3K9Q2", uuid=ONE),
+            machine(vendor="DELL", serial="7X3K9Q2", sku="7X3K9Q2", uuid=ONE),
+            True,
+        ),
+        (
+            machine(vendor="Dell", serial="CN7016", sku="7X3K9Q2"),
+            machine(vendor="Dell", serial="7X3K9Q3", sku="7X3K9Q3", board_serial="CN7017"),
+            False,
+        ),
+        (
+            machine(vendor="Dell", serial="CN7016"),
+            machine(vendor="Dell", serial="7X3K9Q2", board_serial="CN7016"),
+            True,
+        ),
     ],
-    ids=range(16),
+    ids=range(19),
 )
 def test_one_machine_or_two(one: Learned, two: Learned, wanted: bool) -> None:
     assert same(one, two) is wanted

@@ -56,6 +56,14 @@ def test_who_contradicts_whom_is_noted() -> None:
     assert merge(REDFISH, IPMI).notes == ()
 
 
+def test_a_dells_two_serials_are_no_contradiction() -> None:
+    told = REDFISH.model_copy(update={"serial": "CN7016", "sku": "7X3K9Q2"})
+    both = merge(told, IPMI)
+    assert (both.serial, both.sku, both.notes) == ("CN7016", "7X3K9Q2", ())
+    liar = IPMI.model_copy(update={"serial": "7X3K9Q3", "board_serial": None})
+    assert merge(told, liar).notes == ("serial: CN7016 over Redfish, 7X3K9Q3 over IPMI",)
+
+
 def test_ipmi_is_asked_only_for_what_it_may_tell() -> None:
     assert lacking(REDFISH) == ("model", "uuid", "bmc_firmware")
     assert lacking(merge(REDFISH, IPMI)) == ("uuid", "bmc_firmware")
