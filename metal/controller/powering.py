@@ -25,10 +25,7 @@ def power_switch(workspace: Workspace, server: str, *, key: str, why: str) -> Po
     """
     found, pace = workspace.inventory.servers[server], workspace.pace
     if found.power.driver == "fence":
-        from metal.drivers.power.fence import Fence
-
-        plug = Fence(found.power, workspace.secrets.reveal(f"power/{server}"))
-        return pace.minded(found.bmc, plug)
+        return pace.minded(found.bmc, _plugs(workspace, server))
     if found.power.driver == "manual":
         from metal.drivers.power.manual import Manual
 
@@ -38,6 +35,19 @@ def power_switch(workspace: Workspace, server: str, *, key: str, why: str) -> Po
     from metal.drivers.power.by_bmc import BmcSwitch
 
     return BmcSwitch(workspace.bmc(server))
+
+
+def _plugs(workspace: Workspace, server: str) -> PowerSwitch:
+    """One plug, or all outlets as one. An outlet may have a password of its own."""
+    from metal.drivers.power.fence import Fence
+    from metal.drivers.power.outlets import Outlets
+
+    common = workspace.secrets.reveal(f"power/{server}")
+    plugs = [
+        Fence(access, workspace.secrets.reveal(f"power/{server}/{number}") or common)
+        for number, access in enumerate(workspace.inventory.servers[server].power.each(), 1)
+    ]
+    return plugs[0] if len(plugs) == 1 else Outlets(plugs)
 
 
 def switching(workspace: Workspace, server: str) -> Switching:

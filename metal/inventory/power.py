@@ -1,9 +1,10 @@
 """How servers without a good BMC are switched: what a driver needs is there, no secret is."""
 
-from pathlib import Path
+from pathlib import Path as File
 
 from metal.inventory.draft import Draft
 from metal.inventory.mistakes import suggest
+from metal.inventory.positions import Path
 from metal.model.fleet import PowerAccess, Server
 
 _NAMES = """
@@ -15,20 +16,25 @@ _NAMES = """
     virsh vmware vmware_rest vmware_soap vmware_vcloud wti xenapi zvmip"""
 AGENTS = frozenset(f"fence_{name}" for name in _NAMES.split())
 """What Debian 12's fence-agents has for switching power."""
-INSTALLED = Path("/usr/sbin")
+INSTALLED = File("/usr/sbin")
 """Where later ones are found, too."""
 SECRETS = ("password", "passwd", "community", "snmp_priv_passwd")
 
 
 def check_power(draft: Draft) -> None:
+    taken: dict[tuple[str | None, str], str] = {}
     for name, server in draft.servers.items():
         path = ("servers", name, "power")
         _bmc(draft, name, server)
         if server.power.driver == "fence":
-            _fence(draft, path, server.power)
+            for where, outlet in _outlets(path, server.power):
+                _fence(draft, where, outlet)
         else:
             _unused(draft, path, server.power)
-        _no_secret(draft, path, server.power)
+        _no_secret(draft, path, server.power.options, name)
+        for number, one in enumerate(server.power.outlets):
+            _no_secret(draft, (*path, "outlets", number), one.options, name)
+        _taken(draft, path, server.power, name, taken)
 
 
 def _bmc(draft: Draft, name: str, server: Server) -> None:
@@ -42,7 +48,33 @@ def _bmc(draft: Draft, name: str, server: Server) -> None:
         draft.at_key(("servers", name), what, mend)
 
 
-def _fence(draft: Draft, path: tuple[str, ...], power: PowerAccess) -> None:
+def _outlets(path: Path, power: PowerAccess) -> list[tuple[Path, PowerAccess]]:
+    """Where each stands, and all that it needs."""
+    if not power.outlets:
+        return [(path, power)]
+    return [((*path, "outlets", number), one) for number, one in enumerate(power.each())]
+
+
+def _taken(
+    draft: Draft,
+    path: Path,
+    power: PowerAccess,
+    name: str,
+    taken: dict[tuple[str | None, str], str],
+) -> None:
+    """A plug feeds one power supply: whoever cuts it must not cut another server's."""
+    for where, one in _outlets(path, power):
+        for plug in filter(None, (p.strip() for p in (one.plug or "").split(","))):
+            other = taken.get((one.address, plug))
+            if other == name:
+                draft.at_key(where, f"plug {plug} is named twice", "name the other supply's")
+            elif other is not None:
+                what = f"plug {plug} of {one.address} is server `{other}`'s"
+                draft.at_key(where, what, "look behind the rack: whose is it?")
+            taken[one.address, plug] = name
+
+
+def _fence(draft: Draft, path: Path, power: PowerAccess) -> None:
     if power.agent is None:
         what = "`driver` says fence, and no agent is named"
         draft.at_key(path, what, 'add agent = "fence_apc_snmp", or whichever suits the PDU')
@@ -54,17 +86,17 @@ def _fence(draft: Draft, path: tuple[str, ...], power: PowerAccess) -> None:
         draft.at_key(path, what, 'add address = "…": where the PDU answers')
 
 
-def _unused(draft: Draft, path: tuple[str, ...], power: PowerAccess) -> None:
+def _unused(draft: Draft, path: Path, power: PowerAccess) -> None:
     """Somebody who wrote an agent meant it to be used."""
-    for key in ("agent", "address", "plug", "user"):
-        if getattr(power, key) is not None:
+    for key in ("agent", "address", "plug", "user", "outlets"):
+        if getattr(power, key):
             what = f"`{key}` is of no use to driver {power.driver}"
             draft.at_value((*path, key), what, 'say driver = "fence", or remove it')
 
 
-def _no_secret(draft: Draft, path: tuple[str, ...], power: PowerAccess) -> None:
-    for key in power.options:
+def _no_secret(draft: Draft, path: Path, options: dict[str, str], server: str) -> None:
+    for key in options:
         if key.replace("-", "_") in SECRETS:
             what = f"`{key}` is a secret, and everybody reads this file"
-            mend = f"remove it; `metal power password {path[1]}` keeps it in escrow"
+            mend = f"remove it; `metal power password {server}` keeps it in escrow"
             draft.at_key((*path, "options", key), what, mend)

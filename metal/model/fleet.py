@@ -158,6 +158,16 @@ class BmcAccess(Frozen):
     """Seconds to wait for an answer of a slow one; 30 over Redfish and 8 over IPMI when absent."""
 
 
+class Outlet(Frozen):
+    """One of several plugs; what it leaves out is as its server's `power` says."""
+
+    agent: str | None = Field(default=None, pattern=r"^fence_[a-z0-9_]+$")
+    address: str | None = None
+    plug: str | None = None
+    user: str | None = None
+    options: dict[str, str] = {}
+
+
 class PowerAccess(Frozen):
     """How a server without a good BMC is switched. The password is escrowed as power/NAME."""
 
@@ -171,6 +181,22 @@ class PowerAccess(Frozen):
     user: str | None = None
     options: dict[str, str] = {}
     """Further options of the agent, as its manual names them; never a password."""
+    outlets: tuple[Outlet, ...] = ()
+    """Two power supplies on two PDUs: the server is off when all of them are."""
+
+    def each(self) -> tuple["PowerAccess", ...]:
+        """One for each outlet, all that it needs in it; itself where there are none named."""
+        return tuple(
+            PowerAccess(
+                driver=self.driver,
+                agent=outlet.agent or self.agent,
+                address=outlet.address or self.address,
+                plug=outlet.plug or self.plug,
+                user=outlet.user or self.user,
+                options=self.options | outlet.options,
+            )
+            for outlet in self.outlets
+        ) or (self,)
 
 
 class Disk(Frozen):

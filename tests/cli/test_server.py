@@ -11,7 +11,7 @@ from metal.cli.render.server import detail_lines, server_lines
 from metal.controller.knowing import Done, KnownServer
 from metal.model.facts import Account, BootMode, Cpu, Dimm, Drive, Facts, Nic, Psu
 from metal.model.findings import Finding
-from metal.model.fleet import BmcAccess, Disk, Learned, PowerAccess, Server
+from metal.model.fleet import BmcAccess, Disk, Learned, Outlet, PowerAccess, Server
 from metal.model.life import Life, Status
 from metal.model.passport import BootProof, Passport, Route
 
@@ -170,6 +170,9 @@ def test_a_server_that_is_not_there(metal, workspace: Path) -> None:
         (PowerAccess(driver="manual"), "power         switched by a person at the rack"),
         (PowerAccess(driver="fence", agent="fence_apc_snmp", address="10.11.0.9", plug="3,4"),
          "power         switched by fence_apc_snmp at 10.11.0.9, plug 3,4"),
+        (PowerAccess(driver="fence", agent="fence_apc_snmp", plug="3",
+                     outlets=(Outlet(address="10.11.0.8"), Outlet(address="10.11.0.9", plug="5"))),
+         "power         switched by fence_apc_snmp at 10.11.0.8, plug 3 and fence_apc_snmp"),
     ],
 )  # fmt: skip
 def test_what_switches_it_is_told_where_it_is_not_the_bmc(power: PowerAccess, said: str) -> None:

@@ -171,6 +171,13 @@ ONE_MISTAKE = [
     ('unit = 2', 'unit = 2\npower = { driver = «"fenc" }', "`driver` cannot be 'fenc'"),
     ('unit = 2', 'unit = 2\n«power = { driver = "fence", address = "h" }', "no agent is named"),
     ('unit = 2', 'unit = 2\n«power = { driver = "fence", agent = "fence_apc_snmp" }', "no address"),
+    ('unit = 2', 'unit = 2\npower = { driver = "fence", agent = "fence_apc_snmp", plug = "3",'
+     ' outlets = [{ address = "h1" }, «{ plug = "3" }] }', "no address"),
+    ('unit = 2', 'unit = 2\npower = { driver = "fence", agent = "fence_apc_snmp", address = "h",'
+     ' outlets = [{ plug = "3" }, «{ plug = "3" }] }', "plug 3 is named twice"),
+    ('unit = 2', 'unit = 2\npower = { driver = "fence", agent = "fence_apc_snmp", address = "h",'
+     ' outlets = [{ plug = "3", options = { «community = "s" } }] }', "is a secret"),
+    ('unit = 2', 'unit = 2\npower = { driver = "manual", outlets = «[{ plug = "3" }] }', "no use"),
     ('unit = 2', 'unit = 2\npower = { driver = "fence", address = "h", agent = «"fence_apc_snpm" }',
      "there is no fence agent `fence_apc_snpm`\n  → did you mean `fence_apc_snmp`?"),
     ('unit = 2', 'unit = 2\npower = { driver = "manual", plug = «"3" }', "no use to driver manual"),
@@ -181,6 +188,15 @@ ONE_MISTAKE = [
 
 def test_the_base_is_sound(mistakes: Find, base: str) -> None:
     assert mistakes(base) == ()
+
+
+def test_a_plug_of_two_servers(mistakes: Find, base: str) -> None:
+    """Whoever cuts one of them would cut the other, too."""
+    power = 'power = { driver = "fence", agent = "fence_apc_snmp", address = "h", plug = "3" }'
+    one = base.replace("unit = 2", f"unit = 2\n{power}")
+    assert mistakes(one) == ()
+    both = one.replace('boot_mac = "02', power.replace('"3"', '"2, 3"') + '\nboot_mac = "02')
+    assert ["plug 3 of h is server `rio2`'s" in str(m) for m in mistakes(both)] == [True]
 
 
 @pytest.mark.parametrize(("old", "new", "words"), ONE_MISTAKE)

@@ -12,6 +12,7 @@ import pytest
 from metal.drivers.commands import Here, Result
 from metal.drivers.power import agents
 from metal.drivers.power.fence import Fence
+from metal.drivers.power.outlets import Outlets
 from metal.lab.ipmi_bmc import IpmiBmc
 from metal.lab.machine import Hardware, Machine
 from metal.model.errors import BadInput, Failed, Refused, Unreachable
@@ -47,6 +48,39 @@ def test_two_power_supplies_are_off_when_both_are(pdu: Any) -> None:
     assert switch.power() == "on"
     switch.ensure_power("off")
     assert (pdu.read(3), pdu.read(4)) == ("off", "off")
+
+
+@pytest.fixture
+def other(tmp_path: Path, pdu: Any) -> Iterator[Any]:
+    """The rack's second PDU."""
+    (tmp_path / "second").mkdir()
+    made = type(pdu)(tmp_path / "second")
+    yield made
+    made.stop()
+
+
+def test_two_supplies_on_two_pdus_are_off_when_both_are(pdu: Any, other: Any) -> None:
+    switch = Outlets([plug(pdu, "3"), plug(other, "5")])
+    pdu.write(3, "off")
+    assert switch.power() == "on"
+    switch.ensure_power("off")
+    assert (switch.power(), pdu.read(3), other.read(5)) == ("off", "off", "off")
+    switch.ensure_power("on")
+    assert (switch.power(), pdu.read(3), other.read(5)) == ("on", "on", "on")
+    assert (
+        switch.by == "fence_apc_snmp at 127.0.0.1, plug 3 and fence_apc_snmp at 127.0.0.1, plug 5"
+    )
+
+
+def test_a_pdu_that_is_dead_leaves_the_other_and_never_means_off(pdu: Any, other: Any) -> None:
+    switch = Outlets([plug(pdu, "3"), plug(other, "5")])
+    pdu.stop()
+    assert switch.power() == "on"
+    with pytest.raises(Unreachable):
+        switch.ensure_power("off")
+    assert other.read(5) == "off"
+    with pytest.raises(Unreachable):
+        switch.power()
 
 
 def test_a_plug_that_stays_on_is_never_off(pdu: Any) -> None:

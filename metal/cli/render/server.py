@@ -101,8 +101,11 @@ def _bmc(one: "KnownServer") -> str:
 def _power(power: PowerAccess) -> str:
     if power.driver == "manual":
         return "switched by a person at the rack"
-    plug = f", plug {power.plug}" if power.plug else ""
-    return f"switched by {power.agent} at {power.address}{plug}"
+    each = [
+        f"{one.agent} at {one.address}{f', plug {one.plug}' if one.plug else ''}"
+        for one in power.each()
+    ]
+    return f"switched by {' and '.join(each)}"
 
 
 def _findings(one: "KnownServer", width: int) -> list[str]:

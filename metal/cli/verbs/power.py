@@ -127,8 +127,9 @@ def cannot(face: Face, server: str, why: str) -> None:
     metavar="FILE",
     help="Its first line, instead of asking.",
 )
+@click.option("--outlet", type=int, metavar="N", help="Of the N-th of its outlets alone.")
 @click.pass_obj
-def password(face: Face, server: str, file: Path | None) -> None:
+def password(face: Face, server: str, file: Path | None, outlet: int | None) -> None:
     """Keep the password of SERVER's plug.
 
     Or its SNMP community: in escrow as power/SERVER, for every administrator.
@@ -146,8 +147,14 @@ def password(face: Face, server: str, file: Path | None) -> None:
         raise BadInput("nobody can be asked for the password", mend="--from FILE")
     if not secret:
         raise BadInput("the password is empty", where=str(file or server))
-    workspace.secrets.escrow(f"power/{server}", secret, controller=True)
-    face.say(f"kept in secrets/power/{server}.age; `metal power status {server}` tries it")
+    name = f"power/{server}"
+    if outlet is not None:
+        have = len(workspace.inventory.servers[server].power.outlets)
+        if not 1 <= outlet <= have:
+            raise BadInput(f"{server} has {have} outlets", where="--outlet")
+        name += f"/{outlet}"
+    workspace.secrets.escrow(name, secret, controller=True)
+    face.say(f"kept in secrets/{name}.age; `metal power status {server}` tries it")
 
 
 def _change(
