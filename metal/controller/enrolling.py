@@ -103,7 +103,7 @@ def enroll(
     `workspace` may be None for a dry run of addresses. Never raises for one target's sake.
     """
     scene = _Scene(workspace, tuple(delivered), progress, dry_run, both)
-    scene.pings = Pings([t.address for t in targets])
+    scene.pings = Pings([t.address for t in targets if t.address])
     one = _Enrolment(scene)
     groups = _by_bmc(targets)
     with nullcontext() if dry_run else _followed(scene):
@@ -157,6 +157,8 @@ class _Enrolment:
                 return self._newcomer(target)
             except Exception as error:  # one of many never ends the others
                 return [self._defect("", target, error)]
+        if not self._workspace.inventory.servers[name].has_bmc:
+            return [self._without_bmc(name)]
         verb = "ask what" if self._scene.dry_run else "enrol"
         act = self._look if self._scene.dry_run else self._enroll
         return [
@@ -195,6 +197,21 @@ class _Enrolment:
         if outcome.status is not Status.DONE:
             return self._failed(known.name, target, outcome.error, outcome.exit_code or 1)
         return self._result(known.name, done[0])
+
+    def _without_bmc(self, name: str) -> EnrollResult:
+        """Nothing can be asked or taken over: it is as the inventory says, until a burn-in."""
+        server = self._workspace.inventory.servers[name]
+        notes = ["it has no BMC: nothing was asked, and `metal burnin` learns what it is"]
+        if not (server.boot_mac or (server.learned and server.learned.macs)):
+            notes.append(
+                "write boot_mac in inventory.toml: the network card it boots through tells it "
+                "from others"
+            )
+        if not self._scene.dry_run and self._workspace.life(name) is Life.FOUND:
+            self._workspace.store.servers.move(name, Life.ENROLLED)
+        return EnrollResult(
+            server=name, address="", ok=True, learned=server.learned, notes=tuple(notes)
+        )
 
     def _known(self, name: str, target: Target) -> EnrollTarget:
         inventory = self._workspace.inventory

@@ -2,11 +2,13 @@
 
 import getpass
 
+from metal.controller.powering import BY, power_switch
 from metal.controller.workspace import Workspace
 from metal.model.base import Frozen
-from metal.model.errors import Refused
+from metal.model.errors import MetalError, Refused
 from metal.model.facts import Power
 from metal.operations.requests import Answer, Request
+from metal.operations.words import Word
 
 
 class Errand(Frozen):
@@ -48,6 +50,38 @@ def answer_for(
         )
     answer(workspace, first.id, said, note)
     return _errand(first)
+
+
+def say_off(workspace: Workspace, server: str, note: str = "") -> Word:
+    """Record, unasked, that a person has cut its power; who waits for that is answered.
+
+    Refused where whatever switches it can be read: then nobody's word is needed, and what reads
+    on is on, so it may be another server whose plug was pulled.
+    """
+    read = _read(workspace, server)
+    if read == "on":
+        raise Refused(
+            f"{BY[workspace.inventory.servers[server].power.driver]} reads power on",
+            where=server,
+            mend="was it the right server's plug? `metal server show` tells its rack and unit",
+        )
+    word = workspace.store.words.say_off(server, getpass.getuser(), note)
+    for request in workspace.store.requests.waiting(server):
+        if request.wanted == "off":
+            answer(workspace, request.id, "done", note)
+    return word
+
+
+def _read(workspace: Workspace, server: str) -> Power:
+    """By what switches it, or by its BMC beside a person; silence is unknown."""
+    workspace.store.words.withdraw(server)  # an older one is no reading
+    switch = power_switch(workspace, server, key="", why="")
+    try:
+        return switch.power()
+    except MetalError:
+        return "unknown"
+    finally:
+        switch.close()
 
 
 def _errand(request: Request) -> Errand:

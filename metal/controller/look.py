@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from metal.controller.powering import power_switch
+from metal.controller.powering import moment, read_by_plug
 from metal.controller.progress import Progress, silent
 from metal.controller.workspace import Workspace
 from metal.model.errors import MetalError
@@ -18,10 +18,11 @@ WORKERS = 32
 """Looks at once: the floor is the slowest BMC, not their sum."""
 
 T = TypeVar("T")
-BmcSeen = tuple[Power, HealthReport]
+BmcSeen = tuple[Power, HealthReport, str]
+"""Power, health, and who tells the power where it is not the BMC."""
 ClusterSeen = tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]
 
-_SILENT_BMC: BmcSeen = ("unknown", HealthReport(health="unknown"))
+_SILENT_BMC: BmcSeen = ("unknown", HealthReport(health="unknown"), "")
 _SILENT_CLUSTER: ClusterSeen = (SeenCluster(), {}, {})
 _NEVER_FORMED = SeenCluster(formed=False, quorate=False)
 """No server of it was ever installed by us."""
@@ -49,6 +50,7 @@ class _Look:
         self._workspace = workspace
         self._records = workspace.store.servers.all()
         self._passports = workspace.store.records.all("passport")
+        self._words = workspace.store.words.all()
         self._silent: dict[str, str] = {}
         self.ages: dict[str, float] = {}
         """Server → how many seconds ago its BMC told what is used: it is not asked that often."""
@@ -56,7 +58,7 @@ class _Look:
     def world(self) -> World:
         inventory = self._workspace.inventory
         with ThreadPoolExecutor(WORKERS) as pool:
-            bmcs = {n: self._ask_bmc(pool, n) for n in inventory.servers if self._enrolled(n)}
+            bmcs = {n: self._ask_power(pool, n) for n in inventory.servers if self._enrolled(n)}
             asked = {c: self._ask_cluster(pool, c) for c in inventory.clusters if self._answers(c)}
             clusters = {name: future.result() for name, future in asked.items()}
             if self._will_place(clusters):
@@ -77,9 +79,8 @@ class _Look:
         )
 
     def _enrolled(self, server: str) -> bool:
-        """It has a BMC that takes our password."""
-        known = self._workspace.inventory.servers[server].has_bmc
-        return known and self._record(server).life is not Life.FOUND
+        """Its BMC, if it has one, takes our password."""
+        return self._record(server).life is not Life.FOUND
 
     def _answers(self, cluster: str) -> bool:
         """Whether any of its servers was installed, so that there is an API to ask."""
@@ -89,13 +90,15 @@ class _Look:
     def _record(self, server: str) -> ServerRecord:
         return self._records.get(server, ServerRecord())
 
-    def _ask_bmc(self, pool: ThreadPoolExecutor, name: str) -> Future[BmcSeen]:
+    def _ask_power(self, pool: ThreadPoolExecutor, name: str) -> Future[BmcSeen]:
+        """By its BMC; where that is silent, or there is none, by whatever else tells."""
+
         def ask() -> BmcSeen:
             access = self._workspace.inventory.servers[name].bmc
             told = self._workspace.pace.read(access, self._poll_seconds(name), tell)
             if told.age:
                 self.ages[name] = told.age
-            return told.body["power"], HealthReport.model_validate(told.body["health"])
+            return told.body["power"], HealthReport.model_validate(told.body["health"]), ""
 
         def tell() -> dict[str, Any]:
             bmc = self._workspace.bmc(name)
@@ -105,8 +108,12 @@ class _Look:
                 bmc.close()
 
         def both() -> BmcSeen:
-            seen = self._or_unknown(f"bmc {name}", ask, _SILENT_BMC)
-            return (self._by_plug(name, seen[0]), seen[1])
+            asked = self._workspace.inventory.servers[name].has_bmc
+            seen = self._or_unknown(f"bmc {name}", ask, _SILENT_BMC) if asked else _SILENT_BMC
+            power, report, _ = seen
+            if power == "on" and name in self._words:
+                self._workspace.store.words.withdraw(name)
+            return seen if power != "unknown" else self._otherwise(name, report)
 
         return pool.submit(both)
 
@@ -118,15 +125,18 @@ class _Look:
         except ValueError:
             return 0.0  # another version of metal wrote it
 
-    def _by_plug(self, name: str, seen: Power) -> Power:
-        """A BMC whose plug is off is silent, and the plug says why: off is off."""
-        if seen != "unknown" or self._workspace.inventory.servers[name].power.driver != "fence":
-            return seen
-
-        def ask() -> Power:
-            return power_switch(self._workspace, name, key="", why="").power()
-
-        return self._or_unknown(f"power {name}", ask, "unknown")
+    def _otherwise(self, name: str, report: HealthReport) -> BmcSeen:
+        """A BMC whose plug is off is silent, and the plug says why: off is off. Else whoever
+        cut its power and said so."""
+        read: Power = "unknown"
+        if self._workspace.inventory.servers[name].power.driver == "fence":
+            read = self._or_unknown(
+                f"power {name}", lambda: read_by_plug(self._workspace, name), read
+            )
+        word = self._words.get(name)
+        if read == "unknown" and word:
+            return "off", report, f"{word.by}, who cut its power at {moment(word.at)},"
+        return read, report, "its plug" if read != "unknown" else ""
 
     def _will_place(self, clusters: dict[str, ClusterSeen]) -> bool:
         """A VM that metal is to make is nowhere, and there are others beside it."""
@@ -152,12 +162,13 @@ class _Look:
             return unknown
 
     def _server(self, name: str, bmc: BmcSeen, node: str | None) -> SeenServer:
-        record, (power, report) = self._record(name), bmc
+        record, (power, report, by) = self._record(name), bmc
         return SeenServer(
             life=record.life,
             status=record.status,
             note=record.note,
             power=power,
+            power_by=by,
             health=report.health,
             reasons=report.reasons,
             node=_node_state(node),

@@ -2,10 +2,12 @@
 
 import threading
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from metal.controller.workspace import Workspace
 from metal.drivers.ports import PowerSwitch
 from metal.drivers.power.manual import Said
+from metal.drivers.power.testified import Testified, Testimony
 from metal.model.errors import MetalError, Unreachable
 from metal.model.facts import Power
 from metal.operations.requests import Requests
@@ -18,11 +20,21 @@ PRESS = {
 }
 
 
+BY = {"bmc": "its BMC", "fence": "its plug", "manual": "a person at the rack"}
+
+
 def power_switch(workspace: Workspace, server: str, *, key: str, why: str) -> PowerSwitch:
-    """The switch that the inventory names; the caller closes it.
+    """The switch that the inventory names, opened when it is first used; the caller closes it.
 
     `key` and `why` are of the request to a person, where the switch is one.
     """
+    by = BY[workspace.inventory.servers[server].power.driver]
+    return Testified(
+        lambda: _named_switch(workspace, server, key, why), by, _Witness(workspace, server)
+    )
+
+
+def _named_switch(workspace: Workspace, server: str, key: str, why: str) -> PowerSwitch:
     found, pace = workspace.inventory.servers[server], workspace.pace
     if found.power.driver == "fence":
         return pace.minded(found.bmc, _plugs(workspace, server))
@@ -103,10 +115,39 @@ def read_by_bmc(workspace: Workspace, server: str) -> Power:
         return "unknown"
 
 
+def read_by_plug(workspace: Workspace, server: str) -> Power:
+    """What its plugs read, whatever anybody says; Unreachable where one is silent."""
+    plugs = _plugs(workspace, server)
+    try:
+        return plugs.power()
+    finally:
+        plugs.close()
+
+
 def place(workspace: Workspace, server: str) -> str:
     """ "alba1 (rack L2, U10)": what somebody looks for."""
     found = workspace.inventory.servers[server]
     return f"{server} (rack {found.rack}{f', U{found.unit}' if found.unit else ''})"
+
+
+@dataclass(frozen=True)
+class _Witness:
+    """metal.drivers.power.testified.Witness through the store."""
+
+    workspace: Workspace
+    server: str
+
+    def off(self) -> Testimony | None:
+        word = self.workspace.store.words.off(self.server)
+        return Testimony(word.by, moment(word.at)) if word else None
+
+    def withdraw(self) -> None:
+        self.workspace.store.words.withdraw(self.server)
+
+
+def moment(seconds: float) -> str:
+    """ "2026-11-25 19:01 UTC"."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 @dataclass(frozen=True)
@@ -127,6 +168,9 @@ class _Asker:
         return found is not None and found.answer is None
 
     def ask(self, wanted: Power) -> Said | None:
+        """A word that was given unasked is an answer, too."""
+        if wanted == "off" and (word := self.workspace.store.words.off(self.server)):
+            return Said(True, word.by, word.note)
         what = PRESS[wanted].format(place=place(self.workspace, self.server))
         asked = self._requests.ask(self.key, self.server, wanted, what, self.why)
         if asked.answer is None:

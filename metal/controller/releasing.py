@@ -38,6 +38,7 @@ def release(
             where=server,
             mend=f"repair it, then `metal release {server} --power-on`",
         )
+    workspace.store.words.withdraw(server)
     workspace.store.records.forget(server, "signs")  # it is taken as it is now
     if record.life is Life.DRAINING:
         workspace.store.servers.move(server, Life.MEMBER)
@@ -56,4 +57,5 @@ def _seen(workspace: Workspace, server: str, progress: Progress, looks: int) -> 
 
 
 def _well(seen: SeenServer) -> bool:
-    return (seen.power, seen.node) == ("on", "online") and seen.health != "critical"
+    """What its cluster sees has power, also where no BMC tells."""
+    return seen.power != "off" and seen.node == "online" and seen.health != "critical"

@@ -136,6 +136,8 @@ def needs_credential(workspace: Workspace | None, target: Target) -> bool:
         return False
     if workspace is None or target.server is None:
         return True
+    if not workspace.inventory.servers[target.server].has_bmc:
+        return False
     names = workspace.inventory.behind(target.server)
     return not any(workspace.secrets.reveal(secret_name(name)) for name in names)
 

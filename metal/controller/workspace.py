@@ -132,6 +132,12 @@ class Workspace:
         from metal.drivers.bmc import connect
 
         access = self.inventory.servers[server].bmc
+        if not self.inventory.servers[server].has_bmc:
+            raise Refused(
+                "it has no BMC",
+                where=server,
+                mend="add bmc = { address = … } in inventory.toml if it got one",
+            )
         password = self.secrets.reveal(f"bmc/{server}")
         if password is None:
             raise Refused(

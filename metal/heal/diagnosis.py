@@ -107,8 +107,9 @@ def _said(name: str, seen: SeenServer, world: World) -> tuple[str, ...]:
         "offline": "its cluster sees the node offline",
         "unknown": "nobody says whether the node is online",
     }[seen.node]
-    reader = "its plug" if f"bmc {name}" in world.silent else "its BMC"
-    power = f"{reader} reads power {seen.power}"
+    reader = seen.power_by or ("its plug" if f"bmc {name}" in world.silent else "its BMC")
+    reads = "reads power" if reader in ("its plug", "its BMC") else "says that power is"
+    power = f"{reader} {reads} {seen.power}"
     if seen.power == "unknown":
         power = "its BMC does not tell the power state"
     health = [f"its BMC calls its health {seen.health}"] if seen.health != "unknown" else []

@@ -18,6 +18,8 @@ class SeenServer(Frozen):
     note: str = ""
     """Why it is held or failed."""
     power: Power = "unknown"
+    power_by: str = ""
+    """Who says so, where it is not its BMC: its plug, or a person who cut its power."""
     health: Health = "unknown"
     reasons: tuple[str, ...] = ()
     """What the BMC complains of."""

@@ -18,6 +18,7 @@ from metal.operations.records import Records
 from metal.operations.requests import Requests
 from metal.operations.servers import Servers
 from metal.operations.sightings import Sightings
+from metal.operations.words import Words
 
 
 class Store:
@@ -38,6 +39,7 @@ class Store:
         self.incidents = Incidents(database)
         self.records = Records(database)
         self.requests = Requests(database)
+        self.words = Words(database)
 
     def now(self) -> float:
         """Seconds since the epoch by the store's own clock."""

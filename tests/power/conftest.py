@@ -132,7 +132,6 @@ rack = "L2"
 unit = 14
 profile = "solo"
 address = "127.77.1.13"
-bmc = {{ address = "127.0.0.3" }}
 power = {{ driver = "manual" }}
 
 [clusters.alba1]
@@ -156,6 +155,7 @@ class Rack:
     folder: Path
     machine: Machine
     plug: Path
+    bmc: RedfishBmc
 
     @property
     def workspace(self) -> Workspace:
@@ -188,7 +188,7 @@ def rack(tmp_path: Path) -> Iterator[Rack]:
     plug.write_text("on")
     text = INVENTORY.format(admin=ADMIN, port=bmc.port, plug=plug)
     (folder / "inventory.toml").write_text(text)
-    made = Rack(folder, machine, plug)
+    made = Rack(folder, machine, plug, bmc)
     made.workspace.secrets.escrow("bmc/alba1", PASSWORD, controller=True)
     yield made
     bmc.stop()

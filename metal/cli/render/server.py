@@ -92,6 +92,8 @@ def _learned(one: "KnownServer", width: int) -> list[str]:
 
 def _bmc(one: "KnownServer") -> str:
     bmc = one.server.bmc
+    if not one.server.has_bmc:
+        return "none"
     at = bmc.address if bmc.port is None else f"{bmc.address}:{bmc.port}"
     suite = f", cipher suite {bmc.cipher_suite}" if bmc.cipher_suite else ""
     node = f", node {bmc.node}" if bmc.node else ""
