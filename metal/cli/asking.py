@@ -41,6 +41,18 @@ def consent(face: Face, plan: Plan, *, yes: bool) -> None:
         raise Refused("nothing was done: consent was not given")
 
 
+def agreed(face: Face, what: str, act: str, *, yes: bool) -> None:
+    """Say what will happen, and return when a person wants it; Refused otherwise."""
+    if yes:
+        return
+    if not face.interactive:
+        raise Refused(f"nobody can be asked whether to {act}", mend="--yes goes on without asking")
+    face.say(what)
+    answer = click.prompt(f"type yes to {act}", default="", show_default=False, err=True)
+    if answer.strip().lower() != "yes":
+        raise Refused("nothing was done: consent was not given")
+
+
 def credentials(files: Sequence[Path], *, needed: bool = True) -> list[tuple[str, str]]:
     """(user, password) of the BMCs as delivered, in the order they are tried.
 

@@ -24,7 +24,7 @@ COMMANDS = {
     "keys": ("metal.cli.verbs.keys", "The keys of disks: escrow, rotation, recovery."),
     "unlock": ("metal.cli.verbs.unlock", "Give servers that wait at boot their disk's key."),
     "live": ("metal.cli.verbs.live", "The small system that burn-ins and wipes run in."),
-    "cluster": ("metal.cli.verbs.cluster", "Proxmox clusters: form one, take over one that runs."),
+    "cluster": ("metal.cli.verbs.cluster", "Proxmox clusters: form, adopt, upgrade, mend."),
     "status": ("metal.cli.verbs.status", "Show the fleet: servers, nodes, VMs."),
     "watch": ("metal.cli.verbs.watch", "Notice servers that fail; with --act heal what they hold."),
     "incident": ("metal.cli.verbs.incident", "What happened, from first signal to last VM."),

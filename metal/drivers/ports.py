@@ -19,7 +19,7 @@ from metal.model.facts import (
     Power,
 )
 from metal.model.findings import Exposure
-from metal.model.hypervisor import Capabilities, HostResources, VmSpec
+from metal.model.hypervisor import Capabilities, Condition, HostResources, VmSpec
 from metal.model.keys import Pin, Slot
 from metal.model.world import SeenCluster, SeenVm
 
@@ -235,6 +235,68 @@ class Forms(Protocol):
 
     def ensure_pool(self, name: str) -> None:
         """A replicated pool of size 3/min 2 that is also a storage for VM disks."""
+
+
+class Ages(Protocol):
+    """A cluster whose servers can be restarted, taken out and replaced one at a time."""
+
+    def condition(self) -> Condition: ...
+
+    def ensure_no_data_moves(self, *, on: bool) -> None:
+        """Ceph copies nothing because a server is away for a while (its flag noout)."""
+
+    def booted(self, node: str) -> int:
+        """When it booted, in seconds since 1970, to within two seconds."""
+
+    def reboot(self, node: str) -> None:
+        """Ask for it. Not safe to repeat: look at `booted`."""
+
+    def shut_down(self, node: str) -> None:
+        """Ask for it."""
+
+    def guests_on(self, node: str) -> tuple[str, ...]:
+        """Every guest whose configuration is there, running or not: "101 git"."""
+
+    def ensure_removed_node(self, node: str) -> None:
+        """It is no member any more; Refused while it is online."""
+
+    def ensure_renamed(self, old: str, new: str) -> None:
+        """Wishes of HA for the server `old` are for `new` from now on."""
+
+    def osds_of(self, node: str) -> tuple[int, ...]: ...
+
+    def ensure_osds_out(self, node: str) -> None:
+        """Their data moves to the others."""
+
+    def ensure_no_osd(self, node: str, number: int) -> None: ...
+
+    def ensure_no_daemons(self, node: str) -> None:
+        """It has no monitor and no manager."""
+
+    def ensure_migrated(self, vmid: int, target: str) -> None: ...
+
+    def where(self, vmid: int) -> tuple[str, str]: ...
+
+
+class Shell(Protocol):
+    """What a cluster's API has no call for, on one of its servers. Every call may be repeated."""
+
+    def ensure_maintenance(self, node: str, *, on: bool) -> None:
+        """HA moves what it manages off that node, and back when it is over."""
+
+    def upgrade(self) -> None:
+        """All packages of that server."""
+
+    def checklist(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """(what forbids, what warns of) an upgrade to the next release, by the maker's script."""
+
+    def forget_osd(self, number: int) -> None: ...
+
+    def forget_monitor(self, node: str, address: str) -> None: ...
+
+    def forget_host(self, node: str) -> None: ...
+
+    def forget_node(self, node: str) -> None: ...
 
 
 class Secrets(Protocol):

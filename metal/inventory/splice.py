@@ -74,6 +74,13 @@ class Splicer:
             gap = "" if not self.text else "\n" if self.text.endswith("\n") else "\n\n"
             self._edit(len(self.text), f"{gap}{block}\n")
 
+    def remove_table(self, table: Path) -> None:
+        """A [table] and its own pairs; what is below [its.sub.tables] and comments above stay."""
+        if table not in self.found.tables:
+            raise CannotSplice(".".join(map(str, table)))
+        start = self._line_start(self.found.tables[table][0])
+        self._edit(start, "", self._own_end(table))
+
     def append_item(self, array: Path, value: Any) -> None:
         """One more item at the end of a list that has some."""
         items = [e for p, (_, e) in self.found.values.items() if p[:-1] == array]

@@ -29,6 +29,30 @@ class HostResources(Frozen):
     """Of the hypervisor, in its own words."""
 
 
+class Condition(Frozen):
+    """How a cluster is, for somebody who is about to take a server out of it."""
+
+    quorate: bool
+    nodes: dict[str, bool]
+    """Member → whether it is online."""
+    versions: dict[str, str]
+    """Member that is online → the version it runs."""
+    ceph: str | None
+    """HEALTH_OK and the like, as if our own flag were not set; None where there is no Ceph."""
+    complaints: tuple[str, ...] = ()
+    """Ceph's."""
+    troubled: tuple[str, ...] = ()
+    """What the HA manager has not in hand."""
+
+    def doubts(self, but: str = "") -> tuple[str, ...]:
+        """Why nothing more may be taken down; `but` is down or leaving already."""
+        found = [] if self.quorate else ["the cluster has no quorum"]
+        found += [f"{name} is offline" for name, up in self.nodes.items() if not up and name != but]
+        if self.ceph not in (None, "HEALTH_OK"):
+            found.append(f"Ceph is {self.ceph} ({'; '.join(self.complaints) or 'no reason told'})")
+        return (*found, *self.troubled)
+
+
 class VmSpec(Frozen):
     """All that a hypervisor needs to run a VM whose disks are there."""
 

@@ -14,6 +14,7 @@ from metal.controller.workspace import Workspace
 from metal.drivers.proxmox import NodeAccess, Patience, Proxmox
 from metal.lab.clock import Clock
 from metal.lab.proxmox import Datacenter
+from metal.model.life import Life
 
 PORT = 18008
 NET = f"127.79.{os.getpid() % 250}"
@@ -144,3 +145,35 @@ def adopt(workspace: Workspace) -> Any:
         return adopting.write(found, adoption, login)
 
     return act
+
+
+INSTALLED = ("alba1", "alba2", "alba3")
+SERVER = """
+[servers.{name}]
+site = "home"
+rack = "A"
+profile = "ceph-node"
+address = "{address}"
+api_port = {port}
+power = {{ driver = "manual" }}
+"""
+
+
+@pytest.fixture
+def installed(foreign: Any, workspace: Any) -> Any:
+    """Three servers that metal installed: their pins and root passwords are kept."""
+    nodes = foreign(*INSTALLED)
+    text = BARE.replace("10.1.1.0/24", f"{NET}.0/24").replace("10.1.1.1", f"{NET}.254")
+    text = text.replace("[servers]\n[clusters]\n[vms]\n", "")
+    for number, name in enumerate(INSTALLED, 1):
+        text += SERVER.format(name=name, address=f"{NET}.{number}", port=PORT)
+    text += '\n[clusters.alba]\nservers = ["alba1", "alba2", "alba3"]\n'
+    text = text.replace("[fleet]\n", '[fleet]\nmanagement_from = ["127.0.0.0/8"]\n')
+    (workspace.folder / "inventory.toml").write_text(text)
+    workspace.reload()
+    for name in INSTALLED:
+        workspace.store.servers.move(name, Life.ENROLLED)
+        workspace.store.servers.move(name, Life.INSTALLED)
+        workspace.store.servers.pin(name, nodes.pins[name])
+        workspace.secrets.escrow(f"root/{name}", "secret-root", controller=True)
+    return nodes

@@ -15,38 +15,8 @@ from metal.drivers.proxmox.forming import wait_quorate
 from metal.model.errors import Refused
 from metal.model.life import Life
 
-from .conftest import BARE, NET, PORT
-
-NODES = ("alba1", "alba2", "alba3")
-SERVER = """
-[servers.{name}]
-site = "home"
-rack = "A"
-profile = "ceph-node"
-address = "{address}"
-api_port = {port}
-power = {{ driver = "manual" }}
-"""
-
-
-@pytest.fixture
-def installed(foreign: Any, workspace: Any) -> Any:
-    """Three servers that metal installed: their pins and root passwords are kept."""
-    nodes = foreign(*NODES)
-    text = BARE.replace("10.1.1.0/24", f"{NET}.0/24").replace("10.1.1.1", f"{NET}.254")
-    text = text.replace("[servers]\n[clusters]\n[vms]\n", "")
-    for number, name in enumerate(NODES, 1):
-        text += SERVER.format(name=name, address=f"{NET}.{number}", port=PORT)
-    text += '\n[clusters.alba]\nservers = ["alba1", "alba2", "alba3"]\n'
-    text = text.replace("[fleet]\n", '[fleet]\nmanagement_from = ["127.0.0.0/8"]\n')
-    (workspace.folder / "inventory.toml").write_text(text)
-    workspace.reload()
-    for name in NODES:
-        workspace.store.servers.move(name, Life.ENROLLED)
-        workspace.store.servers.move(name, Life.INSTALLED)
-        workspace.store.servers.pin(name, nodes.pins[name])
-        workspace.secrets.escrow(f"root/{name}", "secret-root", controller=True)
-    return nodes
+from .conftest import INSTALLED as NODES
+from .conftest import NET, PORT, SERVER
 
 
 def form(workspace: Any) -> dict[str, str]:

@@ -81,13 +81,18 @@ def ensure_pool(api: Api, name: str) -> None:
     )
 
 
+def unset(error: ApiError) -> bool:
+    """There is no Ceph there, or nobody has set it up."""
+    signs = ("not initialized", "not installed", "no such file")
+    return any(sign in error.message.lower() for sign in signs)
+
+
 def osds(api: Api) -> int | None:
     """OSDs that are up and in; 0 before Ceph is set up, None when it does not say."""
     try:
         status = api.get("cluster/ceph/status")
     except ApiError as error:
-        unset = ("not initialized", "not installed", "no such file")
-        return 0 if any(sign in error.message.lower() for sign in unset) else None
+        return 0 if unset(error) else None
     counts = status.get("osdmap") or {}
     counts = counts.get("osdmap", counts)  # nested until Ceph 14
     try:

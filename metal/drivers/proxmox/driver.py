@@ -3,7 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from metal.drivers.proxmox import ceph, forming, guests, rules, running, settings, stopping, tokens
+from metal.drivers.proxmox import (
+    ageing,
+    ceph,
+    forming,
+    guests,
+    rules,
+    running,
+    settings,
+    stopping,
+    tokens,
+)
 from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.found import found
 from metal.drivers.proxmox.look import Known, look
@@ -12,7 +22,7 @@ from metal.drivers.proxmox.patience import Patience
 from metal.model.addresses import Addressing
 from metal.model.errors import BadInput, Refused
 from metal.model.found import FoundCluster
-from metal.model.hypervisor import Capabilities, HostResources, VmSpec
+from metal.model.hypervisor import Capabilities, Condition, HostResources, VmSpec
 from metal.model.world import SeenCluster, SeenVm
 
 
@@ -68,6 +78,11 @@ class Proxmox:
         """All of the cluster as it is, whoever made it."""
         return found(self._api)
 
+    def certificate_of(self, node: str) -> tuple[str, str]:
+        """(another node, the fingerprint that it vouches for); "" where it tells none."""
+        others = {name: n for name, n in self._api.nodes.items() if name != node}
+        return forming.certificate_of(Api(others, self._patience), node)
+
     def make_token(self, ident: str, comment: str) -> str:
         """A new API token of metal's own user and role; whoever calls keeps it at once."""
         return tokens.make_token(self._api, ident, comment)
@@ -84,6 +99,46 @@ class Proxmox:
 
     def ensure_joined(self, node: str, through: str) -> None:
         forming.ensure_joined(self._api, self._node(node), self._node(through), self._repinned)
+
+    # ── growing old ─────────────────────────────────────────────────────────────────────────
+
+    def condition(self) -> Condition:
+        return ageing.condition(self._api)
+
+    def ensure_no_data_moves(self, *, on: bool) -> None:
+        ageing.ensure_flag(self._api, on=on)
+
+    def booted(self, node: str) -> int:
+        return ageing.booted(self._api, node)
+
+    def reboot(self, node: str) -> None:
+        ageing.reboot(self._api, node)
+
+    def shut_down(self, node: str) -> None:
+        ageing.shut_down(self._api, node)
+
+    def guests_on(self, node: str) -> tuple[str, ...]:
+        return ageing.guests_on(self._api, node)
+
+    def ensure_removed_node(self, node: str) -> None:
+        ageing.ensure_removed(self._api, node)
+
+    def ensure_renamed(self, old: str, new: str) -> None:
+        rules.ensure_renamed(self._api, old, new)
+
+    def osds_of(self, node: str) -> tuple[int, ...]:
+        return ageing.osds_of(self._api, node)
+
+    def ensure_osds_out(self, node: str) -> None:
+        ageing.ensure_osds_out(self._api, node)
+
+    def ensure_no_osd(self, node: str, number: int) -> None:
+        ageing.ensure_no_osd(self._api, node, number)
+
+    def ensure_no_daemons(self, node: str) -> None:
+        ageing.ensure_no_daemons(self._api, node)
+
+    # ── forming ─────────────────────────────────────────────────────────────────────────────
 
     def ensure_scheduling(self) -> None:
         settings.ensure_scheduling(self._api)

@@ -207,6 +207,12 @@ def _follow_certificate(
         repinned(node.name, shown)
 
 
+def certificate_of(api: Api, name: str) -> tuple[str, str]:
+    """(the node that tells, the fingerprint that its cluster has of node `name`)."""
+    through = api.node()
+    return through.name, _vouched(through, name)
+
+
 def _vouched(through: Node, name: str) -> str:
     try:
         rows = through.get("nodes")

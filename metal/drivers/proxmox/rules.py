@@ -60,6 +60,24 @@ def _ensure_rule(api: Api, rule: str, affinity: str, vmids: tuple[int, ...]) -> 
         api.put(f"cluster/ha/rules/{rule}", wanted)
 
 
+def ensure_renamed(api: Api, old: str, new: str) -> None:
+    """Wishes for the node `old` are wishes for `new`."""
+    for path, key in _wishes(api):
+        for row in api.get(path):
+            parts = [part.strip().partition(":") for part in str(row.get("nodes", "")).split(",")]
+            if not any(name == old for name, _, _ in parts):
+                continue
+            names = [f"{new if name == old else name}{colon}{rest}" for name, colon, rest in parts]
+            wanted: dict[str, Any] = {"nodes": ",".join(dict.fromkeys(names))}
+            if "type" in row and key == "rule":
+                wanted["type"] = row["type"]
+            api.put(f"{path}/{row[key]}", wanted)
+
+
+def _wishes(api: Api) -> list[tuple[str, str]]:
+    return [("cluster/ha/rules", "rule")] if has_rules(api) else [("cluster/ha/groups", "group")]
+
+
 def _rule(row: dict[str, Any]) -> FoundRule | None:
     vmids = _vmids(str(row.get("resources", "")))
     if row.get("type") == "node-affinity":

@@ -16,6 +16,8 @@ class Osd:
     device: str
     encrypted: bool
     size: int
+    out: bool = False
+    stopped: bool = False
 
 
 @dataclass
@@ -28,6 +30,11 @@ class Ceph:
     managers: dict[str, str] = field(default_factory=dict)
     osds: dict[int, Osd] = field(default_factory=dict)
     pools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    flags: set[str] = field(default_factory=set)
+    moving_until: float = 0
+    """Data is being moved until then."""
+    forgotten: list[tuple[str, str]] = field(default_factory=list)
+    """(monitor, address) that were taken out of ceph.conf by hand."""
 
     def put(self, cluster: Cluster, pool: str) -> None:
         """All of it at once: a monitor, a manager and an OSD on every node, and a pool."""
@@ -59,7 +66,7 @@ class Ceph:
         return [name for name, node in self.monitors.items() if _up(cluster, node, now)]
 
     def osds_up(self, cluster: Cluster, now: float) -> list[Osd]:
-        return [osd for osd in self.osds.values() if _up(cluster, osd.node, now)]
+        return [o for o in self.osds.values() if not o.stopped and _up(cluster, o.node, now)]
 
     def quorate(self, cluster: Cluster, now: float) -> bool:
         return 2 * len(self.monitors_up(cluster, now)) > len(self.monitors)
@@ -87,7 +94,7 @@ class Ceph:
             "osdmap": {
                 "num_osds": len(self.osds),
                 "num_up_osds": len(up),
-                "num_in_osds": len(self.osds),
+                "num_in_osds": sum(not osd.out for osd in self.osds.values()),
             },
             "pgmap": {
                 "num_pools": len(self.pools),
@@ -109,6 +116,10 @@ class Ceph:
         absent = len(self.monitors) - len(self.monitors_up(cluster, now))
         if absent:
             found["MON_DOWN"] = f"{absent}/{len(self.monitors)} mons down"
+        if self.flags:
+            found["OSDMAP_FLAGS"] = f"{','.join(sorted(self.flags))} flag(s) set"
+        if now < self.moving_until:
+            found["PG_DEGRADED"] = "Degraded data redundancy: 12 pgs degraded"
         need = max((pool["size"] for pool in self.pools.values()), default=0)
         if len(self.osds) < need:
             found["TOO_FEW_OSDS"] = f"OSD count {len(self.osds)} < osd_pool_default_size {need}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,12 @@ class Datacenter:
         self._listening = threading.Lock()
         self._events: deque[dict[str, Any]] = deque(maxlen=10_000)
         self._serving = False
+        self.stays_down: set[str] = set()
+        """Nodes that do not come back from a reboot."""
+        self.broken_packages = ""
+        """What an upgrade of packages ends with."""
+        self.checklist = "= SUMMARY =\n\nTOTAL: 3\nPASSED: 3\n"
+        """What pve8to9 prints."""
         self.fill: dict[str, float] = {}
         """Storage → which share of it is used."""
         self.warnings: dict[str, str] = {}
@@ -99,8 +106,10 @@ class Datacenter:
         self.power_off(name, missing_ok=True)
         with self._lock:
             self.timeline.catch_up()
-            self._forget(name)
+            before = self._forget(name)
             node = Node(
+                # What still remembers the machine of that name must not take this one for it.
+                lives=before,
                 name=name,
                 address=address,
                 port=port,
@@ -250,6 +259,21 @@ class Datacenter:
                 return node
         return None
 
+    @contextmanager
+    def present(self) -> Iterator[dict[str, Node]]:
+        """The nodes as they are this moment, which stands still meanwhile."""
+        with self._lock:
+            self.timeline.catch_up()
+            yield self._nodes
+
+    def restart(self, node: Node, *, back: bool) -> None:
+        """Somebody asked it to reboot, or to shut down."""
+        self._die(node, "reboot" if back else "shutdown")
+        node.runs = node.version
+        if back and node.name not in self.stays_down:
+            self.timeline.after(self.pace.reset, lambda: self._back(node))
+        self._listen_soon()
+
     def reset(self, node: Node) -> None:
         """Its watchdog fires: everything on it ends, and it boots again."""
         self._die(node, "reset by watchdog")
@@ -296,11 +320,16 @@ class Datacenter:
         cluster.ha = Ha(self, cluster)
         node.cluster = cluster
 
-    def _forget(self, name: str) -> None:
-        """A node installed anew: its cluster still lists the old one, which never comes back."""
+    def _forget(self, name: str) -> int:
+        """A node installed anew: its cluster still lists the old one, which never comes back.
+
+        How many lives that one had.
+        """
         old = self._nodes.pop(name, None)
-        if old:
-            old.cabled = False
+        if old is None:
+            return 0
+        old.cabled = False
+        return old.lives
 
     def _clusters(self) -> dict[str, Cluster]:
         """By name; an unclustered node by its own."""

@@ -82,6 +82,11 @@ class Ha:
         """`migrate` or `relocate`, obeyed in the next round."""
         self._shared.commands.append((what, sid, target))
 
+    def maintain(self, name: str, *, on: bool) -> None:
+        """ha-manager crm-command node-maintenance; its services leave, and come back."""
+        wanted = self._shared.maintenance
+        (wanted.add if on else wanted.discard)(name)
+
     def forget(self, name: str) -> None:
         self.nodes.pop(name, None)
         self._shared.agents.pop(name, None)

@@ -1,5 +1,15 @@
 """Importing this makes every simulated call answered."""
 
-from metal.lab.proxmox import ceph_calls, cluster, firewall, ha_calls, nodes, qemu, storage, users
+from metal.lab.proxmox import (
+    ageing,
+    ceph_calls,
+    cluster,
+    firewall,
+    ha_calls,
+    nodes,
+    qemu,
+    storage,
+    users,
+)
 
-MODULES = (ceph_calls, cluster, firewall, ha_calls, nodes, qemu, storage, users)
+MODULES = (ageing, ceph_calls, cluster, firewall, ha_calls, nodes, qemu, storage, users)

@@ -16,7 +16,11 @@ GIB = 1 << 30
 
 @handles("GET", "/version")
 def version(call: Call) -> dict[str, str]:
-    return {"version": "9.2.1", "release": "9.2", "repoid": "0d1ab0ff"}
+    return _version(call.node)
+
+
+def _version(node: Node) -> dict[str, str]:
+    return {"version": node.runs, "release": node.runs.rpartition(".")[0], "repoid": "0d1ab0ff"}
 
 
 @handles("GET", "/nodes")
@@ -65,7 +69,7 @@ def status(call: Call) -> dict[str, Any]:
         },
         "memory": {"total": total, "used": used, "free": total - used, "available": total - used},
         "rootfs": {"total": 94 * GIB, "used": 4 * GIB, "avail": 90 * GIB, "free": 90 * GIB},
-        "pveversion": "pve-manager/9.2.1/0d1ab0ff",
+        "pveversion": f"pve-manager/{node.runs}/0d1ab0ff",
         "boot-info": {"mode": "efi", "secureboot": 0},
         "current-kernel": {
             "sysname": "Linux",
@@ -136,7 +140,7 @@ def _container(call: Call) -> Vm:
 
 @handles("GET", "/nodes/{node}/version")
 def node_version(call: Call) -> dict[str, str]:
-    return {"version": "9.2.1", "release": "9.2", "repoid": "0d1ab0ff"}
+    return _version(call.node)
 
 
 @handles("GET", "/nodes/{node}/disks/list")

@@ -148,6 +148,10 @@ class Node:
     outdated: bool = False
     """Two joined at once: it runs an old config_version and finds nobody."""
     ceph_packages: bool = True
+    version: str = "9.2.1"
+    """Of the packages that are installed."""
+    runs: str = "9.2.1"
+    """Of those that it was booted with."""
     clock_off: float = 0
     """Seconds that its clock is ahead."""
     lives: int = 0

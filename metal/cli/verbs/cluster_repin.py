@@ -1,0 +1,44 @@
+"""`metal cluster repin`: trust another certificate of a node's API."""
+
+import click
+
+from metal.cli.complete import servers
+from metal.cli.face import Face
+from metal.cli.lazy import Verb
+
+
+@click.command("repin", cls=Verb)
+@click.argument("server", shell_complete=servers)
+@click.option(
+    "--fingerprint",
+    metavar="SHA256",
+    help="What it must be, as read at the machine itself: then nobody is asked.",
+)
+@click.pass_obj
+def command(face: Face, server: str, fingerprint: str | None) -> None:
+    """Trust another certificate of a Proxmox node, vouched for by its cluster or by you.
+
+    After a renewal (pvenode acme, pvecm updatecerts) the other nodes of its cluster say which one
+    it is now: that needs nobody. Where none of them does, compare it yourself: pvenode cert info.
+    """
+    from metal.controller.node_pins import repin
+    from metal.model.errors import Refused
+
+    def agreed(old: str | None, new: str) -> bool:
+        face.say(f"pinned is  {old or 'none'}")
+        face.say(f"it shows   {new}")
+        if fingerprint:
+            return fingerprint.upper() == new
+        if not face.interactive:
+            raise Refused(
+                "nobody can be asked whether that is the right one",
+                where=server,
+                mend="read it at the machine (pvenode cert info), give it with --fingerprint",
+            )
+        answer = click.prompt("type yes if you compared it", default="", err=True)
+        return bool(answer.strip().lower() == "yes")
+
+    done = repin(face.open(), server, agreed)
+    by = f", vouched for by {done.by}" if done.by else ""
+    said = f"is pinned now{by}" if done.changed else "was pinned already"
+    face.show([f"{server}: {done.new} {said}"], done)

@@ -1,0 +1,166 @@
+"""A server leaves its cluster: one that still runs, or one that is dead and will be replaced."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from metal.drivers.ports import Ages, Shell
+from metal.model.errors import Failed, Refused
+from metal.operations.run import Run
+from metal.operations.switching import Switching
+
+VERSION = 1
+TRIES = 4
+COPIES = 3
+"""Of all data in Ceph, each on a server of its own."""
+
+
+@dataclass(frozen=True)
+class PartingPorts:
+    """For one server and its cluster."""
+
+    ages: Ages
+    shell: Callable[[str], Shell]
+    power: Switching
+    retire: Callable[[str], None]
+    """Records that the server is out of the cluster for good."""
+    every: float = 1.0
+    healing: float = 7 * 86400.0
+    """Seconds for Ceph to copy all of a server's data to the others."""
+
+
+def leave(run: Run, server: str, ports: PartingPorts) -> dict[str, Any]:
+    """A server that runs and is empty: its data moved, its daemons gone, switched off, out."""
+    ages = ports.ages
+    step = partial(_step, run, ports)
+    step(f"see that {server} may go", lambda: _may_go(server, ages))
+    osds = step(f"ask which OSDs {server} has", lambda: list(ages.osds_of(server)))
+    if osds:
+        step("let its data move to the others", lambda: ages.ensure_osds_out(server))
+        run.wait(
+            "its data is with the others",
+            lambda: True if not ages.condition().doubts() else None,
+            seconds=ports.healing,
+            every=ports.every,
+            late="Ceph is not healthy again",
+        )
+        for number in osds:
+            step(f"remove osd.{number}", partial(ages.ensure_no_osd, server, number))
+    step("remove its monitor and manager", lambda: ages.ensure_no_daemons(server))
+    step(f"shut {server} down", lambda: _shut_down(server, ages))
+    _prove_off(run, server, ports, "it leaves its cluster")
+    step("take it out of the cluster", lambda: ages.ensure_removed_node(server))
+    step(f"record that {server} left", lambda: ports.retire(server))
+    return {"server": server, "osds": osds}
+
+
+def bury(run: Run, server: str, address: str, heir: str, ports: PartingPorts) -> dict[str, Any]:
+    """A dead server, the first one of the cluster included: proven off, then forgotten by Ceph,
+    corosync and pmxcfs. Its data is on the others; a new one takes its place by forming again.
+    """
+    ages = ports.ages
+    step = partial(_step, run, ports)
+    _prove_off(run, server, ports, "it is replaced by another")
+    at = step("choose a server to speak from", lambda: _other(server, ages))
+    step(f"see that nothing waits for {server}", lambda: _nothing_waits(server, ages))
+    shell = ports.shell
+    osds = step("ask which OSDs it had", lambda: list(ages.osds_of(server)))
+    ceph = step("ask whether there is Ceph", lambda: ages.condition().ceph is not None)
+    for number in osds:
+        step(f"forget osd.{number}", partial(_forget_osd, ages, shell, at, server, number))
+    if ceph:
+        step("forget its monitor", lambda: shell(at).forget_monitor(server, address))
+        step("forget its place in CRUSH", lambda: shell(at).forget_host(server))
+    step("take it out of the cluster", lambda: ages.ensure_removed_node(server))
+    if heir != server:
+        step(f"let HA's wishes for it be for {heir}", lambda: ages.ensure_renamed(server, heir))
+    step("forget its configuration", lambda: shell(at).forget_node(server))
+    step(f"record that {server} is out", lambda: ports.retire(server))
+    return {"server": server, "osds": osds}
+
+
+def _step(run: Run, ports: PartingPorts, what: str, act: Callable[[], Any]) -> Any:
+    run.say(what)
+    return run.step(what, act, tries=TRIES, backoff=ports.every)
+
+
+def _prove_off(run: Run, server: str, ports: PartingPorts, why: str) -> None:
+    def off(switch: Any) -> None:
+        switch.ensure_power("off")
+        if switch.power() != "off":
+            raise Failed("it was told to switch off, and does not read off", where=server)
+
+    ports.power.step(run, f"prove {server} off", off, why=why, tries=TRIES, backoff=ports.every)
+
+
+def _may_go(server: str, ages: Ages) -> None:
+    condition = ages.condition()
+    if doubts := condition.doubts():
+        raise Failed(f"not now: {'; '.join(doubts)}", where=server, mend="mend that first")
+    left = len(condition.nodes) - 1
+    if guests := ages.guests_on(server):
+        raise Refused(
+            f"it still has {', '.join(guests)}",
+            where=server,
+            mend=f"`metal drain {server}` moves what runs; move or remove the rest in Proxmox",
+        )
+    if ages.osds_of(server) and left < COPIES:
+        raise Refused(
+            f"Ceph keeps {COPIES} copies on as many servers, and {left} would be left",
+            where=server,
+            mend="join another first: `metal cluster replace` puts one in its place",
+        )
+    if left < 2:
+        raise Refused(
+            "one server alone would be left, and a cluster of two lives by both",
+            where=server,
+            mend="`pvecm expected 1` on the one that stays lets it go on alone; by hand",
+        )
+
+
+def _shut_down(server: str, ages: Ages) -> None:
+    if ages.condition().nodes.get(server):
+        ages.shut_down(server)
+
+
+def _other(server: str, ages: Ages) -> str:
+    condition = ages.condition()
+    online = sorted(name for name, up in condition.nodes.items() if up and name != server)
+    if not condition.quorate or not online:
+        raise Failed("no quorate rest of its cluster answers", where=server, mend="bring it up")
+    return online[0]
+
+
+def _nothing_waits(server: str, ages: Ages) -> None:
+    if guests := ages.guests_on(server):
+        moves = "; ".join(
+            f"mv /etc/pve/nodes/{server}/qemu-server/{guest.split()[0]}.conf "
+            "/etc/pve/nodes/OTHER/qemu-server/"
+            for guest in guests
+        )
+        raise Refused(
+            f"{', '.join(guests)} {'is' if len(guests) == 1 else 'are'} still there for the "
+            "cluster, and would be forgotten with it",
+            where=server,
+            mend="those whose disks are in Ceph move by their configuration, on any other node: "
+            f"{moves}. The others are restored from a backup; then remove what is left there",
+        )
+    condition = ages.condition()
+    if lost := [text for text in condition.complaints if text.startswith(LOST)]:
+        raise Refused(
+            f"Ceph misses data without it: {'; '.join(lost)}",
+            where=server,
+            mend="its disks are needed: get them back before anything is forgotten",
+        )
+
+
+LOST = ("PG_AVAILABILITY", "OBJECT_UNFOUND", "PG_DAMAGED")
+"""What Ceph says when the copies that are left are not all there is."""
+
+
+def _forget_osd(
+    ages: Ages, shell: Callable[[str], Shell], at: str, server: str, number: int
+) -> None:
+    if number in ages.osds_of(server):
+        shell(at).forget_osd(number)

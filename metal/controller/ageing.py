@@ -1,0 +1,239 @@
+"""Upgrade a cluster, let a server leave it, put another into a dead one's place."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from metal.cluster import parting, upgrade
+from metal.controller.look import look
+from metal.controller.performing import Shown
+from metal.controller.planning import drain_action
+from metal.controller.powering import switching
+from metal.controller.progress import Progress
+from metal.controller.workspace import Workspace
+from metal.drivers.ports import Shell
+from metal.drivers.proxmox.nodeshell import NodeShell
+from metal.drivers.ssh import Ssh
+from metal.inventory.edit import edit
+from metal.inventory.mistakes import suggest
+from metal.inventory.replacing import replacing, standing_alone
+from metal.model.errors import BadInput, Failed, Refused
+from metal.model.life import Life, Status
+from metal.operations.run import Run, perform
+
+UPGRADE, LEAVE, REPLACE = "cluster upgrade", "cluster leave", "cluster replace"
+"""Kinds of operations, and how the commands are called that go on with them."""
+QUORUM = 3
+"""Servers below which the restart of one costs the others their quorum."""
+AGED = frozenset({Life.MEMBER, Life.DRAINING})
+COMING = frozenset({Life.ENROLLED, Life.TESTED, Life.INSTALLED})
+
+ShellOf = Callable[[str], Shell]
+
+
+def shell_of(workspace: Workspace) -> ShellOf:
+    """Root's shell on an installed server, logged in to with the controller's own key."""
+    return lambda server: NodeShell(Ssh(workspace.ssh_host(server)))
+
+
+def upgrade_cluster(
+    workspace: Workspace, name: str, progress: Progress, shell: ShellOf | None = None
+) -> dict[str, Any]:
+    """Every server in turn; Failed at the first doubt, saying where it stands."""
+    servers = _servers(workspace, name)
+    if len(servers) < QUORUM:
+        raise Refused(
+            f"it has {len(servers)} server{'s'[: len(servers) != 1]}: while one restarts, the rest "
+            "has no quorum and its VMs stop",
+            where=name,
+            mend="upgrade it by hand, when its VMs may be down: apt update && apt dist-upgrade",
+        )
+    ports = _upgrade_ports(workspace, name, shell or shell_of(workspace))
+    claims = (f"cluster {name}", *(f"server {s}" for s in servers))
+    return _perform(
+        workspace,
+        UPGRADE,
+        name,
+        claims,
+        lambda run: upgrade.upgrade(run, servers, ports),
+        progress,
+        upgrade.VERSION,
+    )
+
+
+def checklist(
+    workspace: Workspace, name: str, shell: ShellOf | None = None
+) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Server → what forbids and what warns of the next release, by Proxmox's own script."""
+    ask = shell or shell_of(workspace)
+    return {server: ask(server).checklist() for server in _servers(workspace, name)}
+
+
+def leave_cluster(
+    workspace: Workspace, server: str, progress: Progress, shell: ShellOf | None = None
+) -> dict[str, Any]:
+    """A server that runs is taken out, and stands alone in the inventory afterwards."""
+    cluster = _cluster_of(workspace, server)
+    ports = _parting_ports(workspace, server, cluster, shell or shell_of(workspace))
+    done = _perform(
+        workspace,
+        LEAVE,
+        server,
+        (f"server {server}", f"cluster {cluster}"),
+        lambda run: parting.leave(run, server, ports),
+        progress,
+        parting.VERSION,
+    )
+    edit(workspace.folder, [standing_alone(server)])
+    workspace.reload()
+    return done
+
+
+def may_replace(workspace: Workspace, old: str, new: str) -> str:
+    """The cluster of `old`; Refused, with the way out, where `new` cannot take its place."""
+    inventory = workspace.inventory
+    cluster = _cluster_of(workspace, old, gone=True)
+    if new == old:
+        return cluster
+    if new not in inventory.servers:
+        mend = suggest(new, inventory.servers, "server")
+        raise BadInput(f"there is no server {new}", where="inventory.toml", mend=mend)
+    if inventory.servers[new].site != inventory.servers[old].site:
+        raise Refused(
+            f"it is at {inventory.servers[new].site}, {old} at {inventory.servers[old].site}",
+            where=new,
+            mend="a cluster never spans sites",
+        )
+    if workspace.life(new) not in COMING and inventory.cluster_of(new) != cluster:
+        raise Refused(
+            f"it is {workspace.life(new)}", where=new, mend=f"enrol it first: `metal enroll {new}`"
+        )
+    return cluster
+
+
+def replace_server(
+    workspace: Workspace, old: str, new: str, progress: Progress, shell: ShellOf | None = None
+) -> dict[str, Any]:
+    """`old`, dead, is forgotten by its cluster, and `new` stands in its place in the inventory."""
+    cluster = may_replace(workspace, old, new)
+    ports = _parting_ports(workspace, old, cluster, shell or shell_of(workspace))
+    address = str(workspace.inventory.servers[old].address)
+    done = _perform(
+        workspace,
+        REPLACE,
+        old,
+        (f"server {old}", f"cluster {cluster}"),
+        lambda run: parting.bury(run, old, address, new, ports),
+        progress,
+        parting.VERSION,
+        {"heir": new},
+    )
+    if new != old:
+        edit(workspace.folder, [replacing(old, new)])
+        workspace.reload()
+    else:
+        workspace.store.servers.move(old, Life.FOUND)
+    return done
+
+
+# ── parts ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _perform(
+    workspace: Workspace,
+    kind: str,
+    subject: str,
+    claims: Sequence[str],
+    flow: Callable[[Run], Any],
+    progress: Progress,
+    version: int,
+    params: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What the flow returns; Failed, saying how to go on, when it stopped."""
+    store, result = workspace.store, {}
+
+    def kept(run: Run) -> None:
+        result.update(flow(run))
+
+    operation = store.journal.open(kind, subject, claims, params or {}, version)
+    key = f"{kind} {subject}"
+    progress.begin(key, key)
+    with Shown(workspace, operation.id, key, progress):
+        outcome = perform(store, operation, kept, version=version)
+    done = outcome.status is Status.DONE
+    progress.end(key, done, "" if done else (outcome.error or "stopped").splitlines()[0])
+    if not done:
+        raise Failed(
+            outcome.error or "it was stopped",
+            mend=f"`metal {key}` goes on from there; `metal run cancel {operation.id}` gives it up",
+        )
+    return result
+
+
+def _upgrade_ports(workspace: Workspace, name: str, shell: ShellOf) -> upgrade.UpgradePorts:
+    servers = workspace.store.servers
+    hypervisor = workspace.hypervisor(name)
+
+    def left(server: str) -> list[str]:
+        managed = hypervisor.ha_managed()
+        return sorted(
+            vm
+            for vm, seen in hypervisor.look()[2].items()
+            if seen.server == server and seen.vmid in managed and seen.state == "running"
+        )
+
+    def moves(server: str) -> list[upgrade.Move]:
+        planned = drain_action(workspace.inventory, look(workspace), server).moves
+        return [
+            {"vm": m.vm, "vmid": m.vmid, "source": m.source, "target": m.target} for m in planned
+        ]
+
+    return upgrade.UpgradePorts(
+        ages=hypervisor,
+        shell=shell,
+        left=left,
+        moves=moves,
+        away=lambda server: servers.move(server, Life.DRAINING),
+        back=lambda server: servers.move(server, Life.MEMBER),
+        every=workspace.inventory.fleet.poll_seconds,
+    )
+
+
+def _parting_ports(
+    workspace: Workspace, server: str, cluster: str, shell: ShellOf
+) -> parting.PartingPorts:
+    servers = workspace.store.servers
+
+    def retire(name: str) -> None:
+        if servers.get(name).life is Life.MEMBER:
+            servers.move(name, Life.DRAINING)
+        servers.move(name, Life.RETIRED)
+        servers.release(name)
+        servers.unpin(name)
+
+    return parting.PartingPorts(
+        ages=workspace.hypervisor(cluster),
+        shell=shell,
+        power=switching(workspace, server),
+        retire=retire,
+        every=workspace.inventory.fleet.poll_seconds,
+    )
+
+
+def _servers(workspace: Workspace, name: str) -> tuple[str, ...]:
+    clusters = workspace.inventory.clusters
+    if name not in clusters:
+        mend = suggest(name, clusters, "cluster")
+        raise BadInput(f"there is no cluster {name}", where="inventory.toml", mend=mend)
+    return tuple(s for s in clusters[name].servers if workspace.life(s) in AGED)
+
+
+def _cluster_of(workspace: Workspace, server: str, *, gone: bool = False) -> str:
+    inventory = workspace.inventory
+    if server not in inventory.servers:
+        mend = suggest(server, inventory.servers, "server")
+        raise BadInput(f"there is no server {server}", where="inventory.toml", mend=mend)
+    cluster = inventory.cluster_of(server)
+    lives = AGED | ({Life.RETIRED} if gone else set())
+    if cluster is None or workspace.life(server) not in lives:
+        raise Refused(f"it is {workspace.life(server)}, no member of a cluster", where=server)
+    return cluster

@@ -1,0 +1,337 @@
+"""Clusters that grow old: upgraded server by server, left, a dead server replaced."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from metal.controller import ageing
+from metal.controller.applying import apply
+from metal.controller.forming import form_plan
+from metal.controller.look import look
+from metal.controller.planning import make_plan
+from metal.controller.progress import silent
+from metal.drivers.proxmox.nodeshell import NodeShell
+from metal.lab.proxmox.shell import NEWEST, Shell
+from metal.model.errors import Failed, Refused
+from metal.model.life import Life
+from metal.operations.switching import Switching
+
+from .conftest import INSTALLED as NODES
+from .conftest import NET, PORT, SERVER
+
+
+class Off:
+    """A switch that pulls the power of a node of the double."""
+
+    by = "its plug"
+
+    def __init__(self, datacenter: Any, name: str) -> None:
+        self._dc, self._name = datacenter, name
+
+    def ensure_power(self, wanted: str) -> None:
+        assert wanted == "off"
+        self._dc.power_off(self._name)
+
+    def power(self) -> str:
+        return str(self._dc.truth()["nodes"][self._name]["power"])
+
+    def close(self) -> None:
+        pass
+
+
+class Grown:
+    """A formed cluster of three with Ceph and four VMs, and root's shells on its servers."""
+
+    def __init__(self, nodes: Any, workspace: Any) -> None:
+        self.datacenter, self.workspace, self.nodes = nodes.datacenter, workspace, nodes
+        self.shells = {name: Shell(nodes.datacenter, name) for name in (*NODES, "alba4")}
+
+    def shell(self, name: str) -> NodeShell:
+        return NodeShell(self.shells[name])
+
+    def upgrade(self) -> dict[str, Any]:
+        return ageing.upgrade_cluster(self.workspace, "alba", silent, self.shell)
+
+    def truth(self, vmid: int) -> dict[str, Any]:
+        return next(vm for vm in self.datacenter.truth()["vms"] if vm["vmid"] == vmid)
+
+    def driver_of(self, name: str) -> Any:
+        return self.nodes.driver._api.nodes[name]
+
+    def clock_until_nothing_is_on(self, dead: str, but: int = 0) -> None:
+        """HA has restarted elsewhere what it manages."""
+        deadline = time.monotonic() + 20
+        while any(self.truth(v)["node"] == dead for v in range(100, 104) if v != but):
+            assert time.monotonic() < deadline
+
+    def ran(self, word: str) -> list[str]:
+        return [f"{n}: {c}" for n, shell in self.shells.items() for c in shell.ran if word in c]
+
+
+@pytest.fixture
+def grown(installed: Any, workspace: Any, monkeypatch: pytest.MonkeyPatch) -> Grown:
+    file = workspace.folder / "inventory.toml"
+    text = file.read_text()
+    for n in range(4):
+        text += f'\n[vms.vm{n}]\nsize = "small"\nwhy = "a test"\ncluster = "alba"\n'
+    file.write_text(text)
+    workspace.reload()
+    for learned in NODES:
+        text = file.read_text().replace(
+            f"[servers.{learned}]\n",
+            f"[servers.{learned}]\nlearned = {{ memory_gib = 64, threads = 16 }}\n",
+        )
+        file.write_text(text)
+    workspace.reload()
+    outcome = apply(workspace, make_plan(workspace, look(workspace)), progress=silent)
+    assert outcome.failed == {}
+    # One VM is not HA's: metal moves it itself.
+    api = installed.driver._api
+    api.delete("cluster/ha/resources/vm:103")
+
+    def switches(_workspace: Any, server: str) -> Switching:
+        return Switching(open=lambda _key, _why: Off(installed.datacenter, server))
+
+    monkeypatch.setattr(ageing, "switching", switches)
+    return Grown(installed, workspace)
+
+
+# ── upgrades ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_one_server_after_the_other(grown: Grown) -> None:
+    before = {vmid: grown.truth(vmid)["starts"] for vmid in range(100, 104)}
+    home = grown.truth(103)["node"]
+    assert grown.upgrade()["versions"] == dict.fromkeys(NODES, NEWEST)
+    reboots = [e["where"] for e in grown.datacenter.truth()["events"] if e["what"] == "reboot"]
+    assert reboots == list(NODES)
+    for vmid in range(100, 104):
+        now = grown.truth(vmid)
+        assert len(now["copies"]) == 1 and now["max_copies"] == 1
+        assert now["starts"] == before[vmid], "it was moved live, never started anew"
+    assert grown.truth(103)["node"] == home
+    assert grown.datacenter.node_at("alba1").cluster.ceph.flags == set()
+    assert grown.ran("node-maintenance disable") != []
+    assert {grown.workspace.life(n) for n in NODES} == {Life.MEMBER}
+    assert make_plan(grown.workspace, look(grown.workspace)).actions == ()
+
+
+def test_it_stops_when_the_second_does_not_come_back(
+    grown: Grown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Says so; the third is not touched; and once it is back the same command goes on."""
+    monkeypatch.setattr(
+        ageing.upgrade.UpgradePorts, "__init__", _impatient(ageing.upgrade.UpgradePorts.__init__)
+    )
+    grown.datacenter.stays_down.add("alba2")
+    with pytest.raises(Failed) as stopped:
+        grown.upgrade()
+    assert "alba2: it did not come back" in stopped.value.what
+    assert "No other server was touched" in stopped.value.what
+    assert "metal cluster upgrade alba" in stopped.value.mend
+    nodes = {name: grown.datacenter.node_at(name) for name in ("alba1", "alba3")}
+    assert (nodes["alba1"].runs, nodes["alba3"].runs) == (NEWEST, "9.2.1")
+    assert grown.shells["alba3"].ran == []
+    assert grown.workspace.life("alba2") is Life.DRAINING
+    grown.datacenter.stays_down.clear()
+    grown.datacenter.power_on("alba2")
+    assert grown.upgrade()["versions"] == dict.fromkeys(NODES, NEWEST)
+
+
+def _impatient(real: Callable[..., None]) -> Callable[..., None]:
+    def init(self: Any, **more: Any) -> None:
+        real(self, **{**more, "boot": 3.0})
+
+    return init
+
+
+def test_it_does_not_begin_while_something_is_wrong(grown: Grown) -> None:
+    grown.datacenter.power_off("alba3")
+    with pytest.raises(Failed, match="not begun: alba3 is offline"):
+        grown.upgrade()
+    assert all(shell.ran == [] for shell in grown.shells.values())
+
+
+def test_packages_that_fail_stop_it(grown: Grown) -> None:
+    grown.datacenter.broken_packages = "Unmet dependencies. Try 'apt --fix-broken install'"
+    with pytest.raises(Failed, match="Unmet dependencies"):
+        grown.upgrade()
+    assert [e for e in grown.datacenter.truth()["events"] if e["what"] == "reboot"] == []
+    assert grown.shells["alba2"].ran == []
+
+
+def test_what_the_next_release_minds(grown: Grown) -> None:
+    grown.datacenter.checklist = (
+        "= CHECKING VERSION INFORMATION FOR PVE PACKAGES =\n\n"
+        "FAIL: proxmox-ve package is too old, please upgrade to >= 8.4.1!\n"
+        "WARN: 2 running guest(s) detected - consider migrating or stopping them.\n"
+        "PASS: no problems found.\n"
+    )
+    told = ageing.checklist(grown.workspace, "alba", grown.shell)
+    assert set(told) == set(NODES)
+    fails, warns = told["alba1"]
+    assert fails == ("proxmox-ve package is too old, please upgrade to >= 8.4.1!",)
+    assert len(warns) == 1
+
+
+# ── leaving and replacing ────────────────────────────────────────────────────────────────────
+
+
+def test_three_servers_with_ceph_are_not_left_by_one(grown: Grown) -> None:
+    for vmid in range(100, 104):
+        if grown.truth(vmid)["node"] == "alba3":
+            grown.nodes.driver.ensure_migrated(vmid, "alba1")
+    with pytest.raises(Failed, match="Ceph keeps 3 copies"):
+        ageing.leave_cluster(grown.workspace, "alba3", silent, grown.shell)
+
+
+def test_a_server_with_guests_does_not_leave(grown: Grown) -> None:
+    server = grown.truth(100)["node"]
+    with pytest.raises(Failed, match="it still has") as told:
+        ageing.leave_cluster(grown.workspace, server, silent, grown.shell)
+    assert f"metal drain {server}" in str(told.value)
+
+
+def newcomer(grown: Grown, name: str, address: str) -> None:
+    """Another installed server, standing alone."""
+    handle = grown.datacenter.add_node(
+        name,
+        address,
+        memory_gib=64,
+        threads=16,
+        disks=["sda", "sdb", "sdc"],
+        root_password_check=lambda given: given == "secret-root",
+        port=PORT,
+    )
+    grown.datacenter.power_on(name)
+    store = grown.workspace.store.servers
+    if name not in grown.workspace.inventory.servers:
+        file = grown.workspace.folder / "inventory.toml"
+        text = file.read_text() + SERVER.format(name=name, address=address, port=PORT)
+        file.write_text(f'{text}\n[clusters.{name}]\nservers = ["{name}"]\nceph = false\n')
+        grown.workspace.reload()
+    store.move(name, Life.ENROLLED)
+    store.move(name, Life.INSTALLED)
+    store.unpin(name)
+    store.pin(name, handle.fingerprint)
+    grown.workspace.secrets.escrow(f"root/{name}", "secret-root", controller=True)
+
+
+@pytest.mark.parametrize("dead", ["alba1", "alba3"])
+def test_a_dead_server_is_replaced_the_first_one_included(grown: Grown, dead: str) -> None:
+    api = grown.nodes.driver._api
+    wish = {"type": "node-affinity", "nodes": f"{dead}:2,alba2:1", "resources": "vm:100"}
+    api.post("cluster/ha/rules", {"rule": "home", **wish})
+    if grown.truth(103)["node"] == dead:
+        grown.nodes.driver.ensure_migrated(103, "alba2")
+    grown.datacenter.power_off(dead)
+    grown.clock_until_nothing_is_on(dead)
+    newcomer(grown, "alba4", f"{NET}.4")
+    ageing.replace_server(grown.workspace, dead, "alba4", silent, grown.shell)
+    outcome = apply(
+        grown.workspace, form_plan(grown.workspace, look(grown.workspace), "alba"), progress=silent
+    )
+    assert outcome.failed == {}
+    whole = sorted({*NODES, "alba4"} - {dead})
+    truth = grown.datacenter.truth()["clusters"]["alba"]
+    assert truth["members"] == whole
+    assert truth["ceph"]["monitors"] == truth["ceph"]["managers"] == whole
+    assert sorted({o["node"] for o in truth["ceph"]["osds"]}) == whole
+    rule = next(r for r in grown.driver_of("alba2").get("cluster/ha/rules") if r["rule"] == "home")
+    assert rule["nodes"] == "alba4:2,alba2:1"
+    inventory = grown.workspace.inventory
+    assert sorted(inventory.clusters["alba"].servers) == whole
+    assert inventory.clusters[dead].servers == (dead,)
+    assert grown.workspace.life(dead) is Life.RETIRED
+    assert {grown.workspace.life(n) for n in whole} == {Life.MEMBER}
+    assert make_plan(grown.workspace, look(grown.workspace)).actions == ()
+    forgotten = grown.datacenter.node_at("alba2").cluster.ceph.forgotten
+    assert forgotten == [(dead, f"{NET}.{NODES.index(dead) + 1}")]
+
+
+def test_a_new_machine_under_the_same_name(grown: Grown) -> None:
+    if grown.truth(103)["node"] == "alba1":
+        grown.nodes.driver.ensure_migrated(103, "alba2")
+    grown.datacenter.power_off("alba1")
+    grown.clock_until_nothing_is_on("alba1")
+    ageing.replace_server(grown.workspace, "alba1", "alba1", silent, grown.shell)
+    assert grown.workspace.life("alba1") is Life.FOUND
+    newcomer(grown, "alba1", f"{NET}.1")
+    plan = form_plan(grown.workspace, look(grown.workspace), "alba")
+    assert apply(grown.workspace, plan, progress=silent).failed == {}
+    truth = grown.datacenter.truth()["clusters"]["alba"]
+    assert truth["members"] == list(NODES)
+    assert truth["ceph"]["monitors"] == list(NODES)
+
+
+def test_what_still_waits_for_it_is_not_forgotten(grown: Grown) -> None:
+    stuck = grown.truth(103)["node"]
+    grown.datacenter.power_off(stuck)
+    grown.clock_until_nothing_is_on(stuck, but=103)
+    other = next(n for n in NODES if n != stuck)
+    newcomer(grown, "alba4", f"{NET}.4")
+    with pytest.raises(Failed, match="103 is still there") as told:
+        ageing.replace_server(grown.workspace, stuck, "alba4", silent, grown.shell)
+    assert f"mv /etc/pve/nodes/{stuck}/qemu-server/103.conf" in str(told.value)
+    assert grown.shells[other].ran == []
+
+
+def test_a_server_that_is_somewhere_else_cannot_take_its_place(grown: Grown) -> None:
+    with pytest.raises(Refused, match="it is member"):
+        ageing.may_replace(grown.workspace, "alba1", _another_site(grown))
+
+
+def _another_site(grown: Grown) -> str:
+    newcomer(grown, "alba4", f"{NET}.4")
+    grown.workspace.store.servers.move("alba4", Life.MEMBER)
+    return "alba4"
+
+
+def test_a_fourth_server_leaves_again(grown: Grown) -> None:
+    newcomer(grown, "alba4", f"{NET}.4")
+    file = grown.workspace.folder / "inventory.toml"
+    text = file.read_text().replace('"alba3"]', '"alba3", "alba4"]')
+    file.write_text(text.replace('\n[clusters.alba4]\nservers = ["alba4"]\nceph = false\n', ""))
+    grown.workspace.reload()
+    plan = form_plan(grown.workspace, look(grown.workspace), "alba")
+    assert apply(grown.workspace, plan, progress=silent).failed == {}
+    ageing.leave_cluster(grown.workspace, "alba4", silent, grown.shell)
+    truth = grown.datacenter.truth()
+    assert truth["clusters"]["alba"]["members"] == list(NODES)
+    assert truth["clusters"]["alba"]["ceph"]["monitors"] == list(NODES)
+    assert {o["node"] for o in truth["clusters"]["alba"]["ceph"]["osds"]} == set(NODES)
+    assert truth["nodes"]["alba4"]["power"] == "off"
+    assert grown.workspace.inventory.clusters["alba4"].servers == ("alba4",)
+    assert grown.workspace.life("alba4") is Life.RETIRED
+    assert make_plan(grown.workspace, look(grown.workspace)).actions == ()
+
+
+def test_a_renewed_certificate_is_vouched_for_by_the_others(grown: Grown) -> None:
+    from metal.controller.node_pins import repin
+
+    servers = grown.workspace.store.servers
+    real = servers.get("alba2").node_fingerprint
+    servers.unpin("alba2")
+    servers.pin("alba2", ":".join(["AA"] * 32))
+
+    def nobody(_old: str | None, _new: str) -> bool:
+        raise AssertionError("nobody is asked")
+
+    done = repin(grown.workspace, "alba2", nobody)
+    assert (done.new, done.by != "", done.changed) == (real, True, True)
+    assert servers.get("alba2").node_fingerprint == real
+    assert not repin(grown.workspace, "alba2", nobody).changed
+
+
+def test_the_recipe_is_of_this_cluster(grown: Grown) -> None:
+    from metal.controller.recipe import recipe
+
+    newcomer(grown, "alba4", f"{NET}.4")
+    text = "\n".join(recipe(grown.workspace, "alba", "alba1", "alba4"))
+    assert "ceph mon remove alba1" in text and f"{NET}.1 in ceph.conf" in text
+    assert "pvecm delnode alba1" in text and "alba2, alba3" in text
+    assert "alba4 in the place of alba1 in alba" in text
