@@ -16,8 +16,13 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+LARGEST_FLAG = 999
+"""Up to here a bare number where a text belongs is no text that anybody wrote."""
+
 
 def told(value: object) -> str | None:
     """The text if it says anything, else None. What could only steer a terminal is left out."""
+    if isinstance(value, int) and value > LARGEST_FLAG:
+        value = str(value)  # a serial number of digits only
     text = " ".join(UNSEEN.sub("", value).split()) if isinstance(value, str) else ""
     return None if _PLACEHOLDER.match(text) else text

@@ -1,17 +1,17 @@
 """Processors and memory as Redfish tells them, module by module or only in sum.
 
 Members are counted; a summary's count may be cores or GPUs (R33), so it only stands where a BMC
-lists no members anywhere. iLO 4 keeps its modules below Oem and calls their size SizeMB.
+lists no members anywhere. iLO 4 calls the size of a module SizeMB.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from metal.drivers.placeholders import told
-from metal.drivers.redfish_answer import Body, link
+from metal.drivers.redfish_answer import Body
 from metal.drivers.redfish_shape import number, positive, section
-from metal.drivers.redfish_tree import Tree
-from metal.drivers.redfish_words import oem_parts, present
+from metal.drivers.redfish_tree import Tree, place_of
+from metal.drivers.redfish_words import present
 from metal.model.facts import Cpu, Dimm
 
 OTHERS = {"gpu", "fpga", "dsp", "accelerator", "core", "thread", "partition", "oem"}
@@ -39,12 +39,8 @@ def read_cpu(tree: Tree, system: Body) -> Cpu:
 
 def read_modules(tree: Tree, system: Body) -> list[tuple[str, int]]:
     """(slot, MiB) of every module that is there."""
-    bodies = tree.parts(system, "Memory")
-    for extra in () if link(system.get("Memory")) else oem_parts(system):
-        for links in (extra.get("Links"), extra.get("links")):
-            if link(section(links).get("Memory")):
-                bodies = tree.parts(section(links), "Memory")
-    return [(_slot(m), mib) for m in bodies if present(m) and (mib := _mib(m))]
+    modules = tree.parts(system, "Memory")
+    return [(_slot(m), mib) for m in modules if present(m) and (mib := _mib(m))]
 
 
 def dimms_of(modules: list[tuple[str, int]]) -> tuple[Dimm, ...] | None:
@@ -84,7 +80,7 @@ def _of_summary(system: Body, summary: Body) -> Cpu:
     cores = positive(summary.get("CoreCount"))
     threads = positive(summary.get("LogicalProcessorCount"))
     doubtful = sockets > MOST_SOCKETS or max(cores or 0, threads or 0) <= sockets
-    if link(system.get("Processors")) or not sockets or (doubtful and not older.get("Count")):
+    if place_of(system, "Processors") or not sockets or (doubtful and not older.get("Count")):
         return Cpu(model=model)
     return Cpu(model=model, sockets=sockets, cores=cores, threads=threads)
 

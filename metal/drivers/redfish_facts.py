@@ -30,7 +30,7 @@ from metal.drivers.redfish_words import (
 )
 from metal.drivers.vendors import vendor_name
 from metal.model.errors import BadInput, Failed, Refused
-from metal.model.facts import Cpu, Facts, Psu
+from metal.model.facts import Cpu, Facts, Power, Psu
 
 __all__ = [
     "Tree",
@@ -108,7 +108,7 @@ class _Reader:
             address=address,
             protocol="redfish",
             node=tree.node(),
-            power_state=power_of(system),
+            power_state=self._power(),
             health=told_health(system),
             health_rollup=rolled_up(system),
             cpu=cpu,
@@ -132,6 +132,11 @@ class _Reader:
         return value
 
     # ── The rest of the box ──────────────────────────────────────────────────────────────────
+
+    def _power(self) -> Power:
+        """Some tell it of the chassis alone."""
+        said = [power_of(self.system), *map(power_of, self.chassis[:1])]
+        return said[0] if "PowerState" in self.system else said[-1]
 
     def _vendor(self) -> str | None:
         """Of the system, else of what it sits in, else of whose service this is."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from metal.drivers.redfish_session import ROOT, Body, Missing, RedfishSession, link
 from metal.drivers.redfish_shape import items, number, objects, section, words
+from metal.drivers.redfish_words import oem_parts
 from metal.model.errors import BadInput, Failed, Refused, Unreachable
 
 NO_SERVERS = frozenset({"DPU", "OS", "PhysicallyPartitioned", "VirtuallyPartitioned", "Virtual"})
@@ -167,13 +168,13 @@ class Tree:
 
     def linked(self, owner: Body, name: str) -> Body:
         """The resource that `name` links to, {} if there is none."""
-        path = link(owner.get(name))
+        path = place_of(owner, name)
         return next(self.bodies(iter([path])), {}) if path else {}
 
     def members_of(self, owner: Body, name: str) -> Iterator[str]:
         """Paths of the members of the collection `name`; nothing if it is not there, or if it
         cannot be read to its end: half of it would pass for the whole."""
-        path = link(owner.get(name))
+        path = place_of(owner, name)
         try:
             yield from list(self.session.members(path)) if path else ()
         except Missing:
@@ -220,6 +221,15 @@ class Tree:
                     if parameter.get("Name") == "ResetType":
                         values = parameter.get("AllowableValues")
         return words(values) or _available(system)
+
+
+def place_of(owner: Body, name: str) -> str | None:
+    """Where what `name` stands for is: iLOs keep links below Links, or below Oem's Links."""
+    holders = (owner, *oem_parts(owner))
+    for holder in (owner, *(section(h.get(key)) for h in holders for key in ("Links", "links"))):
+        if path := link(holder.get(name)):
+            return path
+    return None
 
 
 def reset_action(system: Body) -> Body:
