@@ -73,7 +73,7 @@ def speaks_redfish(access: BmcAccess, timeout: float) -> bool:
 
 def why_no_redfish(access: BmcAccess, timeout: float) -> MetalError | None:
     """None where the Redfish root answers; else what came instead."""
-    from metal.drivers.redfish_session import ROOT, RedfishSession
+    from metal.drivers.redfish_session import ROOT, Denied, RedfishSession
 
     session = RedfishSession(
         access.address,
@@ -88,6 +88,8 @@ def why_no_redfish(access: BmcAccess, timeout: float) -> MetalError | None:
         return Failed("its root names no systems", where=session.where)
     except Refused:
         raise
+    except Denied:  # against the standard, some show even their root to none but users
+        return None
     except MetalError as error:
         return error
     finally:

@@ -32,6 +32,11 @@ class Answer:
         return 200 <= self.status < 300
 
     @property
+    def of_redfish(self) -> bool:
+        """Whether it comes from a Redfish service, and not from any web server."""
+        return "odata-version" in self.headers or isinstance(self.body.get("error"), dict)
+
+    @property
     def etag(self) -> str | None:
         """For If-Match. A web server that compresses appends -gzip, which never matches (R03)."""
         tag = self.headers.get("etag") or self.body.get("@odata.etag")

@@ -47,6 +47,10 @@ class Missing(Failed):
     """There is no such resource: a link that dangles."""
 
 
+class Denied(Failed):
+    """A Redfish service says that this is not for who is not logged in, or not for this account."""
+
+
 class Busy(Unreachable):
     """It is there, and says that it cannot answer now."""
 
@@ -205,6 +209,8 @@ class RedfishSession:
             self.met("R20")
         if not (answer.ok or whole):
             kind = Missing if answer.status in (404, 410) else Failed
+            if answer.status in (401, 403) and answer.of_redfish:
+                kind = Denied
             raise kind(f"cannot read {path}: {answer.complaint}", where=self.where)
         if not answer.body:
             raise Failed(

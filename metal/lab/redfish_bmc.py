@@ -151,7 +151,8 @@ class RedfishBmc:
     def _answer(self, request: Request, body: Body) -> Response:
         path = self._found(request.url.path.rstrip("/"))
         logs_in = path == SESSIONS and request.method == "POST"
-        if not (path == ROOT or logs_in) and (refusal := self._refusal(request, path)):
+        open_to_all = path == ROOT and "root-needs-login" not in self.faults
+        if not (open_to_all or logs_in) and (refusal := self._refusal(request, path)):
             return refusal
         if logs_in:
             return self.logins.open(SESSIONS, body)

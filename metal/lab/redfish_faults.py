@@ -46,6 +46,8 @@ FAULTS = {
     # ── sessions ──
     "session-limit": "has no session left (R14)",
     "session-vanishes": "forgets its sessions now and then, and cuts the 401 that says so (R15)",
+    "no-token": "opens a session and hands out no token of it (R14)",
+    "root-needs-login": "shows its root to none but users, against the standard",
     "logout-405": "cannot end a session (R16)",
     "lockout": "locks an account after three wrong passwords (R53)",
     "password-change-required": "shows nothing before the first password is changed (R49)",

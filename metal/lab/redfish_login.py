@@ -131,7 +131,8 @@ class Logins:
         answer: Body = {"@odata.id": path, "UserName": user}
         if self.must_change(user):
             answer["@Message.ExtendedInfo"] = [self._change_first(user)]
-        return JSONResponse(answer, 201, headers={"X-Auth-Token": token, "Location": path})
+        shown = {"Location": path} if self.has("no-token") else {"X-Auth-Token": token}
+        return JSONResponse(answer, 201, headers={"Location": path} | shown)
 
     def _change_first(self, user: str) -> Body:
         path = next(p for p, a in self.slots.items() if a.name == user)

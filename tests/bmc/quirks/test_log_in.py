@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from metal.drivers.bmc import connect
 from metal.drivers.redfish import Redfish
 from metal.lab.redfish_bmc import RedfishBmc
 from metal.model.errors import Failed, WrongPassword
+from metal.model.fleet import BmcAccess
 
 Open = Callable[..., Redfish]
 NEW = "N3w-password-16b"
@@ -133,3 +135,16 @@ def test_short_passwords_are_all_that_is_taken(open_redfish: Open, redfish_bmc: 
     bmc.ensure_account("metal", "Sh0rt-enough")
     bmc.ensure_locked_out("root")
     assert not redfish_bmc.works("root", "calvin-0")
+
+
+@pytest.mark.parametrize("fault", ["root-needs-login", "no-token"])
+def test_it_is_redfish_however_it_lets_users_in(redfish_bmc: RedfishBmc, fault: str) -> None:
+    """Never IPMI for want of a root or a token; and no second password is tried."""
+    redfish_bmc.faults.add(fault)
+    access = BmcAccess(address="127.0.0.1", port=redfish_bmc.port, timeout=2)
+    bmc = connect(access, "root", "calvin-0")
+    assert bmc.protocol == "redfish" and bmc.facts().serial == "8XKQ2L2"
+    bmc.close()
+    with pytest.raises(WrongPassword):
+        connect(access, "root", "another")
+    assert redfish_bmc.failed_logins == 1
