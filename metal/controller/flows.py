@@ -124,5 +124,7 @@ def _heal_ports(workspace: Workspace, action: DrainServer | RecoverServer) -> He
         power=switching(workspace, action.server),
         hold=servers.hold,
         draining=lambda server: servers.move(server, Life.DRAINING),
+        pause=workspace.pause,
+        monotonic=workspace.store.database.clock.monotonic,
         every=workspace.inventory.fleet.poll_seconds,
     )

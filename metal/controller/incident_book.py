@@ -8,10 +8,15 @@ from collections.abc import Iterator
 
 from metal.controller.sensing import HEALING
 from metal.controller.workspace import Workspace
-from metal.heal.diagnosis import Diagnosis
+from metal.heal.diagnosis import AT_ONCE, Diagnosis
 from metal.heal.plan import Found
 from metal.model.plan import Action
 from metal.operations.incidents import Incident
+
+SILENCE = frozenset({"unreachable", "cut-off"})
+"""What an answer that was lost looks like, too."""
+LASTING = 4
+"""Looks in a row after which silence is trouble: one in a hundred answers gets lost."""
 
 
 class IncidentBook:
@@ -52,17 +57,33 @@ class IncidentBook:
         return next((i for i in self._incidents.list(open_only=True) if i.subject == subject), None)
 
     def _ill(self, found: Found) -> Iterator[tuple[str, tuple[str, str]]]:
-        """(subject, (state, evidence)). A site's or our own trouble is one incident, not many."""
+        """(subject, (state, evidence)). A site's or our own trouble is one incident, not many.
+
+        What may be an answer that got lost counts once it lasts. A server that is long in trouble
+        stays its own incident while others are silent for a moment.
+        """
+        sites: dict[str, list[str]] = {}
         for name, diagnosis in found.diagnoses.items():
-            if diagnosis.state == "site-trouble":
-                site = self._workspace.inventory.servers[name].site
-                yield f"site {site}", (diagnosis.state, _evidence(diagnosis, name))
-            elif diagnosis.state == "blind":
-                yield "fleet", (diagnosis.state, diagnosis.evidence[-1])
-            elif diagnosis.state != "healthy":
-                yield f"server {name}", (diagnosis.state, _evidence(diagnosis, name))
-        if "fleet" in found.holds:
+            state = diagnosis.alone or diagnosis.state
+            if state == "healthy" or (state in SILENCE and diagnosis.unseen < LASTING):
+                continue
+            if diagnosis.alone is None:
+                yield f"server {name}", (state, _evidence(diagnosis, name))
+            else:
+                sites.setdefault(self._workspace.inventory.servers[name].site, []).append(name)
+        for site, names in sites.items():
+            for subject, told in self._together(found, site, names):
+                yield subject, (told, _evidence(found.diagnoses[names[0]], names[0]))
+        if "fleet" in found.holds and not any(d.alone for d in found.diagnoses.values()):
             yield "fleet", ("storm", found.holds["fleet"])
+
+    def _together(self, found: Found, site: str, names: list[str]) -> list[tuple[str, str]]:
+        """(subject, state) of servers of one site that are not judged alone."""
+        if len(names) < AT_ONCE:
+            return [(f"server {n}", found.diagnoses[n].alone or "") for n in names]
+        if found.diagnoses[names[0]].state == "blind":
+            return [("fleet", "blind")]
+        return [(f"site {site}", "site-trouble")]
 
     def _end(self, incident: Incident, found: Found) -> None:
         kind, _, name = incident.subject.partition(" ")
@@ -71,6 +92,8 @@ class IncidentBook:
             if self._at_work(name):
                 return
             diagnosis = found.diagnoses.get(name)
+            if diagnosis and diagnosis.mute and incident.state == "degrading":
+                return  # a BMC that is silent takes no complaint back
             if diagnosis is not None and diagnosis.state == "healthy":
                 text = "it is well again"
             elif diagnosis is None:

@@ -1,7 +1,7 @@
 """Look at everything at once. Whatever does not answer is unknown, and said so."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
 from metal.controller.powering import moment, read_by_plug
@@ -57,7 +57,7 @@ class _Look:
 
     def world(self) -> World:
         inventory = self._workspace.inventory
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with self._workspace.crew(WORKERS) as pool:
             bmcs = {n: self._ask_power(pool, n) for n in inventory.servers if self._enrolled(n)}
             asked = {c: self._ask_cluster(pool, c) for c in inventory.clusters if self._answers(c)}
             clusters = {name: future.result() for name, future in asked.items()}
@@ -90,7 +90,7 @@ class _Look:
     def _record(self, server: str) -> ServerRecord:
         return self._records.get(server, ServerRecord())
 
-    def _ask_power(self, pool: ThreadPoolExecutor, name: str) -> Future[BmcSeen]:
+    def _ask_power(self, pool: Executor, name: str) -> Future[BmcSeen]:
         """By its BMC; where that is silent, or there is none, by whatever else tells."""
 
         def ask() -> BmcSeen:
@@ -144,7 +144,7 @@ class _Look:
         return bool(seen) and any(vm not in seen and inventory.chosen(vm) for vm in inventory.vms)
 
     def _ask_cluster(
-        self, pool: ThreadPoolExecutor, name: str, *, thorough: bool = False
+        self, pool: Executor, name: str, *, thorough: bool = False
     ) -> Future[ClusterSeen]:
         def ask() -> ClusterSeen:
             hypervisor = self._workspace.hypervisor(name)

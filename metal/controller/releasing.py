@@ -40,6 +40,7 @@ def release(
         )
     workspace.store.words.withdraw(server)
     workspace.store.records.forget(server, "signs")  # it is taken as it is now
+    workspace.store.records.put(server, "released", True)  # what failed before counts no more
     if record.life is Life.DRAINING:
         workspace.store.servers.move(server, Life.MEMBER)
     workspace.store.servers.release(server)

@@ -24,7 +24,7 @@ def give_back(workspace: Workspace, found: Found) -> None:
     }  # the last one of each counts
     ended = {i.subject: i.ended for i in store.incidents.list()}
     for name, diagnosis in found.diagnoses.items():
-        if diagnosis.state != "healthy" or not emptied.get(name):
+        if diagnosis.state != "healthy" or diagnosis.mute or not emptied.get(name):
             continue
         if workspace.life(name) is not Life.DRAINING or flapping(name, before, policy):
             continue

@@ -3,7 +3,6 @@
 import socket
 
 from metal.controller.workspace import Workspace
-from metal.drivers.reach import alive, reached
 from metal.heal.past import History, Sense
 from metal.heal.signs import signs
 from metal.model.life import Life
@@ -13,7 +12,8 @@ from metal.operations.journal import Operation
 HEALING = frozenset({"recover", "drain"})
 BY = "watch"
 """In the params of what a watcher began: a person's own drains count for nothing here."""
-FRESH = 3.0
+WORKERS = 64
+FRESH = 1.5
 """Looks after which what another place saw is too old to count."""
 _USED = frozenset({Life.MEMBER, Life.DRAINING})
 
@@ -26,13 +26,10 @@ def this_place() -> str:
 def see(workspace: Workspace, place: str) -> None:
     """Tell every watcher which hosts answer here."""
     records, servers = workspace.store.servers.all(), workspace.inventory.servers
-    hosts = {
-        name: str(server.address)
-        for name, server in servers.items()
-        if name in records and records[name].life in _USED
-    }
-    ports = {str(server.address): server.api_port for server in servers.values()}
-    workspace.store.sightings.put(place, reached(hosts, lambda host: alive(host, ports[host])))
+    hosts = [name for name in servers if name in records and records[name].life in _USED]
+    with workspace.crew(max(1, min(WORKERS, len(hosts)))) as crew:
+        reached = dict(zip(hosts, crew.map(workspace.answers, hosts), strict=True))
+    workspace.store.sightings.put(place, reached)
 
 
 def sense(workspace: Workspace, world: World, every: float) -> Sense:
@@ -62,9 +59,10 @@ def history(workspace: Workspace) -> History:
     now = store.now()
     since = now - policy.flap_hours * 3600
     failures: dict[str, int] = {}
+    released = {name: record.at for name, record in store.records.all("released").items()}
     for incident in store.incidents.list():
         kind, _, name = incident.subject.partition(" ")
-        if kind == "server" and incident.began > since:
+        if kind == "server" and incident.began > max(since, released.get(name, 0.0)):
             failures[name] = failures.get(name, 0) + 1
     acted = tuple(now - o.created for o in store.journal.list() if by_watch(o))
     return History(acted=acted, failures=failures)

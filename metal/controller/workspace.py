@@ -4,6 +4,7 @@ What a part needs is imported when it is opened: `metal check` must not wait for
 """
 
 import os
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from metal.model.fleet import Inventory
 from metal.model.life import Life
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from metal.controller.pace import Pace
     from metal.drivers.host_keys import HostKeys
     from metal.drivers.ports import Bmc
@@ -153,6 +156,22 @@ class Workspace:
             if new is None:
                 raise
             return connect(access, access.user, new)
+
+    def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def crew(self, workers: int) -> "Executor":
+        """Who asks many at once; used as a `with` block."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(workers)
+
+    def answers(self, server: str) -> bool:
+        """Whether the host itself speaks to us: its SSH or its API."""
+        from metal.drivers.reach import alive
+
+        host = self.inventory.servers[server]
+        return alive(str(host.address), host.api_port)
 
     def hypervisor(self, cluster: str) -> "Proxmox":
         """The Proxmox of a cluster, through its installed nodes. Connects when first used."""

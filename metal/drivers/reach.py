@@ -6,13 +6,10 @@ and only a living API shakes hands in TLS.
 
 import socket
 import ssl
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from metal.drivers.pins import UNVERIFIED
 
 SECONDS = 3.0
-WORKERS = 64
 
 
 def speaks_ssh(address: str, port: int = 22, seconds: float = SECONDS) -> bool:
@@ -41,11 +38,3 @@ def speaks_tls(address: str, port: int, seconds: float = SECONDS) -> bool:
 def alive(address: str, api_port: int, ssh_port: int = 22) -> bool:
     """Whether the host's SSH or its API speaks."""
     return speaks_ssh(address, ssh_port) or speaks_tls(address, api_port)
-
-
-def reached(hosts: Mapping[str, str], asks: Callable[[str], bool]) -> dict[str, bool]:
-    """Name → whether `asks` holds of its address, all asked side by side."""
-    if not hosts:
-        return {}
-    with ThreadPoolExecutor(min(WORKERS, len(hosts))) as pool:
-        return dict(zip(hosts, pool.map(asks, hosts.values()), strict=True))

@@ -7,6 +7,7 @@ to act on any of them.
 """
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Literal
 
 from metal.heal.past import Look, Sense
@@ -31,12 +32,18 @@ _WATCHED = frozenset({Life.MEMBER, Life.DRAINING})
 
 class Diagnosis(Frozen):
     state: State
+    alone: State | None = None
+    """What it would be by itself, where others make it the site's or our own trouble."""
     evidence: tuple[str, ...] = ()
     """What was seen, each a sentence; never a conclusion."""
     looks: int = 1
     """How many looks in a row, this one included, showed the node offline."""
     seconds: float = 0.0
     """How long ago the first of those was."""
+    unseen: int = 0
+    """How many looks in a row, this one included, did not show the node online."""
+    mute: bool = False
+    """Its BMC said nothing of its health: healthy then means only that it runs."""
     signs: tuple[str, ...] = ()
     """Kinds of failure that announce themselves: "power supply", "memory"."""
 
@@ -65,6 +72,7 @@ def _server(
         # Its BMC may well be silent or even wrong about power: what answers is alive.
         return _alive(name, seen, past, sense, said)
     looks, seconds = _lost(name, past)
+    unseen = 1 + _unseen(name, past)
     answers = any(view.get(name) for view in sense.views.values())
     state: State = "unreachable"
     if answers and (seen.node == "offline" or seen.power == "off"):
@@ -73,7 +81,7 @@ def _server(
         state = "dead"
     elif seen.node == "offline" and seen.power == "on":
         state = "suspect"
-    return Diagnosis(state=state, evidence=said, looks=looks, seconds=seconds)
+    return Diagnosis(state=state, evidence=said, looks=looks, seconds=seconds, unseen=unseen)
 
 
 def _alive(
@@ -87,7 +95,11 @@ def _alive(
     )
     failing = seen.health == "critical" or bool(lasting)
     return Diagnosis(
-        state="degrading" if failing else "healthy", evidence=said, looks=0, signs=lasting
+        state="degrading" if failing else "healthy",
+        evidence=said,
+        looks=0,
+        mute=seen.health == "unknown",
+        signs=lasting,
     )
 
 
@@ -99,6 +111,14 @@ def _lost(name: str, past: Sequence[Look]) -> tuple[int, float]:
             break
         count, seconds = count + 1, look.ago
     return count, seconds
+
+
+def _unseen(name: str, past: Sequence[Look]) -> int:
+    """How many of the last looks in a row did not show the node online."""
+    missed = takewhile(
+        lambda look: look.world.servers.get(name, SeenServer()).node != "online", reversed(past)
+    )
+    return sum(1 for _ in missed)
 
 
 def _said(name: str, seen: SeenServer, world: World) -> tuple[str, ...]:
@@ -171,4 +191,7 @@ def _blind(
 
 
 def _worse(diagnosis: Diagnosis, state: State, text: str) -> Diagnosis:
-    return diagnosis.model_copy(update={"state": state, "evidence": (*diagnosis.evidence, text)})
+    alone = diagnosis.alone or diagnosis.state
+    return diagnosis.model_copy(
+        update={"state": state, "alone": alone, "evidence": (*diagnosis.evidence, text)}
+    )

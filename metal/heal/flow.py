@@ -15,10 +15,16 @@ from metal.operations.run import Run
 
 __all__ = ["HealPorts", "drain", "recover"]
 TRIES = 4
+READINGS = 3
+"""That must all say off: a server that restarts itself is off for a moment."""
+STALE = 20.0
+"""Seconds after which nothing is switched off on the strength of a look."""
 
 
 def recover(run: Run, action: RecoverServer, ports: HealPorts) -> dict[str, Any]:
     """The server is proven off and held, and each of its HA VMs was seen running elsewhere.
+
+    Or it came back by itself before it was switched off: then it is left alone.
 
     Unreachable when what switches it is silent: then nothing at all is concluded. Failed when VMs
     stay down because HA does not manage them, or because HA did not get to them in time.
@@ -28,11 +34,14 @@ def recover(run: Run, action: RecoverServer, ports: HealPorts) -> dict[str, Any]
     proof = ports.power.step(
         run,
         f"prove {server} off",
-        lambda switch: _prove_off(server, switch),
+        lambda switch: _prove_off(run, server, switch, ports),
         why=f"its VMs are restarted elsewhere once it is off: {action.why}",
         tries=TRIES,
         backoff=ports.every,
     )
+    if proof.get("back"):
+        run.progress(1.0, f"{server} is back in its cluster: nothing is switched off")
+        return {"server": server, "back": True}
     run.progress(0.2, f"keep {server} out")
     by = proof.get("by", "its BMC")
     note = f"fenced: {', '.join(proof['readings'])} read back from {by}; {action.why}"
@@ -76,12 +85,27 @@ def drain(run: Run, action: DrainServer, ports: HealPorts) -> dict[str, Any]:
 # ── steps ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _prove_off(server: str, switch: PowerSwitch) -> dict[str, Any]:
+def _prove_off(run: Run, server: str, switch: PowerSwitch, ports: HealPorts) -> dict[str, Any]:
+    """What was decided on may be long ago: nothing is cut that its cluster sees again."""
+    if switch.power() != "off":
+        asked = ports.monotonic()
+        cluster, nodes, _ = ports.hypervisor.look()
+        if nodes.get(server) == "online":
+            return {"back": True}
+        if cluster.quorate is not True or nodes.get(server) != "offline":
+            raise Unreachable("no quorate cluster says that it is lost", where=server)
+        run.progress(0.1, f"switch {server} off")  # raises where another watcher took over
+        if ports.monotonic() - asked > STALE:
+            raise Unreachable("this process stood still: what it saw is old", where=server)
     switch.ensure_power("off")
-    readings = [switch.power(), switch.power()]
-    if readings != ["off", "off"]:
+    readings = [switch.power()]
+    for _ in range(READINGS - 1):
+        ports.pause(ports.every)
+        readings.append(switch.power())
+    if set(readings) != {"off"}:
+        said = f"{', '.join(readings[:-1])} and {readings[-1]}"
         raise Failed(
-            f"{switch.by} was told to switch it off, and then read {' and '.join(readings)}",
+            f"{switch.by} was told to switch it off, and then read {said}",
             where=server,
             mend="somebody must cut its power by hand; nothing was done to its VMs",
         )
@@ -97,7 +121,7 @@ def _see_them_run(run: Run, server: str, vms: dict[str, int], ports: HealPorts) 
             if vm in landed:
                 continue
             node, state = ports.hypervisor.where(vmid)
-            if node != server and state == "running":
+            if state == "running" and (node != server or _is_back(server, ports)):
                 landed[vm] = node
                 run.progress(0.3 + 0.7 * len(landed) / len(vms), f"{vm} runs on {node}")
         return dict(landed) if len(landed) == len(vms) else None
@@ -122,6 +146,12 @@ def _see_them_run(run: Run, server: str, vms: dict[str, int], ports: HealPorts) 
             f"then metal run resume {run.id}",
         ) from error
     return seen
+
+
+def _is_back(server: str, ports: HealPorts) -> bool:
+    """Its power came back before HA was done: then its VMs were started where they were."""
+    cluster, nodes, _ = ports.hypervisor.look()
+    return cluster.quorate is True and nodes.get(server) == "online"
 
 
 def _move(move: MigrateVm, ports: HealPorts) -> None:

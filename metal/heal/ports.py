@@ -1,5 +1,6 @@
 """What the flows of this stage need, put together by whoever composes the stages."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,3 +23,6 @@ class HealPorts:
     """Seconds to wait for the cluster's HA: 180 are usual when the HA master died."""
     every: float = 1.0
     """Seconds between two looks, and before the first repetition of a step."""
+    pause: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
+    """Seconds that never jump."""

@@ -1,5 +1,6 @@
 """Recovering and draining as durable operations, against the Proxmox double."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ class Bmc:
         self._lab, self._node = lab, node
         self.reads: Any = None
         self.silent = False
-        self.opened = self.closed = 0
+        self.opened = self.closed = self.switched = 0
 
     def __call__(self) -> "Bmc":
         self.opened += 1
@@ -51,13 +52,14 @@ class Bmc:
 
     def ensure_power(self, wanted: str) -> None:
         assert wanted == "off"
+        self.switched += 1
         if self.silent:
             raise Unreachable("no answer", where=self._node)
         self._lab.datacenter.power_off(self._node)
 
     def power(self) -> str:
         if self.reads:
-            return str(self.reads)
+            return str(self.reads) if isinstance(self.reads, str) else next(self.reads)
         return str(self._lab.datacenter.truth()["nodes"][self._node]["power"])
 
     def close(self) -> None:
@@ -103,6 +105,14 @@ class Bench:
         operation = self.store.journal.open(action.kind, action.server, [], params)
         return perform(self.store, operation, lambda r: flow(r, action, ports))
 
+    def lose(self) -> None:
+        """alba1 loses its network, and its cluster has noticed."""
+        self.lab.datacenter.cable("alba1", plugged=False)
+        deadline = time.monotonic() + 30
+        while self.lab.driver().look()[1]["alba1"] != "offline":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
     def truth(self) -> dict[str, Any]:
         return {v["name"]: v for v in self.lab.datacenter.truth()["vms"]}
 
@@ -118,7 +128,7 @@ def test_a_dead_server_is_proven_off_and_its_vms_run_elsewhere(bench: Bench) -> 
     bench.lab.datacenter.power_off("alba1")
     outcome = bench.run(recover, RECOVER)
     assert (outcome.status, outcome.error) == (Status.DONE, "")
-    assert bench.held["alba1"].startswith("fenced: off, off read back")
+    assert bench.held["alba1"].startswith("fenced: off, off, off read back")
     for vm in bench.truth().values():
         assert vm["max_copies"] == 1
         assert vm["copies"] == [vm["node"]] != ["alba1"]
@@ -127,10 +137,37 @@ def test_a_dead_server_is_proven_off_and_its_vms_run_elsewhere(bench: Bench) -> 
 
 def test_a_hung_server_is_switched_off_first(bench: Bench) -> None:
     bench.vms(ha=True)
-    bench.lab.datacenter.cable("alba1", plugged=False)
+    bench.lose()
     assert bench.run(recover, RECOVER).status is Status.DONE
     assert bench.lab.datacenter.truth()["nodes"]["alba1"]["power"] == "off"
     assert {vm["max_copies"] for vm in bench.truth().values()} == {1}
+
+
+def test_a_server_that_came_back_is_left_alone(bench: Bench) -> None:
+    """What decided on it may be old: an operation that was killed is resumed hours later."""
+    bench.vms(ha=True)
+    outcome = bench.run(recover, RECOVER)
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert bench.held == {}
+    assert bench.lab.datacenter.truth()["nodes"]["alba1"]["power"] == "on"
+
+
+def test_who_stood_still_after_looking_switches_nothing_off(bench: Bench) -> None:
+    bench.vms(ha=True)
+    bench.lose()
+    bench.bmc.reads = "on"
+    ticks = iter(range(0, 10**6, 60))
+    outcome = bench.run(recover, RECOVER, monotonic=lambda: float(next(ticks)))
+    assert "what it saw is old" in outcome.error
+    assert bench.bmc.switched == 0
+
+
+def test_a_server_that_is_off_only_while_it_restarts_is_not_proven_off(bench: Bench) -> None:
+    bench.lose()
+    bench.bmc.reads = iter(["off", "off", "on"] * 9)
+    outcome = bench.run(recover, RECOVER)
+    assert "read off, on and off" in outcome.error
+    assert bench.held == {}
 
 
 def test_a_kill_between_fencing_and_seeing_is_resumed(bench: Bench) -> None:
@@ -148,6 +185,7 @@ def test_a_kill_between_fencing_and_seeing_is_resumed(bench: Bench) -> None:
 
 
 def test_a_silent_bmc_proves_nothing(bench: Bench) -> None:
+    bench.lose()
     bench.bmc.silent = True
     outcome = bench.run(recover, RECOVER)
     assert (outcome.status, outcome.exit_code) == (Status.FAILED, Unreachable.exit_code)
@@ -156,6 +194,7 @@ def test_a_silent_bmc_proves_nothing(bench: Bench) -> None:
 
 
 def test_a_bmc_that_does_not_read_off_is_no_proof(bench: Bench) -> None:
+    bench.lose()
     bench.bmc.reads = "on"
     outcome = bench.run(recover, RECOVER)
     assert outcome.status is Status.FAILED

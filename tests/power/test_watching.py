@@ -6,18 +6,32 @@ from typing import Any
 
 import pytest
 
-from metal.controller import watching
+from metal.controller import healing
 from metal.controller.progress import silent
 from metal.controller.watching import watch_once
 from metal.model.life import Life, Status
 from metal.model.plan import RecoverServer, Risk
+from metal.model.world import SeenCluster
+
+
+class Lost:
+    """A cluster of others that sees alba3 no more; nothing ran there."""
+
+    silent: dict[str, str] = {}
+
+    def look(self) -> tuple[SeenCluster, dict[str, str], dict[str, Any]]:
+        return SeenCluster(formed=True, quorate=True), {"alba3": "offline"}, {}
+
+    def ha_managed(self) -> frozenset[int]:
+        return frozenset()
 
 
 def test_a_round_ends_while_a_person_is_asked_and_the_next_finds_the_answer(
     rack: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(healing, "ANSWER_SECONDS", 0.3)
     workspace = rack.workspace
+    monkeypatch.setattr(workspace, "hypervisor", lambda _cluster: Lost())
     store = workspace.store
     for life in (Life.ENROLLED, Life.INSTALLED, Life.MEMBER):
         store.servers.move("alba3", life)
@@ -39,6 +53,6 @@ def test_a_round_ends_while_a_person_is_asked_and_the_next_finds_the_answer(
     watch_once(workspace, act=True, progress=silent)
     record = store.servers.get("alba3")
     assert record.status is Status.HELD
-    assert record.note.startswith("fenced: off, off read back from a person at the rack")
+    assert record.note.startswith("fenced: off, off, off read back from a person at the rack")
     assert store.requests.waiting() == []
     store.close()

@@ -22,7 +22,8 @@ def _findings(report: "WatchReport") -> Iterator[str]:
     for name, diagnosis in ill.items():
         yield f"{name}: {diagnosis.state}: {'; '.join(diagnosis.evidence)}"
     all_of_them = len(report.diagnoses)
-    yield f"{all_of_them - len(ill)} of {all_of_them} servers are healthy"
+    if not report.leader:
+        yield f"{all_of_them - len(ill)} of {all_of_them} servers are healthy"
     for action in report.actions:
         why = report.failed.get(action.id)
         yield f"{action.what}: {f'FAILED: {why}' if why else action.why}"

@@ -1,0 +1,133 @@
+"""Carries out what a watcher decided, beside its rounds; goes on with what was left."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from dataclasses import dataclass
+from functools import partial
+
+from metal.controller.flows import action_of
+from metal.controller.incident_book import IncidentBook
+from metal.controller.performing import carry_out, perform_shown
+from metal.controller.planning import judged
+from metal.controller.progress import Progress
+from metal.controller.sensing import BY, HEALING
+from metal.controller.workspace import Workspace
+from metal.model.errors import MetalError
+from metal.model.plan import Action, Plan, fingerprint
+from metal.model.world import World
+from metal.operations.leading import Term
+
+ANSWER_SECONDS = 5.0
+"""How long `metal watch --once` waits for a person at the rack."""
+AT_ONCE = 4
+"""Servers acted on side by side."""
+
+
+@dataclass(frozen=True)
+class _Begun:
+    action: Action
+    future: Future[str]
+    stop: threading.Event
+
+
+class Healing:
+    def __init__(
+        self,
+        workspace: Workspace,
+        progress: Progress,
+        book: IncidentBook,
+        *,
+        pool: Executor | None = None,
+        stop: Callable[[], threading.Event] = threading.Event,
+    ) -> None:
+        """`pool` runs what is acted on; `stop` makes what leaves one of them between two steps."""
+        self._workspace, self._progress, self._book = workspace, progress, book
+        self._pool = pool or ThreadPoolExecutor(AT_ONCE, thread_name_prefix="heal")
+        self._new_stop = stop
+        self._begun: dict[str, _Begun] = {}
+
+    @property
+    def at_work(self) -> tuple[Action, ...]:
+        return tuple(begun.action for begun in self._begun.values())
+
+    def close(self) -> None:
+        """What is at work is left between two steps, to be gone on with."""
+        for begun in self._begun.values():
+            begun.stop.set()
+        self._pool.shutdown(wait=True)
+
+    def go_on(self, term: Term) -> None:
+        """Finish what an earlier watcher began and nobody runs any more."""
+        for operation in self._workspace.store.journal.list(open_only=True):
+            key = operation.subject
+            if operation.kind in HEALING and not operation.alive and key not in self._begun:
+                action = action_of(operation.params["action"])
+                self._run(action, partial(self._resume, operation.id, action, term))
+
+    def begin(self, world: World, actions: Sequence[Action], term: Term) -> dict[str, str]:
+        """Action id → why it was not even begun."""
+        refused = {}
+        for action in actions:
+            if action.id in self._begun:
+                continue
+            try:
+                self._lawful(world, action)
+            except MetalError as error:
+                refused[action.id] = str(error)
+                continue
+            self._run(action, partial(self._carry_out, action, term))
+        return refused
+
+    def collect(self) -> dict[str, str]:
+        """Action id → why it failed, of those that ended since this was last asked."""
+        failed = {}
+        for key, begun in list(self._begun.items()):
+            if not begun.future.done():
+                continue
+            del self._begun[key]
+            if begun.stop.is_set():
+                continue  # it is only left, and gone on with in the next round
+            if why := begun.future.result():
+                failed[key] = why
+            self._book.over(begun.action, why)
+        return failed
+
+    def finish(self) -> list[str]:
+        """Wait for what was begun; what waits for a person is left, and named."""
+        while True:
+            wait_for([begun.future for begun in self._begun.values()], timeout=ANSWER_SECONDS)
+            left = [begun for begun in self._begun.values() if not begun.future.done()]
+            names = {getattr(begun.action, "server", "") for begun in left}
+            if all(self._by_hand(name) for name in names):
+                break
+        for begun in left:
+            begun.stop.set()
+        wait_for([begun.future for begun in left])
+        return [f"{n} waits for a person at the rack: `metal power waiting`" for n in sorted(names)]
+
+    def _by_hand(self, server: str) -> bool:
+        return self._workspace.inventory.servers[server].power.driver == "manual"
+
+    def _run(self, action: Action, act: Callable[[threading.Event], str]) -> None:
+        self._book.begun(action)
+        stop = self._new_stop()
+        self._begun[action.id] = _Begun(action, self._pool.submit(act, stop), stop)
+
+    def _carry_out(self, action: Action, term: Term, stop: threading.Event) -> str:
+        return carry_out(self._workspace, action, self._progress, by=BY, stop=stop, term=term)
+
+    def _resume(self, operation: int, action: Action, term: Term, stop: threading.Event) -> str:
+        self._progress.begin(action.id, action.what)
+        try:
+            why = perform_shown(self._workspace, operation, action, self._progress, stop, term=term)
+        except MetalError as error:
+            why = str(error)
+        self._progress.end(action.id, not why, why)
+        return why
+
+    def _lawful(self, world: World, action: Action) -> None:
+        inventory = self._workspace.inventory
+        plan = Plan(fingerprint=fingerprint(inventory, world), actions=(action,))
+        judged(plan, inventory, world)

@@ -1,0 +1,55 @@
+"""What must hold in the world whatever metal does. Checked by the world's own record."""
+
+from __future__ import annotations
+
+from metal.lab.storms.rack import Rack
+
+PROMISED = 600.0
+"""Seconds within which a VM runs again where its cluster was fit all the while: Proxmox's HA needs
+120 to 187."""
+
+
+class Broken(AssertionError):
+    """A law was broken."""
+
+
+class Laws:
+    def __init__(self, rack: Rack) -> None:
+        self._rack = rack
+        self._fit: dict[str, float] = dict.fromkeys(rack.clusters, 0.0)
+        self._down: dict[str, float] = {}
+        self.fenced = 0
+        self.longest = 0.0
+        """Seconds that a VM of a fit cluster was down at most."""
+
+    def look(self) -> None:
+        """After everything that happens, and as time goes on."""
+        rack = self._rack
+        for name, trio in rack.clusters.items():
+            if not any(trio.quorate(node) for node in trio.members):
+                self._fit[name] = rack.now
+            for vm in trio.vmids:
+                copies = rack.copies(vm)
+                if len(copies) > 1:
+                    raise Broken(f"{vm} runs on {' and '.join(copies)} at once")
+                alive = any(rack.on_site(box) for box in copies)
+                since = self._down.setdefault(vm, rack.now)
+                if alive:
+                    del self._down[vm]
+                    continue
+                down = rack.now - max(since, self._fit[name])
+                self.longest = max(self.longest, down)
+                if down > PROMISED:
+                    raise Broken(f"{vm} has been down for {down:.0f} s, its cluster fit meanwhile")
+
+    def fence(self, name: str) -> None:
+        """metal switches a server off."""
+        rack = self._rack
+        trio = next(t for t in rack.clusters.values() if name in t.members)
+        if rack.on_site(name) and trio.quorate(name):
+            raise Broken(f"{name} was switched off while it was well")
+        self.fenced += 1
+
+    def fresh(self, seconds: float) -> None:
+        """Time leapt over while all was well."""
+        self._fit = {name: at + seconds for name, at in self._fit.items()}

@@ -1,0 +1,344 @@
+"""One storm: a seed, a fleet, some watchers, and months of weather."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from metal.controller.post import Post
+from metal.controller.progress import silent
+from metal.controller.releasing import release
+from metal.controller.watching import Watcher
+from metal.lab.storms.faults import Fault, draw
+from metal.lab.storms.fleet import fleet
+from metal.lab.storms.laws import Broken, Laws
+from metal.lab.storms.ports import AtOnce, Eyes, Killed, Leave, SimWorkspace
+from metal.lab.storms.rack import Rack
+from metal.model.errors import MetalError, Unreachable
+from metal.model.life import Life, Status
+from metal.operations.database import Clock
+from metal.operations.owner import Owner
+from metal.operations.store import Store, open_store
+
+EPOCH = 1_800_000_000.0
+TICK = 10.0
+"""Seconds between two rounds of a watcher."""
+PERSON = 1800.0
+"""Seconds between two visits of somebody who repairs and releases."""
+CALM = 4 * 3600.0
+"""Seconds without a new fault at the end, after which everything must be well again."""
+DAY = 86_400.0
+WELL = (True, False, True, True, True)
+CALM_ROUNDS, STUCK_ROUNDS = 6, 70
+"""Rounds without a change after which time is leapt over: when all is well, and when not."""
+
+
+@dataclass
+class Guard:
+    """One watcher: its process comes and goes, its place stays."""
+
+    place: str
+    eyes: Eyes
+    lives: int = 0
+    away_until: float = 0.0
+    store: Store | None = None
+    watcher: Watcher | None = None
+    post: Post | None = None
+
+
+@dataclass
+class Report:
+    seed: int
+    days: float
+    faults: int = 0
+    rounds: int = 0
+    fenced: int = 0
+    incidents: int = 0
+    longest: float = 0.0
+    broken: str = ""
+    log: list[tuple[float, str, str]] = field(default_factory=list)
+
+
+class Storm:
+    def __init__(
+        self, folder: Path, seed: int, *, days: float, every: float = DAY / 4,
+        watchers: int = 2, lost: float = 0.01, skip: bool = True,
+    ) -> None:  # fmt: skip
+        """`every`: seconds between two faults on average. `skip`: leap over what is calm."""
+        self._folder, self.seed, self._days, self._skip = folder, seed, days, skip
+        self._luck = random.Random(seed)
+        self.inventory = fleet()
+        self.rack = Rack(self.inventory)
+        self.laws = Laws(self.rack)
+        self._clock = Clock(lambda: EPOCH + self.rack.now, lambda: self.rack.now)
+        self._todo: list[tuple[float, int, Callable[[], None]]] = []
+        self._number = itertools.count()
+        self.report = Report(seed, days)
+        self._database_away_until = 0.0
+        self._last: object = None
+        self._same = 0
+        self.store = self._open(lambda: None)
+        self._enrol()
+        sites = list(self.inventory.sites)
+        self.guards = [
+            Guard(f"watch{n}", self._eyes(sites[n % len(sites)], lost)) for n in range(watchers)
+        ]
+        person = self._eyes("", 0.0)
+        self._person = self._workspace(self.store, person)
+        for fault in draw(self._luck, days * DAY, every) if every else ():
+            self._at(fault.at, lambda fault=fault: self._strike(fault))  # type: ignore[misc]
+        self._at(PERSON, self._visit)
+
+    # ── making it ────────────────────────────────────────────────────────────────────────────
+
+    def _eyes(self, site: str, lost: float) -> Eyes:
+        return Eyes(self.rack, site, random.Random(self._luck.random()), lost)
+
+    def _open(self, gate: Callable[[], None]) -> Store:
+        """The one database, through a door that may be shut."""
+        store = open_store("sqlite", self._folder, clock=self._clock)
+        database: Any = store.database
+        for door in ("read", "write"):
+            setattr(database, door, _gated(getattr(database, door), gate))
+        return store
+
+    def _workspace(self, store: Store, eyes: Eyes) -> SimWorkspace:
+        return SimWorkspace(self._folder, self.inventory, store, eyes, self.laws.fence)
+
+    def _enrol(self) -> None:
+        for name in self.inventory.servers:
+            for life in (Life.ENROLLED, Life.INSTALLED, Life.MEMBER):
+                self.store.servers.move(name, life)
+            self.store.servers.pin(name, "ab" * 32)
+
+    # ── running it ───────────────────────────────────────────────────────────────────────────
+
+    def run(self) -> Report:
+        """To the end, or to the first law that breaks."""
+        end = self._days * DAY + CALM
+        try:
+            while self.rack.now < end:
+                self._tick()
+            self._all_well()
+        except Broken as broken:
+            self.report.broken = f"{broken} (after {self.rack.now:.0f} s)"
+        self.report.fenced, self.report.longest = self.laws.fenced, self.laws.longest
+        self.report.incidents = len(self.store.incidents.list())
+        self.report.log = self.rack.log
+        self.close()
+        return self.report
+
+    def close(self) -> None:
+        for guard in self.guards:
+            if guard.store:
+                guard.store.close()
+        self.store.close()
+
+    def _tick(self, without: Guard | None = None) -> None:
+        self.rack.advance(TICK)
+        while self._todo and self._todo[0][0] <= self.rack.now:
+            heapq.heappop(self._todo)[2]()
+            self.laws.look()
+        self.laws.look()
+        for guard in self.guards:
+            if guard is not without:
+                self._round(guard)
+                self.laws.look()
+        if without is None and self._skip and self._still():
+            self._leap()
+
+    def _round(self, guard: Guard) -> None:
+        if self.rack.now < guard.away_until:
+            return
+        try:
+            if guard.watcher is None or guard.post is None:
+                self._start(guard)
+            assert guard.watcher and guard.post
+            guard.post.seek()
+            guard.watcher.round(guard.post)
+            self.report.rounds += 1
+        except Killed:
+            self.rack.say(guard.place, "is killed")
+            guard.watcher = guard.post = None
+        except MetalError as error:
+            self.rack.say(guard.place, f"its round failed: {error.what}")
+
+    def _start(self, guard: Guard) -> None:
+        """A new process: it remembers nothing."""
+        guard.lives += 1
+        life = guard.lives
+
+        def gate() -> None:
+            if guard.lives != life or (guard.watcher is None and guard.away_until > self.rack.now):
+                raise Killed
+            if self.rack.now < self._database_away_until or guard.eyes.cut:
+                raise Unreachable("the connection to the database broke", where="database")
+
+        guard.store = self._open(gate)
+        me = Owner(guard.place, guard.place, "pid:[1]", life, life)
+        guard.post = Post(guard.store, guard.place, self.inventory.watch.lease_seconds * 2, me)
+        guard.watcher = Watcher(
+            self._workspace(guard.store, guard.eyes), silent, place=guard.place, every=TICK,
+            pool=AtOnce(), stop=Leave,
+        )  # fmt: skip
+
+    def _still(self) -> bool:
+        """Nothing has changed for so long that only time or a person will change anything."""
+        rack, store = self.rack, self.store
+        now = (
+            [(b.power, b.hung, b.link, b.bmc, b.mains, b.sick, len(b.running)) for b in
+             rack.boxes.values()],
+            list(rack.site_link.values()),
+            [(g.eyes.cut, g.eyes.fuse is None, g.watcher is None) for g in self.guards],
+            [o.id for o in store.journal.list(open_only=True)],
+            [(i.id, i.state) for i in store.incidents.list(open_only=True)],
+            [(r.life, r.status) for r in store.servers.all().values()],
+        )  # fmt: skip
+        self._same = self._same + 1 if now == self._last else 0
+        self._last = now
+        well = not now[3] and not now[4] and all(b[:5] == WELL for b in now[0])
+        return self._same >= (CALM_ROUNDS if well else STUCK_ROUNDS)
+
+    def _leap(self) -> None:
+        later = self._todo[0][0] if self._todo else self._days * DAY + CALM
+        seconds = later - self.rack.now - 6 * TICK
+        if seconds > TICK:
+            self.rack.leap(seconds)
+            self.laws.fresh(seconds)
+            self._same = 0
+
+    def _all_well(self) -> None:
+        """At the end nothing may be left over."""
+        for vm in self.inventory.vms:
+            if len(self.rack.copies(vm)) != 1:
+                raise Broken(f"{vm} does not run at the end")
+        left = self.store.journal.list(open_only=True)
+        if left:
+            raise Broken(f"operation {left[0].id} ({left[0].subject}) is lost: {left[0].error}")
+        still = self.store.incidents.list(open_only=True)
+        if still:
+            raise Broken(f"incident {still[0].id} ({still[0].subject}) never ended")
+        for name, record in self.store.servers.all().items():
+            if record.life is not Life.MEMBER or record.status is Status.HELD:
+                raise Broken(f"{name} is {record.life} ({record.note}) at the end")
+
+    # ── weather ──────────────────────────────────────────────────────────────────────────────
+
+    def _at(self, when: float, act: Callable[[], None]) -> None:
+        heapq.heappush(self._todo, (when, next(self._number), act))
+
+    def _after(self, seconds: float, act: Callable[[], None]) -> None:
+        self._at(self.rack.now + seconds, act)
+
+    def _strike(self, fault: Fault) -> None:
+        self.report.faults += 1
+        rack, kind = self.rack, fault.kind
+        servers, sites = list(rack.boxes), list(rack.site_link)
+        name = servers[int(fault.which * len(servers))]
+        site = sites[int(fault.which * len(sites))]
+        guard = self.guards[int(fault.which * len(self.guards))]
+        who = guard.place if "watcher" in kind else site if "site" in kind else name
+        rack.say(who, f"{kind}, for {fault.lasts:.0f} s")
+        box = rack.boxes[name]
+        match kind:
+            case "loses power":
+                box.mains = True
+                rack.cut(name, "its supply failed")
+                box.bmc = True
+                self._after(fault.lasts, lambda: rack.switch_on(name, "repaired"))
+            case "loses power and BMC":
+                self._dark(name)
+                self._after(fault.lasts, lambda: self._bright(name))
+            case "panics":
+                if rack.up(name):
+                    rack.reset(name, "its kernel panicked")
+            case "hangs":
+                if rack.up(name):
+                    box.hung = True
+            case "loses its link":
+                box.link = False
+                self._after(fault.lasts, lambda: setattr(box, "link", True))
+            case "BMC is silent":
+                box.bmc = False
+                self._after(fault.lasts, lambda: setattr(box, "bmc", True))
+            case "sickens" | "sickens and dies":
+                box.sick = "PSU 2: power supply failure detected"
+                if kind == "sickens and dies":
+                    self._after(min(fault.lasts, 120), lambda: rack.cut(name, "it died of it"))
+                    self._after(fault.lasts + 120, lambda: rack.switch_on(name, "repaired"))
+                self._after(fault.lasts, lambda: setattr(box, "sick", ""))
+            case "flaps":
+                for n in range(int(fault.lasts / 1200)):
+                    self._after(n * 1200, lambda: self._flap(name))
+            case "site loses its uplink":
+                rack.site_link[site] = False
+                self._after(fault.lasts, lambda: rack.site_link.update({site: True}))
+            case "site loses power":
+                here = [b.name for b in rack.boxes.values() if b.site == site]
+                for each in here:
+                    self._dark(each)
+                    self._after(fault.lasts, lambda each=each: self._bright(each))  # type: ignore[misc]
+            case "watcher is killed":
+                guard.eyes.blow = lambda: self._kill(guard, fault.lasts)
+                guard.eyes.fuse = 1 + int(fault.lasts) % 40
+            case "watcher stalls":
+                guard.eyes.blow = lambda: self._stall(guard, fault.lasts)
+                guard.eyes.fuse = 1 + int(fault.lasts) % 40
+            case "watcher is cut off":
+                guard.eyes.cut = True
+                self._after(fault.lasts, lambda: setattr(guard.eyes, "cut", False))
+            case "database is away":
+                self._database_away_until = rack.now + fault.lasts
+
+    def _flap(self, name: str) -> None:
+        if self.rack.up(name):
+            self.rack.reset(name, "again")
+
+    def _dark(self, name: str) -> None:
+        self.rack.boxes[name].mains = False
+        self.rack.cut(name, "no mains")
+
+    def _bright(self, name: str) -> None:
+        self.rack.boxes[name].mains = True
+        self.rack.switch_on(name, "mains are back")
+
+    def _kill(self, guard: Guard, seconds: float) -> None:
+        """In the middle of whatever it does; it is started again later."""
+        guard.away_until = self.rack.now + seconds
+        guard.lives += 1
+        raise Killed
+
+    def _stall(self, guard: Guard, seconds: float) -> None:
+        """The world goes on, the watcher stands still; then it goes on as if nothing was."""
+        until = self.rack.now + seconds
+        while self.rack.now < until:
+            self._tick(without=guard)
+
+    def _visit(self) -> None:
+        """Somebody switches repaired servers on again and lets them take part."""
+        self._after(PERSON, self._visit)
+        for name, record in self.store.servers.all().items():
+            box = self.rack.boxes[name]
+            if record.status is not Status.HELD and record.life is not Life.DRAINING:
+                continue
+            if not box.mains or box.sick or not box.link or not box.bmc:
+                continue
+            self.rack.switch_on(name, "by a person")
+            try:
+                release(self._person, name, progress=silent)
+                self.rack.say(name, "released by a person")
+            except MetalError:
+                continue  # not yet: the next visit
+
+
+def _gated(door: Any, gate: Callable[[], None]) -> Any:
+    def through() -> Any:
+        gate()
+        return door()
+
+    return through

@@ -1,0 +1,89 @@
+"""Storms: seeds of failures over a fleet, checked by the world and not by metal.
+
+`python -m metal.lab.storms --runs 100` has more of them; METAL_SEED=N replays one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metal.lab.storms.fleet import fleet
+from metal.lab.storms.laws import PROMISED, Broken, Laws
+from metal.lab.storms.rack import Rack
+from metal.lab.storms.storm import DAY, Storm
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_no_law_is_broken_in_a_storm(tmp_path: Path, seed: int) -> None:
+    report = Storm(tmp_path, seed, days=0.4, every=DAY / 12).run()
+    assert report.broken == ""
+    assert report.faults > 0
+
+
+def test_a_seed_always_makes_the_same_storm(tmp_path: Path) -> None:
+    logs = [Storm(tmp_path / name, 5, days=0.05, every=DAY / 100).run().log for name in "ab"]
+    assert logs[0] == logs[1] != []
+
+
+def test_one_lost_answer_in_a_hundred_alarms_nobody(tmp_path: Path) -> None:
+    """Half an hour of looks, none leapt over."""
+    storm = Storm(tmp_path, 1, days=1, every=0, lost=0.01, skip=False)
+    while storm.rack.now < 1800:
+        storm._tick()
+    assert storm.store.incidents.list() == []
+    assert storm.laws.fenced == 0
+    storm.close()
+
+
+@pytest.fixture
+def world() -> tuple[Rack, Laws]:
+    rack = Rack(fleet())
+    return rack, Laws(rack)
+
+
+def test_the_world_notices_a_vm_that_runs_twice(world: tuple[Rack, Laws]) -> None:
+    rack, laws = world
+    laws.look()
+    rack.boxes["alba2"].running.add("alba-1")
+    with pytest.raises(Broken, match="alba-1 runs on alba1 and alba2 at once"):
+        laws.look()
+
+
+def test_the_world_notices_that_a_healthy_server_is_fenced(world: tuple[Rack, Laws]) -> None:
+    rack, laws = world
+    with pytest.raises(Broken, match="alba1 was switched off while it was well"):
+        laws.fence("alba1")
+    rack.boxes["alba1"].hung = True
+    laws.fence("alba1")
+    assert laws.fenced == 1
+
+
+def test_the_world_notices_a_vm_that_stays_down(world: tuple[Rack, Laws]) -> None:
+    rack, laws = world
+    rack.boxes["alba1"].running.discard("alba-1")
+    laws.look()
+    rack.now += PROMISED + 1
+    with pytest.raises(Broken, match="alba-1 has been down"):
+        laws.look()
+
+
+def test_without_its_cluster_nothing_was_promised(world: tuple[Rack, Laws]) -> None:
+    rack, laws = world
+    for name in ("alba1", "alba2"):
+        rack.cut(name, "a test")
+    for _ in range(5):
+        rack.now += PROMISED
+        laws.look()
+
+
+def test_proxmox_alone_recovers_what_ran_on_a_dead_server(world: tuple[Rack, Laws]) -> None:
+    rack, laws = world
+    rack.advance(60)
+    rack.cut("alba1", "a test")
+    while rack.now < 400:
+        rack.advance(10)
+        laws.look()
+    assert all(len(rack.copies(vm)) == 1 for vm in rack.clusters["alba"].vmids)
+    assert 120 <= laws.longest <= 190
