@@ -17,11 +17,12 @@ from metal.network.budget import (
     PROXY,
     Holdings,
     Ledger,
+    by_site,
+    held_by,
     holdings,
     impossible,
     infrastructure,
     nat_ports,
-    residents,
 )
 from metal.network.ipv6 import prefixes, under, vm_network6
 from metal.network.serving import serve
@@ -86,7 +87,8 @@ def plan_addresses(
     addresses are never given away. `shared` is VM → the shared address its ports were on
     before, where somebody remembers; an address moves only if it must.
     """
-    taken = infrastructure(inventory)
+    reserved, holders, here = infrastructure(inventory), held_by(current), by_site(inventory, homes)
+    taken = set(reserved)
     for vm, addresses in current.items():
         if vm not in homes:
             taken.update(parse(addresses))
@@ -95,8 +97,10 @@ def plan_addresses(
     ways_out: dict[str, tuple[IPv4Address, ...]] = {}
     doors: dict[str, IPv4Address] = {}
     own = {site for site, place in inventory.sites.items() if place.gateways is not None}
-    for site in sorted({inventory.site_of(cluster) for cluster in homes.values()} | own):
-        planner = _SitePlanner(inventory, site, homes, current, taken)
+    for site in sorted(here.keys() | own):
+        vms = here.get(site, [])
+        held = holdings(inventory, site, homes, current, holders=holders, reserved=reserved)
+        planner = _SitePlanner(inventory, site, vms, current, taken, held)
         given |= planner.plan(shared or {})
         ways_out[site] = planner.ways_out
         if planner.door is not None:
@@ -113,17 +117,18 @@ class _SitePlanner:
         self,
         inventory: Inventory,
         site: str,
-        homes: Mapping[str, str],
+        vms: Iterable[str],
         current: Mapping[str, tuple[str, ...]],
         taken: set[Address],
+        held: Holdings,
     ) -> None:
         self.inventory = inventory
         self.name = site
         self.site = inventory.sites[site]
-        self.current = {vm: parse(current.get(vm, ())) for vm in homes}
+        self.current = {vm: parse(current.get(vm, ())) for vm in vms}
         self.taken = taken
-        self.vms = self._in_order(residents(inventory, site, homes))
-        self.held: Holdings = holdings(inventory, site, homes, current)
+        self.vms = self._in_order(vms)
+        self.held = held
         self.busy: set[Address] = {*self.held.foreign, *(a for a in pool(self.site) if a in taken)}
         foreign = len(self.busy - set(base_addresses(self.site)))
         self.ledger = Ledger(inventory, site, foreign)

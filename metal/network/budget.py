@@ -1,6 +1,7 @@
 """What a site's public addresses can still carry: the judge of "does this VM fit here?"."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -37,6 +38,9 @@ class Budget:
         return self.pool - self.dedicated - self.shared - self.foreign - self.gateways
 
 
+Holders = Mapping[Address, Sequence[tuple[str, int]]]
+
+
 @dataclass(frozen=True)
 class Holdings:
     """Who holds which address of a site's pool already."""
@@ -51,28 +55,42 @@ def holdings(
     site: str,
     homes: Mapping[str, str],
     current: Mapping[str, tuple[str, ...]],
+    *,
+    holders: Holders | None = None,
+    reserved: AbstractSet[Address] | None = None,
 ) -> Holdings:
-    """Sort the pool addresses seen on VMs into kept and foreign ones."""
+    """Sort the pool addresses seen on VMs into kept and foreign ones.
+
+    Who asks for many sites brings `holders` (address → the VMs that have it) and `reserved`,
+    which are the same for all.
+    """
+    holders = held_by(current) if holders is None else holders
+    reserved = infrastructure(inventory) if reserved is None else reserved
     place = inventory.sites[site]
-    addresses: set[Address] = set(pool(place))
-    addresses -= set(base_addresses(place))
+    own = base_addresses(place)
+    addresses: set[Address] = {a for a in pool(place) if a not in own}
     kept: dict[str, IPv4Address] = {}
-    foreign: set[Address] = infrastructure(inventory) & addresses
-    for vm in sorted(current):
-        for address in parse(current[vm]):
-            if not isinstance(address, IPv4Address) or address not in addresses - foreign:
-                continue
-            if (
-                vm not in kept
-                and address not in kept.values()
-                and vm in homes
-                and inventory.vms[vm].ipv4 == "dedicated"
-                and inventory.site_of(homes[vm]) == site
-            ):
-                kept[vm] = address
-            elif address not in kept.values():
-                foreign.add(address)
-    return Holdings(kept, frozenset(foreign) - set(kept.values()))
+    foreign: set[Address] = {address for address in addresses if address in reserved}
+    seen = sorted((vm, n, a) for a in addresses - foreign for vm, n in holders.get(a, ()))
+    for vm, _, address in seen:
+        assert isinstance(address, IPv4Address)  # it is of the pool
+        if address in kept.values() or address in foreign:
+            continue
+        mine = vm in homes and inventory.vms[vm].ipv4 == "dedicated" and vm not in kept
+        if mine and inventory.site_of(homes[vm]) == site:
+            kept[vm] = address
+        else:
+            foreign.add(address)
+    return Holdings(kept, frozenset(foreign))
+
+
+def held_by(current: Mapping[str, tuple[str, ...]]) -> Holders:
+    """Who has which address, and as which of its own."""
+    found: dict[Address, list[tuple[str, int]]] = {}
+    for vm, texts in current.items():
+        for number, address in enumerate(parse(texts)):
+            found.setdefault(address, []).append((vm, number))
+    return found
 
 
 def infrastructure(inventory: Inventory) -> set[Address]:
@@ -254,6 +272,16 @@ def budget(
     for vm in residents(inventory, site, homes):
         ledger.add(vm)
     return ledger.budget
+
+
+def by_site(inventory: Inventory, homes: Mapping[str, str]) -> dict[str, list[str]]:
+    """Site → its VMs of the inventory, by name."""
+    site_of = {cluster: inventory.site_of(cluster) for cluster in inventory.clusters}
+    found: dict[str, list[str]] = {}
+    for vm in sorted(homes):
+        if vm in inventory.vms:
+            found.setdefault(site_of[homes[vm]], []).append(vm)
+    return found
 
 
 def residents(inventory: Inventory, site: str, homes: Mapping[str, str]) -> Iterable[str]:

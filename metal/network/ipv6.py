@@ -45,11 +45,12 @@ def prefixes(inventory: Inventory, site: str) -> tuple[Prefix, ...]:
     subnets = inventory.sites[site].subnets
     if subnets.ipv6 is None:
         return (Prefix(unique_local(inventory.fleet.domain, site), "current"),)
-    others: list[tuple[object, Use]] = [(subnets.ipv6_next, "next"), (subnets.ipv6_old, "old")]
-    return (
-        Prefix(IPv6Network(subnets.ipv6), "current"),
-        *(Prefix(IPv6Network(str(n)), use) for n, use in others if n is not None),
+    words: tuple[tuple[object, Use], ...] = (
+        (subnets.ipv6, "current"),
+        (subnets.ipv6_next, "next"),
+        (subnets.ipv6_old, "old"),
     )
+    return tuple(Prefix(n, use) for n, use in words if isinstance(n, IPv6Network))
 
 
 def unique_local(fleet: str, site: str) -> IPv6Network:

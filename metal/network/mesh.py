@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from metal.model.fleet import Inventory
 from metal.network.ipv6 import VM_PREFIX, prefixes, unique_local
-from metal.network.sites import Network, hosts6, private_network
+from metal.network.sites import hosts6, private_network
 
 DEVICE = "mesh"
 KEY = "/etc/wireguard/mesh.key"
@@ -34,6 +34,13 @@ class Member:
     address6: IPv6Address
     site: str | None = None
     """None: an administrator."""
+    behind: tuple[str, ...] = ()
+    """The networks it leads to, IPv4 first: the VMs' of a site."""
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """All that is sent to it, with prefix length."""
+        return (f"{self.address4}/32", f"{self.address6}/128", *self.behind)
 
 
 def mesh(inventory: Inventory) -> tuple[Member, ...]:
@@ -54,7 +61,8 @@ def mesh(inventory: Inventory) -> tuple[Member, ...]:
         whole = f"{'site' if site else 'administrator'} {name}"
         address4 = _first_free(_hosts4(whole), taken4)
         address6 = _first_free(hosts6(network6, whole), taken6)
-        found.append(Member(name, key, address4, address6, site))
+        behind = networks_behind(inventory, site) if site else ()
+        found.append(Member(name, key, address4, address6, site, behind))
     return tuple(found)
 
 
@@ -64,27 +72,11 @@ def mesh_network6(inventory: Inventory) -> IPv6Network:
     return IPv6Network((prefix.network_address, VM_PREFIX))
 
 
-def networks_behind(inventory: Inventory, site: str) -> tuple[Network, ...]:
+def networks_behind(inventory: Inventory, site: str) -> tuple[str, ...]:
     """The VMs' networks of a site: what the mesh leads to."""
     mine = inventory.sites[site]
-    return (private_network(mine), *(prefix.vms for prefix in prefixes(inventory, site)))
-
-
-def others(inventory: Inventory, site: str) -> tuple[Member, ...]:
-    """Everyone else, for the gateways of `site`; nobody while they have no key."""
-    members = mesh(inventory)
-    if site not in {m.site for m in members}:
-        return ()
-    return tuple(m for m in members if m.site != site)
-
-
-def remote_networks(inventory: Inventory, site: str) -> tuple[Network, ...]:
-    """What the gateways of `site` reach through the mesh."""
-    found: list[Network] = []
-    for member in others(inventory, site):
-        found += [IPv4Network(member.address4), IPv6Network(member.address6)]
-        found += networks_behind(inventory, member.site) if member.site else ()
-    return tuple(found)
+    vms = [str(prefix.vms) for prefix in prefixes(inventory, site)]
+    return (str(private_network(mine)), *vms)
 
 
 def _hosts4(name: str) -> Iterator[IPv4Address]:

@@ -85,10 +85,15 @@ def render_tree(
 
 
 def _site(seen: View) -> Iterator[tuple[str, File]]:
-    for gateway in gateways(seen):
-        for path, (engine, shared) in FOR_ALL.items():
-            if text := shared(seen):
-                yield f"{gateway.name}/{path}", File(text, engine)
+    pair = gateways(seen)
+    shared = {
+        path: File(text, engine)
+        for path, (engine, render) in FOR_ALL.items()
+        if pair and (text := render(seen))
+    }
+    for gateway in pair:
+        for path, file in shared.items():
+            yield f"{gateway.name}/{path}", file
         for path, (engine, each) in FOR_EACH.items():
             yield f"{gateway.name}/{path}", File(each(seen, gateway), engine)
     walls = firewalled(seen)

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_interface
 
 from metal.model.addresses import Addressing
 from metal.model.fleet import Gateways, Inventory, Site
 from metal.network.addresses import AddressPlan
-from metal.network.budget import residents
+from metal.network.budget import by_site
 from metal.network.choose import FLOWS
 from metal.network.ipv6 import Prefix, prefixes, under
+from metal.network.mesh import Member, mesh
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class View:
     """Site → the public address at which its gateways answer the mesh."""
     ids: Mapping[str, int] = field(default_factory=dict)
     """VM → its number in the hypervisor, where it is known."""
+    members: tuple[Member, ...] = ()
+    """Of the mesh, this site too if it is one."""
 
     @property
     def site(self) -> Site:
@@ -45,10 +49,22 @@ class View:
             for public in sorted({public for public, _ in ends})
         }
 
-    @property
+    @cached_property
     def prefixes(self) -> tuple[Prefix, ...]:
         """What the gateways carry of IPv6, the current prefix first."""
         return prefixes(self.inventory, self.name)
+
+    @cached_property
+    def others(self) -> tuple[Member, ...]:
+        """Everyone else of the mesh; nobody while this site is not in it."""
+        if all(member.site != self.name for member in self.members):
+            return ()
+        return tuple(member for member in self.members if member.site != self.name)
+
+    @cached_property
+    def remote(self) -> tuple[str, ...]:
+        """What the gateways reach through the mesh."""
+        return tuple(network for member in self.others for network in member.networks)
 
     def addresses6(self, vm: str, *, routed: bool = False) -> tuple[IPv6Address, ...]:
         """A VM's IPv6 addresses under every prefix, or under those that the world can reach."""
@@ -64,14 +80,16 @@ def views(
     ids: Mapping[str, int] | None = None,
 ) -> dict[str, View]:
     """Every site's; `homes` is VM → cluster."""
+    members, vms = mesh(inventory), by_site(inventory, homes)
     return {
         site: View(
             inventory,
             site,
-            {vm: plan.given[vm] for vm in residents(inventory, site, homes) if vm in plan.given},
+            {vm: plan.given[vm] for vm in vms.get(site, ()) if vm in plan.given},
             plan.ways_out.get(site, ()),
             plan.doors,
             ids or {},
+            members,
         )
         for site in inventory.sites
     }

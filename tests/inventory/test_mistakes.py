@@ -120,6 +120,22 @@ ONE_MISTAKE = [
         'uplink_ipv6 = «"2001:db8:1::2/64"\nuplink_gateway6 = "2001:db8:1::1"',
         "the network of the VMs of porto",
     ),
+    (
+        'contact = "noc@zolder.example.org" }',
+        'contact = "noc@zolder.example.org" }\n[sites.delft.gateways]\n'
+        'uplink_ipv6 = «"2001:db8:f::2/64"\nuplink_gateway6 = "2001:db8:f::1"\n'
+        '[sites.porto.gateways]\n'
+        'uplink_ipv6 = "2001:db8:f::2/64"\nuplink_gateway6 = "2001:db8:f::1"',
+        "is the uplink's address of porto already",
+    ),
+    (
+        'contact = "noc@zolder.example.org" }',
+        'contact = "noc@zolder.example.org" }\n[sites.delft.gateways]\n'
+        'wireguard = «"TlxdpLNOUXIdT8be2HfTasEuljU8cuJoeQfqITTebSw="\n'
+        '[sites.porto.gateways]\n'
+        'wireguard = "TlxdpLNOUXIdT8be2HfTasEuljU8cuJoeQfqITTebSw="',
+        "is the key of site `porto` already",
+    ),
     ("{ port = 6697 }", "«{ port = 6697, last = 6000 }", "ends at 6000, before it begins"),
     ("{ port = 6697 }", "{ port = 6697, last = 6700 }, «{ port = 6699 }", "is served twice"),
     ('why = "told', 'needs = [«"rdns"]\nwhy = "told', "which `proxy` cannot give"),

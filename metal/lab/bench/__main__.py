@@ -2,13 +2,14 @@
 
 import sys
 
-from metal.lab.bench import addresses, forming, ipmi, looks, measures, sweep
+from metal.lab.bench import addresses, forming, ipmi, looks, measures, network, sweep
 
 PARTS = {
     "processes": measures.processes,
     "planning": measures.planning,
     "journal": measures.journal,
     "addresses": addresses.addresses,
+    "network": network.network,
     "ipmi": ipmi.ipmi,
     "sweep": sweep.sweep,
     "forming": forming.forming,

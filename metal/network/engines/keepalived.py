@@ -56,7 +56,7 @@ def _routes(seen: View) -> Iterator[str]:
         yield f"default via {subnets.public_gateway} dev {words.uplink} src {own} metric 10"
     if words.uplink_gateway6 is not None:
         yield f"default via {words.uplink_gateway6} dev {words.uplink} metric 10"
-    for network in mesh.remote_networks(seen.inventory, seen.name):
+    for network in seen.remote:
         yield f"{network} dev {mesh.DEVICE}"
 
 

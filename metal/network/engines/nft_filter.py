@@ -1,7 +1,6 @@
 """What the gateways let pass: each rule is a promise of the plan, and the rest is dropped."""
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv6Network
 
 from metal.network import mesh, nat64
 from metal.network.sites import Address, Network, gateway_addresses, private_network
@@ -20,7 +19,7 @@ def input_rules(seen: View) -> Iterator[str]:
     yield "# The world sees the proxy and the door of the mesh."
     yield from _proxy(seen, "$uplink")
     door = seen.doors.get(seen.name)
-    if door and mesh.others(seen.inventory, seen.name):
+    if door and seen.others:
         port = seen.gateways.wireguard_port
         yield f'iifname $uplink ip daddr {door} udp dport {port} accept comment "mesh"'
     yield "iifname $uplink drop"
@@ -42,7 +41,7 @@ def output_rules(seen: View) -> Iterator[str]:
     """From the gateway itself. Both gateways have the key of the mesh, but only who holds the door
     may speak: else those who called would follow the other one's voice, and not find it again."""
     door = seen.doors.get(seen.name)
-    if door and mesh.others(seen.inventory, seen.name):
+    if door and seen.others:
         yield f"ip saddr != {door} udp sport {seen.gateways.wireguard_port} drop"
 
 
@@ -83,16 +82,19 @@ def _proxy(seen: View, interface: str) -> Iterator[str]:
 
 
 def _mesh(seen: View) -> Iterator[str]:
-    far = mesh.remote_networks(seen.inventory, seen.name)
-    if not far:
+    if not seen.remote:
         return
     yield "# Between our sites, and from administrators, through the mesh."
     yield "oifname $mesh tcp flags syn tcp option maxseg size set rt mtu"
-    here = dict(_by_family(mesh.networks_behind(seen.inventory, seen.name)))
-    for family, there in _by_family(far):
-        near, beyond = _set(here[family]), _set(there)
+    here = mesh.networks_behind(seen.inventory, seen.name)
+    for family in ("ip", "ip6"):
+        near, beyond = (_set(_of(family, networks)) for networks in (here, seen.remote))
         yield f"iifname $inside oifname $mesh {family} saddr {near} {family} daddr {beyond} accept"
         yield f"iifname $mesh oifname $inside {family} saddr {beyond} {family} daddr {near} accept"
+
+
+def _of(family: str, networks: Iterable[str]) -> list[str]:
+    return [network for network in networks if (":" in network) == (family == "ip6")]
 
 
 def _served(seen: View, vm: str) -> Iterator[str]:
@@ -124,7 +126,7 @@ def _ours(seen: View) -> list[Network]:
 def _administrators(seen: View) -> list[Address]:
     return [
         address
-        for member in mesh.others(seen.inventory, seen.name)
+        for member in seen.others
         if member.site is None
         for address in (member.address4, member.address6)
     ]
@@ -139,6 +141,6 @@ def _by_family(items: Iterable[Address | Network]) -> Iterator[tuple[str, list[A
             yield family, sorted(found, key=str)
 
 
-def _set(items: Iterable[Address | Network | IPv6Network]) -> str:
+def _set(items: Iterable[Address | Network | str]) -> str:
     found = list(map(str, items))
     return found[0] if len(found) == 1 else f"{{ {', '.join(found)} }}"

@@ -103,7 +103,7 @@ def _ways_out(seen: View) -> Iterator[str]:
 def _answers(seen: View) -> Iterator[str]:
     """VMs whose way out is past the gateways would answer the mesh by it, into the void."""
     own = [bare(has.private_ipv4) for has in seen.vms.values() if has.public_ipv4]
-    if own and mesh.others(seen.inventory, seen.name):
+    if own and seen.others:
         yield "# A VM with a way out of its own answers the mesh here, and not by that."
         to, gateway = ", ".join(own), private_gateway(seen.site)
         yield f"iifname $mesh oifname $inside ip daddr {{ {to} }} snat to {gateway}"

@@ -6,9 +6,9 @@ for everything, it would leave by NAT64, and a mail server by another address th
 
 from collections.abc import Iterator
 
-from metal.network import mesh, nat64
+from metal.network import nat64
 from metal.network.gateways import dns64_address
-from metal.network.sites import Network, gateway_addresses, private_gateway, private_network
+from metal.network.sites import gateway_addresses, private_gateway, private_network
 from metal.network.view import View, bare
 from metal.network.zones import inner_domain
 
@@ -77,10 +77,10 @@ def _behaviour() -> Iterator[str]:
     yield "    hide-version: yes"
 
 
-def _askers(seen: View) -> Iterator[Network]:
-    yield private_network(seen.site)
-    yield from (prefix.vms for prefix in seen.prefixes)
-    yield from mesh.remote_networks(seen.inventory, seen.name)
+def _askers(seen: View) -> Iterator[str]:
+    yield str(private_network(seen.site))
+    yield from (str(prefix.vms) for prefix in seen.prefixes)
+    yield from seen.remote
 
 
 def _names(seen: View) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _forward(seen: View) -> Iterator[str]:
 
 def _other_sites(seen: View) -> Iterator[str]:
     """Their names are asked for through the mesh."""
-    for member in mesh.others(seen.inventory, seen.name):
+    for member in seen.others:
         if member.site is not None:
             site = seen.inventory.sites[member.site]
             yield ""
@@ -118,6 +118,6 @@ def _other_sites(seen: View) -> Iterator[str]:
 
 def _insecure(seen: View) -> Iterator[str]:
     """No root of trust knows the names that are only ours."""
-    for member in mesh.others(seen.inventory, seen.name):
+    for member in seen.others:
         if member.site is not None:
             yield f'    domain-insecure: "{inner_domain(member.site)}"'

@@ -6,7 +6,6 @@ routes into the mesh are keepalived's, so the other one never calls.
 """
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address
 
 from metal.network import mesh
 from metal.network.mesh import Member
@@ -18,7 +17,7 @@ ALIVE = 25
 
 def render_site_mesh(seen: View) -> str:
     """/etc/wireguard/mesh.conf of a site's gateways; empty while the site has no key."""
-    me = next((m for m in mesh.mesh(seen.inventory) if m.site == seen.name), None)
+    me = next((m for m in seen.members if m.site == seen.name), None)
     if me is None:
         return ""
     lines = [
@@ -28,14 +27,14 @@ def render_site_mesh(seen: View) -> str:
         "# keepalived sets the routes, on the one that holds the site's door.",
         "Table = off",
     ]
-    for other in mesh.others(seen.inventory, seen.name):
+    for other in seen.others:
         lines += ["", *_peer(seen, other)]
     return "\n".join(lines) + "\n"
 
 
 def render_administrator_mesh(seen: View, name: str) -> str:
     """mesh.conf of an administrator's machine; empty while that person has no key."""
-    members = mesh.mesh(seen.inventory)
+    members = seen.members
     me = next((m for m in members if m.site is None and m.name == name), None)
     if me is None:
         return ""
@@ -54,15 +53,11 @@ def _interface(me: Member) -> Iterator[str]:
 
 
 def _peer(seen: View, other: Member) -> Iterator[str]:
-    networks = [f"{other.address4}/32", f"{other.address6}/128"]
-    door: IPv4Address | None = None
-    if other.site is not None:
-        networks += map(str, mesh.networks_behind(seen.inventory, other.site))
-        door = seen.doors.get(other.site)
+    door = seen.doors.get(other.site) if other.site is not None else None
     yield f"# {'site' if other.site else 'administrator'} {other.name}"
     yield "[Peer]"
     yield f"PublicKey = {other.key}"
-    yield f"AllowedIPs = {', '.join(networks)}"
+    yield f"AllowedIPs = {', '.join(other.networks)}"
     if other.site is not None and door is not None:
         gateways = seen.inventory.sites[other.site].gateways
         assert gateways is not None  # it has a key
