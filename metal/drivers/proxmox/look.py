@@ -107,7 +107,7 @@ def _vms(
         disk = None
         if online and vmid not in known.addresses and (thorough or vmid not in labels):
             config = _config(api, row)
-            own, shared, disk = addresses(config), guests.shared(config), disk_of(config)
+            own, shared, disk = addresses(config), guests.shared(config), disk_of(config) or 0
         found[name] = SeenVm(
             vmid=vmid,
             cluster=cluster,
