@@ -43,9 +43,15 @@ class UpgradePorts:
 
 
 def upgrade(run: Run, servers: Sequence[str], ports: UpgradePorts) -> dict[str, Any]:
+    for server in servers:  # before anything is set aside: all of them, or none is begun
+        run.step(f"{server} lets us in", partial(_lets_us_in, ports, server), tries=TRIES)
     for number, server in enumerate(servers):
         _Server(run, server, ports, number / len(servers)).upgrade()
     return {"versions": run.step("ask for versions", lambda: ports.ages.condition().versions)}
+
+
+def _lets_us_in(ports: UpgradePorts, server: str) -> None:
+    ports.shell(server).answers()
 
 
 class _Server:

@@ -281,6 +281,9 @@ class Ages(Protocol):
 class Shell(Protocol):
     """What a cluster's API has no call for, on one of its servers. Every call may be repeated."""
 
+    def answers(self) -> None:
+        """Returns if it lets us in; else raises why not."""
+
     def ensure_maintenance(self, node: str, *, on: bool) -> None:
         """HA moves what it manages off that node, and back when it is over."""
 

@@ -20,6 +20,9 @@ class NodeShell:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
+    def answers(self) -> None:
+        self._run("true")
+
     def ensure_maintenance(self, node: str, *, on: bool) -> None:
         """HA moves what it manages off that node, and back when it is over."""
         self._run("ha-manager", "crm-command", "node-maintenance", _able(on), node)

@@ -41,7 +41,7 @@ class Shell:
                 cluster.ha.maintain(name, on=True)
             case ["ha-manager", "crm-command", "node-maintenance", "disable", name]:
                 cluster.ha.maintain(name, on=False)
-            case ["apt-get", "-q", "update"]:
+            case ["true"] | ["apt-get", "-q", "update"]:
                 pass
             case ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *_, "dist-upgrade"]:
                 if self._dc.broken_packages:
