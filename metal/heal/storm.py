@@ -32,7 +32,8 @@ def restrain(
     text = (
         f"{count(done + len(ordered), 'server')} in trouble within an hour, and metal acts on "
         f"{policy.actions_an_hour} at most: nothing is done about {names}. If this is no common "
-        "cause, raise `actions_an_hour` in [watch], or act by hand: `metal drain`, `metal fence`."
+        "cause, raise `actions_an_hour` in [watch], or act by hand: `metal drain`, "
+        "`metal power off`."
     )
     return tuple(kept), text
 
