@@ -86,6 +86,16 @@ class Answer:
         return next((float(a) for a in arguments if a.isdigit() and len(a) <= 3), None)
 
 
+def without(value: Any, secret: str) -> Any:
+    """The same with … for `secret`: BMCs repeat the value that they refuse in their messages,
+    and those are shown and kept."""
+    if isinstance(value, str):
+        return value.replace(secret, "…")
+    if isinstance(value, dict):
+        return {k: without(v, secret) for k, v in value.items()}
+    return [without(v, secret) for v in value] if isinstance(value, list) else value
+
+
 def link(value: Any) -> str | None:
     """The path a Redfish link points to; None if it is no link.
 

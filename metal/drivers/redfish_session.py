@@ -8,6 +8,7 @@ Quirk numbers (R…) are those of the project's list of BMC quirks, see docs/bmc
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import requests
@@ -19,7 +20,16 @@ from metal.drivers.pins import (
     seen_fingerprint,
     seen_tls,
 )
-from metal.drivers.redfish_answer import BIGGEST, Answer, Body, host_of, link, parsed, path_of
+from metal.drivers.redfish_answer import (
+    BIGGEST,
+    Answer,
+    Body,
+    host_of,
+    link,
+    parsed,
+    path_of,
+    without,
+)
 from metal.drivers.redfish_shape import items, section
 from metal.model.errors import Failed, MetalError, Refused, Unreachable, WrongPassword
 
@@ -372,6 +382,8 @@ class RedfishSession:
             try:
                 with self._request(method, path, body, headers) as response:
                     answer = self._read(response, path)
+                    if secret := (body or {}).get("Password"):
+                        answer = replace(answer, body=without(answer.body, secret))
                     self.slowest_call = max(self.slowest_call, time.monotonic() - begun)
                     return answer
             except requests.RequestException as error:

@@ -85,6 +85,7 @@ FAULTS = {
     "no-media": "has no virtual drives",
     # ── accounts ──
     "password-policy": "refuses every new password",
+    "echoes-password": "repeats the password that it refuses in its message",
     "stricter-policy": "wants 12 characters of all four classes (R52)",
     "password-late": "lets a new password in at the second try only (R50)",
     "self-change-401": "ends all sessions of an account with its password, even this one (R50)",

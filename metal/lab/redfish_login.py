@@ -112,7 +112,14 @@ class Logins:
         if strict:
             classes = all(re.search(c, password) for c in CLASSES)
             good = good and len(password) >= 12 and classes
-        return None if good else error(400, "the password does not meet the policy")
+        told = f" (it is {password})" if self.has("echoes-password") else ""
+        return (
+            None
+            if good
+            else error(
+                400, f"the password does not meet the policy{told}", args=[password] if told else ()
+            )
+        )
 
     # ── Logging in ───────────────────────────────────────────────────────────────────────────
 

@@ -133,6 +133,18 @@ def test_a_refused_password_changes_nothing(open_redfish: Open, redfish_bmc: Red
     assert bmc.power() == "off"
 
 
+def test_a_password_that_a_bmc_repeats_is_not_repeated(
+    open_redfish: Open, redfish_bmc: RedfishBmc
+) -> None:
+    """What it says ends on a terminal and in the journal."""
+    redfish_bmc.faults |= {"password-policy", "echoes-password"}
+    bmc = open_redfish()
+    with pytest.raises(Failed, match=r"it is …") as caught:
+        bmc.ensure_account("root", "N3w-password-16b")
+    chain = [caught.value, caught.value.__cause__, caught.value.__context__]
+    assert "N3w-password-16b" not in "".join(map(repr, chain))
+
+
 def test_a_wrong_password_is_tried_once(open_redfish: Open, redfish_bmc: RedfishBmc) -> None:
     redfish_bmc.faults.add("lockout")
     with pytest.raises(Refused, match="one try was made") as caught:
