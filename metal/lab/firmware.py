@@ -24,6 +24,7 @@ from metal.lab.preseeding import (
     Prompt,
     Reporter,
     Script,
+    echoed,
     parse_preseed,
     parse_script,
     report_urls,
@@ -216,14 +217,16 @@ class _Session:
         return disk
 
     def _put_system(self, disk: DiskState, answers: dict[str, str]) -> None:
-        told = reporter(answers["preseed/late_command"])
+        late = answers["preseed/late_command"]
         disk.installed_with = {
             "hostname": answers.get("netcfg/get_hostname", ""),
             "address": answers["netcfg/get_ipaddress"],
             "packages": answers.get("pkgsel/include", "").split(),
             "root_hash": answers["passwd/root-password-crypted"],
-            "reports": told,
-            "root_keys": root_keys(answers["preseed/late_command"]),
+            "reports": reporter(late),
+            "root_keys": root_keys(late),
+            "initramfs_conf": echoed(late, "initramfs-tools/conf.d/metal"),
+            "dropbear_conf": echoed(late, "dropbear/initramfs/dropbear.conf"),
         }
         disk.system = f"debian {answers['mirror/suite']}"
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from uuid import uuid4
 
 from metal.drivers.commands import Result
+from metal.lab.initramfs_double import initramfs_tar
 from metal.lab.machine import DiskState
 
 HEADER, AREA = 32 << 10, 4 << 10
@@ -30,8 +31,9 @@ def format_luks(disk: DiskState, key: str) -> None:
 class PretendSystem:
     """Programs on the installed system of one simulated server: a Runner."""
 
-    def __init__(self, name: str, disk: DiskState) -> None:
-        self.where, self._disk = name, disk
+    def __init__(self, name: str, disk: DiskState, host_key: str = "") -> None:
+        """`host_key`: of the dropbear in its initramfs."""
+        self.where, self._disk, self._host_key = name, disk, host_key
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
         match list(argv):
@@ -55,6 +57,13 @@ class PretendSystem:
                 return self._unbind(int(slot)) if device == self._device else NOT_LUKS
             case ["bash", "-c", script, _, device, slot] if "clevis luks pass" in script:
                 return Result(0 if int(slot) in self._disk.luks_tokens else 1, b"", "")
+            case ["true"]:
+                return Result(0, b"", "")
+            case ["sh", "-c", script, *_] if "unmkinitramfs" in script:
+                told = initramfs_tar(
+                    self._disk.installed_with, self._disk.luks_uuid, self._host_key
+                )
+                return Result(0, told, "")
             case ["sh", "-c", script, _, device] if "luksHeaderBackup" in script:
                 return Result(0, self._image(), "") if device == self._device else NOT_LUKS
         return LOST

@@ -158,3 +158,9 @@ def root_keys(late_command: str) -> tuple[str, ...]:
     """The public keys that the late command lets in as root."""
     found = re.search(r"printf '%s\\n' ([^;>]*)>/target/root/.ssh/authorized_keys", late_command)
     return tuple(shlex.split(found[1])) if found else ()
+
+
+def echoed(late_command: str, file: str) -> str:
+    """The lines that the late command writes into /etc/FILE with echo."""
+    lines = re.findall(rf"echo '([^']*)' >+/target/etc/{re.escape(file)}", late_command)
+    return "".join(f"{line}\n" for line in lines)

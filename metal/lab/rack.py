@@ -126,7 +126,7 @@ class Rack:
             self.inventory.fleet.ssh_port,
             self.doors[machine.name]["host_key"],
             disk.installed_with["root_keys"],
-            PretendSystem(machine.name, disk),
+            PretendSystem(machine.name, disk, self._host_keys(machine)["initramfs_key"]),
             boot.off,
         )
 

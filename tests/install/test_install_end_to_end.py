@@ -1,13 +1,17 @@
 """From an enrolled server to an installed one, over HTTP and through a real store."""
 
 import hashlib
+import threading
 
 import pyrage
 import pytest
 import requests
 
+from metal.drivers.initramfs import read_boot
 from metal.install.derived import hash_of, proof_of, report_key_of, token_of
+from metal.install.rehearsal import obstacles, wanted_boot
 from metal.lab.firmware import root_password_ok
+from metal.lab.luks_double import PretendSystem
 from metal.model.errors import Refused, Unreachable
 from metal.model.life import Life, Status
 
@@ -145,12 +149,14 @@ def test_a_report_whose_answer_was_lost_is_not_asked_for_its_proof_again(site, m
 
 def test_the_first_boot_gets_the_throw_away_through_dropbear_once(site, monkeypatch):
     """The controller has that key, so nobody needs to be there."""
-    given = []
+    given, unlocked = [], threading.Event()
+    site.firmware.ask_for_key = lambda _machine, _boot: unlocked.wait(60)
 
     def takes_it_at_the_second_look(_self, key):
         given.append(key)
         if len(given) == 1:
             raise Unreachable("it restarts still", where="alba1")
+        unlocked.set()
         return 1
 
     monkeypatch.setattr(type(site), "unlock", takes_it_at_the_second_look)
@@ -163,7 +169,11 @@ def test_the_first_boot_gets_the_throw_away_through_dropbear_once(site, monkeypa
 
 
 def test_a_first_boot_that_does_not_take_the_key_waits_for_a_person(site, monkeypatch):
+    asked = threading.Event()
+    site.firmware.ask_for_key = lambda _machine, _boot: asked.wait(60)
+
     def another_host_key(_self, _key):
+        asked.set()
         raise Refused("it shows another host key than the pinned one", where="alba1")
 
     monkeypatch.setattr(type(site), "unlock", another_host_key)
@@ -174,3 +184,15 @@ def test_a_first_boot_that_does_not_take_the_key_waits_for_a_person(site, monkey
         texts.count("not unlocked through dropbear: it shows another host key than the pinned one")
         == 1
     )
+
+
+def test_what_the_preseed_sets_up_would_come_back_from_a_reboot(site, made):
+    """The templates and the judge of initramfs images agree."""
+    site.install()
+    system = PretendSystem("alba1", site.disk, made.doors["initramfs_key"])
+    pinned = site.host_keys.of("alba1", "initramfs")
+    wanted = wanted_boot(site.inventory, "alba1", site.controller_key, pinned)
+    assert wanted.root_keys[-1] == site.controller_key
+    assert obstacles(read_boot(system, made.mac), wanted) == []
+    (why,) = obstacles(read_boot(system, made.mac), wanted_boot(site.inventory, "alba1", "", ["x"]))
+    assert "another host key" in why

@@ -10,6 +10,7 @@ import pyrage
 import pytest
 
 from metal.cli import main
+from metal.controller.rehearsing import refuse_unreturning
 from metal.controller.workspace import Workspace
 from metal.drivers.commands import Here
 from metal.drivers.luks import Luks
@@ -17,7 +18,7 @@ from metal.install.rekey import RekeyPorts, rekey
 from metal.lab.doors import Doors, new_door_key
 from metal.lab.luks_double import PretendSystem, format_luks
 from metal.lab.machine import DiskState
-from metal.model.life import Status
+from metal.model.life import Life, Status
 from metal.operations.run import perform
 
 THROW_AWAY = "firstkeyfirstkeyfirstkey"
@@ -279,3 +280,32 @@ def test_without_its_host_key_nothing_is_sent_to_a_server(team, metal, running):
     code, (verdict,) = metal("rotate", "alba1", "-i", str(team.key("ana")))
     assert code == 3 and "another host key" in verdict["error"]
     assert len(running.luks_slots) == 1
+
+
+def test_a_server_that_would_not_come_back_is_not_restarted(team, metal, running, capsys):
+    """Its initramfs lets Bruno in and not Ana; its dropbear is another than the pinned one."""
+    workspace = Workspace(team.folder)
+    for life in (Life.ENROLLED, Life.INSTALLED):
+        workspace.store.servers.move("alba1", life)
+    running.installed_with = {
+        "packages": [],
+        "root_keys": [team.admins["bruno"], workspace.controller_key],
+        "initramfs_conf": "IP=127.18.1.1::127.18.1.254:255.255.255.0:alba1:eno1\n",
+        "dropbear_conf": 'DROPBEAR_OPTIONS="-p 2222"\n',
+    }
+    workspace.host_keys.pin("alba1", "initramfs", [new_door_key().public])
+    code, (verdict,) = metal("rehearse")
+    assert code == 3
+    assert f"does not let in {team.admins['ana'][:44]}" in verdict["error"]
+    assert "another host key" in verdict["error"]
+    assert main(["-C", str(team.folder), "power", "cycle", "alba1", "--yes"]) == 3
+    assert "would not come back" in capsys.readouterr().err
+
+
+def test_one_that_hangs_may_be_restarted_unrehearsed(team):
+    workspace = Workspace(team.folder)
+    for life in (Life.ENROLLED, Life.INSTALLED):
+        workspace.store.servers.move("alba1", life)
+    workspace.host_keys.pin("alba1", "system", [new_door_key().public])
+    (said,) = refuse_unreturning(workspace, ["alba1"])
+    assert "could not be rehearsed" in said

@@ -10,6 +10,7 @@ COMMANDS = {
     "rotate": ("metal.cli.verbs.keys_rotate", "Give disks new keys."),
     "recover": ("metal.cli.verbs.keys_recover", "Print a disk's key, with no controller at hand."),
     "drill": ("metal.cli.verbs.keys_drill", "Rehearse recovery on copies of the headers."),
+    "rehearse": ("metal.cli.verbs.keys_rehearse", "Whether servers would come back from a reboot."),
     "graph": (
         "metal.cli.verbs.keys_graph",
         "Who opens whose disk, and the order after a blackout.",

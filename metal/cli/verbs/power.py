@@ -174,6 +174,7 @@ def password(face: Face, server: str, file: Path | None, outlet: int | None) -> 
 def _change(
     ctx: click.Context, servers: tuple[str, ...], how: "How", *, force: bool, yes: bool
 ) -> None:
+    from metal.controller.rehearsing import refuse_unreturning
     from metal.controller.remote import change_power, named, refuse_in_use
 
     face = ctx.ensure_object(Face)
@@ -181,6 +182,8 @@ def _change(
     names = named(workspace, servers)
     if not force:
         refuse_in_use(workspace, names)
+        for line in refuse_unreturning(workspace, names):
+            face.say(line)
     consent(face, f"power {how}: {', '.join(names)}", yes=yes)
     _tell_errands(face, [n for n in names if _by_hand(workspace, n)])
     with face.progress() as progress:

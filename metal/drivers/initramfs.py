@@ -1,0 +1,98 @@
+"""Read a server's built initramfs, on the server, by Debian's own unmkinitramfs.
+
+Of the host keys only the public halves leave the server; nothing is changed there.
+"""
+
+import io
+import tarfile
+
+from metal.drivers.commands import Runner
+from metal.model.errors import Failed
+from metal.model.rehearsal import SeenBoot
+
+SLOW = 300.0
+"""Seconds: an image of 100 MB is unpacked on an old, busy machine."""
+_READ = r"""
+umask 077
+folder=$(mktemp -d -p /var/tmp metal.XXXXXX) || exit 1
+trap 'rm -rf "$folder"' EXIT
+image=$1
+[ -n "$image" ] || image=$(ls -v /boot/initrd.img-*[0-9a-z] | grep -v '\.bak$' | tail -n 1)
+unmkinitramfs "$image" "$folder/all" >/dev/null || exit 1
+root=$folder/all
+[ ! -d "$root/main" ] || root=$root/main
+mkdir "$folder/told"
+cd "$root" || exit 1
+told=$folder/told
+echo "$image" >"$told/image"
+find . -mindepth 1 | cut -c3- >"$told/files"
+cat conf/initramfs.conf conf/conf.d/* >"$told/conf" 2>/dev/null
+cat scripts/init-premount/metal >"$told/premount" 2>/dev/null
+cat etc/dropbear/dropbear.conf >"$told/dropbear" 2>/dev/null
+cat root*/.ssh/authorized_keys >"$told/authorized" 2>/dev/null
+for key in etc/dropbear/dropbear_*_host_key; do
+    dropbearkey -y -f "$key" 2>/dev/null | grep -E '^(ssh|ecdsa)-'
+done >"$told/host_keys"
+cat cryptroot/crypttab >"$told/crypttab" 2>/dev/null
+cat /etc/crypttab >"$told/system_crypttab" 2>/dev/null
+find . -name modules.builtin -exec cat {} + >"$told/builtin"
+for card in /sys/class/net/*; do
+    for address in "$card/bonding_slave/perm_hwaddr" "$card/address"; do
+        [ -e "$card/device" ] && [ "$(cat "$address" 2>/dev/null)" = "$2" ] || continue
+        basename "$(readlink -f "$card/device/driver/module")"
+        break
+    done
+done >"$told/drivers"
+tar -C "$told" -cf - .
+"""
+_PARTS = tuple(SeenBoot.model_fields)
+
+
+def read_boot(runner: Runner, mac: str, image: str = "") -> SeenBoot:
+    """The initramfs that boots next (the newest, as GRUB orders them), or `image`.
+
+    `mac`: of the card that it is to be reached through.
+    """
+    done = runner.run(("sh", "-c", _READ, "sh", image, mac), timeout=SLOW)
+    if done.code:
+        raise Failed(
+            f"its initramfs cannot be read: {done.said}",
+            where=runner.where,
+            mend="is there an image in /boot, initramfs-tools-core, and room in /var/tmp?",
+        )
+    texts = _texts(done.out)
+    return SeenBoot(
+        image=texts["image"].strip(),
+        files=frozenset(texts["files"].splitlines()),
+        conf=texts["conf"],
+        premount=texts["premount"],
+        dropbear=texts["dropbear"],
+        authorized=_keys(texts["authorized"]),
+        host_keys=_keys(texts["host_keys"]),
+        crypttab=texts["crypttab"],
+        system_crypttab=texts["system_crypttab"],
+        drivers=tuple(texts["drivers"].split()),
+        builtin=texts["builtin"],
+    )
+
+
+def _texts(tar: bytes) -> dict[str, str]:
+    texts = dict.fromkeys(_PARTS, "")
+    with tarfile.open(fileobj=io.BytesIO(tar)) as opened:
+        for member in opened:
+            name, file = member.name.removeprefix("./"), opened.extractfile(member)
+            if name in texts and file is not None:
+                texts[name] = file.read().decode(errors="replace")
+    return texts
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    """The keys alone: options before them and comments behind go."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        for n, word in enumerate(words[:-1]):
+            if word.startswith(("ssh-", "ecdsa-", "sk-")) and not line.startswith("#"):
+                found.append(f"{word} {words[n + 1]}")
+                break
+    return tuple(found)

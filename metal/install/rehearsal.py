@@ -1,0 +1,158 @@
+"""Would this server come back from a reboot? Judged from its built initramfs. Pure."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from metal.install.answers import SSH_KEY
+from metal.model.base import Frozen
+from metal.model.fleet import Inventory
+from metal.model.rehearsal import SeenBoot
+
+DROPBEAR_PORT = "2222"
+REBUILD = "update-initramfs -u there builds it anew"
+TANG_FILES = ("clevis-decrypt-sss", "clevis-decrypt-tang", "curl", "jose", "clevis-luks-unlock")
+TPM_FILES = ("clevis-decrypt-tpm2", "tpm2_unseal", "tpm2_load", "clevis-luks-unlock")
+
+
+class WantedBoot(Frozen):
+    """What the next boot must bring up."""
+
+    address: str
+    mac: str
+    by: tuple[str, ...]
+    """Of [servers.NAME.unlock]."""
+    root_keys: tuple[str, ...]
+    """Of everyone who may have to give it its key."""
+    host_key: tuple[str, ...]
+    """The pinned ones of its dropbear."""
+
+
+def wanted_boot(
+    inventory: Inventory, server: str, controller: str, pinned: Sequence[str]
+) -> WantedBoot:
+    wanted = inventory.servers[server]
+    macs = wanted.learned.macs if wanted.learned else ()
+    keys = [SSH_KEY.fullmatch(key.strip()) for key in (*inventory.recipients(), controller)]
+    return WantedBoot(
+        address=str(wanted.address),
+        mac=wanted.boot_mac or next(iter(macs), ""),
+        by=wanted.unlock.by,
+        root_keys=tuple(f"{key[1]} {key[2]}" for key in keys if key),
+        host_key=tuple(pinned),
+    )
+
+
+def obstacles(seen: SeenBoot, wanted: WantedBoot) -> list[str]:
+    """Why it would not come back, each with what to do; empty when it would."""
+    return [*_disk(seen), *_network(seen, wanted), *_dropbear(seen, wanted), *_itself(seen, wanted)]
+
+
+def _disk(seen: SeenBoot) -> Iterator[str]:
+    if not _has(seen, "cryptsetup"):
+        yield f"no cryptsetup is in it: install cryptsetup-initramfs; {REBUILD}"
+    wanted, there = _entries(seen.system_crypttab), _entries(seen.crypttab)
+    if wanted and not set(wanted) & set(there):
+        yield (
+            f"its crypttab names none of {', '.join(wanted)}: add the option initramfs in "
+            f"/etc/crypttab; {REBUILD}"
+        )
+    for name in set(wanted) & set(there):
+        if wanted[name] != there[name]:
+            yield (
+                f"it looks for {name} at {there[name]}, and /etc/crypttab says {wanted[name]}: "
+                f"{REBUILD}"
+            )
+
+
+def _entries(crypttab: str) -> dict[str, str]:
+    """Name → source of what is opened with a key that somebody or something gives."""
+    lines = (line.split() for line in crypttab.splitlines())
+    return {
+        words[0]: words[1]
+        for words in lines
+        if len(words) > 1
+        and not words[0].startswith("#")
+        and (len(words) < 3 or words[2] in ("none", "-"))
+    }
+
+
+def _network(seen: SeenBoot, wanted: WantedBoot) -> Iterator[str]:
+    if wanted.by == ("tpm2",):
+        return  # it needs nobody
+    if not seen.drivers:
+        yield f"it has no network card {wanted.mac}: correct boot_mac in inventory.toml"
+    for driver in seen.drivers:
+        if not _has_module(seen, driver):
+            yield (
+                f"the network card's driver {driver} is not in it: add {driver} to "
+                f"/etc/initramfs-tools/modules; {REBUILD}"
+            )
+    if ":" in wanted.address:
+        if f"{wanted.address}/" not in seen.premount:
+            yield f"no script of it gives it its address {wanted.address}; {REBUILD}"
+        return
+    words = (_setting(seen.conf, "IP").split(":") + [""] * 6)[:6]
+    there = f"{REBUILD} from /etc/initramfs-tools/conf.d/metal"
+    if words[0] != wanted.address:
+        yield f"its address is {words[0] or 'missing'}, not {wanted.address}: IP=…; {there}"
+        return
+    mac = _setting(seen.conf, "BOOTIF")[3:].replace("-", ":")
+    if not words[5] and mac != wanted.mac:
+        yield f"its address is on {mac or 'any card'}, not on {wanted.mac}: BOOTIF=…; {there}"
+
+
+def _dropbear(seen: SeenBoot, wanted: WantedBoot) -> Iterator[str]:
+    if "dropbear" not in wanted.by:
+        return
+    if not _has(seen, "dropbear"):
+        yield f"no dropbear is in it: install dropbear-initramfs; {REBUILD}"
+        return
+    if not re.search(rf"-p\s*(\S+:)?{DROPBEAR_PORT}\b", seen.dropbear):
+        yield (
+            f"its dropbear does not listen on port {DROPBEAR_PORT}: "
+            f"/etc/dropbear/initramfs/dropbear.conf; {REBUILD}"
+        )
+    missing = [key for key in wanted.root_keys if key not in seen.authorized]
+    for key in missing:
+        yield (
+            f"its dropbear does not let in {key[:44]}…: "
+            f"/etc/dropbear/initramfs/authorized_keys; {REBUILD}"
+        )
+    if not wanted.host_key:
+        yield "no host key of its dropbear is pinned: metal keys pin --initramfs"
+    elif not set(wanted.host_key) & set(seen.host_keys):
+        yield (
+            "its dropbear would show another host key than the pinned one: if that is meant, "
+            "metal keys pin --initramfs"
+        )
+
+
+def _itself(seen: SeenBoot, wanted: WantedBoot) -> Iterator[str]:
+    """Lacking one of several ways is an obstacle, too: it was meant to work."""
+    files = [*(TANG_FILES if "tang" in wanted.by else ())]
+    files += TPM_FILES if "tpm2" in wanted.by else ()
+    missing = [name for name in dict.fromkeys(files) if not _has(seen, name)]
+    if missing:
+        yield f"it cannot open itself without {', '.join(missing)}: install clevis-initramfs " + (
+            f"and clevis-tpm2; {REBUILD}" if "tpm2" in wanted.by else f"; {REBUILD}"
+        )
+    if files and "scripts/local-top/clevis" not in seen.files:
+        yield f"clevis's script is not in it: install clevis-initramfs; {REBUILD}"
+
+
+def _has(seen: SeenBoot, program: str) -> bool:
+    folders = ("bin", "sbin", "usr/bin", "usr/sbin")
+    return any(f"{folder}/{program}" in seen.files for folder in folders)
+
+
+def _has_module(seen: SeenBoot, module: str) -> bool:
+    """As a file, compressed or not, or in the kernel; - and _ are one in module names."""
+    name = re.escape(module).replace("_", "[-_]").replace(r"\-", "[-_]")
+    file = re.compile(rf"(^|.*/){name}\.ko(\.(xz|zst|gz))?$")
+    return any(map(file.match, seen.files)) or any(map(file.match, seen.builtin.splitlines()))
+
+
+def _setting(conf: str, name: str) -> str:
+    """A shell variable's last value."""
+    found = re.findall(rf"^{name}=(.*)$", conf, re.MULTILINE)
+    return str(found[-1]).strip("\"' ") if found else ""

@@ -1,0 +1,29 @@
+"""What is seen of a server's next boot: its initramfs, and what that must bring up."""
+
+from metal.model.base import Frozen
+
+
+class SeenBoot(Frozen):
+    """An initramfs, unpacked and read on the server itself; holds nothing secret."""
+
+    image: str
+    files: frozenset[str]
+    """Every path in it, without a slash in front."""
+    conf: str
+    """conf/initramfs.conf and conf/conf.d/*, in their order."""
+    premount: str
+    """scripts/init-premount/metal: an IPv6 address."""
+    dropbear: str
+    """etc/dropbear/dropbear.conf."""
+    authorized: tuple[str, ...]
+    """Who may give the key: "ssh-ed25519 AAAA…" each."""
+    host_keys: tuple[str, ...]
+    """By which the dropbear is known, the public halves."""
+    crypttab: str
+    """The image's own."""
+    system_crypttab: str
+    """The running system's."""
+    drivers: tuple[str, ...]
+    """Kernel modules of the network card that it is installed through; empty: no such card."""
+    builtin: str
+    """modules.builtin: what its kernel needs no module for."""
