@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ def render(looked: Path, metal: Metal, tmp_path: Path) -> Callable[..., Any]:
     return run
 
 
-@pytest.mark.parametrize("command", ["render", "check", "ipv6"])
+@pytest.mark.parametrize("command", ["render", "check", "ipv6", "key"])
 def test_help_is_golden(metal: Metal, golden: Any, command: str) -> None:
     golden(f"help-network-{command}.txt", metal("network", command, "--help").out)
 
@@ -114,6 +116,28 @@ def test_a_change_of_prefix_is_told(looked: Path, metal: Metal, tmp_path: Path) 
     assert "lisbon changes from 2001:db8:11::/48 to 2001:db8:f11::/48:" in said.out
     assert "git: 2001:db8:f11:0:" in said.out
     assert "7 days at least" in said.out
+
+
+def test_a_sites_key_is_escrowed_before_it_is_handed_over(
+    looked: Path, metal: Metal, tmp_path: Path
+) -> None:
+    out = tmp_path / "mesh.key"
+    words = ("-C", str(looked), "network", "key", "genoa", "--out", str(out))
+    said = metal(*words, "-o", "json")
+    assert said.code == 0, said.err
+    public = json.loads(said.out)["public"]
+    private = out.read_text()
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert private.strip() not in said.out + said.err
+    assert (looked / "secrets/wireguard/genoa.age").is_file()
+    if shutil.which("wg"):
+        done = subprocess.run(["wg", "pubkey"], input=private, capture_output=True, text=True)
+        assert done.stdout.strip() == public
+    again = metal(*words)
+    assert (again.code, "the site has a key" in again.err) == (3, True)
+    out.unlink()
+    assert metal(*words, "--anew").code == 0
+    assert out.read_text() != private
 
 
 def test_gateways_are_told_what_vms_are(recorded: Any) -> None:

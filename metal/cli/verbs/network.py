@@ -8,6 +8,7 @@ COMMANDS = {
     "render": ("metal.cli.verbs.network_render", "Write every engine's configuration."),
     "check": ("metal.cli.verbs.network_check", "Ask the engines whether they would take it."),
     "ipv6": ("metal.cli.verbs.network_ipv6", "Show the IPv6 plan, and changes of a prefix."),
+    "key": ("metal.cli.verbs.network_key", "Make a site's key in the mesh."),
 }
 
 
