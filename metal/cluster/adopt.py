@@ -103,6 +103,8 @@ def _server(
             "profile": profile,
             "address": node.address,
         }
+        if node.host is not None:
+            new["api_host"] = node.host
         port = _port(found, node)
         if port != API_PORT:
             new["api_port"] = port
@@ -117,7 +119,7 @@ def _port(found: FoundCluster, node: FoundNode) -> int:
     """Of a node that is down what most of its brothers have."""
     if node.answers:
         return node.port
-    ports = [other.port for other in found.nodes if other.answers]
+    ports = [other.port for other in found.nodes if other.answers and other.host is None]
     return max(set(ports), key=ports.count, default=API_PORT)
 
 

@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +24,7 @@ from metal.model.found import FoundCluster, FoundNode
 from metal.model.life import Life
 
 API_PORT = 8006
-KNOCK = 5.0
+KNOCK = 3.0
 """Seconds for a node of the cluster to show its certificate."""
 ROOT = "root@pam"
 
@@ -102,7 +101,7 @@ class Adopting:
     def _at_its_door(self, node: FoundNode) -> FoundNode:
         """With the address and port at which it shows the certificate it should."""
         itself = node.fingerprint == self.fingerprint
-        hosts = [h for h in (node.address, self.address if itself else None) if h and _is_ip(h)]
+        hosts = [h for h in (node.address, self.address if itself else None) if h]
         for host in dict.fromkeys(hosts if node.online else ()):
             for port in dict.fromkeys((self.port, API_PORT)):
                 try:
@@ -110,7 +109,8 @@ class Adopting:
                 except MetalError:
                     continue
                 if right:
-                    found = {"address": host, "port": port, "answers": True}
+                    other = host if host != node.address else None
+                    found = {"host": other, "port": port, "answers": True}
                     return node.model_copy(update=found)
         return node
 
@@ -211,14 +211,6 @@ class Adopting:
             differences=tuple(_differences(data, adoption)),
             told=adoption.told,
         )
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def split_url(url: str) -> tuple[str, int]:

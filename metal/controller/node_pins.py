@@ -28,7 +28,7 @@ def repin(
         raise BadInput(f"there is no server {server}", where="inventory.toml", mend=mend)
     known = inventory.servers[server]
     old = workspace.store.servers.get(server).node_fingerprint
-    new = shown(str(known.address), known.api_port)
+    new = shown(*known.api)
     if new == old:
         return NodeRepinned(server=server, old=old, new=new, changed=False)
     by = _vouched(workspace, server, new)

@@ -171,7 +171,7 @@ class Workspace:
         from metal.drivers.reach import alive
 
         host = self.inventory.servers[server]
-        return alive(str(host.address), host.api_port)
+        return alive(*host.api)
 
     def hypervisor(self, cluster: str) -> "Proxmox":
         """The Proxmox of a cluster, through its installed nodes. Connects when first used."""
@@ -179,7 +179,7 @@ class Workspace:
 
         servers, members = self.inventory.servers, self.inventory.clusters[cluster].servers
         nodes = {
-            name: NodeAccess(str(servers[name].address), servers[name].api_port, pin)
+            name: NodeAccess(*servers[name].api, pin)
             for name, record in self.store.servers.all(members).items()
             if (pin := record.node_fingerprint)
         }

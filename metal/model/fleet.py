@@ -281,9 +281,15 @@ class Server(Frozen):
     unlock: Unlock = Unlock()
     boot_mac: Mac | None = None
     """The network card to install through; the first learned one when absent."""
+    api_host: str | None = None
+    """Where its Proxmox answers us, if that is not at its address: a forwarded port."""
     api_port: PortNumber = 8006
-    """Where its Proxmox answers, at its address."""
     learned: Learned | None = None
+
+    @property
+    def api(self) -> tuple[str, int]:
+        """Host and port of its Proxmox."""
+        return self.api_host or str(self.address), self.api_port
 
     @property
     def has_bmc(self) -> bool:

@@ -11,6 +11,8 @@ class FoundNode(Frozen):
     name: str
     address: str | None = None
     """Where its API answers; None where nobody tells."""
+    host: str | None = None
+    """Where it answers us, if that is not at its address."""
     port: int = 8006
     fingerprint: str | None = None
     """Of its certificate, as the cluster vouches for it."""

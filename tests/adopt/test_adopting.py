@@ -381,3 +381,50 @@ def test_a_cluster_that_metal_formed_is_adopted_by_a_workspace_that_lost_it(
     adopt(ours)
     assert [str(a) for a in workspace.inventory.vms["git"].adopted.addresses] == ["10.9.0.5/24"]
     assert make_plan(workspace, look(workspace)).actions == ()
+
+
+def test_a_node_behind_a_forwarded_port(grown: Any, workspace: Any) -> None:
+    """Its cluster knows it at an address that we do not reach; we came by another."""
+    adopting = Adopting(workspace, grown.url)
+    adopting.shown(None)
+    login = Credential(password="secret-root")
+    found = adopting.read(login)
+    away = {"address": "192.0.2.1", "host": None, "answers": False}
+    nodes = tuple(n.model_copy(update=away) if n.name == "pve1" else n for n in found.nodes)
+    (itself, *_) = [adopting._at_its_door(n) for n in nodes]
+    assert (itself.address, itself.host, itself.port) == ("192.0.2.1", f"{NET}.1", PORT)
+    told = found.model_copy(update={"nodes": (itself,), "rules": (), "guests": ()})
+    adoption, _ = adopting.proposed(told)
+    server = next(keys for path, keys in adoption.tables if path == ("servers", "pve1"))
+    assert (server["address"], server["api_host"]) == ("192.0.2.1", f"{NET}.1")
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+@pytest.mark.parametrize("where", ["edit", "pin", "make_token", "escrow"])
+def test_killed_anywhere_the_same_command_does_the_rest(
+    grown: Any, workspace: Any, adopt: Any, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Right after the inventory was written, a pin, the token's making and its escrow."""
+    from metal.controller import adopting
+    from metal.drivers.proxmox import Proxmox
+    from metal.drivers.secrets import AgeSecrets
+    from metal.operations.servers import Servers
+
+    owner = {"edit": adopting, "pin": Servers, "make_token": Proxmox, "escrow": AgeSecrets}[where]
+    real = getattr(owner, where)
+
+    def dying(*args: Any, **more: Any) -> Any:
+        real(*args, **more)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, where, dying)
+        with pytest.raises(Killed):
+            adopt(grown)
+    workspace.reload()
+    assert adopt(grown).token == "metal@pve!attic"
+    assert workspace.hypervisor("prod").lacking() == frozenset()
+    assert make_plan(workspace, look(workspace)).actions == ()
