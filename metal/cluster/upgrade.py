@@ -33,6 +33,10 @@ class UpgradePorts:
     away: Callable[[str], None]
     """Records that a server is out on purpose: nobody heals it meanwhile."""
     back: Callable[[str], None]
+    rehearse: Callable[[str], None] = lambda _server: None
+    """Refused when the server would not come back from a restart."""
+    unlock: Callable[[str], object] = lambda _server: None
+    """Gives its disk the key where it waits for one and the controller holds it."""
     every: float = 1.0
     moving: float = 3600.0
     """Seconds for HA to empty a server."""
@@ -115,12 +119,15 @@ class _Server:
         return True if not self._ports.left(self._name) else None
 
     def _restart(self, before: int) -> None:
-        """Once: a server that booted since is not restarted again."""
+        """Once: a server that booted since is not restarted again. With the kernel that came,
+        its initramfs is another, too."""
         if self._ports.ages.booted(self._name) <= before + CLOCK:
+            self._ports.rehearse(self._name)
             self._ports.ages.reboot(self._name)
 
     def _returned(self, before: int) -> bool | None:
         if not self._ports.ages.condition().nodes.get(self._name):
+            self._ports.unlock(self._name)
             return None
         return True if self._ports.ages.booted(self._name) > before + CLOCK else None
 

@@ -9,6 +9,8 @@ from metal.controller.performing import Shown
 from metal.controller.planning import drain_action
 from metal.controller.powering import switching
 from metal.controller.progress import Progress
+from metal.controller.rehearsing import refuse_if_pinned
+from metal.controller.unlocking import unlock_held
 from metal.controller.workspace import Workspace
 from metal.drivers.ports import Shell
 from metal.drivers.proxmox.nodeshell import NodeShell
@@ -194,6 +196,8 @@ def _upgrade_ports(workspace: Workspace, name: str, shell: ShellOf) -> upgrade.U
         moves=moves,
         away=lambda server: servers.move(server, Life.DRAINING),
         back=lambda server: servers.move(server, Life.MEMBER),
+        rehearse=lambda server: refuse_if_pinned(workspace, server),
+        unlock=lambda server: unlock_held(workspace, server),
         every=workspace.inventory.fleet.poll_seconds,
     )
 

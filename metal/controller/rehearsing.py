@@ -41,6 +41,13 @@ def _verdict(workspace: Workspace, server: str, agent: Path | None) -> Verdict:
         return Verdict(server=server, error=str(error), exit_code=error.exit_code)
 
 
+def refuse_if_pinned(workspace: Workspace, server: str) -> None:
+    """As `rehearse`, for a server that metal installed: of one that was adopted it knows neither
+    the keys nor whether its disk is encrypted at all."""
+    if workspace.host_keys.of(server, "initramfs"):
+        rehearse(workspace, server)
+
+
 def refuse_unreturning(workspace: Workspace, servers: list[str]) -> list[str]:
     """Refused when an installed server would not come back. Returns what could not be looked at:
     one that hangs must be restarted all the same."""

@@ -100,6 +100,18 @@ class Unlocking:
         return True
 
 
+def unlock_held(workspace: Workspace, server: str) -> bool:
+    """Give a server that waits at boot its key, where the controller holds that; whether it took
+    it. For whoever waits for a server and asks again and again."""
+    key = workspace.secrets.reveal(f"disk/{server}")
+    if key is None or not workspace.host_keys.of(server, "initramfs"):
+        return False
+    try:
+        return dropbear(workspace, server).ensure_unlocked(key) > 0
+    except Unreachable:
+        return False
+
+
 class _Given:
     """What its dropbear was given so far."""
 

@@ -150,6 +150,38 @@ def _impatient(real: Callable[..., None]) -> Callable[..., None]:
     return init
 
 
+def test_one_that_would_not_come_back_is_not_restarted(
+    grown: Grown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_workspace: Any, server: str) -> None:
+        raise Refused("it would not come back from a reboot: no dropbear is in it", where=server)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ageing, "refuse_if_pinned", refuse)
+        with pytest.raises(Failed, match="alba1: it would not come back"):
+            grown.upgrade()
+    assert [e for e in grown.datacenter.truth()["events"] if e["what"] == "reboot"] == []
+    assert grown.upgrade()["versions"] == dict.fromkeys(NODES, NEWEST)
+
+
+def test_a_server_that_waits_for_its_key_is_given_what_the_controller_holds(
+    grown: Grown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown.datacenter.stays_down.add("alba2")
+    unlocked: list[str] = []
+
+    def unlock(_workspace: Any, server: str) -> bool:
+        if server == "alba2" and not unlocked:
+            unlocked.append(server)
+            grown.datacenter.stays_down.clear()
+            grown.datacenter.power_on("alba2")
+        return True
+
+    monkeypatch.setattr(ageing, "unlock_held", unlock)
+    assert grown.upgrade()["versions"] == dict.fromkeys(NODES, NEWEST)
+    assert unlocked == ["alba2"]
+
+
 def test_it_does_not_begin_while_something_is_wrong(grown: Grown) -> None:
     grown.nodes.driver._api.put("cluster/ceph/flags/norebalance", {"value": 1})
     with pytest.raises(Failed, match=r"not begun: Ceph is HEALTH_WARN \(OSDMAP_FLAGS"):

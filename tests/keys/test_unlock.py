@@ -10,7 +10,7 @@ import pytest
 from metal.cli import main
 from metal.controller.disk_keys import agent_of
 from metal.controller.progress import silent
-from metal.controller.unlocking import Unlocking
+from metal.controller.unlocking import Unlocking, unlock_held
 from metal.controller.workspace import Workspace
 from metal.drivers import identities
 from metal.drivers.commands import Here
@@ -301,3 +301,12 @@ def test_a_wrong_key_in_escrow_is_said_and_not_tried_again_and_again(site):
     (told,) = unlocking.servers(["hub"])
     assert told.exit_code == 3 and "does not open its disk" in told.error
     assert log == []
+
+
+def test_who_waits_for_a_server_gives_it_what_the_controller_holds(site):
+    workspace, log = site
+    assert not unlock_held(workspace, "alba1"), "the administrators alone have its key"
+    workspace.secrets.escrow("disk/alba1", "alba1keykeykeykey", controller=True)
+    assert unlock_held(workspace, "alba1")
+    assert log == ["alba1 unlocked"]
+    assert not unlock_held(workspace, "alba1"), "nothing is locked any more"
