@@ -173,7 +173,7 @@ def _perform(
 
 def _upgrade_ports(workspace: Workspace, name: str, shell: ShellOf) -> upgrade.UpgradePorts:
     servers = workspace.store.servers
-    hypervisor = workspace.hypervisor(name)
+    hypervisor = workspace.proxmox(name)
 
     def left(server: str) -> list[str]:
         managed = hypervisor.ha_managed()
@@ -215,7 +215,7 @@ def _parting_ports(
         servers.unpin(name)
 
     return parting.PartingPorts(
-        ages=workspace.hypervisor(cluster),
+        ages=workspace.proxmox(cluster),
         shell=shell,
         power=switching(workspace, server),
         retire=retire,

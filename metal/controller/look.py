@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
+from metal.controller.libvirts import INSTALLED
 from metal.controller.powering import moment, read_by_plug
 from metal.controller.progress import Progress, silent
 from metal.controller.workspace import Workspace
@@ -74,9 +75,26 @@ class _Look:
             clusters={
                 c: clusters[c][0] if c in clusters else _NEVER_FORMED for c in inventory.clusters
             },
-            vms=_by_name(clusters),
+            vms=_by_name(clusters) | self._carried(clusters),
             silent=dict(sorted(self._silent.items())),
         )
+
+    def _carried(self, clusters: dict[str, ClusterSeen]) -> dict[str, SeenVm]:
+        """VMs of hosts that are silent, where nobody but the host itself would tell of them.
+
+        Proxmox's cluster remembers what its dead nodes had; of libvirt's hosts we must.
+        """
+        ours = {c for c in clusters if self._workspace.inventory.clusters[c].libvirt}
+        last = self._workspace.store.looks.last() if ours else None
+        before = World.model_validate_json(last[1]).vms if last else {}
+        found: dict[str, SeenVm] = {}
+        for name, vm in before.items():
+            if vm.cluster in ours:
+                _, states, seen = clusters[vm.cluster]
+                told = name in seen and seen[name].state != "unknown"
+                if not told and states.get(vm.server, "unknown") != "online":
+                    found[name] = vm.model_copy(update={"state": "unknown"})
+        return found
 
     def _enrolled(self, server: str) -> bool:
         """Its BMC, if it has one, takes our password."""
@@ -84,8 +102,10 @@ class _Look:
 
     def _answers(self, cluster: str) -> bool:
         """Whether any of its servers was installed, so that there is an API to ask."""
-        members = self._workspace.inventory.clusters[cluster].servers
-        return any(self._record(n).node_fingerprint for n in members)
+        about = self._workspace.inventory.clusters[cluster]
+        if about.libvirt:
+            return any(self._record(n).life in INSTALLED for n in about.servers)
+        return any(self._record(n).node_fingerprint for n in about.servers)
 
     def _record(self, server: str) -> ServerRecord:
         return self._records.get(server, ServerRecord())

@@ -49,7 +49,7 @@ def _vouched(workspace: Workspace, server: str, shows: str) -> str:
     if cluster is None:
         return ""
     try:
-        by, told = workspace.hypervisor(cluster).certificate_of(server)
+        by, told = workspace.proxmox(cluster).certificate_of(server)
     except MetalError:
         return ""
     return by if told == shows else ""

@@ -17,7 +17,7 @@ def ident_of(workspace: Workspace) -> str:
 
 def ensure_token(workspace: Workspace, cluster: str) -> None:
     """One is kept and works. Made anew, by root, where it is not so."""
-    hypervisor = workspace.hypervisor(cluster)
+    hypervisor = workspace.proxmox(cluster)
     if workspace.secrets.reveal(secret_name(cluster)) and _works(hypervisor):
         return
     fleet = workspace.inventory.fleet.name

@@ -7,7 +7,7 @@ import os
 import time
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metal.inventory import load
 from metal.model.errors import BadInput, Refused, WrongPassword
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from metal.controller.pace import Pace
     from metal.drivers.host_keys import HostKeys
-    from metal.drivers.ports import Bmc
+    from metal.drivers.ports import Bmc, Hypervisor
     from metal.drivers.proxmox import Known, Proxmox
     from metal.drivers.secrets import AgeSecrets
     from metal.drivers.ssh import SshHost
@@ -36,6 +36,8 @@ class Workspace:
         self.folder = folder
         self.served_at: str | None = None
         """Where this process answers booting servers, unless the inventory's boot_url says."""
+        self.kept: dict[Any, Any] = {}
+        """Connections that outlive one look, by what they were opened for."""
 
     @classmethod
     def open(cls, folder: Path) -> "Workspace":
@@ -168,15 +170,27 @@ class Workspace:
 
     def answers(self, server: str) -> bool:
         """Whether the host itself speaks to us: its SSH or its API."""
-        from metal.drivers.reach import alive
+        from metal.drivers.reach import alive, speaks_ssh
 
-        host = self.inventory.servers[server]
+        host, cluster = self.inventory.servers[server], self.inventory.cluster_of(server)
+        if cluster and self.inventory.clusters[cluster].libvirt:
+            return speaks_ssh(str(host.address))  # libvirtd speaks only when it is spoken to
         return alive(*host.api)
 
-    def hypervisor(self, cluster: str) -> "Proxmox":
-        """The Proxmox of a cluster, through its installed nodes. Connects when first used."""
+    def hypervisor(self, cluster: str) -> "Hypervisor":
+        """What runs the VMs of a cluster, through its installed nodes. Connects when first used."""
+        if self.inventory.clusters[cluster].libvirt:
+            from metal.controller.libvirts import libvirt_of
+
+            return libvirt_of(self, cluster)
+        return self.proxmox(cluster)
+
+    def proxmox(self, cluster: str) -> "Proxmox":
+        """The same, for what only Proxmox can."""
         from metal.drivers.proxmox import NodeAccess, Patience, Proxmox
 
+        if self.inventory.clusters[cluster].libvirt:
+            raise Refused("its servers run libvirt, not Proxmox", where=cluster)
         servers, members = self.inventory.servers, self.inventory.clusters[cluster].servers
         nodes = {
             name: NodeAccess(*servers[name].api, pin)

@@ -201,6 +201,9 @@ class Hypervisor(Protocol):
     def where(self, vmid: int) -> tuple[str, str]:
         """(node, running|stopped|unknown) of a VM; Failed when there is none of that id."""
 
+    def written(self, vmid: int) -> int | None:
+        """Bytes its disks took since it was started; None where the hypervisor cannot tell."""
+
 
 @runtime_checkable
 class Forms(Protocol):

@@ -43,6 +43,12 @@ def _clusters(draft: Draft) -> None:
         if len(name) > CLUSTER_NAME:
             what = f"cluster name `{name}` is too long"
             draft.at_key(("clusters", name), what, f"Proxmox allows {CLUSTER_NAME} characters")
+        if cluster.libvirt and cluster.ceph:
+            what = f"`{name}` runs libvirt, which forms no Ceph cluster"
+            mend = (
+                "write ceph = false; `storage` names a pool of libvirt that all its servers share"
+            )
+            draft.at_key(("clusters", name), what, mend)
         site = draft.site_of(name)
         for i, server in enumerate(cluster.servers):
             path = ("clusters", name, "servers", i)

@@ -296,6 +296,25 @@ class Server(Frozen):
         return self.bmc.protocol != "none"
 
 
+class LibvirtAccess(Frozen):
+    """How to reach the libvirt of a cluster's servers: they run it instead of Proxmox.
+
+    Their disks are on a storage pool that all of them have (`storage`, "vms" when absent); a
+    solo machine's on its own. metal itself restarts the VMs of a server that died.
+    """
+
+    uri: str = Field(default="qemu+ssh://root@{address}/system", pattern=r"^qemu(\+[a-z0-9]+)?://")
+    """As libvirt has it; {address} is the server's."""
+    accel: Literal["kvm", "tcg"] = "kvm"
+    """tcg where the servers are virtual themselves: slow, but it runs anywhere."""
+    shared_unseen: bool = False
+    """The pool's directory is shared in a way that libvirt does not recognise."""
+    kernel: str | None = None
+    initrd: str | None = None
+    cmdline: str = ""
+    """A kernel that every server has at that path, instead of what is on a VM's disk."""
+
+
 class Cluster(Frozen):
     """Servers that stand in for each other; a solo machine is a cluster of one."""
 
@@ -307,6 +326,8 @@ class Cluster(Frozen):
     """A storage that all its servers share and that keeps VM disks, where it is not the pool
     that metal makes."""
 
+    libvirt: LibvirtAccess | None = None
+    """Its servers run libvirt; None: Proxmox."""
     only_pinned: bool = False
     """metal places only VMs here that name it: what else runs here is somebody's."""
 

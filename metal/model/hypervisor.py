@@ -64,4 +64,4 @@ class VmSpec(Frozen):
     storage: str
     addressing: Addressing
     cpu: str | None = None
-    """The processor it asks for."""
+    """Its processor's type, one of metal.model.cpus.TYPES; None for the usual one."""

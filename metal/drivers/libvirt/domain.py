@@ -66,6 +66,7 @@ class Told:
     name: str
     vmid: int | None
     addresses: tuple[str, ...]
+    vcpus: int
     memory_mib: int
     pool: str
     volume: str
@@ -121,6 +122,7 @@ def read(xml: str) -> Told:
         name=domain.findtext("name", ""),
         vmid=int(mine["id"]) if mine.get("id", "").isdigit() else None,
         addresses=tuple(address.text or "" for address in known),
+        vcpus=int(domain.findtext("vcpu", "1")),
         memory_mib=_mib(memory) if memory is not None else 0,
         pool=mine.get("pool", ""),
         volume=mine.get("volume", ""),

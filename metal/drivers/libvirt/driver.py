@@ -35,10 +35,11 @@ class Libvirt:
         self._hosts = Hosts({host.name: host for host in hosts}, self._patience)
         self._cluster, self._machine = cluster, machine or Machine()
         self._shared_unseen = shared_unseen
+        self._silent: dict[str, str] = {}
 
     @property
     def silent(self) -> dict[str, str]:
-        return {name: error.what for name, error in self._hosts.silent.items()}
+        return dict(self._silent)
 
     def told(self) -> tuple[str, ...]:
         return ()  # libvirt succeeds or fails
@@ -47,7 +48,9 @@ class Libvirt:
         self, *, thorough: bool = False
     ) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
         """Never raises for a silent host; what only that one knows of is not shown."""
-        return look.look(self._hosts, self._cluster)
+        sight = look.see(self._hosts)
+        self._silent = {name: error.what for name, error in sight.silent.items()}
+        return look.shown(sight, self._cluster)
 
     def resources(self, node: str) -> HostResources:
         return self._hosts.call(node, _resources)
@@ -107,8 +110,13 @@ class Libvirt:
         return frozenset()
 
     def where(self, vmid: int) -> tuple[str, str]:
+        sight = look.see(self._hosts)
+        at = sight.find(vmid)
+        return at.node, sight.state(at)
+
+    def written(self, vmid: int) -> int | None:
         at = guests.find(self._hosts, vmid)
-        return at.node, look.doubted(self._hosts, at)
+        return self._hosts.call(at.node, lambda connection: _written(connection, at.told.name))
 
 
 def _resources(connection: Any) -> HostResources:
@@ -122,6 +130,11 @@ def _resources(connection: Any) -> HostResources:
         version=f"{connection.getType()} {version // 10**6}.{version // 10**3 % 10**3}"
         f".{version % 10**3}",
     )
+
+
+def _written(connection: Any, name: str) -> int:
+    """Bytes that its disk said it has; the host's cache keeps none of them."""
+    return int(connection.lookupByName(name).blockStatsFlags("vda", 0)["wr_bytes"])
 
 
 def _free_mib(connection: Any) -> int:

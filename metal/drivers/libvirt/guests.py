@@ -16,23 +16,25 @@ from metal.drivers.libvirt.disks import (
     pool_of,
     volume_of,
 )
-from metal.drivers.libvirt.domain import Machine, render
+from metal.drivers.libvirt.domain import Machine, Told, read, render
 from metal.drivers.libvirt.hosts import Hosts
-from metal.drivers.libvirt.look import Copy, best, copies, silence, state_of
+from metal.drivers.libvirt.look import Copy, best, see, state_of
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
 from metal.model.hypervisor import VmSpec
 
 
 def ensure_vm(hosts: Hosts, machine: Machine, vm: VmSpec, node: str) -> None:
-    everywhere = copies(hosts)
-    other = next((c for c in everywhere if c.told.vmid == vm.vmid and c.told.name != vm.name), None)
+    sight = see(hosts)
+    other = next(
+        (c for c in sight.copies if c.told.vmid == vm.vmid and c.told.name != vm.name), None
+    )
     if other is not None:
         raise Refused(
             f"VM {vm.vmid} is {other.told.name!r}, not {vm.name!r}",
             where=other.node,
             mend=f"remove or renumber that VM; {vm.vmid} is what {vm.name} must have",
         )
-    namesake = next((c for c in everywhere if c.told.name == vm.name), None)
+    namesake = next((c for c in sight.copies if c.told.name == vm.name), None)
     if namesake is not None and namesake.told.vmid != vm.vmid:
         raise Refused(
             f"there is a VM {vm.name!r} that is not number {vm.vmid}",
@@ -41,7 +43,7 @@ def ensure_vm(hosts: Hosts, machine: Machine, vm: VmSpec, node: str) -> None:
         )
     if namesake is not None:
         return
-    if hidden := silence(hosts, f"whether {vm.name} is there already is not known"):
+    if hidden := sight.hidden(f"whether {vm.name} is there already is not known"):
         raise hidden
     hosts.call(node, lambda connection: _define(connection, machine, vm, node, new=True))
     if len(hosts.all) == 1:
@@ -50,9 +52,10 @@ def ensure_vm(hosts: Hosts, machine: Machine, vm: VmSpec, node: str) -> None:
 
 
 def ensure_started(hosts: Hosts, vmid: int, seconds: float, poll: float) -> None:
-    at = find(hosts, vmid)
+    sight = see(hosts)
+    at = sight.find(vmid)
     if at.state == "stopped":
-        if hidden := silence(hosts, f"whether VM {vmid} runs there is not known"):
+        if hidden := sight.hidden(f"whether VM {vmid} runs there is not known"):
             raise hidden
         start(hosts, at)
     wait(lambda: find(hosts, vmid).state == "running", seconds, poll, f"VM {vmid} does not run")
@@ -61,18 +64,17 @@ def ensure_started(hosts: Hosts, vmid: int, seconds: float, poll: float) -> None
 
 def ensure_restarted(hosts: Hosts, machine: Machine, vm: VmSpec, target: str, fenced: str) -> None:
     """A copy that the fenced host shows is no reason: it is off, or was before it answered."""
-    everywhere = [c for c in copies(hosts) if c.told.vmid == vm.vmid]
-    elsewhere = best(c for c in everywhere if c.node != fenced)
+    sight = see(hosts)
+    elsewhere = best(c for c in sight.of(vm.vmid) if c.node != fenced)
     if elsewhere is not None and elsewhere.state != "stopped":
         return
-    back = next((c for c in everywhere if c.node == fenced and c.state != "stopped"), None)
-    if back is not None:
+    if any(c.node == fenced and c.state != "stopped" for c in sight.of(vm.vmid)):
         raise Refused(
             f"{vm.name} runs on {fenced}, which was said to be off",
             where=fenced,
             mend="it came back by itself: look again before anything is done",
         )
-    if hidden := silence(hosts, f"whether {vm.name} runs there is not known", but=fenced):
+    if hidden := sight.hidden(f"whether {vm.name} runs there is not known", but=fenced):
         raise hidden
     hosts.call(target, lambda connection: _define(connection, machine, vm, target, new=False))
     start(hosts, Copy(target, hosts.call(target, lambda c: _told(c, vm.name)), "stopped"))
@@ -99,29 +101,23 @@ def ensure_shut_down(hosts: Hosts, vmid: int, seconds: float, poll: float) -> No
 
 
 def ensure_removed(hosts: Hosts, vmid: int) -> None:
-    there = [c for c in copies(hosts) if c.told.vmid == vmid]
-    running = next((c for c in there if c.state != "stopped"), None)
+    sight = see(hosts)
+    running = next((c for c in sight.of(vmid) if c.state != "stopped"), None)
     if running is not None:
         raise Refused(
             f"VM {vmid} ({running.told.name}) runs",
             where=running.node,
             mend="stop it first, if you mean it",
         )
-    if hidden := silence(hosts, f"whether VM {vmid} is there is not known"):
+    if hidden := sight.hidden(f"whether VM {vmid} is there is not known"):
         raise hidden
-    for copy in there:
+    for copy in sight.of(vmid):
         # The disk first: while its definition is there, it can be found again.
         hosts.call(copy.node, lambda connection, copy=copy: _remove(connection, copy))  # type: ignore[misc]
 
 
 def find(hosts: Hosts, vmid: int) -> Copy:
-    """Where the VM is; Unreachable when only a silent host can tell, Failed when there is none."""
-    found = best(c for c in copies(hosts) if c.told.vmid == vmid)
-    if found is None:
-        raise silence(hosts, f"where VM {vmid} is, is not known") or Failed(
-            f"there is no VM {vmid}", where=", ".join(hosts.all), mend="plan again"
-        )
-    return found
+    return see(hosts).find(vmid)
 
 
 def start(hosts: Hosts, at: Copy) -> None:
@@ -130,7 +126,7 @@ def start(hosts: Hosts, at: Copy) -> None:
 
 def forget_stale(hosts: Hosts, vmid: int) -> None:
     """A host that was fenced and came back still has the definition: only one is to be found."""
-    there = [c for c in copies(hosts) if c.told.vmid == vmid]
+    there = see(hosts).of(vmid)
     if not any(copy.state == "running" for copy in there):
         return
     for copy in (c for c in there if c.state == "stopped"):
@@ -182,9 +178,7 @@ def _start(connection: Any, name: str) -> None:
         domain.create()
 
 
-def _told(connection: Any, name: str) -> Any:
-    from metal.drivers.libvirt.domain import read
-
+def _told(connection: Any, name: str) -> Told:
     return read(connection.lookupByName(name).XMLDesc())
 
 

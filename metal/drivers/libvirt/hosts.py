@@ -85,8 +85,6 @@ class Hosts:
 
     def __init__(self, hosts: dict[str, Host], patience: Patience) -> None:
         self.all, self.patience = hosts, patience
-        self.silent: dict[str, MetalError] = {}
-        """Host → why it did not answer when all were asked last."""
 
     def __getitem__(self, name: str) -> Host:
         if name not in self.all:
@@ -119,8 +117,8 @@ class Hosts:
                 raise
             return self.call(name, act)
 
-    def each(self, act: Callable[[str, Any], T]) -> dict[str, T]:
-        """Host → what `act` made of it; those without an answer are in `silent` afterwards."""
+    def each(self, act: Callable[[str, Any], T]) -> tuple[dict[str, T], dict[str, MetalError]]:
+        """(host → what `act` made of it, host → why it did not answer)."""
         silent: dict[str, MetalError] = {}
         found: dict[str, T] = {}
 
@@ -133,8 +131,7 @@ class Hosts:
         with ThreadPoolExecutor(max(1, len(self.all))) as pool:
             for future in [pool.submit(ask, name) for name in self.all]:
                 future.result()
-        self.silent = silent
-        return {name: found[name] for name in self.all if name in found}
+        return {name: found[name] for name in self.all if name in found}, silent
 
 
 def _close(connection: Any) -> None:

@@ -5,14 +5,14 @@ when it says nothing at all while most of the others do answer, so that it is th
 gone and not our own line; one that refuses us is alive, and unknown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from metal.drivers.libvirt.calls import libvirt
 from metal.drivers.libvirt.domain import Told, read
 from metal.drivers.libvirt.hosts import Hosts, Silent
-from metal.model.errors import Unreachable
+from metal.model.errors import Failed, MetalError, Unreachable
 from metal.model.world import NodeState, SeenCluster, SeenVm, VmState
 
 _ORDER: tuple[VmState, ...] = ("running", "unknown", "stopped")
@@ -27,28 +27,65 @@ class Copy:
     state: VmState
 
 
-def copies(hosts: Hosts) -> list[Copy]:
-    """Every VM of every host that answers; `hosts.silent` are the others."""
-    found = hosts.each(
+@dataclass(frozen=True)
+class Sight:
+    """What all hosts said at one time."""
+
+    hosts: tuple[str, ...]
+    copies: tuple[Copy, ...]
+    silent: Mapping[str, MetalError]
+    """Host → why it did not answer."""
+
+    @property
+    def majority(self) -> bool:
+        """Whether more than half of the hosts answered."""
+        return 2 * (len(self.hosts) - len(self.silent)) > len(self.hosts)
+
+    def of(self, vmid: int) -> tuple[Copy, ...]:
+        return tuple(copy for copy in self.copies if copy.told.vmid == vmid)
+
+    def state(self, copy: Copy) -> VmState:
+        """A host that was fenced and came back still defines what runs elsewhere by now: while a
+        host is silent, a stopped copy does not tell that the VM is stopped."""
+        return "unknown" if copy.state == "stopped" and self.silent else copy.state
+
+    def find(self, vmid: int) -> Copy:
+        """Where the VM is; Unreachable when only a silent host can tell, Failed if nowhere."""
+        found = best(self.of(vmid))
+        if found is None:
+            raise self.hidden(f"where VM {vmid} is, is not known") or Failed(
+                f"there is no VM {vmid}", where=", ".join(self.hosts), mend="plan again"
+            )
+        return found
+
+    def hidden(self, what: str, *, but: str = "") -> Unreachable | None:
+        """Why a VM that nobody showed may run all the same; None when every host answered."""
+        silent = {name: error for name, error in self.silent.items() if name != but}
+        if not silent:
+            return None
+        return Unreachable(
+            f"{what}: " + "; ".join(f"{name}: {error.what}" for name, error in silent.items()),
+            where=", ".join(silent),
+            mend="make it answer, or prove it off: `metal watch --act` fences it by its BMC",
+        )
+
+
+def see(hosts: Hosts) -> Sight:
+    """Every VM of every host that answers."""
+    found, silent = hosts.each(
         lambda node, connection: [_copy(node, domain) for domain in connection.listAllDomains()]
     )
-    return [copy for here in found.values() for copy in here if copy is not None]
+    there = tuple(copy for here in found.values() for copy in here if copy is not None)
+    return Sight(tuple(hosts.all), there, silent)
 
 
-def look(hosts: Hosts, cluster: str) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
-    there = copies(hosts)
-    answered = [name for name in hosts.all if name not in hosts.silent]
-    if not answered:
-        return SeenCluster(), dict.fromkeys(hosts.all, "unknown"), {}
-    most = majority(hosts)
-    seen = SeenCluster(formed=True, quorate=most, nodes=tuple(sorted(hosts.all)))
-    states: dict[str, str] = {name: _state(hosts.silent.get(name), gone=most) for name in hosts.all}
-    return seen, states, _vms(hosts, there, cluster)
-
-
-def majority(hosts: Hosts) -> bool:
-    """Whether more than half of the hosts answered."""
-    return 2 * (len(hosts.all) - len(hosts.silent)) > len(hosts.all)
+def shown(sight: Sight, cluster: str) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
+    """As the port's `look` wants it."""
+    if len(sight.silent) == len(sight.hosts):
+        return SeenCluster(), dict.fromkeys(sight.hosts, "unknown"), {}
+    seen = SeenCluster(formed=True, quorate=sight.majority, nodes=tuple(sorted(sight.hosts)))
+    states: dict[str, str] = {name: _node_state(sight, name) for name in sight.hosts}
+    return seen, states, _vms(sight, cluster)
 
 
 def best(copies: Iterable[Copy]) -> Copy | None:
@@ -74,47 +111,30 @@ def _copy(node: str, domain: Any) -> Copy | None:
         return None  # it moved away this moment
 
 
-def _state(silence: Exception | None, *, gone: bool) -> NodeState:
-    if silence is None:
+def _node_state(sight: Sight, name: str) -> NodeState:
+    if name not in sight.silent:
         return "online"
-    return "offline" if gone and isinstance(silence, Silent) else "unknown"
+    gone = sight.majority and isinstance(sight.silent[name], Silent)
+    return "offline" if gone else "unknown"
 
 
-def doubted(hosts: Hosts, copy: Copy) -> VmState:
-    """A host that was fenced and came back still defines what runs elsewhere by now: while a
-    host is silent, a stopped copy does not tell that the VM is stopped."""
-    return "unknown" if copy.state == "stopped" and hosts.silent else copy.state
-
-
-def _vms(hosts: Hosts, there: list[Copy], cluster: str) -> dict[str, SeenVm]:
+def _vms(sight: Sight, cluster: str) -> dict[str, SeenVm]:
     """A VM that really runs twice is shown twice: nothing worse can be seen."""
     found: dict[str, SeenVm] = {}
-    names = {copy.told.name for copy in there}
-    for name in sorted(names):
-        own = [copy for copy in there if copy.told.name == name]
-        running = [copy for copy in own if copy.state == "running"]
+    for name in sorted({copy.told.name for copy in sight.copies}):
+        own = [copy for copy in sight.copies if copy.told.name == name]
         chosen = best(own)
         assert chosen is not None
-        for copy in [chosen, *(twin for twin in running if twin is not chosen)]:
-            shown = name if copy is chosen else f"{name}#{copy.node}"
-            found[shown] = SeenVm(
+        twins = [copy for copy in own if copy.state == "running" and copy is not chosen]
+        for copy in (chosen, *twins):
+            shown_as = name if copy is chosen else f"{name}#{copy.node}"
+            found[shown_as] = SeenVm(
                 vmid=copy.told.vmid or 0,
                 cluster=cluster,
                 server=copy.node,
-                state=doubted(hosts, copy),
+                state=sight.state(copy),
                 addresses=copy.told.addresses,
                 memory_mib=copy.told.memory_mib,
+                vcpus=copy.told.vcpus,
             )
     return found
-
-
-def silence(hosts: Hosts, what: str, *, but: str = "") -> Unreachable | None:
-    """Why a VM that nobody showed may be there all the same; None when every host answered."""
-    silent = {name: error for name, error in hosts.silent.items() if name != but}
-    if not silent:
-        return None
-    return Unreachable(
-        f"{what}: " + "; ".join(f"{name}: {error}" for name, error in silent.items()),
-        where=", ".join(silent),
-        mend="make it answer, or prove it off: `metal watch` fences it through its BMC",
-    )

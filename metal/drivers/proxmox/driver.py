@@ -225,6 +225,9 @@ class Proxmox:
     def where(self, vmid: int) -> tuple[str, str]:
         return running.where(self._api, vmid)
 
+    def written(self, vmid: int) -> int | None:
+        return stopping.written(self._api, vmid)
+
     def _node(self, name: str) -> Node:
         if name not in self._api.nodes:
             known = ", ".join(self._api.nodes)

@@ -66,6 +66,12 @@ def resources(api: Api, node: str) -> HostResources:
     )
 
 
+def written(api: Api, vmid: int) -> int | None:
+    node = where(api, vmid)[0]
+    told = api.get(f"nodes/{node}/qemu/{vmid}/status/current").get("diskwrite")
+    return None if told is None else int(told)
+
+
 def _there(api: Api, vmid: int) -> bool:
     return any(int(row["vmid"]) == vmid for row in rows(api))
 
