@@ -47,8 +47,10 @@ class Found:
 
 def network_of(text: str) -> tuple[IPv4Network | IPv6Network, int | None]:
     """(network, port) of "10.0.0.0/24" or "10.0.0.0/24:8443"; BadInput if none or too large."""
-    match = re.fullmatch(r"(.+/\d+):(\d+)", text)
+    match = re.fullmatch(r"(.+/\d+):(\d{1,9})", text)
     plain, port = (match[1], int(match[2])) if match else (text, None)
+    if port is not None and not 1 <= port <= 65535:
+        raise BadInput(f"port {port} is no number from 1 to 65535", where=text, mend="correct it")
     try:
         network = ip_network(plain, strict=False)
     except ValueError:

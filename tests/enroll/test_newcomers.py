@@ -266,9 +266,21 @@ def test_a_dry_run_writes_nothing_in_the_workspace(fleet: Any, at: At) -> None:
         (["10.0.0.1", "10.0.0.2", "--name", "rio1"], "--name names one server"),
         (["--scan", "10.0.0.0/8"], "a scan is of 4096 at most"),
         (["--scan", "ten"], "is no network"),
+        (["--scan", "127.0.0.0/30:99999"], "no number from 1 to 65535"),
+        (["--scan", "127.0.0.0/30:" + "9" * 5000], "is no network"),
         (["--file", "none.csv"], "cannot be read"),
     ],
-    ids=["name", "address", "nothing", "two names", "large scan", "no scan", "no file"],
+    ids=[
+        "name",
+        "address",
+        "nothing",
+        "two names",
+        "large",
+        "no scan",
+        "port",
+        "digits",
+        "no file",
+    ],
 )
 def test_bad_words_are_said_before_anything_is_done(
     fleet: Any, words: list[str], said: str, capsys: pytest.CaptureFixture[str]

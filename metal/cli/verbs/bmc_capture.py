@@ -10,6 +10,7 @@ import click
 from metal.cli.complete import servers
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
+from metal.cli.numbers import Finite
 
 if TYPE_CHECKING:
     from metal.drivers.redfish_session import RedfishSession
@@ -30,7 +31,7 @@ HTTPS = 443
 )
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, min_open=True, max=120),
+    type=Finite(min=0, min_open=True, max=120),
     default=20.0,
     help="At most; some BMCs need ten.  [default: 20]",
 )

@@ -5,13 +5,14 @@ import click
 from metal.cli.complete import servers
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
+from metal.cli.numbers import Finite
 
 
 @click.command("burnin", cls=Verb)
 @click.argument("words", metavar="SERVER...", nargs=-1, required=True, shell_complete=servers)
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0.5, max=7 * 24 * 60),
+    type=Finite(min=0.5, max=7 * 24 * 60),
     default=60.0,
     metavar="N",
     help="How long: 0.4 memory, 0.25 processors, 0.35 disks.  [default: 60]",

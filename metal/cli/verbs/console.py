@@ -9,6 +9,7 @@ import click
 from metal.cli.complete import servers
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
+from metal.cli.numbers import Finite
 
 if TYPE_CHECKING:
     from metal.controller.consoles import Log
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--read-only", is_flag=True, help="Send nothing that is typed.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     metavar="N",
     help="End after N seconds; for scripts.",
 )

@@ -9,6 +9,7 @@ import click
 from metal.cli.complete import servers
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
+from metal.cli.numbers import Finite
 
 if TYPE_CHECKING:
     from metal.lab.control import LabStatus
@@ -32,7 +33,7 @@ def command() -> None:
 @FOLDER
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0, min_open=True, max=1000),
+    type=Finite(min=0, min_open=True, max=1000),
     default=20.0,
     metavar="TIMES",
     help="How fast its clock runs.  [default: 20]",

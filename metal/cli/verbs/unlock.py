@@ -7,6 +7,7 @@ import click
 from metal.cli.complete import servers, sites
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
+from metal.cli.numbers import Finite
 from metal.cli.opening import identity_option, opener, shares_option
 
 
@@ -17,14 +18,14 @@ from metal.cli.opening import identity_option, opener, shares_option
 @shares_option
 @click.option(
     "--patience",
-    type=click.FloatRange(min=1),
+    type=Finite(min=1),
     default=600,
     show_default=True,
     help="Seconds for a server to come up once it was unlocked.",
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=Finite(min=0),
     default=180,
     show_default=True,
     help="Seconds that one which should open itself is waited for.",

@@ -8,6 +8,7 @@ import click
 
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
+from metal.cli.numbers import Finite
 
 if TYPE_CHECKING:
     from metal.controller.watching import WatchReport
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--every",
-    type=click.FloatRange(min=1),
+    type=Finite(min=1),
     metavar="SECONDS",
     help="Between two rounds. A BMC is never asked more often than it bears.  "
     "[default: `every` in [watch], 10]",
