@@ -66,11 +66,19 @@ def check(name: str, ports: BurnInPorts) -> None:
         raise Refused(
             f"it is {life}, and only an enrolled or tested server is burnt in",
             where=name,
-            mend=f"enrol it first: `metal enroll {name}`"
-            if life is Life.FOUND
-            else "what runs on it would die: drain and retire it first",
+            mend=mend_of(life, name),
         )
     machine(ports.inventory, name)
+
+
+def mend_of(life: Life, name: str) -> str:
+    """What to do first with a server that is not to be tested or wiped in this life."""
+    if life is Life.FOUND:
+        return f"enrol it first: `metal enroll {name}`"
+    return (
+        f"what runs on it would die: `metal drain {name}`, then `metal cluster leave {name}` "
+        "take it out of use"
+    )
 
 
 def machine(inventory: Inventory, name: str) -> tuple[tuple[str, ...], str | None]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from metal.burnin.flow import machine
+from metal.burnin.flow import machine, mend_of
 from metal.live.session import Ended, LivePorts, LiveSession
 from metal.model.erasure import Erasure
 from metal.model.errors import BadInput, MetalError, Refused
@@ -49,13 +49,8 @@ def check(name: str, serials: Sequence[str], ports: WipePorts) -> None:
     """Refused for a server whose disks are in use; BadInput when no disk is named."""
     life = ports.live.store.servers.get(name).life
     if life not in WIPEABLE:
-        raise Refused(
-            f"it is {life}: its disks are in use",
-            where=name,
-            mend="drain and retire it first"
-            if life is not Life.FOUND
-            else f"enrol it first: `metal enroll {name}`",
-        )
+        why = "nobody enrolled it yet" if life is Life.FOUND else "its disks are in use"
+        raise Refused(f"it is {life}: {why}", where=name, mend=mend_of(life, name))
     if not serials:
         raise BadInput(
             "none of its disks is known by serial number",

@@ -36,7 +36,7 @@ def consent(face: Face, plan: Plan, *, yes: bool) -> None:
         for line in lost:
             face.say(f"  {line}")
     hint = f"type {wanted} (how many are wiped) to go on" if lost else "type yes to go on"
-    answer = click.prompt(f"{summary(plan)} {hint}", default="", show_default=False, err=True)
+    answer = click.prompt(hint, default="", show_default=False, err=True)
     if answer.strip().lower() != wanted:
         raise Refused("nothing was done: consent was not given")
 

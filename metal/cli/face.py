@@ -1,6 +1,8 @@
 """What every command knows of the person in front of it: where, how to print, how loud."""
 
 import os
+import re
+import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
 def _from_environment() -> str:
     return os.environ.get("METAL_WORKSPACE") or "."
+
+
+_ADVICE = re.compile(r"`metal (?=(?!init|completion|lab)[a-z])")
+"""A command that is told to somebody; those three are not of the workspace they are given in."""
 
 
 @dataclass
@@ -39,6 +45,12 @@ class Face:
         """True if somebody can be asked."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
+    def here(self, text: str) -> str:
+        """`text` with every `metal …` in it as it must be typed to mean the same workspace."""
+        if self.workspace == _from_environment():
+            return text
+        return _ADVICE.sub(lambda _: f"`metal -C {shlex.quote(self.workspace)} ", text)
+
     def open(self) -> "Workspace":
         """The workspace; BadInput when there is none."""
         from metal.controller.workspace import Workspace
@@ -47,7 +59,8 @@ class Face:
 
     def say(self, text: str = "") -> None:
         """Talk: stderr. Parts of it may be a BMC's own words."""
-        click.echo(visible(text), err=True, color=False if self.no_color else None)
+        shown = visible(self.here(text))
+        click.echo(shown, err=True, color=False if self.no_color else None)
 
     def progress(self) -> "Talk":
         """Progress bars on a terminal, lines with --verbose, else silence; a context manager."""
@@ -88,5 +101,5 @@ class Face:
         from metal.cli.output import data_lines
 
         for line in data_lines(self.output, lines, document, rows):
-            shown = visible(line) if self.output == "table" else escaped(line)
+            shown = visible(self.here(line)) if self.output == "table" else escaped(line)
             click.echo(shown, color=False if self.no_color else None)

@@ -19,6 +19,7 @@ from metal.model.base import Frozen
 from metal.model.errors import Failed, Refused
 from metal.model.life import Status
 from metal.model.plan import Action, InstallServer, Plan, fingerprint
+from metal.model.world import World
 from metal.operations.run import Run, perform
 
 
@@ -52,17 +53,22 @@ def accept(workspace: Workspace, plan: Plan) -> bool:
                 "and `metal run cancel` of its apply gives it up",
             )
         return True
-    world = look(workspace)
+    check(workspace, plan, look(workspace))
+    workspace.store.plans.accept(plan.model_dump_json(), plan.fingerprint)
+    return False
+
+
+def check(workspace: Workspace, plan: Plan, world: World) -> None:
+    """Refused when the plan is stale, or would break a law."""
     if fingerprint(workspace.inventory, world) != plan.fingerprint:
         raise Refused(
-            "the plan is stale: the inventory or the world changed since it was made",
+            "the plan is stale: it was made for another workspace, or the inventory or the world "
+            "changed since",
             where=f"plan {plan.fingerprint[:12]}",
             mend="make a new one: `metal plan`",
         )
     # The file may have been edited since it was made: nobody's word counts but the judge's.
     judged(plan, workspace.inventory, world)
-    workspace.store.plans.accept(plan.model_dump_json(), plan.fingerprint)
-    return False
 
 
 def apply(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from metal.controller.newcomers import Wishes
 from metal.controller.progress import Progress
@@ -128,6 +129,25 @@ def scanned(
             target = _target_at(workspace, found.address, found.port, name, wishes)
             result.append(Scanned(f"{found}{of}", None if enrolled and not dry_run else target))
     return result
+
+
+def other_ports(workspace: Workspace | None, network: str) -> list[int]:
+    """Where else BMCs of the inventory in that network listen: a lab's are not at the usual."""
+    from metal.controller.finding import network_of
+
+    inside, asked = network_of(network)
+    if workspace is None or asked is not None:
+        return []
+    accesses = [server.bmc for server in workspace.inventory.servers.values() if server.has_bmc]
+    at = [bmc.port for bmc in accesses if bmc.port and _within(bmc.address, inside)]
+    return sorted(set(at))
+
+
+def _within(address: str, network: IPv4Network | IPv6Network) -> bool:
+    try:
+        return ip_address(address) in network
+    except ValueError:
+        return False  # a name
 
 
 def needs_credential(workspace: Workspace | None, target: Target) -> bool:

@@ -21,7 +21,7 @@ ANY_URL = "http://not.set.example"
 def plan_installs(inventory: Inventory, world: World) -> tuple[list[InstallServer], list[str]]:
     """(installs in the inventory's order, warnings for servers that cannot be installed yet)."""
     installs: list[InstallServer] = []
-    warnings: list[str] = []
+    warnings = _strangers(inventory, world)
     for name in inventory.servers:
         seen = world.servers.get(name, SeenServer())
         if seen.life not in INSTALLABLE:
@@ -36,6 +36,15 @@ def plan_installs(inventory: Inventory, world: World) -> tuple[list[InstallServe
         except BadInput as error:
             warnings.append(f"{name} is not installed: {error.what}; {error.mend}")
     return installs, warnings
+
+
+def _strangers(inventory: Inventory, world: World) -> list[str]:
+    """One line of all that nobody enrolled: until then nothing is known of them."""
+    lives = {name: world.servers.get(name, SeenServer()).life for name in inventory.servers}
+    found = [name for name, life in lives.items() if life is Life.FOUND]
+    return (
+        [f"not enrolled yet: {', '.join(found)}; begin with `metal enroll --all`"] if found else []
+    )
 
 
 def _install(inventory: Inventory, name: str) -> InstallServer:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from metal.inventory import load
 from metal.lab import topology
 from metal.model.base import Frozen
 from metal.model.errors import BadInput, Failed, Refused, Unreachable
@@ -35,6 +36,8 @@ def up(source: Path, folder: Path, *, speed: float) -> LabStatus:
     if not 0 < speed <= 1000:
         raise BadInput(f"speed {speed:g}", mend="more than 0, at most 1000")
     folder = folder.absolute()
+    topology.check_free(folder)
+    load(source)  # Its mistakes by its own name and line, before anything is copied.
     (folder / "lab").mkdir(parents=True, exist_ok=True)
     with (folder / "lab" / "daemon.log").open("ab") as log:
         process = subprocess.Popen(

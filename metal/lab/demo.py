@@ -50,7 +50,8 @@ class Story:
 
     def metal(self, *words: str, expect: int = 0) -> str:
         """Run the command for real; its talk goes to the person, its data comes back."""
-        print(f"     $ metal {' '.join(words)}", flush=True)
+        here = os.path.relpath(self.folder)
+        print(f"     $ metal -C {here} {' '.join(words)}", flush=True)
         done = subprocess.run(
             [sys.executable, "-m", "metal", "-C", str(self.folder), *words],
             stdout=subprocess.PIPE,
@@ -385,7 +386,9 @@ def main() -> int:
         _end(folder)
     seconds = time.monotonic() - story.started
     where = os.path.relpath(folder)
-    print(f"{story.checked} claims, all of them checked, in {seconds:.0f} s. Look around: {where}/")
+    print(f"{story.checked} claims, all of them checked, in {seconds:.0f} s.")
+    print(f"The lab has ended; what it left is in {where}/: `metal -C {where} status --last`,")
+    print("`… run list --all`. The same by hand, command by command: docs/tutorial.md")
     return 0
 
 

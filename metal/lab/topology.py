@@ -20,6 +20,7 @@ from metal.model.errors import Refused
 REDFISH_PORT = 6443
 IPMI_PORT = 6623
 SSH_PORT = 6022
+TOPOLOGY, KEY = "lab/topology.json", "lab/administrator.key"
 FACTORY_USER, FACTORY_PASSWORD = "ADMIN", "factory-Pa55word"
 """What every BMC of the lab is delivered with: no secret, a donor would tell it."""
 
@@ -51,12 +52,7 @@ def topology(lab: int, speed: float) -> Topology:
 
 def make_workspace(source: Path, folder: Path, shape: Topology) -> None:
     """Copy the workspace `source` to `folder` as a lab's. Refused if `folder` holds one."""
-    if (folder / "inventory.toml").exists():
-        raise Refused(
-            "there is a workspace already",
-            where=str(folder),
-            mend="`metal lab down` and remove the folder, or name another",
-        )
+    check_free(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for part in ("profiles", "pxe", "preseed"):
         own = source / part
@@ -65,6 +61,34 @@ def make_workspace(source: Path, folder: Path, shape: Topology) -> None:
     _move(document, shape)
     _add_administrator(document, folder)
     (folder / "inventory.toml").write_text(tomlkit.dumps(document))
+
+
+def check_free(folder: Path) -> None:
+    """Refused if `folder` holds a workspace: a lab's, running or not, or an operator's."""
+    if not (folder / "inventory.toml").exists():
+        return
+    if (folder / TOPOLOGY).exists():
+        raise Refused(
+            "a lab is here already",
+            where=str(folder),
+            mend="`metal lab status` shows it, `metal lab down` ends it; or name another folder",
+        )
+    if ended(folder):
+        raise Refused(
+            "a lab was here, and its servers cannot be brought back",
+            where=str(folder),
+            mend=f"rm -r {folder} makes room for a new one; or name another folder",
+        )
+    raise Refused(
+        "there is a workspace already, and no lab's",
+        where=str(folder),
+        mend="name a folder that does not exist yet",
+    )
+
+
+def ended(folder: Path) -> bool:
+    """Whether the workspace is of a lab that runs no more."""
+    return (folder / KEY).exists() and not (folder / TOPOLOGY).exists()
 
 
 def _move(document: MutableMapping[str, Any], shape: Topology) -> None:
@@ -103,7 +127,7 @@ def _add_administrator(document: MutableMapping[str, Any], folder: Path) -> None
     import pyrage
 
     identity = pyrage.x25519.Identity.generate()
-    key = folder / "lab" / "administrator.key"
+    key = folder / KEY
     key.parent.mkdir(exist_ok=True)
     with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(f"{identity}\n")
@@ -115,7 +139,13 @@ def _add_administrator(document: MutableMapping[str, Any], folder: Path) -> None
 
 def read(folder: Path) -> Topology:
     """The topology of the lab in `folder`; Refused if there is none."""
-    file = folder / "lab" / "topology.json"
+    file = folder / TOPOLOGY
+    if ended(folder):
+        raise Refused(
+            "the lab here has ended",
+            where=str(folder),
+            mend=f"rm -r {folder}, then `metal lab up {folder}` starts a new one",
+        )
     if not file.exists():
-        raise Refused("no lab here", where=str(folder), mend="start one: `metal lab up FOLDER`")
+        raise Refused("no lab here", where=str(folder), mend=f"`metal lab up {folder}` starts one")
     return Topology.model_validate_json(file.read_text())

@@ -19,6 +19,8 @@ from metal.schedule.storage import SYSTEM_GIB, UNLIMITED, ceph_gib, short_of_dis
 from metal.schedule.survival import UNIT_MIB, Guest, Node, Verdict, units, verdict
 from metal.schedule.wishes import guest_of, together_sets
 
+UNFORMED = "it is not formed yet"
+
 
 @dataclass
 class Host:
@@ -190,7 +192,7 @@ def _room(inventory: Inventory, world: World, name: str, ready: bool, forming: b
 
 def _closed(inventory: Inventory, world: World, name: str, ready: bool, forming: bool) -> str:
     if not ready:
-        return "it is not formed yet"
+        return UNFORMED
     seen = world.clusters.get(name)
     if not forming:
         if seen is None or not seen.formed:

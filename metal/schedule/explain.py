@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from metal.model.fleet import Inventory
-from metal.schedule.capacity import Fleet, Room
+from metal.schedule.capacity import UNFORMED, Fleet, Room
 from metal.schedule.survival import UNIT_MIB, Guest
 from metal.schedule.wishes import shared_scope
 
@@ -53,7 +53,7 @@ def _why_not(
 ) -> tuple[str, str]:
     names = " and ".join(g.name for g in unit)
     if room.closed:
-        return room.closed, f"mend {room.name} first"
+        return room.closed, f"{'form' if room.closed == UNFORMED else 'mend'} {room.name} first"
     if room.solo and all(mate == room.name for mate in mates):
         return (
             "a machine on its own takes only VMs with a replica elsewhere",

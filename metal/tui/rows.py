@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from metal.model.fleet import Inventory
 from metal.model.life import Life, Status
-from metal.model.world import SeenServer, SeenVm, World
+from metal.model.world import SeenCluster, SeenServer, SeenVm, World
 from metal.tui.grid import Column, safe
 
 SERVER_COLUMNS = (
@@ -152,11 +152,18 @@ class Totals:
     vms: int
     """Wanted."""
     running: int
+    dark: int = 0
+    """Servers whose power nobody knows."""
+    unseen: int = 0
+    """VMs that may run in a cluster that did not answer: unknown is not stopped."""
 
     @property
     def text(self) -> str:
+        dark = f", {self.dark} unknown" if self.dark else ""
         ill = f", {self.ailing} need a look" if self.ailing else ""
-        return f"{self.servers} servers: {self.on} on{ill}   {self.vms} VMs: {self.running} running"
+        unseen = f", {self.unseen} unknown" if self.unseen else ""
+        servers = f"{self.servers} servers: {self.on} on{dark}{ill}"
+        return f"{servers}   {self.vms} VMs: {self.running} running{unseen}"
 
 
 def totals(inventory: Inventory, world: World) -> Totals:
@@ -167,4 +174,15 @@ def totals(inventory: Inventory, world: World) -> Totals:
         ailing=sum(row.ailing for row in rows),
         vms=len(inventory.vms),
         running=sum(vm.state == "running" for n, vm in world.vms.items() if n in inventory.vms),
+        dark=sum(row.power == "unknown" and row.life != Life.FOUND for row in rows),
+        unseen=sum(_unseen(inventory, world, name) for name in inventory.vms),
     )
+
+
+def _unseen(inventory: Inventory, world: World, vm: str) -> bool:
+    """Whether it may run where nobody answered."""
+    if vm in world.vms:
+        return world.vms[vm].state == "unknown"
+    pinned = inventory.vms[vm].cluster
+    candidates = [pinned] if pinned else list(inventory.clusters)
+    return any(world.clusters.get(c, SeenCluster()).formed is None for c in candidates)

@@ -40,7 +40,7 @@ def test_a_picture_where_none_can_be(metal, looked: Path) -> None:
 def test_a_plan_that_is_not_there(metal, workspace: Path) -> None:
     said = metal("-C", str(workspace), "apply", str(workspace / "none.json"))
     assert said.code == BAD_INPUT
-    assert "cannot be read" in said.err and "metal plan --out" in said.err
+    assert "cannot be read" in said.err and f"metal -C {workspace} plan --out" in said.err
 
 
 def test_a_state_that_cannot_be_kept(metal, workspace: Path) -> None:

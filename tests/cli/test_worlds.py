@@ -61,7 +61,7 @@ def test_a_file_that_is_no_world_is_named(
     file.write_text(text)
     said = metal("-C", str(looked), "plan", "--world", str(file))
     assert said.code == 2
-    assert str(file) in said.err and named in said.err and "metal look" in said.err
+    assert str(file) in said.err and named in said.err and f"metal -C {looked} look" in said.err
 
 
 def test_a_missing_world_is_bad_input(looked: Path, metal: Callable[..., object]) -> None:

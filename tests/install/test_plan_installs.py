@@ -28,13 +28,18 @@ def test_the_card_named_by_the_operator_wins(made):
     assert action.mac == "02:00:5e:00:01:02"
 
 
-@pytest.mark.parametrize("life", [life for life in Life if life not in ("enrolled", "tested")])
+@pytest.mark.parametrize(
+    "life", [life for life in Life if life not in ("found", "enrolled", "tested")]
+)
 def test_any_other_life_is_left_alone(made, life):
     assert plan(made.inventory(), life) == ([], [])
 
 
-def test_what_was_never_seen_is_left_alone(made):
-    assert plan_installs(made.inventory(), World()) == ([], [])
+def test_what_nobody_enrolled_is_left_alone_and_said_so(made):
+    for world in (World(), World(servers={"alba1": SeenServer(life="found")})):
+        installs, warnings = plan_installs(made.inventory(), world)
+        assert installs == []
+        assert warnings == ["not enrolled yet: alba1; begin with `metal enroll --all`"]
 
 
 def test_a_held_server_is_said_so(made):

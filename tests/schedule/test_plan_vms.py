@@ -168,7 +168,7 @@ def test_vms_that_wait_for_the_same_share_a_line(make_fleet: MakeFleet) -> None:
     fleet = make_fleet({"a": [8, 8]}, {f"vm{n}": {} for n in range(3)})
     actions, warnings = plan_vms(fleet, World(), frozenset(), {})
     assert actions == ()
-    assert warnings == ("vm0, vm1, vm2 are not placed: a: it is not formed yet → mend a first",)
+    assert warnings == ("vm0, vm1, vm2 are not placed: a: it is not formed yet → form a first",)
 
 
 def test_health_that_is_not_critical_changes_nothing(make_fleet: MakeFleet, formed: Formed) -> None:

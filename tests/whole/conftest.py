@@ -133,13 +133,14 @@ def _env() -> dict[str, str]:
 
 
 @contextmanager
-def running(source: Path, folder: Path) -> Iterator[Lab]:
-    """A lab of the workspace `source`, enrolled; ended with the block."""
+def running(source: Path, folder: Path, *, enrolled: bool = True) -> Iterator[Lab]:
+    """A lab of the workspace `source`; ended with the block."""
     control.up(source, folder, speed=SPEED)
     try:
         lab = Lab(folder)
-        done = lab.metal("enroll", "--all")
-        assert done.returncode == 0, done.stderr
+        if enrolled:
+            done = lab.metal("enroll", "--all")
+            assert done.returncode == 0, done.stderr
         yield lab
     finally:
         control.down(folder)
@@ -169,8 +170,22 @@ KEPT = {
 
 
 @pytest.fixture
-def trio(tmp_path: Path) -> Iterator[Lab]:
+def trio(first_site: Path, tmp_path: Path) -> Iterator[Lab]:
     """One cluster of three with three VMs: the fleet's first site alone; enrolled."""
+    with running(first_site, tmp_path / "lab") as lab:
+        yield lab
+
+
+@pytest.fixture
+def pallet(first_site: Path, tmp_path: Path) -> Iterator[Lab]:
+    """The same three servers, and nobody has enrolled them."""
+    with running(first_site, tmp_path / "lab", enrolled=False) as lab:
+        yield lab
+
+
+@pytest.fixture
+def first_site(tmp_path: Path) -> Path:
+    """An inventory of the fleet's first site alone, with three VMs."""
     source = tmp_path / "source"
     source.mkdir()
     document: Any = tomlkit.parse((REPOSITORY / "inventory.toml").read_text())
@@ -180,5 +195,4 @@ def trio(tmp_path: Path) -> Iterator[Lab]:
     for server in document["servers"].values():
         server["bmc"]["timeout"] = 1.0  # The lab's BMCs answer at once or not at all.
     (source / "inventory.toml").write_text(tomlkit.dumps(document))
-    with running(source, tmp_path / "lab") as lab:
-        yield lab
+    return source

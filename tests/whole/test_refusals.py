@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -21,7 +25,7 @@ def test_a_stale_plan_is_refused(trio: Lab) -> None:
     inventory.write_text(inventory.read_text().replace("priority = 80", "priority = 81"))
     done = trio.metal("apply", str(plan), "--yes")
     assert done.returncode == REFUSED
-    assert "stale" in done.stderr and "metal plan" in done.stderr
+    assert "stale" in done.stderr and f"`metal -C {trio.folder} plan`" in done.stderr
     assert all(s["power"] == "off" for s in trio.truth["servers"].values())
 
 
@@ -74,3 +78,35 @@ def test_a_bmc_that_falls_silent_fails_its_server_alone(trio: Lab) -> None:
     again = trio.metal("apply", "--yes")
     assert again.returncode == 0, again.stderr
     assert set(trio.final_state()["lives"].values()) == {"member"}
+
+
+def test_a_stale_plan_is_refused_before_anybody_is_asked(trio: Lab) -> None:
+    plan = trio.folder / "plan.json"
+    trio.metal("plan", "--out", str(plan))
+    inventory = trio.folder / "inventory.toml"
+    inventory.write_text(inventory.read_text().replace("priority = 80", "priority = 81"))
+    code, said = on_a_terminal(trio, "apply", str(plan))
+    assert code == REFUSED and "stale" in said
+    assert "wipes" not in said, "nobody reads a plan that is not to be had"
+
+
+def on_a_terminal(lab: Lab, *words: str) -> tuple[int, str]:
+    """The command with a terminal that nobody types at: (exit code, all it printed)."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "metal", "-C", str(lab.folder), *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    said = b""
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        try:
+            while block := terminal.read(4096):
+                said += block
+                if b"to go on" in said:
+                    process.kill()
+        except OSError:
+            pass  # its last writer has ended
+    return process.wait(), said.decode(errors="replace")

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from metal.cli.render.hang import hanging
+from metal.cli.render.hang import gathered, hanging
 from metal.model.findings import ORDER, Finding
 from metal.model.passport import BootProof, Passport, Route
 from metal.tui.grid import safe
@@ -79,27 +79,28 @@ def route_texts(way: Route | None) -> list[str]:
 
 
 def audit_lines(audited: "list[Audited]", width: int) -> list[str]:
-    """Server by server, the worst finding first; then how many of each severity."""
-    lines: list[str] = []
-    for one in audited:
-        lines += _of_one(one, width)
+    """The worst finding first, each once with all it is found at; then how many of each."""
+    worst = sorted(
+        ((f, one.server) for one in audited for f in one.findings),
+        key=lambda found: ORDER.index(found[0].severity),
+    )
+    said = [(server, _with_evidence(finding)) for finding, server in worst]
+    said += [(one.server, text) for one in audited for text in _beside_findings(one)]
+    lines = gathered(said, width)
     found = [f for one in audited for f in one.findings]
     asked = sum(one.error is None for one in audited)
-    said = less_of(found) or "nothing that was looked at is wrong"
-    return [*lines, "", f"{asked} of {len(audited)} BMCs told: {said}."]
+    counts = less_of(found) or "nothing that was looked at is wrong"
+    return [*lines, "", f"{asked} of {len(audited)} BMCs told: {counts}."]
 
 
-def _of_one(one: "Audited", width: int) -> list[str]:
+def _beside_findings(one: "Audited") -> list[str]:
     if one.error is not None:
-        said = ["not audited: " + one.error.splitlines()[0]]
-    else:
-        said = [*_with_evidence(one.findings), *unexamined_texts(one.unexamined)]
-    lead = f"{safe(one.server)}: "
-    return [line for text in said or ["nothing"] for line in hanging(lead, text, width, under=2)]
+        return ["not audited: " + one.error.splitlines()[0]]
+    return unexamined_texts(one.unexamined) or ([] if one.findings else ["nothing"])
 
 
-def _with_evidence(findings: Iterable[Finding]) -> list[str]:
-    return [f"{f.severity}: {f.what} [{f.id}: {f.evidence}]\n→ {f.remedy}" for f in findings]
+def _with_evidence(found: Finding) -> str:
+    return f"{found.severity}: {found.what} [{found.id}: {found.evidence}]\n→ {found.remedy}"
 
 
 # ── metal bmc prove, rotate ──────────────────────────────────────────────────────────────────

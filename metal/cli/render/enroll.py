@@ -3,7 +3,7 @@
 from typing import Any, Protocol
 
 from metal.cli.render.bmc import finding_texts, less_of
-from metal.cli.render.hang import hanging
+from metal.cli.render.hang import gathered, hanging
 from metal.model.facts import Facts
 from metal.model.findings import Finding, Severity, at_least
 from metal.model.fleet import Learned
@@ -64,7 +64,8 @@ def enroll_lines(results: list[Enrolled], width: int = 80, *, dry_run: bool = Fa
     grid = fit(COLUMNS, rows, width)
     good, total = sum(result.ok for result in results), len(results)
     said = f"{good} of {total} {'answered; nothing was changed' if dry_run else 'enrolled'}."
-    more = [line for result in results for line in _remarks(result, width)]
+    remarks = ((r.server or r.address, text) for r in results for text in _remarks(r))
+    more = gathered(remarks, width)
     more += hanging("installer: ", routes(results), width, under=2) if routes(results) else []
     return [grid.header, *map(grid.line, rows), "", *more, *([""] if more else []), said]
 
@@ -81,15 +82,14 @@ def dry_run_documents(results: list[Enrolled]) -> list[dict[str, Any]]:
     ]
 
 
-def _remarks(result: Enrolled, width: int) -> list[str]:
+def _remarks(result: Enrolled) -> list[str]:
     name = result.server or result.address
     said = [f"new in the inventory: {_to_check(name)}"] if result.added and result.ok else []
     said += result.changes
     said += finding_texts(f for f in result.findings if at_least(f.severity, SHOWN))
     if less := [f for f in result.findings if not at_least(f.severity, SHOWN)]:
-        said.append(f"{less_of(less)} besides: metal server show {name}")
-    said += result.notes
-    return [line for text in said for line in hanging(f"{safe(name)}: ", text, width, under=2)]
+        said.append(f"{less_of(less)}: `metal server show NAME` tells")
+    return [*said, *result.notes]
 
 
 def complaint(result: Enrolled) -> str:
@@ -105,7 +105,7 @@ def routes(results: list[Enrolled]) -> str:
         if result.route:
             ways.setdefault(result.route.method, []).append(safe(result.server))
     said = "; ".join(f"{method} for {', '.join(names)}" for method, names in ways.items())
-    return f"{said} (why: metal server show NAME)" if said else ""
+    return f"{said} (why: `metal server show NAME`)" if said else ""
 
 
 def _to_check(name: str) -> str:

@@ -27,17 +27,22 @@ def fleet_lines(inventory: Inventory, world: World, width: int = 80) -> list[str
     for rack in found:
         lines.append(cut(rack.heading, width))
         lines += [INDENT + grid.line(row.cells) for row in rack.servers]
-    return [*lines, "", *silent_lines(world, width), totals(inventory, world).text]
+    total = hanging("", totals(inventory, world).text, width, under=2)
+    return [*lines, "", *silent_lines(world, width), *total]
 
 
 def silent_lines(world: World, width: int = 80) -> list[str]:
     """What did not answer: unknown is not off."""
     if not world.silent:
         return []
+    together: dict[tuple[str, str], list[str]] = {}
+    for who, why in world.silent.items():
+        kind, _, name = who.partition(" ")
+        together.setdefault((kind, why), []).append(name)
     return ["No answer (unknown, not off):"] + [
         line
-        for who, why in world.silent.items()
-        for line in hanging(INDENT, f"{who}: {why}", width, under=4)
+        for (kind, why), names in together.items()
+        for line in hanging(INDENT, f"{kind} {', '.join(names)}: {why}", width, under=4)
     ]
 
 

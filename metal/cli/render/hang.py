@@ -1,5 +1,6 @@
 """Sentences that are never cut: folded to the width, what follows stands under what began."""
 
+from collections.abc import Iterable
 from textwrap import wrap
 
 from metal.tui.grid import safe
@@ -23,3 +24,15 @@ def hanging(lead: str, text: str, width: int, *, under: int | None = None) -> li
         )
         lines += folded or [first.rstrip()]
     return lines
+
+
+def gathered(said: Iterable[tuple[str, str]], width: int) -> list[str]:
+    """(name, text) pairs: each text once, after the names of all that it is said of."""
+    names: dict[str, list[str]] = {}
+    for name, text in said:
+        names.setdefault(text, []).append(safe(name))
+    return [
+        line
+        for text, of in names.items()
+        for line in hanging("", f"{', '.join(of)}: {text}", width, under=2)
+    ]

@@ -22,7 +22,7 @@ MARK_CELLS = 10
 
 def plan_lines(plan: Plan, width: int = 80) -> list[str]:
     """The whole plan; one line says so when there is nothing to do."""
-    lines = [] if plan.actions else ["Nothing to do: the world is as the inventory wants it."]
+    lines = [] if plan.actions else [nothing(plan)]
     for kind, title in STAGES.items():
         actions = [a for a in plan.actions if a.kind == kind]
         if actions:
@@ -34,6 +34,13 @@ def plan_lines(plan: Plan, width: int = 80) -> list[str]:
         lines += ["", "Warnings"]
         lines += [line for text in plan.warnings for line in hanging("- ", text, width)]
     return lines
+
+
+def nothing(plan: Plan) -> str:
+    """What an empty plan says: all is well only if nothing stands in the way either."""
+    if plan.warnings:
+        return "Nothing can be done yet: see the warnings."
+    return "Nothing to do: the world is as the inventory wants it."
 
 
 def action_lines(action: Action, width: int) -> list[str]:

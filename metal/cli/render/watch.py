@@ -22,7 +22,9 @@ def _findings(report: "WatchReport") -> Iterator[str]:
     for name, diagnosis in ill.items():
         yield f"{name}: {diagnosis.state}: {'; '.join(diagnosis.evidence)}"
     all_of_them = len(report.diagnoses)
-    if not report.leader:
+    if not all_of_them:
+        yield "nothing to watch yet: no server is a member of a cluster, or all are held"
+    elif not report.leader:
         yield f"{all_of_them - len(ill)} of {all_of_them} servers are healthy"
     for action in report.actions:
         why = report.failed.get(action.id)

@@ -28,6 +28,8 @@ def command(ctx: click.Context, file: Path | None, yes: bool) -> None:
 
     Killed at any moment, the same command resumes; a disk is wiped at most once.
     """
+    from metal.cli.render.plan import plan_lines
+    from metal.cli.screen import width
     from metal.controller.applying import open_plan
 
     face = ctx.ensure_object(Face)
@@ -38,9 +40,14 @@ def command(ctx: click.Context, file: Path | None, yes: bool) -> None:
         face.say(f"going on with the plan that was begun ({len(begun.actions)} actions)")
         carry_out(face, workspace, None)
         return
-    plan = read_plan(file) if file is not None else _new_plan(face, workspace)
+    if file is None:
+        plan = _new_plan(face, workspace)
+    else:
+        asked = begun is None and face.interactive and not yes
+        plan = _fresh_plan(face, workspace, file) if asked else read_plan(file)
     if not plan.actions:
-        face.say("nothing to do: the world is as the inventory wants it")
+        for line in plan_lines(plan, width()):
+            face.say(line)
     else:
         approve(face, plan, yes=yes)
         carry_out(face, workspace, plan)
@@ -75,6 +82,18 @@ def _new_plan(face: Face, workspace: "Workspace") -> "Plan":
 
     with face.progress() as progress:
         return make_plan(workspace, look(workspace, progress=progress))
+
+
+def _fresh_plan(face: Face, workspace: "Workspace", file: Path) -> "Plan":
+    """The plan in the file; one that must not be carried out is refused before anybody reads it."""
+    from metal.controller.applying import check
+    from metal.controller.look import look
+
+    plan = read_plan(file)
+    if plan.actions:
+        with face.progress() as progress:
+            check(workspace, plan, look(workspace, progress=progress))
+    return plan
 
 
 def approve(face: Face, plan: "Plan", *, yes: bool) -> None:

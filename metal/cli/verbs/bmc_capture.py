@@ -13,6 +13,7 @@ from metal.cli.lazy import Verb
 from metal.cli.numbers import Finite
 
 if TYPE_CHECKING:
+    from metal.controller.workspace import Workspace
     from metal.drivers.redfish_session import RedfishSession
 
 HTTPS = 443
@@ -83,6 +84,7 @@ def _open(face: Face, target: str, file: Path | None) -> "tuple[RedfishSession, 
 
     try:
         workspace = face.open()
+        target = _known_as(workspace, target)
         server = workspace.inventory.servers.get(target)
     except BadInput:
         server = None
@@ -104,6 +106,16 @@ def _open(face: Face, target: str, file: Path | None) -> "tuple[RedfishSession, 
         session.logout()
         raise
     return session, address
+
+
+def _known_as(workspace: "Workspace", target: str) -> str:
+    """The name of the enrolled server that has that address: only our password opens it now."""
+    for name, server in workspace.inventory.servers.items():
+        at = server.bmc
+        named = target in (at.address, f"{at.address}:{at.port or HTTPS}")
+        if named and workspace.secrets.reveal(f"bmc/{name}"):
+            return name
+    return target
 
 
 def _write(file: Path, text: str) -> None:

@@ -88,7 +88,7 @@ def command(
     wishes = Wishes(name=name, site=site, rack=rack, profile=profile)
     targets, bad = _targets(face, workspace, words, everything, networks, lists, wishes, dry_run)
     if not targets and not bad:
-        face.say("no BMC was found" if networks else "every server of the inventory is enrolled")
+        face.say("nothing to enrol" if networks else "every server of the inventory is enrolled")
         face.show([], [])
         return
     needed = any(needs_credential(workspace, target) for target in targets)
@@ -126,7 +126,13 @@ def _targets(
 ) -> "tuple[list[Target], list[EnrollResult]]":
     """What to enrol, each once, and what of the lists cannot be."""
     from metal.controller.enrolling import unusable
-    from metal.controller.targets import not_enrolled, scanned, targets_of, targets_of_list
+    from metal.controller.targets import (
+        not_enrolled,
+        other_ports,
+        scanned,
+        targets_of,
+        targets_of_list,
+    )
     from metal.enroll.handover import read
     from metal.model.errors import BadInput
 
@@ -146,7 +152,9 @@ def _targets(
     for network in networks:
         with face.progress() as progress:
             answered = scanned(workspace, network, wishes, progress, dry_run=dry_run)
-        face.say(f"{len(answered)} BMCs answer in {network}:")
+        face.say(f"{len(answered)} BMCs answer in {network}" + (":" if answered else ""))
+        for port in other_ports(workspace, network) if not answered else ():
+            face.say(f"  → BMCs of the inventory there listen on {port}: --scan {network}:{port}")
         for one in answered:
             face.say(f"  {one.text}")
         targets += [one.target for one in answered if one.target]

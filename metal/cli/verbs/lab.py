@@ -42,10 +42,14 @@ def command() -> None:
 def up(face: Face, folder: Path, speed: float) -> None:
     """Start the servers of this workspace's inventory as doubles."""
     from metal.lab.control import up
+    from metal.lab.topology import FACTORY_PASSWORD, FACTORY_USER
 
     source = face.open().folder
     _show(face, up(source, folder, speed=speed))
-    face.say(f"work on it with: metal -C {folder} enroll --all")
+    face.say(
+        f"work on it with: metal -C {folder} enroll --all\n"
+        f"its BMCs were delivered with the user {FACTORY_USER}, password {FACTORY_PASSWORD}"
+    )
 
 
 @command.command("status", cls=Verb)
@@ -90,7 +94,7 @@ def down(face: Face, folder: Path) -> None:
     from metal.lab.control import down
 
     down(folder)
-    face.say(f"the lab in {folder} is down")
+    face.say(f"the lab in {folder} is down; what it left is there until you rm -r {folder}")
 
 
 @command.command("bmc", cls=Verb)

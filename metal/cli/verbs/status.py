@@ -22,9 +22,12 @@ def command(face: Face, look: bool, vms: bool) -> None:
     """Show the fleet: servers by site and rack, nodes, VMs."""
     from metal.cli.render.fleet import fleet_document, fleet_lines, server_documents, vm_lines
     from metal.cli.screen import width
+    from metal.lab.topology import ended
 
     workspace = face.open()
     world, looked_at = _now(face, workspace) if look else _last(workspace)
+    if world.silent and ended(workspace.folder):
+        face.say(f"the lab in {workspace.folder} has ended: nothing can answer any more")
     inventory = workspace.inventory
     lines = (vm_lines if vms else fleet_lines)(inventory, world, width())
     if vms:

@@ -308,7 +308,11 @@ class Datacenter:
 
     def _node(self, name: str) -> Node:
         if name not in self._nodes:
-            raise Refused("no such node in the lab", where=name, mend="add it first")
+            raise Refused(
+                "no system of ours runs on it yet",
+                where=name,
+                mend="install it first, by `metal apply` in the lab's workspace",
+            )
         return self._nodes[name]
 
     def _alone(self, node: Node) -> None:
