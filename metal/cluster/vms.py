@@ -30,6 +30,13 @@ def place(run: Run, action: PlaceVm, ports: ClusterPorts) -> dict[str, Any]:
             tries=TRIES,
             backoff=ports.every,
         )
+    if action.ha and action.home:
+        run.step(
+            f"tell HA where {action.vm} is at home",
+            lambda: ports.hypervisor.ensure_home(action.vmid, action.home),
+            tries=TRIES,
+            backoff=ports.every,
+        )
     return _start(run, action.vm, action.vmid, ports)
 
 

@@ -195,6 +195,9 @@ class Hypervisor(Protocol):
     def ensure_together(self, name: str, vmids: tuple[int, ...]) -> None:
         """HA keeps these VMs on one node. Those not HA-managed are passed over."""
 
+    def ensure_home(self, vmid: int, nodes: tuple[str, ...]) -> None:
+        """HA brings the VM back to the first of these that is online. Passed over without HA."""
+
     def ha_managed(self) -> frozenset[int]:
         """Ids of the VMs that the cluster restarts elsewhere by itself."""
 

@@ -25,11 +25,11 @@ def check_affinity(draft: Draft) -> None:
 
 def _names(draft: Draft) -> None:
     for vm in draft.vms:
-        for key, section in (("together", "vms"), ("prefers", "clusters")):
+        for key, section in (("together", "vms"), ("prefers", "clusters"), ("home", "servers")):
             for i, name in enumerate(getattr(draft.vms[vm], key)):
                 path: Path = ("vms", vm, key, i)
                 if name not in draft.declared[section]:
-                    noun = "VM" if section == "vms" else "cluster"
+                    noun = "VM" if section == "vms" else section.removesuffix("s")
                     mend = suggest(name, draft.declared[section], noun)
                     draft.at_value(path, f"there is no {noun} `{name}`", mend)
                 elif name == vm:

@@ -400,6 +400,8 @@ class Vm(Frozen):
     """What else VMs of its group never share."""
     together: tuple[Name, ...] = ()
     """VMs that it shares a server with, wherever that is, also after a failure."""
+    home: tuple[Name, ...] = ()
+    """Servers of its cluster that HA brings it back to, the first before the others."""
     prefers: tuple[Name, ...] = ()
     """Clusters it would rather run in, the best first; others where these have no room."""
     cpu: CpuType | None = None

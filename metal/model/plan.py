@@ -99,6 +99,8 @@ class PlaceVm(_Action):
     """The first of the set that it shares a server with."""
     together_vmids: tuple[int, ...] = ()
     """All of that set: HA must restart them on one server."""
+    home: tuple[str, ...] = ()
+    """Servers that HA brings it back to."""
     cpu: str | None = None
     """The processor it asks for."""
     addressing: Addressing

@@ -108,6 +108,9 @@ def _place(
         apart_vmids=apart,
         together=first,
         together_vmids=company,
+        home=tuple(
+            s for s in inventory.vms[vm].home if s in inventory.clusters[home.cluster].servers
+        ),
         cpu=inventory.vms[vm].cpu,
         addressing=addressing,
     )

@@ -52,7 +52,7 @@ private_ipv4 = "10.1.128.0/20"
 class Foreign:
     """Nodes of a datacenter, and what somebody put on them without metal."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, names: tuple[str, ...], version: str) -> None:
         self.datacenter = Datacenter(Clock(300), folder / "certificates")
         self.datacenter.judging = True
         self.names = names
@@ -66,6 +66,7 @@ class Foreign:
                 disks=["sda", "sdb", "sdc"],
                 root_password_check=lambda given: given == "secret-root",
                 port=PORT,
+                version=version,
             )
             self.pins[name] = handle.fingerprint
             self.datacenter.power_on(name)
@@ -113,8 +114,8 @@ def foreign(tmp_path: Path) -> Iterator[Any]:
     """Makes foreign nodes; they end with the test."""
     made: list[Foreign] = []
 
-    def make(*names: str) -> Foreign:
-        made.append(Foreign(tmp_path, names))
+    def make(*names: str, version: str = "9.2.1") -> Foreign:
+        made.append(Foreign(tmp_path, names, version))
         return made[-1]
 
     yield make

@@ -428,3 +428,53 @@ def test_killed_anywhere_the_same_command_does_the_rest(
     assert adopt(grown).token == "metal@pve!attic"
     assert workspace.hypervisor("prod").lacking() == frozenset()
     assert make_plan(workspace, look(workspace)).actions == ()
+
+
+@pytest.fixture
+def eight(foreign: Any) -> Any:
+    """Three nodes of Proxmox VE 8.4, with a group."""
+    cluster = foreign(*NODES, version="8.4.1")
+    cluster.form("old")
+    for vmid in (100, 101):
+        cluster.vm(vmid, "pve1", name=f"app{vmid}")
+    cluster.post("cluster/ha/groups", group="prefer1", nodes="pve1:2,pve2:1")
+    for vmid in (100, 101):
+        cluster.post("cluster/ha/resources", sid=f"vm:{vmid}", state="started", group="prefer1")
+    return cluster
+
+
+def test_proxmox_8_has_groups_and_another_role(eight: Any, workspace: Any, adopt: Any) -> None:
+    done = adopt(eight)
+    assert (done.version, done.token) == ("8.4.1", "metal@pve!attic")
+    role = next(r for r in eight.driver._api.get("access/roles") if r["roleid"] == "Metal")
+    assert set(role["privs"].split(",")) == tokens.privileges(8)
+    assert workspace.inventory.vms["app100"].home == ("pve1", "pve2")
+    assert make_plan(workspace, look(workspace)).actions == ()
+    driver = workspace.hypervisor("old")
+    for _ in range(2):
+        driver.ensure_home(100, ("pve3", "pve1"))
+    groups = {g["group"]: g["nodes"] for g in driver._api.get("cluster/ha/groups")}
+    assert groups == {"prefer1": "pve1:2,pve2:1", "metal-home-100": "pve3:2,pve1:1"}
+    assert driver._api.get("cluster/ha/resources/vm:100")["group"] == "metal-home-100"
+    driver.ensure_apart("app", (100, 101))  # there is nothing like it in 8
+
+
+def test_wishes_of_rules(grown: Any, workspace: Any, adopt: Any) -> None:
+    for vmid in (100, 101, 105):
+        grown.post("cluster/ha/resources", sid=f"vm:{vmid}", state="started")
+    both = {"type": "resource-affinity", "affinity": "positive", "resources": "vm:100,vm:105"}
+    grown.post("cluster/ha/rules", rule="pair", **both)
+    home = {"type": "node-affinity", "nodes": "pve2:5,pve1", "resources": "vm:101"}
+    grown.post("cluster/ha/rules", rule="at-home", **home)
+    bound = {"type": "node-affinity", "nodes": "pve2", "strict": 1, "resources": "vm:102"}
+    grown.post("cluster/ha/rules", rule="bound", **bound)
+    done = adopt(grown)
+    vms = workspace.inventory.vms
+    assert vms["web01"].together == ("unknown-os",)
+    assert vms["web01-101"].home == ("pve2", "pve1")
+    assert vms["db"].home == ()
+    assert any("HA rule bound (102 on pve2) stays Proxmox's own" in text for text in done.told)
+    driver = workspace.hypervisor("prod")
+    driver.ensure_home(101, ("pve3",))
+    rules = {r["rule"]: r for r in driver._api.get("cluster/ha/rules")}
+    assert rules["metal-home-101"]["nodes"] == "pve3:1"

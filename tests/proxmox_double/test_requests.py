@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from metal.lab.proxmox import access
-from metal.lab.proxmox.carry import API, main
+from metal.lab.proxmox.carry import API, API_8, main
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "pve" / "api-9.2.json"
+OLD = SHARED.with_name("api-8.4.json")
 whole = pytest.mark.skipif(not SHARED.exists(), reason=f"no {SHARED.name} beside the repository")
 
 
@@ -19,6 +20,12 @@ whole = pytest.mark.skipif(not SHARED.exists(), reason=f"no {SHARED.name} beside
 def test_what_is_carried_is_the_real_schema(tmp_path: Path) -> None:
     main(str(SHARED), str(tmp_path / "api.json"))
     assert (tmp_path / "api.json").read_text() == API.read_text()
+
+
+@pytest.mark.skipif(not OLD.exists(), reason=f"no {OLD.name} beside the repository")
+def test_what_is_carried_of_8_is_the_real_schema_too(tmp_path: Path) -> None:
+    main(str(OLD), str(tmp_path / "api.json"))
+    assert (tmp_path / "api.json").read_text() == API_8.read_text()
 
 
 @whole

@@ -1,12 +1,13 @@
-"""Adopted VMs as inventory tables: sizes, addresses, groups."""
+"""Adopted VMs as inventory tables: sizes and addresses."""
 
 from collections.abc import Iterator
 from ipaddress import ip_interface
 from typing import Any
 
 from metal.cluster.adopting.naming import free, slug
+from metal.cluster.adopting.wishes import wishes_of
 from metal.model.fleet import Inventory, VmSize
-from metal.model.found import FoundCluster, FoundGuest, FoundRule
+from metal.model.found import FoundCluster, FoundGuest
 
 Table = tuple[tuple[str, ...], dict[str, Any]]
 WHY = "adopted as it was found"
@@ -17,7 +18,7 @@ def tables_of(
 ) -> tuple[tuple[Table, ...], tuple[str, ...]]:
     """(tables, what is told): one table a VM that metal did not make itself."""
     names = _names(inventory, found, cluster)
-    groups, told = _groups(inventory, found, names)
+    wishes, told = wishes_of(inventory, found, names)
     tables: list[Table] = []
     for guest in found.guests:
         name = names.get(guest.vmid)
@@ -26,7 +27,7 @@ def tables_of(
         if name in inventory.vms:
             tables += _known(inventory, name, guest)
         else:
-            tables.append((("vms", name), _new(inventory, guest, cluster, groups.get(guest.vmid))))
+            tables.append((("vms", name), _new(inventory, guest, cluster, wishes[guest.vmid])))
     here = {guest.vmid for guest in found.guests}
     for name, vm in inventory.vms.items():
         if vm.adopted and vm.cluster == cluster and vm.adopted.vmid not in here:
@@ -66,14 +67,13 @@ def _made_by_us(inventory: Inventory, guest: FoundGuest, cluster: str) -> bool:
     )
 
 
-def _new(inventory: Inventory, guest: FoundGuest, cluster: str, group: str | None) -> Any:
+def _new(inventory: Inventory, guest: FoundGuest, cluster: str, wishes: dict[str, Any]) -> Any:
     table = _size(inventory, guest) | {
         "cluster": cluster,
         "ipv4": "dedicated" if _has_public_ipv4(guest) else "ipv6",
         "why": WHY,
     }
-    if group:
-        table["apart"] = group
+    table |= wishes
     if guest.state == "stopped":
         table["running"] = False
     return table | {"adopted": _adopted(guest)}
@@ -134,39 +134,3 @@ def _gib(mib: int) -> float | int:
 
 def _has_public_ipv4(guest: FoundGuest) -> bool:
     return any(a.version == 4 and a.ip.is_global for a in map(ip_interface, guest.addresses))
-
-
-# ── who must not be beside whom ─────────────────────────────────────────────────────────────────
-
-
-def _groups(
-    inventory: Inventory, found: FoundCluster, names: dict[int, str]
-) -> tuple[dict[int, str], tuple[str, ...]]:
-    """(number → its group of `apart`, what could not be said in the inventory's words)."""
-    groups: dict[int, str] = {}
-    told: list[str] = []
-    used = {vm.apart for vm in inventory.vms.values() if vm.apart}
-    for rule in found.rules:
-        members = [v for v in rule.vmids if v in names]
-        if rule.kind != "apart":
-            told.append(_as_it_is(rule))
-            continue
-        known = {inventory.vms[names[v]].apart for v in members if names[v] in inventory.vms}
-        new = [v for v in members if names[v] not in inventory.vms and v not in groups]
-        if len(members) < 2 or len(members) > len(found.nodes) or not new:
-            if not known:
-                told.append(_as_it_is(rule))
-            continue
-        group = next((g for g in known if g), None)
-        group = group or free(slug(rule.name.removeprefix("metal-apart-")), used, "2")
-        used.add(group)
-        groups |= dict.fromkeys(new, group)
-        if twice := [v for v in members if v not in new and names[v] not in inventory.vms]:
-            told.append(f"HA rule {rule.name}: {', '.join(map(str, twice))} in two groups")
-    return groups, tuple(told)
-
-
-def _as_it_is(rule: FoundRule) -> str:
-    what = {"apart": "apart", "together": "together", "nodes": "on " + ", ".join(rule.nodes)}
-    vms = ", ".join(map(str, rule.vmids)) or "nothing"
-    return f"HA rule {rule.name} ({vms} {what[rule.kind]}) stays Proxmox's own; it is kept there"

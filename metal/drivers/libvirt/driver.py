@@ -106,6 +106,9 @@ class Libvirt:
     def ensure_together(self, name: str, vmids: tuple[int, ...]) -> None:
         """As `ensure_apart`: it is the planner that keeps them so."""
 
+    def ensure_home(self, vmid: int, nodes: tuple[str, ...]) -> None:
+        """Nobody brings it back by itself here."""
+
     def ha_managed(self) -> frozenset[int]:
         return frozenset()
 

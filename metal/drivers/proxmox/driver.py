@@ -218,6 +218,9 @@ class Proxmox:
     def ensure_together(self, name: str, vmids: tuple[int, ...]) -> None:
         rules.ensure_together(self._api, name, vmids)
 
+    def ensure_home(self, vmid: int, nodes: tuple[str, ...]) -> None:
+        rules.ensure_home(self._api, vmid, nodes)
+
     def ha_managed(self) -> frozenset[int]:
         """Ids of the VMs that the cluster restarts elsewhere by itself."""
         return guests.ha_managed(self._api)

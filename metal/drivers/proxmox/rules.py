@@ -60,6 +60,43 @@ def _ensure_rule(api: Api, rule: str, affinity: str, vmids: tuple[int, ...]) -> 
         api.put(f"cluster/ha/rules/{rule}", wanted)
 
 
+def ensure_home(api: Api, vmid: int, nodes: tuple[str, ...]) -> None:
+    """A rule of PVE 9, a group of PVE 8; the first node before the others, none excluded."""
+    if vmid not in guests.ha_managed(api):
+        return
+    ranked = ",".join(f"{node}:{len(nodes) - place}" for place, node in enumerate(nodes))
+    if has_rules(api):
+        rule = f"{guests.TAG}-home-{vmid}"
+        wanted = {"type": "node-affinity", "nodes": ranked, "resources": f"vm:{vmid}"}
+        _ensure(api, "cluster/ha/rules", "rule", rule, wanted, ranked)
+        return
+    group = f"{guests.TAG}-home-{vmid}"
+    _ensure(api, "cluster/ha/groups", "group", group, {"nodes": ranked}, ranked)
+    resource = f"cluster/ha/resources/vm:{vmid}"
+    api.settle(
+        lambda: api.get(resource).get("group") == group,
+        lambda: api.put(resource, {"group": group}),
+        late=f"VM {vmid} is not in the HA group {group}",
+    )
+
+
+def _ensure(api: Api, path: str, key: str, name: str, wanted: dict[str, Any], nodes: str) -> None:
+    def now() -> dict[str, Any] | None:
+        return next((row for row in api.get(path) if row[key] == name), None)
+
+    def write() -> None:
+        if now() is None:
+            api.post(path, {key: name, **wanted})
+        else:
+            api.put(f"{path}/{name}", wanted)
+
+    def as_wanted() -> bool:
+        row = now()
+        return row is not None and set(str(row["nodes"]).split(",")) == set(nodes.split(","))
+
+    api.settle(as_wanted, write, late=f"HA does not have {name}")
+
+
 def ensure_renamed(api: Api, old: str, new: str) -> None:
     """Wishes for the node `old` are wishes for `new`."""
     for path, key in _wishes(api):

@@ -50,6 +50,14 @@ PRIVILEGES = frozenset(
 """Every privilege of Proxmox VE 9: a role with another is refused."""
 
 
+def known_privileges(major: int) -> frozenset[str]:
+    """VM.Monitor is gone in 9, VM.GuestAgent.* came."""
+    if major >= 9:
+        return PRIVILEGES
+    old = {"VM.Monitor"}
+    return frozenset({p for p in PRIVILEGES if not p.startswith("VM.GuestAgent.")} | old)
+
+
 @dataclass(frozen=True)
 class Caller:
     user: str
@@ -230,9 +238,8 @@ def roles_of(cluster: Cluster) -> dict[str, frozenset[str]]:
 def permissions(cluster: Cluster, caller: Caller) -> dict[str, dict[str, int]]:
     """Path → privilege → 1, as GET /access/permissions; of every path that has an entry."""
     paths = {"/", *(entry["path"] for entry in cluster.acl)}
-    return {
-        path: {p: 1 for p in sorted(PRIVILEGES) if _has(cluster, caller, path, p)} for path in paths
-    }
+    known = known_privileges(min(node.major for node in cluster.members.values()))
+    return {path: {p: 1 for p in sorted(known) if _has(cluster, caller, path, p)} for path in paths}
 
 
 def _covers(role: frozenset[str], privilege: str) -> bool:

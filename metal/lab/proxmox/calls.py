@@ -67,8 +67,9 @@ def answer(
     headers: dict[str, str],
 ) -> Any:
     """What `asked` answers; ApiError for everything else."""
-    template, inside = schema().find(method, path)
-    call = schema().paths[template][method]
+    known = schema(asked.major)
+    template, inside = known.find(method, path)
+    call = known.paths[template][method]
     caller = access.WORLD
     if dc.timeline.now < asked.silent_until:
         raise ApiError(401, "authentication failure")

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 API = Path(__file__).with_name("api.json")
+API_8 = Path(__file__).with_name("api-8.json")
+"""Of Proxmox VE 8.4, made the same way."""
 
 CARRIED = re.compile(
     r"""/version

@@ -95,6 +95,7 @@ class Datacenter:
         certificate: Certificate | None = None,
         ceph_packages: bool = True,
         serials: Mapping[str, str] | None = None,
+        version: str = "9.2.1",
     ) -> NodeHandle:
         """An installed node in no cluster yet, without power.
 
@@ -128,6 +129,8 @@ class Datacenter:
                 password_check=root_password_check,
                 cluster=Cluster(),
                 ceph_packages=ceph_packages,
+                version=version,
+                runs=version,
             )
             self._alone(node)
             self._nodes[name] = node

@@ -38,6 +38,8 @@ class Ha:
         self._dc, self._cluster = dc, cluster
         self.resources: dict[str, dict[str, Any]] = {}
         self.rules: dict[str, dict[str, Any]] = {}
+        self.groups: dict[str, dict[str, Any]] = {}
+        """What Proxmox VE 8 has instead of rules."""
         self._shared = Shared()
         self._agents: dict[str, tuple[int, Crm, Lrm]] = {}
         """Node → (its life, its agents): their memory goes with its power."""
@@ -139,8 +141,22 @@ class Ha:
             if (vm := self._vm(sid))
         }
         shared.rules = [_rule(r) for r in self.rules.values() if not int(r.get("disable", 0))]
+        shared.rules += [_rule(r) for r in self._groups_as_rules()]
         policy = property_string(options.get("ha", ""), "").get("shutdown_policy")
         shared.shutdown_policy = policy or "conditional"
+
+    def _groups_as_rules(self) -> list[dict[str, Any]]:
+        """As Proxmox itself migrates them: a group and its resources are a node affinity."""
+        return [
+            {
+                "rule": f"ha-group-{name}",
+                "type": "node-affinity",
+                "nodes": group["nodes"],
+                "strict": int(group.get("restricted", 0)),
+                "resources": [s for s, held in self.resources.items() if held.get("group") == name],
+            }
+            for name, group in self.groups.items()
+        ]
 
     def _vm(self, sid: str) -> Vm | None:
         return self._cluster.vms.get(int(sid.partition(":")[2]))

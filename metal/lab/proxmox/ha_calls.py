@@ -137,6 +137,45 @@ def remove_rule(call: Call) -> None:
     del call.cluster.ha.rules[_rule(call)["rule"]]
 
 
+# ── groups, before there were rules ──────────────────────────────────────────────────────────
+
+
+def _groups(call: Call) -> dict[str, dict[str, Any]]:
+    if call.node.major >= 9:
+        raise ApiError(500, "cannot index groups: ha groups have been migrated to rules")
+    return call.cluster.ha.groups
+
+
+@handles("GET", "/cluster/ha/groups")
+def groups(call: Call) -> list[dict[str, Any]]:
+    found = _groups(call)
+    return [
+        group | {"nodes": ",".join(group["nodes"]), "digest": _digest(found)}
+        for group in found.values()
+    ]
+
+
+@handles("POST", "/cluster/ha/groups")
+def add_group(call: Call) -> None:
+    name = call.params["group"]
+    if name in _groups(call):
+        raise ApiError(500, f"group ID '{name}' already defined")
+    call.cluster.ha.groups[name] = _group(call) | {"group": name, "type": "group"}
+
+
+@handles("PUT", "/cluster/ha/groups/{group}")
+def set_group(call: Call) -> None:
+    name = call.params["group"]
+    if name not in _groups(call):
+        raise ApiError(500, f"no such ha group '{name}'")
+    call.cluster.ha.groups[name] |= _group(call)
+
+
+def _group(call: Call) -> dict[str, Any]:
+    given = call.without("group", "type", "delete", "digest")
+    return given | ({"nodes": split_list(given["nodes"])} if "nodes" in given else {})
+
+
 # ── status ───────────────────────────────────────────────────────────────────────────────────
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from metal.lab.proxmox.carry import API
+from metal.lab.proxmox.carry import API, API_8
 from metal.lab.proxmox.errors import ApiError, bad_parameters
 from metal.lab.proxmox.formats import well_formed
 
@@ -52,9 +52,9 @@ class Schema:
 
 
 @functools.cache
-def schema() -> Schema:
-    """The carried part."""
-    return Schema(json.loads(API.read_text()))
+def schema(major: int = 9) -> Schema:
+    """The carried part, of Proxmox VE 9.2 or 8.4."""
+    return Schema(json.loads((API if major >= 9 else API_8).read_text()))
 
 
 def judge(parameters: dict[str, Any], given: Parameters) -> Parameters:

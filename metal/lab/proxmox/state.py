@@ -158,6 +158,11 @@ class Node:
     """Counts power-ons: what was begun in an earlier life never ends."""
     tasks: dict[str, Task] = field(default_factory=dict)
 
+    @property
+    def major(self) -> int:
+        """Of the release that it runs: 8 or 9."""
+        return int(self.runs.partition(".")[0])
+
     def in_touch(self, other: Node, now: float) -> bool:
         """Both run and corosync passes between them."""
         return self is other or (self._counts(now) and other._counts(now))

@@ -133,7 +133,7 @@ def set_role(call: Call) -> None:
 
 def _privileges(call: Call) -> frozenset[str]:
     wanted = frozenset(split_list(call.params.get("privs", "")))
-    if unknown := sorted(wanted - access.PRIVILEGES):
+    if unknown := sorted(wanted - access.known_privileges(call.node.major)):
         raise ApiError(500, f"create role failed: invalid privilege '{unknown[0]}'")
     return wanted
 
