@@ -49,7 +49,7 @@ def test_a_lab_of_an_inventory_with_mistakes_leaves_nothing_behind(tmp_path: Pat
     source.mkdir()
     wrong = (REPOSITORY / "inventory.toml").read_text().replace("ssh-ed25519 ", "ssh-none ")
     (source / "inventory.toml").write_text(wrong)
-    with pytest.raises(BadInput, match="inventory.toml:.*is no public key"):
+    with pytest.raises(BadInput, match=r"inventory\.toml:.*is no public key"):
         control.up(source, tmp_path / "lab", speed=20)
     assert not (tmp_path / "lab").exists()
 
