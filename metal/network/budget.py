@@ -1,5 +1,6 @@
 """What a site's public addresses can still carry: the judge of "does this VM fit here?"."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from ipaddress import IPv4Address
 from metal.model.fleet import Inventory, Site, Treatment, Vm
 from metal.network.choose import FLOWS
 from metal.network.ipv6 import prefixes
+from metal.network.packing import Shared
 from metal.network.sharing import Port, bins_of, share
 from metal.network.sites import Address, base_addresses, gateway_addresses, parse, pool
 
@@ -95,16 +97,15 @@ def held_by(current: Mapping[str, tuple[str, ...]]) -> Holders:
 
 def infrastructure(inventory: Inventory) -> set[Address]:
     """Addresses of servers, BMCs, gateways and adopted VMs: never given to a VM."""
-    texts: list[str] = []
-    for server in inventory.servers.values():
-        texts += [str(server.address), server.bmc.address]
+    found: set[Address] = set(parse(tuple(s.bmc.address for s in inventory.servers.values())))
+    found |= {server.address for server in inventory.servers.values()}
     for vm in inventory.vms.values():
-        texts += [str(a) for a in (vm.adopted.addresses if vm.adopted else ())]
+        found |= {a.ip for a in (vm.adopted.addresses if vm.adopted else ())}
     for site in inventory.sites.values():
-        texts += [str(site.subnets.gateway), str(site.subnets.public_gateway)]
-        texts += map(str, base_addresses(site))
+        found |= {a for a in (site.subnets.gateway, site.subnets.public_gateway) if a}
+        found |= set(base_addresses(site))
     networks = [prefix.vms for site in inventory.sites for prefix in prefixes(inventory, site)]
-    return set(parse(tuple(texts))) | {a for n in networks for a in gateway_addresses(n)}
+    return found | {a for n in networks for a in gateway_addresses(n)}
 
 
 def nat_ports(vm: Vm) -> frozenset[Port]:
@@ -162,10 +163,21 @@ class Ledger:
         self.nat: dict[str, frozenset[Port]] = {}
         self.names: dict[tuple[str, int], str] = {}
         """(name, port) → the VM the proxy sends it to."""
+        self._proxy_ports = Counter[int](WEB_PORTS)
+        """Port → how many names are told apart on it; those of the web are never given away."""
         self.proxied: set[str] = set()
         self.flows: dict[str, int] = {}
         """Of those who go out through a shared address."""
-        self._shared = self._count(self.claims())
+        self._through = 0
+        self._packing: Shared | None = None
+        """None when it must be packed anew."""
+        self._bins = bins_of(share(self.claims()))
+        """Addresses that the shared ports take."""
+
+    @property
+    def _shared(self) -> int:
+        """Shared addresses: for the ports, and for the flows where anything is shared at all."""
+        return max(self._bins, _addresses(self._through)) if self._bins else 0
 
     @property
     def budget(self) -> Budget:
@@ -198,22 +210,44 @@ class Ledger:
         if wanted.ipv4 == "dedicated":
             self.dedicated.add(vm)
         else:
-            more = self._more(vm)
+            bins = self._bins_with(vm)
+            self._through += wanted.flows - self.flows.get(vm, 0)
             self.flows[vm] = wanted.flows
             if wanted.ipv4 == "nat":
-                self.nat[vm] = nat_ports(wanted)
+                self.nat[vm] = ports = nat_ports(wanted)
+                self._take(ports, bins)
             elif wanted.ipv4 == "proxy":
+                if bins != self._bins or not self._routed(vm):
+                    self._packing = None
+                new = proxy_names(wanted) - self.names.keys()
+                self._proxy_ports.update(port for _, port in new)
                 self.proxied.add(vm)
                 self.names.update((key, vm) for key in proxy_names(wanted))
-            self._shared += more
+            self._bins = bins
+
+    def _take(self, ports: frozenset[Port], bins: int) -> None:
+        if self._packing is None:
+            return
+        number = self._packing.fit(ports)
+        if number is None and bins > len(self._packing):
+            number = len(self._packing)
+        if number is None:
+            self._packing = None
+        else:
+            self._packing.take(number, ports)
 
     def remove(self, vm: str) -> None:
         self.dedicated.discard(vm)
-        self.nat.pop(vm, None)
-        self.proxied.discard(vm)
-        self.flows.pop(vm, None)
-        self.names = {key: owner for key, owner in self.names.items() if owner != vm}
-        self._shared = self._count(self.claims())
+        self._through -= self.flows.pop(vm, 0)
+        if vm in self.nat or vm in self.proxied:
+            self.nat.pop(vm, None)
+            self.proxied.discard(vm)
+            for key in [key for key, owner in self.names.items() if owner == vm]:
+                del self.names[key]
+                self._proxy_ports[key[1]] -= 1
+            self._proxy_ports = +self._proxy_ports
+            self._packing = None
+            self._bins = bins_of(share(self.claims()))
 
     def claims(self, vm: str | None = None) -> dict[str, frozenset[Port]]:
         """Who shares addresses and with which ports; with `vm` as if it were here."""
@@ -221,7 +255,7 @@ class Ledger:
         gateway = gateway_ports(self._site)
         if gateway is not None:
             claims[GATEWAY] = gateway
-        ports = self._proxy_ports()
+        ports = set(self._proxy_ports)
         proxied = bool(self.proxied)
         if vm is not None and self._vms[vm].ipv4 == "nat":
             claims[vm] = nat_ports(self._vms[vm])
@@ -232,29 +266,39 @@ class Ledger:
             claims[PROXY] = frozenset(("tcp", port, port) for port in ports)
         return claims
 
-    def _proxy_ports(self) -> set[int]:
-        return {*WEB_PORTS, *(port for _, port in self.names)}
-
     def _more(self, vm: str) -> int:
         """Addresses it would take besides those in use."""
         wanted = self._vms[vm]
         if wanted.ipv4 == "dedicated":
             return 1
-        flows = sum(self.flows.values()) + (0 if vm in self.flows else wanted.flows)
-        if -(-flows // FLOWS) <= self._shared:
-            if wanted.ipv4 == "ipv6":
-                return 0
-            if wanted.ipv4 == "proxy" and self.proxied:
-                ports = self._proxy_ports()
-                if all(port in ports for _, port in proxy_names(wanted)):
-                    return 0
-        return self._count(self.claims(vm), flows) - self._shared
+        through = self._through + (0 if vm in self.flows else wanted.flows)
+        bins = self._bins_with(vm)
+        return (max(bins, _addresses(through)) if bins else 0) - self._shared
 
-    def _count(self, claims: Mapping[str, frozenset[Port]], flows: int | None = None) -> int:
-        """Shared addresses: for the ports, and for the flows where anything is shared at all."""
-        through = sum(self.flows.values()) if flows is None else flows
-        bins = bins_of(share(claims))
-        return max(bins, -(-through // FLOWS)) if claims else 0
+    def _bins_with(self, vm: str) -> int:
+        """Addresses that the shared ports take with it."""
+        wanted = self._vms[vm]
+        if wanted.ipv4 == "ipv6" or (wanted.ipv4 == "proxy" and self._routed(vm)):
+            return self._bins
+        if wanted.ipv4 == "nat" and vm not in self.nat:
+            if self._packing is None:
+                self._packing = Shared(self.claims())
+            ports = nat_ports(wanted)
+            if self._packing.fit(ports) is not None:
+                return self._bins
+            if self._packing.full(ports):
+                return len(self._packing) + 1
+        return bins_of(share(self.claims(vm)))
+
+    def _routed(self, vm: str) -> bool:
+        """Whether the proxy has all of its ports already."""
+        wanted = (port for _, port in proxy_names(self._vms[vm]))
+        return bool(self.proxied) and all(port in self._proxy_ports for port in wanted)
+
+
+def _addresses(flows: int) -> int:
+    """That so many flows need."""
+    return -(-flows // FLOWS)
 
 
 def budget(

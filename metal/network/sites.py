@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -29,10 +30,15 @@ def pool(site: Site) -> tuple[IPv4Address, ...]:
 
     The public gateway is never among them, even when a range spans it.
     """
+    return _pool(site.ipv4_pool, site.subnets.public_gateway)
+
+
+@lru_cache(maxsize=512)
+def _pool(texts: tuple[str, ...], gateway: Address | None) -> tuple[IPv4Address, ...]:
     found: dict[IPv4Address, None] = {}
-    for low, high in spans(site.ipv4_pool):
+    for low, high in spans(texts):
         found.update((IPv4Address(n), None) for n in range(low, high + 1))
-    return tuple(a for a in found if a != site.subnets.public_gateway)
+    return tuple(a for a in found if a != gateway)
 
 
 def base_addresses(site: Site) -> tuple[IPv4Address, ...]:

@@ -14,9 +14,10 @@ from metal.model.disks import system_disk
 from metal.model.fleet import Inventory
 from metal.model.life import Life
 from metal.model.world import SeenVm, World
-from metal.network.budget import Ledger, holdings
+from metal.network.budget import Ledger, held_by, holdings, infrastructure
+from metal.network.sites import pool
 from metal.schedule.storage import SYSTEM_GIB, UNLIMITED, ceph_gib, short_of_disk
-from metal.schedule.survival import UNIT_MIB, Guest, Node, Verdict, units, verdict
+from metal.schedule.survival import UNIT_MIB, Guest, Item, Node, Verdict, units, verdict
 from metal.schedule.wishes import guest_of, together_sets
 
 UNFORMED = "it is not formed yet"
@@ -40,25 +41,24 @@ class Host:
     def name(self) -> str:
         return self.node.name
 
-    def refuses(self, *guests: Guest) -> str:
+    def refuses(self, item: Item) -> str:
         """Why it cannot take the VMs, all at once; empty when it can."""
         if self.closed:
             return self.closed
-        if sum(g.memory for g in guests) > self.node.free:
+        node = self.node
+        if item.memory > node.free:
             return "not enough memory free"
-        groups = [g.apart for g in guests if g.apart]
-        if len(set(groups)) < len(groups):
+        if not item.sound:
             return "VMs that stay together are in one replica group"
-        for guest in guests:
-            if guest.apart and guest.apart in self.node.groups():
-                return f"another VM of the group {guest.apart!r} runs there"
-            if not self.node.suits(guest):
-                return f"its processor is not known to be a {guest.cpu or DEFAULT}"
-            if self.threads is not None and guest.vcpus > self.threads:
-                return f"{guest.vcpus} vCPUs on {self.threads} threads"
-        if sum(g.vcpus for g in guests) > self.node.cpus_free:
+        if shared := item.groups & node.groups():
+            return f"another VM of the group {min(shared)!r} runs there"
+        if not item.runs(node):
+            return f"its processor is not known to be a {', '.join(sorted(item.cpus)) or DEFAULT}"
+        if self.threads is not None and item.widest > self.threads:
+            return f"{item.widest} vCPUs on {self.threads} threads"
+        if item.vcpus > node.cpus_free:
             return "not enough CPU free"
-        return short_of_disk(self.disk_limit, self.disk, guests)
+        return short_of_disk(self.disk_limit, self.disk, item.disk_gib)
 
 
 @dataclass
@@ -90,26 +90,25 @@ class Room:
             return Verdict.SURVIVABLE
         return verdict([h.node for h in self.hosts.values()])
 
-    def refuses(self, *guests: Guest) -> str:
+    def refuses(self, item: Item) -> str:
         if self.closed:
             return self.closed
-        for guest in guests:
-            if self.threads is not None and guest.vcpus > self.threads:
-                return f"{guest.vcpus} vCPUs, but its smallest server has {self.threads} threads"
-        return short_of_disk(self.disk_limit, self.disk, guests)
+        if self.threads is not None and item.widest > self.threads:
+            return f"{item.widest} vCPUs, but its smallest server has {self.threads} threads"
+        return short_of_disk(self.disk_limit, self.disk, item.disk_gib)
 
-    def put(self, host: Host, *guests: Guest) -> bool:
+    def put(self, host: Host, item: Item) -> bool:
         """Take the VMs in if every single server may still die afterwards."""
         undo: list[tuple[Guest, int]] = []
-        for guest in guests:
+        for guest in item.guests:
             undo.append((guest, host.node.sums))
             host.node.add(guest)
         if self.survival() is not Verdict.SURVIVABLE:
             for guest, sums in reversed(undo):
                 host.node.undo(guest, sums)
             return False
-        host.disk += sum(g.disk_gib for g in guests)
-        self.disk += sum(g.disk_gib for g in guests)
+        host.disk += item.disk_gib
+        self.disk += item.disk_gib
         return True
 
     def take(self, vm: str, host: Host) -> Guest:
@@ -151,9 +150,16 @@ def survey(
     fleet = Fleet(rooms, {}, silent=silent)
     _settle_residents(fleet, inventory, world)
     homes = {vm: cluster for vm, (cluster, _) in fleet.where.items() if inventory.chosen(vm)}
-    current = {vm: seen.addresses for vm, seen in world.vms.items()}
+    pools = {str(a) for site in inventory.sites.values() for a in pool(site)}
+    current = {
+        vm: seen.addresses
+        for vm, seen in world.vms.items()
+        if seen.addresses and any(a.partition("/")[0] in pools for a in seen.addresses)
+    }
+    holders, reserved = held_by(current), infrastructure(inventory)
     for site in sorted({room.site for room in rooms.values()}):
-        foreign = len(holdings(inventory, site, homes, current).foreign)
+        held = holdings(inventory, site, homes, current, holders=holders, reserved=reserved)
+        foreign = len(held.foreign)
         fleet.ledgers[site] = Ledger(inventory, site, foreign)
     for vm, cluster in sorted(homes.items()):
         fleet.ledgers[rooms[cluster].site].add(vm)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from metal.model.fleet import Inventory
 from metal.schedule.capacity import UNFORMED, Fleet, Room
-from metal.schedule.survival import UNIT_MIB, Guest
+from metal.schedule.survival import UNIT_MIB, Item
 from metal.schedule.wishes import shared_scope
 
 
@@ -24,7 +24,7 @@ class Unplaced:
 def explain(
     inventory: Inventory,
     fleet: Fleet,
-    unit: Sequence[Guest],
+    item: Item,
     rooms: Sequence[Room],
     mates: Collection[str],
 ) -> tuple[str, str]:
@@ -32,7 +32,7 @@ def explain(
     whys: dict[str, list[str]] = {}
     mends: dict[str, None] = {}
     for room in rooms:
-        why, mend = _why_not(inventory, fleet, unit, room, mates)
+        why, mend = _why_not(inventory, fleet, item, room, mates)
         whys.setdefault(why, []).append(room.name)
         mends[mend] = None
     if not whys:
@@ -47,11 +47,11 @@ def explain(
 def _why_not(
     inventory: Inventory,
     fleet: Fleet,
-    unit: Sequence[Guest],
+    item: Item,
     room: Room,
     mates: Collection[str],
 ) -> tuple[str, str]:
-    names = " and ".join(g.name for g in unit)
+    names = " and ".join(g.name for g in item.guests)
     if room.closed:
         return room.closed, f"{'form' if room.closed == UNFORMED else 'mend'} {room.name} first"
     if room.solo and all(mate == room.name for mate in mates):
@@ -59,12 +59,12 @@ def _why_not(
             "a machine on its own takes only VMs with a replica elsewhere",
             "give it an `apart` group with a VM in another cluster, or unpin it",
         )
-    why = room.refuses(*unit)
+    why = room.refuses(item)
     if why.endswith("not known"):
         return why, f"list the disks of the servers of {room.name} under `learned`"
     if why:
         return why, f"give {names} less or {room.name} more"
-    for guest in unit:
+    for guest in item.guests:
         shared = shared_scope(inventory, guest.name, room.name, mates)
         if shared:
             by = inventory.vms[guest.name].apart_by
@@ -73,12 +73,12 @@ def _why_not(
         why = fleet.ledgers[room.site].refuses(guest.name)
         if why:
             return f"{room.site}: {why}", _address_mend(guest.name, room.site)
-    return _no_server(unit, room, names)
+    return _no_server(item, room, names)
 
 
-def _no_server(unit: Sequence[Guest], room: Room, names: str) -> tuple[str, str]:
-    reasons = {host.name: host.refuses(*unit) for host in room.hosts.values()}
-    gib = sum(g.memory for g in unit) * UNIT_MIB / 1024
+def _no_server(item: Item, room: Room, names: str) -> tuple[str, str]:
+    reasons = {host.name: host.refuses(item) for host in room.hosts.values()}
+    gib = item.memory * UNIT_MIB / 1024
     mend = f"free {gib:g} GiB of memory there, or give {names} a smaller size"
     if not all(reasons.values()):
         return "with it the death of one server could not be survived", mend

@@ -6,7 +6,7 @@ from metal.model.fleet import Inventory
 from metal.model.plan import MigrateVm, Risk
 from metal.model.world import World
 from metal.schedule.capacity import Host, Room, survey
-from metal.schedule.survival import Guest, Verdict, bundle, pack, verdict
+from metal.schedule.survival import Guest, Item, Verdict, bundle, pack, verdict
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,9 @@ def _why_stranded(guest: Guest, room: Room, source: Host, targets: list[Host]) -
         return f"{source.name} stands alone: there is no server to move it to"
     if not targets:
         return f"no other server of {room.name} is online and sound"
-    whys = [f"{h.name}: {h.refuses(guest) or 'taken by more important VMs'}" for h in targets]
+    whys = [
+        f"{h.name}: {h.refuses(Item.of([guest])) or 'taken by more important VMs'}" for h in targets
+    ]
     return ", ".join(whys)
 
 

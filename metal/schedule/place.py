@@ -58,13 +58,13 @@ def place(
     names = frozenset(inventory.clusters if ready is None else ready)
     attempts: list[Placement] = []
     for order in ORDERS:
-        attempts.append(_Attempt(inventory, world, names, forming).run(order))
+        attempts.append(Attempt(inventory, world, names, forming).run(order))
         if not attempts[-1].unplaced:
             break
     return min(attempts, key=lambda p: loss(inventory, (u.vm for u in p.unplaced)))
 
 
-class _Attempt:
+class Attempt:
     """One run through the VMs in one order. VMs that stay together go by the first one's name."""
 
     def __init__(
@@ -91,14 +91,14 @@ class _Attempt:
         for solo in (False, True):
             for first in firsts:
                 if self._pinned_to_solo(first) is solo:
-                    self._settle(first)
+                    self.settle(first)
         self._drop_lonely()
         placed = {vm for first in self.new for vm in self.units.unit(first)}
         homes = {vm: self._home(vm) for vm in waiting if vm in placed}
         left = [(vm, self.left[self.units.first(vm)]) for vm in waiting if vm not in placed]
         return Placement(homes, tuple(Unplaced(vm, *why) for vm, why in left), self.fleet)
 
-    def _settle(self, first: str) -> None:
+    def settle(self, first: str) -> None:
         hidden, clash = self._hidden(first), self.units.clash(first)
         if hidden or clash:
             self.left[first] = hidden or (clash, "move them to one server, or part them")
@@ -129,11 +129,11 @@ class _Attempt:
 
     def _put(self, first: str, only: Room | None = None) -> bool:
         """Place it on the best server that can take it."""
-        guests = self.units.guests(first)
+        item = self.units.item(first)
         walk = self._candidates(first, only)
         taken: tuple[Room, Host] | None = None
         for rank, (room, host) in enumerate(walk):
-            if room.put(host, *guests):
+            if room.put(host, item):
                 taken = room, host
                 self.freest[first] = rank == 0
                 break
@@ -160,7 +160,7 @@ class _Attempt:
 
     def _put_back(self, first: str, room: Room, host: Host) -> None:
         """Where it was before, which is known to be allowed."""
-        room.put(host, *self.units.guests(first))
+        room.put(host, self.units.item(first))
         self.freest[first] = False
         self._settled(first, room, host)
 
@@ -208,7 +208,7 @@ class _Attempt:
     def _willing(
         self, first: str, hosts: Iterable[tuple[Room, Host]]
     ) -> Generator[tuple[Room, Host], None, None]:
-        guests, pinned = self.units.guests(first), self.units.pin(first) is not None
+        item, pinned = self.units.item(first), self.units.pin(first) is not None
         anchor = self.units.anchor(first)
         barred: dict[str, bool] = {}
         for room, host in hosts:
@@ -218,10 +218,10 @@ class _Attempt:
                 barred[room.name] = bool(
                     (room.solo and not (pinned and self._has_mate_outside(first, room)))
                     or (room.only_pinned and not pinned)
-                    or room.refuses(*guests)
+                    or room.refuses(item)
                     or self._unlawful(first, room)
                 )
-            if not barred[room.name] and not host.refuses(*guests):
+            if not barred[room.name] and not host.refuses(item):
                 yield room, host
 
     def _unlawful(self, first: str, room: Room) -> bool:
@@ -293,7 +293,7 @@ class _Attempt:
     def _movable(self, room: Room) -> Iterator[str]:
         """What this plan put at the room's site, the smallest first."""
         here = [first for first in self.new if self._at(first)[0].site == room.site]
-        yield from sorted(here, key=lambda first: (self.units.memory(first), first))
+        yield from sorted(here, key=lambda first: (self.units.item(first).memory, first))
 
     def _home(self, vm: str) -> Home:
         cluster, server = self.fleet.where[vm]
@@ -307,4 +307,4 @@ class _Attempt:
     def _explain(self, first: str) -> tuple[str, str]:
         mates = [cluster for cluster, _ in self.units.mates(first)]
         rooms = self._rooms(first)
-        return explain(self.inventory, self.fleet, self.units.guests(first), rooms, mates)
+        return explain(self.inventory, self.fleet, self.units.item(first), rooms, mates)

@@ -1,10 +1,7 @@
 """How much the disks of a cluster hold, with any one server lost."""
 
-from collections.abc import Collection
-
 from metal.model.disks import data_disks
 from metal.model.fleet import Inventory
-from metal.schedule.survival import Guest
 
 CEPH_FULL = 0.85
 """Share of a cluster's disks that is promised: Ceph warns from there on, and stops at 0.95."""
@@ -14,9 +11,8 @@ SYSTEM_GIB = 40
 """Of a solo machine's disk, for Debian itself."""
 
 
-def short_of_disk(limit: float | None, used: int, guests: Collection[Guest]) -> str:
-    """Why the VMs do not fit beside `used` GiB; a limit of None is not known, so nothing fits."""
-    wanted = sum(g.disk_gib for g in guests)
+def short_of_disk(limit: float | None, used: int, wanted: int) -> str:
+    """Why so many GiB do not fit beside `used`; a limit of None is not known, so nothing fits."""
     if wanted and limit is None:
         return "its disks are not known"
     if limit is not None and used + wanted > limit:

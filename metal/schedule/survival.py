@@ -5,11 +5,11 @@ What is left is packed (metal/schedule/packing.py): exact for two survivors, sor
 bounded search for more. What neither decides is unknown, and unknown is never safe.
 """
 
-from collections.abc import Iterable, Iterator, KeysView, Sequence
+from collections.abc import Iterable, KeysView, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from metal.model.cpus import DEFAULT, runs
+from metal.model.cpus import DEFAULT, HOST
 
 UNIT_MIB = 128
 UNCOUNTED = 1 << 30
@@ -41,6 +41,11 @@ class Guest:
     def plain(self) -> bool:
         return self.apart is None and self.together is None and self.cpu is None
 
+    @property
+    def set(self) -> str:
+        """Who restarts with it: nobody else where it is in no set."""
+        return self.together or f"={self.name}"
+
 
 def units(memory_mib: float) -> int:
     """Memory a VM needs, rounded up."""
@@ -53,15 +58,21 @@ class Node:
 
     __slots__ = (
         "_groups",
+        "bulk",
         "cpus",
         "guests",
+        "items",
+        "largest",
         "name",
         "offers",
+        "old",
+        "replicas",
         "room",
         "special",
         "sums",
         "used",
         "vcpus",
+        "wanted",
     )
 
     def __init__(
@@ -76,12 +87,23 @@ class Node:
         self.room = room
         self.cpus = cpus
         self.offers = offers
+        self.old = offers is not None and DEFAULT not in offers
+        """Its processor is known to lack what a VM gets unasked."""
         self.guests: dict[str, Guest] = {}
         self._groups: dict[str, int] = {}
         self.special: dict[str, Guest] = {}
         """Those that cannot go just anywhere: replicas, sets that stay together, chosen CPUs."""
+        self.items: dict[str, Item] = {}
+        """The special ones as they restart, by `Guest.set`."""
+        self.replicas = 0
+        self.bulk = 0
+        """Memory of the largest item."""
+        self.wanted: frozenset[str] = frozenset()
+        """The processors that its items ask for."""
         self.used = 0
         self.vcpus = 0
+        self.largest = 0
+        """Memory of the largest plain guest."""
         self.sums = 1
         """Bit s: some subset of its plain guests needs s units."""
         for guest in guests:
@@ -99,25 +121,31 @@ class Node:
     def groups(self) -> KeysView[str]:
         return self._groups.keys()
 
-    @property
-    def old(self) -> bool:
-        """Its processor is known to lack what a VM gets unasked."""
-        return self.offers is not None and DEFAULT not in self.offers
-
-    def suits(self, guest: Guest) -> bool:
-        """Whether it has the processor."""
-        return runs(guest.cpu, self.offers)
-
     def add(self, guest: Guest) -> None:
         self.guests[guest.name] = guest
         self.used += guest.memory
         self.vcpus += guest.vcpus
         if guest.plain:
             self.sums |= self.sums << guest.memory
+            self.largest = max(self.largest, guest.memory)
         else:
             self.special[guest.name] = guest
+            self._renew(guest)
             if guest.apart is not None:
+                self.replicas += 1
                 self._groups[guest.apart] = self._groups.get(guest.apart, 0) + 1
+
+    def _renew(self, guest: Guest) -> None:
+        """The item of its set, after it came or went."""
+        name = guest.set
+        company = self.special.values() if guest.together else (self.special.get(guest.name),)
+        those = [g for g in company if g is not None and g.set == name]
+        if those:
+            self.items[name] = Item.of(those)
+        else:
+            del self.items[name]
+        self.bulk = max((i.memory for i in self.items.values()), default=0)
+        self.wanted = frozenset(c for i in self.items.values() for c in i.cpus)
 
     def undo(self, guest: Guest, sums: int) -> None:
         """Take back the last `add`; `sums` is what they were before it."""
@@ -125,8 +153,13 @@ class Node:
         self.used -= guest.memory
         self.vcpus -= guest.vcpus
         self.sums = sums
-        self.special.pop(guest.name, None)
+        if guest.memory == self.largest:
+            plain = (g.memory for n, g in self.guests.items() if n not in self.special)
+            self.largest = max(plain, default=0)
+        if self.special.pop(guest.name, None):
+            self._renew(guest)
         if guest.apart is not None:
+            self.replicas -= 1
             self._groups[guest.apart] -= 1
             if not self._groups[guest.apart]:
                 del self._groups[guest.apart]
@@ -147,40 +180,56 @@ class Node:
         return Node(self.name, self.room, self.guests.values(), self.cpus, self.offers)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """VMs that restart as one: a single one, or a set that stays together."""
 
     guests: tuple[Guest, ...]
     memory: int
     vcpus: int
+    disk_gib: int
+    widest: int
+    """The most vCPUs that one of them has."""
     groups: frozenset[str]
+    sound: bool
+    """False for replicas that were to stay together: they suit nowhere."""
+    usual: bool
+    """Whether one of them takes the usual processor."""
+    cpus: frozenset[str]
+    """The processors that are asked for."""
+
+    @classmethod
+    def of(cls, those: Sequence[Guest]) -> "Item":
+        groups = [g.apart for g in those if g.apart is not None]
+        return cls(
+            guests=tuple(those),
+            memory=sum(g.memory for g in those),
+            vcpus=sum(g.vcpus for g in those),
+            disk_gib=sum(g.disk_gib for g in those),
+            widest=max(g.vcpus for g in those),
+            groups=frozenset(groups),
+            sound=len(set(groups)) == len(groups),
+            usual=any(g.cpu is None for g in those),
+            cpus=frozenset(g.cpu for g in those if g.cpu not in (None, HOST)),
+        )
 
     def suits(self, node: Node) -> bool:
-        """Whether the node has the processors, and no replica of it: size aside. Replicas that
-        were to stay together suit nowhere."""
-        replicas = sum(g.apart is not None for g in self.guests)
-        return (
-            replicas == len(self.groups)
-            and self.groups.isdisjoint(node.groups())
-            and all(node.suits(g) for g in self.guests)
-        )
+        """Whether the node has the processors, and no replica of it: size aside."""
+        return self.sound and self.groups.isdisjoint(node.groups()) and self.runs(node)
+
+    def runs(self, node: Node) -> bool:
+        """Whether the node has the processors."""
+        if self.usual and node.old:
+            return False
+        return not self.cpus or (node.offers is not None and self.cpus <= node.offers)
 
 
 def bundle(guests: Iterable[Guest]) -> list[Item]:
     """The VMs as items, sets that stay together as one each."""
     sets: dict[str, list[Guest]] = {}
     for guest in guests:
-        sets.setdefault(guest.together or f"={guest.name}", []).append(guest)
-    return [
-        Item(
-            guests=tuple(those),
-            memory=sum(g.memory for g in those),
-            vcpus=sum(g.vcpus for g in those),
-            groups=frozenset(g.apart for g in those if g.apart),
-        )
-        for those in sets.values()
-    ]
+        sets.setdefault(guest.set, []).append(guest)
+    return [Item.of(those) for those in sets.values()]
 
 
 def waiting(items: Sequence[Item], survivors: Sequence[Node]) -> list[Item]:
@@ -214,23 +263,28 @@ def verdict(nodes: Sequence[Node]) -> Verdict:
 def failure_verdict(nodes: Sequence[Node], failed: Node) -> Verdict:
     """Whether the VMs of `failed` fit on the others."""
     survivors = [n for n in nodes if n is not failed]
-    picky = failed.guests if any(n.old for n in survivors) else failed.special
-    items = bundle(picky.values()) if picky else []
-    used, vcpus = failed.used, failed.vcpus
-    if items and survivors:
-        for item in waiting(items, survivors):
-            items.remove(item)
-            used, vcpus = used - item.memory, vcpus - item.vcpus
-    spare = sum(n.free for n in survivors)
-    if used > spare or vcpus > sum(n.cpus_free for n in survivors):
-        return Verdict.NOT
-    if all(n.cpus_free >= vcpus for n in survivors):
-        largest = max(_sizes(failed, picky, items), default=0)
-        if not items and _roomy(survivors, spare - used, largest):
-            return Verdict.SURVIVABLE
+    spare, cpus, least, old = 0, 0, UNCOUNTED, False
+    for n in survivors:
+        spare, old = spare + n.free, old or n.old
+        cpus, least = cpus + n.cpus_free, min(least, n.cpus_free)
+    items = bundle(failed.guests.values()) if old else [*failed.items.values()]
+    free = not items or (not old and _loose(failed, survivors))
+    forced: Forced | None = ([], [], items)
+    if not free:
+        # Where each may go somewhere, and no two of a group, none has to wait.
         forced = forced_apart(items, *survivors) if len(survivors) == 2 else None
-        if forced is not None:
-            sums = failed.sums if picky is failed.special else 1
+    waits = waiting(items, survivors) if forced is None and survivors else []
+    used = failed.used - sum(i.memory for i in waits)
+    vcpus = failed.vcpus - sum(i.vcpus for i in waits)
+    if used > spare or vcpus > cpus:
+        return Verdict.NOT
+    if vcpus <= least:
+        if free and _roomy(survivors, spare - used, max(failed.largest, failed.bulk)):
+            return Verdict.SURVIVABLE
+        if waits and len(survivors) == 2:
+            forced = forced_apart([i for i in items if i not in waits], *survivors)
+        if forced is not None and len(survivors) == 2:
+            sums, largest = (1, 0) if old else (failed.sums, failed.largest)
             found = _two(sums, used, survivors, forced, largest)
             return Verdict.SURVIVABLE if found else Verdict.NOT
     from metal.schedule.packing import pack_exactly
@@ -238,9 +292,13 @@ def failure_verdict(nodes: Sequence[Node], failed: Node) -> Verdict:
     return pack_exactly(list(failed.guests.values()), survivors)[0]
 
 
-def _sizes(failed: Node, picky: dict[str, Guest], items: Iterable[Item]) -> Iterator[int]:
-    yield from (item.memory for item in items)
-    yield from (g.memory for n, g in failed.guests.items() if n not in picky)
+def _loose(failed: Node, survivors: Sequence[Node]) -> bool:
+    """Whether each of its VMs may go to any survivor, size aside."""
+    return len(failed.groups()) == failed.replicas and all(
+        failed.groups().isdisjoint(n.groups())
+        and (not failed.wanted or (n.offers is not None and failed.wanted <= n.offers))
+        for n in survivors
+    )
 
 
 Forced = tuple[list[Item], list[Item], list[Item]]
@@ -253,7 +311,7 @@ def _two(sums: int, used: int, survivors: list[Node], forced: Forced, largest: i
     need = used - sum(i.memory for on in forced[:2] for i in on)
     if min(frees) < 0 or need > sum(frees):
         return False
-    if sum(frees) - need >= largest:
+    if sum(frees) - need >= max([largest, *(i.memory for i in forced[2])]):
         return True
     for item in forced[2]:
         sums |= sums << item.memory

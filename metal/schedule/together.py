@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from metal.model.fleet import Inventory
 from metal.model.world import World
-from metal.schedule.survival import Guest
+from metal.schedule.survival import Item
 from metal.schedule.wishes import guest_of, members, together_sets
 
 At = tuple[str, str]
@@ -21,6 +21,8 @@ class Together:
         self._sets = together_sets(inventory.vms)
         self._members = members(self._sets)
         self._guest = {vm: guest_of(inventory, vm, self._sets) for vm in inventory.vms}
+        self._items: dict[str, Item] = {}
+        self._pins: dict[str, str | None] = {}
         self._groups: dict[str, set[str]] = {}
         for vm, wanted in inventory.vms.items():
             if wanted.apart:
@@ -36,11 +38,11 @@ class Together:
         new = (vm for vm in self._members[first] if vm not in self._world.vms)
         return tuple(vm for vm in new if self._vms[vm].adopted is None)
 
-    def guests(self, first: str) -> list[Guest]:
-        return [self._guest[vm] for vm in self.unit(first)]
-
-    def memory(self, first: str) -> int:
-        return sum(g.memory for g in self.guests(first))
+    def item(self, first: str) -> Item:
+        """Those of it that are not there yet, as they are placed."""
+        if first not in self._items:
+            self._items[first] = Item.of([self._guest[vm] for vm in self.unit(first)])
+        return self._items[first]
 
     def anchor(self, first: str) -> str | None:
         """The server where others of its set run."""
@@ -51,7 +53,9 @@ class Together:
 
     def clash(self, first: str) -> str:
         """Why no server can be right: those of its set run, or are pinned, in several places."""
-        run = [vm for vm in self._members.get(first, ()) if vm in self._world.vms]
+        if first not in self._members:
+            return ""
+        run = [vm for vm in self._members[first] if vm in self._world.vms]
         servers = {self._world.vms[vm].server for vm in run}
         if len(servers) > 1:
             return f"{', '.join(run)} stay together and run on {', '.join(sorted(servers))}"
@@ -63,6 +67,11 @@ class Together:
 
     def pin(self, first: str) -> str | None:
         """The cluster it must be in: where it is pinned, or where its set runs already."""
+        if first not in self._pins:
+            self._pins[first] = self._pin(first)
+        return self._pins[first]
+
+    def _pin(self, first: str) -> str | None:
         for vm in self._members.get(first, (first,)):
             at = self._where.get(vm) if vm in self._world.vms else None
             pin = at[0] if at else self._vms[vm].cluster

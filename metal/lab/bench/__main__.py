@@ -2,7 +2,7 @@
 
 import sys
 
-from metal.lab.bench import addresses, forming, ipmi, looks, measures, network, sweep
+from metal.lab.bench import addresses, forming, ipmi, looks, measures, network, surviving, sweep
 
 PARTS = {
     "processes": measures.processes,
@@ -10,6 +10,7 @@ PARTS = {
     "journal": measures.journal,
     "addresses": addresses.addresses,
     "network": network.network,
+    "surviving": surviving.surviving,
     "ipmi": ipmi.ipmi,
     "sweep": sweep.sweep,
     "forming": forming.forming,

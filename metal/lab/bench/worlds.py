@@ -15,6 +15,7 @@ from metal.model.fleet import (
     Learned,
     Server,
     ServerProfile,
+    Service,
     Site,
     Subnets,
     Vm,
@@ -37,7 +38,9 @@ CPU = "Intel(R) Xeon(R) CPU E5-2670 v3 @ 2.30GHz"
 
 
 def fleet(clusters: int, vms: int, seed: int = 1, sites: int = 20, size: int = 3) -> Inventory:
-    """Clusters of `size` servers, one in eight VMs in a replica group of two."""
+    """Clusters of `size` servers and VMs with every kind of wish: one in eight in a replica group
+    of two (every second of them apart by site), pairs that stay together, processors, preferred
+    clusters, and IPv4 addresses of their own or shared."""
     dice = Random(seed)
     names = [f"site{i:02d}" for i in range(sites)]
     servers: dict[str, Server] = {}
@@ -53,8 +56,9 @@ def fleet(clusters: int, vms: int, seed: int = 1, sites: int = 20, size: int = 3
     for v in range(vms):
         kind = dice.choices(list(SIZES), SHARES)[0]
         group = f"g{v // 16}" if v % 16 < 2 else None
+        wishes = _wishes(v, dice.choice(list(formed)))
         wanted[f"vm{v:05d}"] = Vm(
-            size=kind, why="measured", apart=group, priority=dice.randrange(101)
+            size=kind, why="measured", apart=group, priority=dice.randrange(101), **wishes
         )
     return Inventory(
         fleet=Fleet(name="bench", domain="bench.example.org"),
@@ -66,6 +70,25 @@ def fleet(clusters: int, vms: int, seed: int = 1, sites: int = 20, size: int = 3
         profiles={"node": ServerProfile(description="a node", reserved_memory_gib=RESERVED)},
         sizes=SIZES,
     )
+
+
+def _wishes(v: int, cluster: str) -> dict[str, Any]:
+    wishes: dict[str, Any] = {}
+    if v % 32 < 2:
+        wishes["apart_by"] = "site"
+    if v % 16 in (7, 11):
+        wishes["together"] = (f"vm{v - 1:05d}",)
+    if v % 10 == 6:
+        wishes["cpu"] = "x86-64-v3"
+    if v % 10 == 7:
+        wishes["prefers"] = (cluster,)
+    if v % 40 == 8:
+        wishes |= {"ipv4": "dedicated", "serves": (Service(port=25),)}
+    elif v % 5 == 1:
+        wishes |= {"ipv4": "nat", "serves": (Service(port=2000 + v % 97),)}
+    elif v % 5 == 2:
+        wishes |= {"ipv4": "proxy", "serves": (Service(port=443, name=f"vm{v}.example.org"),)}
+    return wishes
 
 
 def _server(site: str, memory: int, number: int) -> Server:
@@ -83,11 +106,14 @@ def _site(number: int) -> Site:
             "management": f"10.{number}.1.0/24",
             "gateway": f"10.{number}.1.1",
             "private_ipv4": f"10.{number}.128.0/17",
+            "public_ipv4": f"203.0.{number}.0/24",
+            "public_gateway": f"203.0.{number}.1",
             "ipv6": f"2001:db8:{number:x}::/48",
         }
     )
     donor = Donor(name="Donor", contact="noc@donor.example.org")
-    return Site(donor=donor, place=f"site {number}", subnets=subnets)
+    pool = (f"203.0.{number}.2-203.0.{number}.60",)
+    return Site(donor=donor, place=f"site {number}", subnets=subnets, ipv4_pool=pool)
 
 
 def world(inventory: Inventory, homes: dict[str, tuple[str, str]] | None = None) -> World:
