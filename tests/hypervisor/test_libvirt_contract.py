@@ -116,6 +116,43 @@ def test_with_most_of_them_silent_it_may_be_our_own_line(bed: TestDriverBed) -> 
     assert cluster.quorate is False
 
 
+class Broken:
+    """A domain of which nothing can be learned any more."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def XMLDesc(self) -> str:
+        import libvirt
+
+        error = libvirt.libvirtError("Cannot recv data: Connection reset by peer")
+        error.err = (self._code, libvirt.VIR_FROM_RPC, "reset by peer", 2, "", None, "", -1, -1)
+        raise error
+
+
+class Listing:
+    """The connection of a host that told which VMs it has, and then no more."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def listAllDomains(self) -> list[Broken]:
+        return [Broken(self._code)]
+
+
+@pytest.mark.parametrize(
+    ("code", "state"), [("VIR_ERR_SYSTEM_ERROR", "unknown"), ("VIR_ERR_NO_DOMAIN", "online")]
+)
+def test_a_host_that_dies_while_it_tells_is_not_a_host_without_vms(
+    bed: TestDriverBed, monkeypatch: pytest.MonkeyPatch, code: str, state: str
+) -> None:
+    import libvirt
+
+    listing = Listing(getattr(libvirt, code))
+    monkeypatch.setattr(bed.hosts[0], "connection", lambda _patience: listing)
+    assert bed.driver.look()[1]["alba1"] == state
+
+
 def test_nobody_answers(bed: TestDriverBed) -> None:
     for node in bed.nodes:
         bed.kill(node)

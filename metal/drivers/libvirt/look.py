@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from metal.drivers.libvirt.calls import libvirt
+from metal.drivers.libvirt.calls import libvirt, missing
 from metal.drivers.libvirt.domain import Told, read
 from metal.drivers.libvirt.hosts import Hosts, Silent
 from metal.model.errors import Failed, MetalError, Unreachable
@@ -107,7 +107,9 @@ def state_of(domain: Any) -> VmState:
 def _copy(node: str, domain: Any) -> Copy | None:
     try:
         return Copy(node, read(domain.XMLDesc()), state_of(domain))
-    except libvirt().libvirtError:
+    except libvirt().libvirtError as error:
+        if not missing(error):
+            raise  # the host is dying: what it did not tell is not gone
         return None  # it moved away this moment
 
 
