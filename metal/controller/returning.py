@@ -16,6 +16,16 @@ def give_back(workspace: Workspace, found: Found) -> None:
     store, policy = workspace.store, workspace.inventory.watch
     if not policy.quiet_minutes:
         return
+    records = store.servers.all()
+    well = [
+        name
+        for name, diagnosis in found.diagnoses.items()
+        if records[name].life is Life.DRAINING
+        and diagnosis.state == "healthy"
+        and not diagnosis.mute
+    ]
+    if not well:
+        return  # as in nearly every round: the past need not be read
     before, now = history(workspace), store.now()
     emptied = {
         o.params["action"]["server"]: by_watch(o) and not o.open
@@ -23,10 +33,8 @@ def give_back(workspace: Workspace, found: Found) -> None:
         if o.kind == "drain"
     }  # the last one of each counts
     ended = {i.subject: i.ended for i in store.incidents.list()}
-    for name, diagnosis in found.diagnoses.items():
-        if diagnosis.state != "healthy" or diagnosis.mute or not emptied.get(name):
-            continue
-        if workspace.life(name) is not Life.DRAINING or flapping(name, before, policy):
+    for name in well:
+        if not emptied.get(name) or flapping(name, before, policy):
             continue
         since = ended.get(f"server {name}")
         if since is not None and now - since >= policy.quiet_minutes * 60:
