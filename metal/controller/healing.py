@@ -9,13 +9,13 @@ from functools import partial
 
 from metal.controller.flows import action_of
 from metal.controller.incident_book import IncidentBook
-from metal.controller.performing import carry_out, perform_shown
-from metal.controller.planning import judged
+from metal.controller.performing import carry_out, go_on
+from metal.controller.planning import alone
 from metal.controller.progress import Progress
 from metal.controller.sensing import BY, HEALING
 from metal.controller.workspace import Workspace
 from metal.model.errors import MetalError
-from metal.model.plan import Action, Plan, fingerprint
+from metal.model.plan import Action
 from metal.model.world import World
 from metal.operations.leading import Term
 
@@ -73,7 +73,7 @@ class Healing:
             if action.id in self._begun:
                 continue
             try:
-                self._lawful(world, action)
+                alone(self._workspace.inventory, world, action)
             except MetalError as error:
                 refused[action.id] = str(error)
                 continue
@@ -119,15 +119,4 @@ class Healing:
         return carry_out(self._workspace, action, self._progress, by=BY, stop=stop, term=term)
 
     def _resume(self, operation: int, action: Action, term: Term, stop: threading.Event) -> str:
-        self._progress.begin(action.id, action.what)
-        try:
-            why = perform_shown(self._workspace, operation, action, self._progress, stop, term=term)
-        except MetalError as error:
-            why = str(error)
-        self._progress.end(action.id, not why, why)
-        return why
-
-    def _lawful(self, world: World, action: Action) -> None:
-        inventory = self._workspace.inventory
-        plan = Plan(fingerprint=fingerprint(inventory, world), actions=(action,))
-        judged(plan, inventory, world)
+        return go_on(self._workspace, operation, action, self._progress, stop=stop, term=term)

@@ -1,6 +1,7 @@
 """Perform one action as a durable operation, and show its progress while it runs."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from metal.controller.flows import flow_of, subjects
@@ -36,11 +37,37 @@ def carry_out(
         params["plan"] = plan
     if by is not None:
         params["by"] = by
-    progress.begin(action.id, action.what)
-    try:
+
+    def act() -> str:
         journal = workspace.store.journal
         operation = journal.open(action.kind, action.id, subjects(action), params, term=term)
-        why = perform_shown(workspace, operation.id, action, progress, stop, term=term)
+        return perform_shown(workspace, operation.id, action, progress, stop, term=term)
+
+    return _told(action, progress, act)
+
+
+def go_on(
+    workspace: Workspace,
+    operation: int,
+    action: Action,
+    progress: Progress,
+    *,
+    stop: threading.Event | None = None,
+    term: Term | None = None,
+) -> str:
+    """As `carry_out`, of an operation that is open already."""
+    return _told(
+        action,
+        progress,
+        lambda: perform_shown(workspace, operation, action, progress, stop, term=term),
+    )
+
+
+def _told(action: Action, progress: Progress, act: Callable[[], str]) -> str:
+    """What `act` says of how it ended, or its error, between a beginning and an end."""
+    progress.begin(action.id, action.what)
+    try:
+        why = act()
     except MetalError as error:
         why = str(error)
     progress.end(action.id, not why, why)

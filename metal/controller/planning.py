@@ -43,9 +43,7 @@ def drain_plan(workspace: Workspace, world: World, server: str) -> Plan:
     if server not in inventory.servers:
         known = ", ".join(inventory.servers)
         raise BadInput("no such server", where=server, mend=f"the inventory has {known}")
-    action = drain_action(inventory, world, server)
-    plan = Plan(fingerprint=fingerprint(inventory, world), actions=(action,))
-    return judged(plan, inventory, world)
+    return alone(inventory, world, drain_action(inventory, world, server))
 
 
 def drain_action(inventory: Inventory, world: World, server: str) -> DrainServer:
@@ -67,6 +65,12 @@ def drain_action(inventory: Inventory, world: World, server: str) -> DrainServer
         cluster=cluster,
         moves=moves.moves,
     )
+
+
+def alone(inventory: Inventory, world: World, action: Action) -> Plan:
+    """The plan of one action; Refused when the judge finds a breach in it."""
+    plan = Plan(fingerprint=fingerprint(inventory, world), actions=(action,))
+    return judged(plan, inventory, world)
 
 
 def judged(plan: Plan, inventory: Inventory, world: World) -> Plan:
