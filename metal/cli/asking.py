@@ -53,6 +53,24 @@ def agreed(face: Face, what: str, act: str, *, yes: bool) -> None:
         raise Refused("nothing was done: consent was not given")
 
 
+def compared(
+    face: Face, where: str, old: str | None, new: str, fingerprint: str | None, mend: str
+) -> bool:
+    """Whether the certificate `new` is the right one: by `fingerprint`, else by asking.
+
+    Refused where nobody can be asked; `mend` says how to read it at the machine itself.
+    """
+    face.say(f"pinned is  {old or 'none'}")
+    face.say(f"it shows   {new}")
+    if fingerprint:
+        return fingerprint.upper() == new
+    if not face.interactive:
+        what = "nobody can be asked whether that is the right one"
+        raise Refused(what, where=where, mend=mend)
+    answer = click.prompt("type yes if you compared it", default="", err=True)
+    return bool(answer.strip().lower() == "yes")
+
+
 def credentials(files: Sequence[Path], *, needed: bool = True) -> list[tuple[str, str]]:
     """(user, password) of the BMCs as delivered, in the order they are tried.
 

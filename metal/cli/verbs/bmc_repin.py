@@ -22,28 +22,20 @@ def command(face: Face, server: str, fingerprint: str | None) -> None:
     If you know why it changed (new firmware, a new board, a factory reset), read the SHA-256
     fingerprint at the machine itself or from a network you trust, and compare.
     """
+    from metal.cli.asking import compared
     from metal.controller.repinning import repin
     from metal.model.errors import Refused
 
     def agreed(old: str | None, new: str) -> bool:
-        face.say(f"pinned is  {old or 'none'}")
-        face.say(f"it shows   {new}")
-        if fingerprint:
-            if fingerprint.upper() != new:
-                raise Refused(
-                    "that is not the certificate it shows",
-                    where=server,
-                    mend="somebody may sit in between: ask from another network",
-                )
-            return True
-        if not face.interactive:
+        mend = "read it at the machine and give it with --fingerprint"
+        same = compared(face, server, old, new, fingerprint, mend)
+        if fingerprint and not same:
             raise Refused(
-                "nobody can be asked whether that is the right one",
+                "that is not the certificate it shows",
                 where=server,
-                mend="read it at the machine and give it with --fingerprint",
+                mend="somebody may sit in between: ask from another network",
             )
-        answer = click.prompt("type yes if you compared it", default="", err=True)
-        return bool(answer.strip().lower() == "yes")
+        return same
 
     done = repin(face.open(), server, agreed)
     said = "is pinned now" if done.changed else "was pinned already"

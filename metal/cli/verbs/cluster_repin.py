@@ -21,22 +21,12 @@ def command(face: Face, server: str, fingerprint: str | None) -> None:
     After a renewal (pvenode acme, pvecm updatecerts) the other nodes of its cluster say which one
     it is now: that needs nobody. Where none of them does, compare it yourself: pvenode cert info.
     """
+    from metal.cli.asking import compared
     from metal.controller.node_pins import repin
-    from metal.model.errors import Refused
 
     def agreed(old: str | None, new: str) -> bool:
-        face.say(f"pinned is  {old or 'none'}")
-        face.say(f"it shows   {new}")
-        if fingerprint:
-            return fingerprint.upper() == new
-        if not face.interactive:
-            raise Refused(
-                "nobody can be asked whether that is the right one",
-                where=server,
-                mend="read it at the machine (pvenode cert info), give it with --fingerprint",
-            )
-        answer = click.prompt("type yes if you compared it", default="", err=True)
-        return bool(answer.strip().lower() == "yes")
+        mend = "read it at the machine (pvenode cert info), give it with --fingerprint"
+        return compared(face, server, old, new, fingerprint, mend)
 
     done = repin(face.open(), server, agreed)
     by = f", vouched for by {done.by}" if done.by else ""
