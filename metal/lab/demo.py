@@ -169,7 +169,7 @@ def build(story: Story) -> None:
 
 def keys(story: Story) -> None:
     """`metal keys verify`: an administrator's key opens the escrow, and that opens the disks."""
-    identity = str(story.folder / "lab" / "administrator.key")
+    identity = os.path.relpath(story.folder / "lab" / "administrator.key")
     verdicts = json.loads(story.metal("-o", "json", "keys", "verify", "-i", identity))
     story.claim(
         f"{len(verdicts)} disks were tried over SSH: each opens with the escrowed key alone",
