@@ -68,6 +68,8 @@ class Session:
     up: bool = False
     sequence: int = 0
     keys: dict[str, bytes] = field(default_factory=dict)
+    random: bytes = b""
+    """The BMC's number of its handshake: a message that is sent again gets the same answer."""
     client: tuple[str, int] = ("", 0)
     """Where its last packet came from."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -220,10 +222,12 @@ class RmcpServer:
         if password is None:
             del self.sessions[session.id]
             return tag + bytes([NO_NAME, 0, 0]) + session.console_id
-        self.handshakes += 1
+        if not session.keys:
+            self.handshakes += 1
+            session.random = os.urandom(16)
         session.user = name.decode("latin-1")
         user = role + bytes([len(name)]) + name
-        key, theirs, ours = password.encode().ljust(20, b"\0"), payload[8:24], os.urandom(16)
+        key, theirs, ours = password.encode().ljust(20, b"\0"), payload[8:24], session.random
         check = session.mac(key, session.console_id + session.id + theirs + ours + self.guid + user)
         sik = session.mac(key, theirs + ours + user)
         session.keys = {

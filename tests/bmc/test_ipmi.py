@@ -14,6 +14,7 @@ import pytest
 
 from metal.drivers.ipmi import Ipmi
 from metal.lab.ipmi_bmc import IpmiBmc
+from metal.lab.ipmi_wire import SUITES
 from metal.lab.machine import Machine
 from metal.model.errors import Failed, Refused, Unreachable
 
@@ -51,6 +52,27 @@ def test_the_suite_that_works_is_found_and_remembered(open_ipmi: Open, bmc: Ipmi
     assert driver.cipher_suite == bmc.cipher_suite
     assert driver.power() == "off"
     assert open_ipmi(cipher_suite=bmc.cipher_suite).power() == "off"
+
+
+def test_a_handshake_message_sent_again_is_the_same_handshake(bmc: IpmiBmc) -> None:
+    """A slow machine's client repeats what was answered already: the double must not count it."""
+    suite = SUITES[bmc.cipher_suite]
+    chosen = ((0, suite.authentication), (1, suite.integrity), (2, 1))
+    wanted = b"".join(bytes([kind, 0, 0, 8, number, 0, 0, 0]) for kind, number in chosen)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as console:
+        console.settimeout(10)
+        console.connect(("127.0.0.1", bmc.port))
+
+        def ask(kind: int, payload: bytes) -> bytes:
+            head = b"\x06\x00\xff\x07\x06" + bytes([kind]) + bytes(8)
+            console.send(head + len(payload).to_bytes(2, "little") + payload)
+            return console.recv(1024)[16:]
+
+        opened = ask(0x10, bytes([1, 4, 0, 0]) + b"CONS" + wanted)
+        first = bytes([2, 0, 0, 0]) + opened[8:12] + bytes(range(16))
+        first += bytes([0x14, 0, 0, len(FACTORY[0])]) + FACTORY[0].encode()
+        assert ask(0x12, first) == ask(0x12, first)
+    assert bmc.failed_logins == 1  # one that nobody finished, not two
 
 
 def test_a_remembered_suite_is_never_left(open_ipmi: Open, bmc: IpmiBmc) -> None:
