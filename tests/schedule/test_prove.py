@@ -6,7 +6,7 @@ import copy
 import subprocess
 import sys
 from collections.abc import Callable
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,8 @@ def survives(fleet: Inventory, homes: dict[str, str], dead: str, cpus: int) -> b
     victims = [vm for vm, server in homes.items() if server == dead]
     held = [{fleet.vms[vm].apart for vm, at in homes.items() if at == s} for s in alive]
     full = [vm for vm in victims if fleet.vms[vm].apart and all("db" in groups for groups in held)]
-    pairs = [(vm, o) for vm in victims for o in fleet.vms[vm].together if o in victims]
+    sets = groups({vm: wish.together for vm, wish in fleet.vms.items()})
+    pairs = [pair for mine in sets for pair in combinations(sorted(mine & set(victims)), 2)]
     for _ in victims:  # whoever stays with one that waits waits with it
         full += [a for pair in pairs for a in pair if set(pair) & set(full)]
     victims = [vm for vm in victims if vm not in full]
@@ -125,13 +126,19 @@ def _holds(
 
 def contradicts(vms: dict[str, Any]) -> bool:
     """Two of one replica group are to stay together: no inventory with that is loaded."""
+    sets = groups({vm: wish.get("together", ()) for vm, wish in vms.items()})
+    replicas = [[g for vm in s if (g := vms[vm].get("apart"))] for s in sets]
+    return any(len(set(found)) < len(found) for found in replicas)
+
+
+def groups(together: dict[str, Any]) -> list[set[str]]:
+    """Whoever stays with a VM stays with all that it stays with."""
     sets: list[set[str]] = []
-    for vm, wish in vms.items():
-        mine = {vm, *wish.get("together", ())}
+    for vm, others in together.items():
+        mine = {vm, *others}
         mine = mine.union(*(s for s in sets if s & mine))
         sets = [s for s in sets if not s & mine] + [mine]
-    groups = [[g for vm in s if (g := vms[vm].get("apart"))] for s in sets]
-    return any(len(set(found)) < len(found) for found in groups)
+    return sets
 
 
 @given(running())
