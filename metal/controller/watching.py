@@ -110,7 +110,7 @@ class Watcher:
             [Look(ago=now - at, world=earlier) for at, earlier in self._past],
             self._moves(world),
             sense=sense(self._workspace, world, self._every),
-            history=history(self._workspace),
+            history=history(self._workspace, [a.id for a in self._healing.at_work]),
             policy=inventory.watch,
         )
         self._past = [*self._past, (now, world)][-KEPT:]
