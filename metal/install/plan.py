@@ -59,8 +59,10 @@ def _install(inventory: Inventory, name: str) -> InstallServer:
     learned = server.learned or Learned()
     disk = _findable(system_disk(profile, learned), name)
     serial = f", serial number {disk.serial}" if disk.serial else ""
+    method = server.method or profile.method
     return InstallServer(
-        what=f"install Debian {profile.debian} on {name}",
+        what=f"install Debian {profile.debian} on {name}"
+        + (" from an image" if method == "image" else ""),
         why=f"{name} is enrolled and empty for us; this wipes its drive {disk.name} "
         f"({disk.size_gib} GiB{serial}) and no other",
         risk=Risk.DESTROYS,
@@ -72,6 +74,7 @@ def _install(inventory: Inventory, name: str) -> InstallServer:
         uuid=learned.uuid,
         disk=disk.name,
         disk_serial=disk.serial,
+        method=method,
     )
 
 

@@ -16,6 +16,8 @@ from metal.model.errors import BadInput
 SECRET = re.compile(r"[A-Za-z0-9._-]{16,128}")
 HASH = re.compile(r"\$2b\$[0-9]{2}\$[A-Za-z0-9./]{53}")
 PLAIN = re.compile(r"[^\x00-\x1f\x7f\\]*")
+CONSOLE = "console=ttyS0"
+"""The installed kernel's arguments: its messages go to the serial port, which BMCs carry."""
 
 
 class Templates:
@@ -48,7 +50,9 @@ class Templates:
 
 def render_script(templates: Templates, answers: Answers, token: str) -> str:
     """The iPXE script that starts the installer; `token` names the install."""
-    return templates.render("pxe/boot.ipxe.j2", **_values(answers), token=_secret(token))
+    return templates.render(
+        "pxe/boot.ipxe.j2", **_values(answers), console=CONSOLE, token=checked_secret(token)
+    )
 
 
 def render_disk_script(templates: Templates) -> str:
@@ -66,28 +70,49 @@ def render_preseed(
     report_key: str,
 ) -> str:
     """The installer's answers. `root_hash`: crypt(5) hash of the root password, bcrypt."""
-    if not HASH.fullmatch(root_hash):
-        raise BadInput("the root password's hash is no bcrypt hash", where=answers.server)
-    values = _values(answers) | {
-        "report": f"{answers.boot_url}/report/{_secret(token)}",
-        "report_key": _secret(report_key),
-    }
     return templates.render(
         "preseed/base.cfg.j2",
-        **values,
-        passphrase=_secret(passphrase),
-        root_hash=root_hash,
-        up_script=_Rendered(templates.render("preseed/metal-up.sh.j2", **values)),
-        up_unit=_Rendered(templates.render("preseed/metal-up.service", **values)),
-        initramfs_ipv6=_Rendered(templates.render("preseed/initramfs-ipv6.sh.j2", **values)),
+        **_system(templates, answers, token, report_key),
+        passphrase=checked_secret(passphrase),
+        root_hash=checked_hash(root_hash, answers.server),
     )
+
+
+def render_late(templates: Templates, answers: Answers, *, token: str, report_key: str) -> str:
+    """The late commands as a script of their own, for whoever installs without the installer."""
+    values = _system(templates, answers, token, report_key)
+    return templates.render("preseed/late.sh.j2", **values)
+
+
+def _system(templates: Templates, answers: Answers, token: str, report_key: str) -> dict[str, Any]:
+    """What the late commands are rendered from."""
+    values = _values(answers) | {
+        "report": report_url(answers, token),
+        "report_key": checked_secret(report_key),
+    }
+    return values | {
+        "up_script": _Rendered(templates.render("preseed/metal-up.sh.j2", **values)),
+        "up_unit": _Rendered(templates.render("preseed/metal-up.service", **values)),
+        "initramfs_ipv6": _Rendered(templates.render("preseed/initramfs-ipv6.sh.j2", **values)),
+    }
+
+
+def report_url(answers: Answers, token: str) -> str:
+    """Where the phases of the install are told; the phase's name follows."""
+    return f"{answers.boot_url}/report/{checked_secret(token)}"
+
+
+def checked_hash(root_hash: str, server: str) -> str:
+    if not HASH.fullmatch(root_hash):
+        raise BadInput("the root password's hash is no bcrypt hash", where=server)
+    return root_hash
 
 
 def _values(answers: Answers) -> dict[str, Any]:
     return {name: getattr(answers, name) for name in Answers.model_fields}
 
 
-def _secret(secret: str) -> str:
+def checked_secret(secret: str) -> str:
     """Secrets are made by metal; one with other characters is not, and is not shown."""
     if not SECRET.fullmatch(secret):
         raise BadInput("a secret is not in the form that metal makes", mend="make it anew")

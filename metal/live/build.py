@@ -5,28 +5,22 @@ stands for all that goes in: the release's signed index (and with it every packa
 the list of packages, and the agent.
 """
 
-import fcntl
 import hashlib
-import os
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from metal.drivers.commands import Here, Runner
+from metal.live.bootstrap import Say, alone, carries_firmware, index, run_tool
 from metal.live.contents import FIRMWARE, NOT_FILES, NOT_MODULES, NOT_UNPACKED, PACKAGES, wanted
 from metal.live.cpio import Cpio, from_tar
 from metal.model.base import Frozen
-from metal.model.errors import BadInput, Failed, Refused, Unreachable
+from metal.model.errors import BadInput
 
 SUITE = "trixie"
 AGENT = Path(__file__).parent / "agent"
-BUILD_SECONDS = 3600.0
-INDEX_LARGEST = 4 * 1024 * 1024
 ZSTD_LEVEL = "-12"
-Say = Callable[[str], None]
 
 
 class LiveImage(Frozen):
@@ -67,10 +61,10 @@ def ensure_live(
     Unreachable when the mirror does not answer, Refused when a tool is missing.
     """
     say = say or (lambda _: None)
-    key = _key(_index(mirror, suite), suite)
+    key = _key(index(mirror, suite), suite)
     folder = state / "live" / key
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder.parent):
+    with alone(folder.parent):
         manifest = folder / "manifest.json"
         if not manifest.is_file():
             _build(mirror, suite, key, folder, say)
@@ -91,36 +85,6 @@ def agent_files() -> list[Path]:
     return sorted(f for f in AGENT.iterdir() if f.is_file() and f.suffix in ("", ".py"))
 
 
-def _index(mirror: str, suite: str) -> bytes:
-    """The release's signed index; mmdebstrap checks its signature."""
-    import requests
-
-    url = f"{mirror.rstrip('/')}/dists/{suite}/InRelease"
-    try:
-        with requests.get(url, timeout=(10, 60), stream=True) as answer:
-            body: bytes = answer.raw.read(INDEX_LARGEST, decode_content=True)
-    except requests.RequestException as error:
-        raise Unreachable(
-            f"the Debian mirror does not answer: {type(error).__name__}",
-            where=url,
-            mend="check the network, or set another mirror in inventory.toml",
-        ) from error
-    if answer.status_code != 200:
-        raise Failed(f"the mirror answers {answer.status_code}", where=url)
-    return body
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Ten servers want the same image at once: one builds it, the others find it."""
-    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
-
-
 def _point(folder: Path) -> None:
     """state/live/current → KEY, at once."""
     new = folder.parent / ".current"
@@ -137,7 +101,9 @@ def _build(mirror: str, suite: str, key: str, folder: Path, say: Say) -> None:
         say("packing the initrd")
         kernel, packages = pack(work / "root.tar", work)
         say("compressing the initrd")
-        _run(here, ["zstd", "-q", "-T0", ZSTD_LEVEL, str(work / "base"), "-o", str(work / "zst")])
+        run_tool(
+            here, ["zstd", "-q", "-T0", ZSTD_LEVEL, str(work / "base"), "-o", str(work / "zst")]
+        )
         made = work / "made"
         made.mkdir()
         (work / "linux").replace(made / "linux")
@@ -161,9 +127,9 @@ def _build(mirror: str, suite: str, key: str, folder: Path, say: Say) -> None:
 
 def _bootstrap(here: Runner, mirror: str, suite: str, tar: Path) -> None:
     """A root made with mmdebstrap; as root, or in a user namespace of its own."""
-    firmware = FIRMWARE if _carries_firmware(mirror, suite) else ()
+    firmware = FIRMWARE if carries_firmware(mirror, suite) else ()
     out = [f"--dpkgopt=path-exclude=/{pattern}" for pattern in NOT_UNPACKED]
-    _run(
+    run_tool(
         here,
         [
             "mmdebstrap",
@@ -177,34 +143,6 @@ def _bootstrap(here: Runner, mirror: str, suite: str, tar: Path) -> None:
             f"deb {mirror} {suite} main{' non-free-firmware' if firmware else ''}",
         ],
     )
-
-
-def _carries_firmware(mirror: str, suite: str) -> bool:
-    """Partial mirrors keep the whole's index, which says so of every component."""
-    import requests
-
-    component = f"{mirror.rstrip('/')}/dists/{suite}/non-free-firmware/binary-amd64"
-    with suppress(requests.RequestException):
-        return requests.head(f"{component}/Packages.xz", timeout=(10, 60)).status_code == 200
-    return False
-
-
-def _run(here: Runner, argv: list[str]) -> None:
-    try:
-        done = here.run(argv, timeout=BUILD_SECONDS)
-    except Refused as error:
-        raise Refused(
-            f"the live system cannot be built: {error.what}",
-            mend="apt install mmdebstrap zstd debian-archive-keyring",
-        ) from None
-    if done.code:
-        errors = [line for line in done.err.splitlines() if line.startswith("E:")]
-        said = errors[0] if errors else done.said
-        raise Failed(
-            f"the live system cannot be built: {argv[0]}: {said}",
-            where=argv[-1] if argv[0] == "mmdebstrap" else "",
-            mend="see that the mirror has that release, and that there is room for 1 GiB",
-        )
 
 
 def pack(tar: Path, work: Path) -> tuple[str, dict[str, str]]:

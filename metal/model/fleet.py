@@ -267,6 +267,9 @@ class Unlock(Frozen):
     """Whether the controller keeps the disk's key, and so opens it without an administrator."""
 
 
+InstallMethod = Literal["preseed", "image"]
+
+
 class Server(Frozen):
     """A physical server."""
 
@@ -281,6 +284,8 @@ class Server(Frozen):
     unlock: Unlock = Unlock()
     boot_mac: Mac | None = None
     """The network card to install through; the first learned one when absent."""
+    method: InstallMethod | None = None
+    """How Debian is installed on it, where that is not as its profile says."""
     api_host: str | None = None
     """Where its Proxmox answers us, if that is not at its address: a forwarded port."""
     api_port: PortNumber = 8006
@@ -464,6 +469,8 @@ class ServerProfile(Frozen):
     debian: Literal["bookworm", "trixie"] = "trixie"
     recipe: Name = "luks-lvm"
     """preseed/recipes/NAME: the partman recipe."""
+    method: InstallMethod = "preseed"
+    """preseed: Debian's installer. image: the live system unpacks a root that the site made."""
     packages: tuple[str, ...] = ()
     reserved_memory_gib: float = 8
     """Kept for the host, its OSDs and monitors: never promised to VMs."""

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from metal.model.addresses import Addressing
 from metal.model.base import Frozen
-from metal.model.fleet import Inventory
+from metal.model.fleet import InstallMethod, Inventory
 from metal.model.world import World
 
 
@@ -47,6 +47,7 @@ class InstallServer(_Action):
     disk: str
     """Name of the drive that is wiped and gets Debian; no other is touched."""
     disk_serial: str | None = None
+    method: InstallMethod = "preseed"
 
     @property
     def id(self) -> str:

@@ -5,10 +5,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from . import burnin, network, wipe
+from . import burnin, image, network, wipe
 from .talk import Gone, Talk
 
-KINDS = {"burnin": burnin.perform, "wipe": wipe.perform}
+KINDS = {"burnin": burnin.perform, "wipe": wipe.perform, "image": image.perform}
+RESTART = 10
+"""Exit code: what was installed is to boot."""
 
 
 def arguments(line: str) -> dict[str, str]:
@@ -30,7 +32,7 @@ def perform(talk: Talk, told: dict[str, str]) -> int:
         traceback.print_exc()
         said = {"ok": False, "why": f"{type(error).__name__}: {error}"[:500]}
     talk.end(said)
-    return 0
+    return RESTART if said["ok"] and job["kind"] == "image" else 0
 
 
 def main() -> int:

@@ -46,3 +46,15 @@ def run_json(argv: Sequence[str], seconds: float = 60.0) -> tuple[dict[str, Any]
     except ValueError:
         body = {}
     return (body if isinstance(body, dict) else {}), done
+
+
+class Failed(Exception):
+    """A program that had to succeed did not."""
+
+
+def must(argv: Sequence[str], seconds: float = 1800.0, stdin: str | None = None) -> Done:
+    """As `run`; Failed, with what it said, unless it ended well."""
+    done = run(argv, seconds, stdin)
+    if done.code:
+        raise Failed(f"{' '.join(argv[:3])}: {done.said}")
+    return done

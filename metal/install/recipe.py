@@ -1,0 +1,108 @@
+"""A recipe of partman (preseed/recipes/NAME), read for whoever partitions without the installer.
+
+The recipe's text is the one truth: the installer runs it, the image method reads it here. Format:
+the installer's own partman-auto-recipe.txt. Only what metal's recipes use is known; a recipe that
+asks for more is BadInput, never half done. Pure.
+"""
+
+import re
+from typing import Literal, get_args
+
+from metal.model.base import Frozen
+from metal.model.errors import BadInput
+
+Method = Literal["biosgrub", "efi", "format", "swap"]
+METHODS = get_args(Method)
+QUESTION = re.compile(r"^d-i\s+(\S+)\s+\S+\s*(.*)$")
+SPECIFIER = re.compile(r"(\$?)([a-z_]+)\{\s*([^}]*?)\s*\}")
+FILESYSTEMS = {"biosgrub": "", "efi": "vfat", "swap": "swap"}
+"""Of the methods that need no filesystem{ } to say it."""
+KNOWN = {"$iflabel", "$reusemethod", "$primary", "$bootable", "$lvmok", "method", "format"}
+KNOWN |= {"use_filesystem", "filesystem", "mountpoint", "lv_name"}
+
+
+class Part(Frozen):
+    """A partition, or a logical volume where `volume` names it. Sizes in MB (10^6 bytes)."""
+
+    minimum: int
+    priority: int
+    """Above `minimum`: its share of what is left over."""
+    maximum: int
+    """-1: no limit."""
+    method: Method
+    filesystem: str
+    """ext4, vfat, swap; "" for BIOS boot code."""
+    mount: str = ""
+    volume: str = ""
+
+
+class Recipe(Frozen):
+    """How the system disk is divided: GPT, encrypted LVM on the last partition."""
+
+    group: str
+    """The volume group's name."""
+    outside: tuple[Part, ...]
+    """Partitions in clear, in their order; the encrypted one follows them."""
+    volumes: tuple[Part, ...]
+
+
+def read_recipe(text: str, name: str) -> Recipe:
+    """The recipe in `text`; BadInput, naming recipe `name`, where it asks for something else."""
+    told = _questions(text)
+    if told.get("partman-auto/method") != "crypto":
+        raise _unknown(name, "only recipes of the method crypto are known")
+    if told.get("partman-auto-lvm/guided_size", "max") != "max":
+        raise _unknown(name, "a guided_size other than max is not known")
+    group = told.get("partman-auto-lvm/new_vg_name", "")
+    _, found, scheme = told.get("partman-auto/expert_recipe", "").partition("::")
+    if not group or not found:
+        raise _unknown(name, "it names no volume group, or has no expert_recipe")
+    parts = [_part(words, name) for words in re.split(r"\s\.(?:\s|$)", scheme) if words.strip()]
+    outside = tuple(part for part in parts if not part.volume)
+    volumes = tuple(part for part in parts if part.volume)
+    if not any(part.mount == "/" for part in volumes):
+        raise _unknown(name, "its / is not on the encrypted volume group")
+    if not any(part.mount == "/boot" for part in outside):
+        raise _unknown(name, "its /boot is no partition in clear")
+    return Recipe(group=group, outside=outside, volumes=volumes)
+
+
+def _questions(text: str) -> dict[str, str]:
+    """Question → value, continued lines joined, as debconf-set-selections(1) reads them."""
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
+    found = (QUESTION.match(line) for line in joined.splitlines())
+    return {match[1]: match[2].strip() for match in found if match}
+
+
+def _part(words: str, name: str) -> Part:
+    sizes, said = words.split(None, 4)[:4], words.split(None, 4)[4:]
+    if len(sizes) < 4 or not all(re.fullmatch(r"-1|[0-9]+", size) for size in sizes[:3]):
+        raise _unknown(name, f"sizes other than plain MB are not known: {words.strip()[:60]!r}")
+    minimum, priority, maximum = map(int, sizes[:3])
+    told = {f"{dollar}{key}": value for dollar, key, value in SPECIFIER.findall(" ".join(said))}
+    if strange := told.keys() - KNOWN:
+        raise _unknown(name, f"it asks for {', '.join(sorted(strange))}")
+    if told.get("$iflabel", "gpt") != "gpt" or told.get("method") not in METHODS:
+        raise _unknown(name, f"no GPT, or a method that is not known: {words.strip()[:60]!r}")
+    volume = told.get("lv_name", "")
+    if ("$lvmok" in told) != bool(volume):
+        raise _unknown(name, "a volume has both $lvmok{ } and a lv_name{ }")
+    method = told["method"]
+    return Part(
+        minimum=minimum,
+        priority=max(priority, minimum),
+        maximum=maximum if maximum == -1 else max(maximum, minimum),
+        method=method,
+        filesystem=FILESYSTEMS.get(method, told.get("filesystem", "")),
+        mount="/boot/efi" if method == "efi" else told.get("mountpoint", ""),
+        volume=volume,
+    )
+
+
+def _unknown(name: str, what: str) -> BadInput:
+    return BadInput(
+        f"the image method cannot follow it: {what}",
+        where=f"preseed/recipes/{name}",
+        mend='write it as preseed/recipes/luks-lvm is, or install with method = "preseed"',
+    )

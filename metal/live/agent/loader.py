@@ -1,0 +1,30 @@
+"""The boot loader, for the firmware that the machine runs now."""
+
+import re
+from pathlib import Path
+
+from .programs import must
+from .system import EFI
+
+PACKAGES = "var/cache/metal-loaders"
+"""In the new system: those of each loader, brought along and not installed yet."""
+ARGUMENTS = re.compile(r"^GRUB_CMDLINE_LINUX=.*$", re.MULTILINE)
+
+
+def install(disk: str, console: str, target: Path) -> None:
+    kind = "efi" if EFI.is_dir() else "bios"
+    files = sorted((target / PACKAGES / kind).glob("*.deb"))
+    must(["in-target", "dpkg", "--install", *(f"/{f.relative_to(target)}" for f in files)])
+    must(["rm", "-rf", str(target / PACKAGES)])
+    settings = target / "etc/default/grub"
+    settings.write_text(
+        ARGUMENTS.sub(f'GRUB_CMDLINE_LINUX="{console}"', settings.read_text(), count=1)
+    )
+    if kind == "efi":
+        must(["in-target", "grub-install", "--target=x86_64-efi", "--recheck"])
+    else:
+        must(["in-target", "grub-install", "--target=i386-pc", "--recheck", disk])
+        # Where a later version of it is to be put.
+        answer = f"grub-pc grub-pc/install_devices multiselect {disk}\n"
+        must(["in-target", "debconf-set-selections"], stdin=answer)
+    must(["in-target", "update-grub"])

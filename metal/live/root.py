@@ -1,0 +1,196 @@
+"""The root that installs by image unpack: made by mmdebstrap once, pinned by SHA-256, kept.
+
+In state/image/KEY/ {root.tar.zst, manifest.json}; KEY stands for all that goes in: what is wanted,
+and the mirror's signed index. state/image/for-WANTED → KEY names the one in use for what is
+wanted: a mirror that moves on changes nothing until somebody builds anew.
+
+No secret is in it, and nothing by which two machines could be taken for one: keys, ids and seeds
+that packages made while it was built are removed, and made on each machine.
+"""
+
+import hashlib
+import json
+import shlex
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from metal.drivers.commands import Here
+from metal.live.bootstrap import Say, alone, components, fetched, index, run_tool
+from metal.live.build import installed
+from metal.model.base import Frozen
+
+FILE = "root.tar.zst"
+ZSTD_LEVEL = "-9"
+THE_ROOT = "the root to install"
+LOADERS = "var/cache/metal-loaders"
+"""In the root: the packages of each boot loader, not installed yet."""
+UNIQUE = (
+    "etc/ssh/ssh_host_*",
+    "etc/dropbear/dropbear_*_host_key*",
+    "etc/dropbear/initramfs/dropbear_*_host_key*",
+    "etc/hostname",
+    "etc/resolv.conf",
+    "etc/machine-id",
+    "var/lib/dbus/machine-id",
+    "var/lib/systemd/random-seed",
+    "var/log/apt/*",
+    "var/log/bootstrap.log",
+    "var/log/dpkg.log",
+)
+"""Shell patterns of what no two machines may share, or is nobody's affair."""
+
+
+class RootWanted(Frozen):
+    """What a root is made of."""
+
+    suite: str
+    mirror: str
+    sources: tuple[str, ...]
+    """Lines of sources.list."""
+    key_url: str | None
+    """Of the key that signs sources which Debian's own keys do not."""
+    packages: tuple[str, ...]
+    loaders: dict[str, tuple[str, ...]]
+    """Kind of firmware → packages of its boot loader."""
+
+    @property
+    def digest(self) -> str:
+        told = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(f"{told}\n{UNIQUE}".encode()).hexdigest()[:16]
+
+
+class RootImage(Frozen):
+    """state/image/KEY/manifest.json."""
+
+    key: str
+    suite: str
+    mirror: str
+    built: str
+    """ISO 8601 UTC."""
+    sha256: str
+    """Of root.tar.zst; whoever unpacks it checks it first."""
+    bytes: int
+    packages: dict[str, str]
+    """Package → version."""
+
+    @property
+    def path(self) -> str:
+        """Of its URL at the boot service."""
+        return f"/image/{self.key}/{FILE}"
+
+
+def file_of(state: Path, key: str, name: str) -> Path | None:
+    file = state / "image" / key / name
+    return file if name == FILE and file.is_file() else None
+
+
+def pinned(state: Path, wanted: RootWanted) -> RootImage | None:
+    """The one that is in use for `wanted`; None if none was built yet."""
+    try:
+        text = (_pointer(state, wanted) / "manifest.json").read_text()
+        return RootImage.model_validate_json(text)
+    except (OSError, ValueError):
+        return None
+
+
+def ensure_root(state: Path, wanted: RootWanted, *, say: Say | None = None) -> RootImage:
+    """The image of what the mirror has now; built unless it was already, and pinned from now on.
+
+    Unreachable when the mirror does not answer, Refused when a tool is missing.
+    """
+    signed = index(wanted.mirror, wanted.suite)
+    key = hashlib.sha256(wanted.digest.encode() + signed).hexdigest()[:16]
+    folder = state / "image" / key
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with alone(folder.parent):
+        if not (folder / "manifest.json").is_file():
+            _build(wanted, key, folder, say or (lambda _: None))
+        _pin(state, wanted, folder)
+        return RootImage.model_validate_json((folder / "manifest.json").read_text())
+
+
+def _pointer(state: Path, wanted: RootWanted) -> Path:
+    return state / "image" / f"for-{wanted.digest}"
+
+
+def _pin(state: Path, wanted: RootWanted, folder: Path) -> None:
+    """At once: whoever looks sees the one before, or this."""
+    new = folder.parent / f".for-{wanted.digest}"
+    new.unlink(missing_ok=True)
+    new.symlink_to(folder.name)
+    new.replace(_pointer(state, wanted))
+
+
+def _build(wanted: RootWanted, key: str, folder: Path, say: Say) -> None:
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=folder.parent) as temp:
+        work, here = Path(temp), Here()
+        made = work / "made"
+        made.mkdir()
+        say("bootstrapping Debian")
+        status, tar = work / "status", work / "root.tar"
+        command = bootstrap_command(wanted, _key_file(wanted, work), status, tar)
+        run_tool(here, command, THE_ROOT)
+        say("compressing the image")
+        run_tool(
+            here, ["zstd", "-q", "-T0", ZSTD_LEVEL, str(tar), "-o", str(made / FILE)], THE_ROOT
+        )
+        with (made / FILE).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        image = RootImage(
+            key=key,
+            suite=wanted.suite,
+            mirror=wanted.mirror,
+            built=datetime.now(UTC).isoformat(timespec="seconds"),
+            sha256=digest,
+            bytes=(made / FILE).stat().st_size,
+            packages=installed(status.read_text()),
+        )
+        (made / "manifest.json").write_text(image.model_dump_json(indent=2))
+        made.replace(folder)
+
+
+def _key_file(wanted: RootWanted, work: Path) -> Path | None:
+    """The key that the preseed, too, takes from that URL."""
+    if wanted.key_url is None:
+        return None
+    file = work / "sources.gpg"
+    file.write_bytes(fetched(wanted.key_url))
+    return file
+
+
+def bootstrap_command(
+    wanted: RootWanted, key_file: Path | None, status: Path, tar: Path
+) -> list[str]:
+    """mmdebstrap's words; `status` gets dpkg's list. As root, or in a user namespace."""
+    return [
+        "mmdebstrap",
+        "--quiet",
+        "--variant=important",
+        '--aptopt=Apt::Install-Recommends "false"',
+        *([f"--keyring={key_file}"] if key_file else []),
+        f"--include={','.join(wanted.packages)}",
+        *(f"--customize-hook={hook}" for hook in _hooks(wanted, key_file, status)),
+        wanted.suite,
+        str(tar),
+        *components(wanted.sources),
+    ]
+
+
+def _hooks(wanted: RootWanted, key_file: Path | None, status: Path) -> Iterator[str]:
+    """Shell commands; $1 is the root. Failing ones end the build."""
+    for kind, packages in wanted.loaders.items():
+        cache = f'"$1"/{LOADERS}/{kind}'
+        yield f"mkdir -p {cache}/partial"
+        yield (
+            'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes -qq --download-only '
+            f"-o Dir::Cache::archives={cache} install {' '.join(packages)}"
+        )
+        yield f"rm -rf {cache}/partial {cache}/lock"
+    if key_file:
+        yield f'cp {shlex.quote(str(key_file))} "$1"/etc/apt/trusted.gpg.d/apt-setup-local0.gpg'
+    yield f'cp "$1"/var/lib/dpkg/status {shlex.quote(str(status))}'
+    yield f'cd "$1" && rm -f {" ".join(UNIQUE)}'
+    # Built anew on the machine, which alone knows its disk; an empty one says for which kernel.
+    yield 'for image in "$1"/boot/initrd.img-*; do : >"$image"; done'
