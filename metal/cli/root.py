@@ -35,6 +35,7 @@ COMMANDS = {
         "metal.cli.verbs.check_certificate",
         "Verify a proof that any one server may die.",
     ),
+    "balance": ("metal.cli.verbs.balance", "Use the servers of each cluster evenly."),
     "drain": ("metal.cli.verbs.drain", "Move every VM off a server, live."),
     "ipv4": ("metal.cli.verbs.ipv4", "Show what public IPv4 addresses are spent on."),
     "network": ("metal.cli.verbs.network", "What gateways, name servers and the mesh are told."),

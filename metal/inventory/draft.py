@@ -11,6 +11,7 @@ from typing import Any, get_args
 from metal.inventory.mistakes import Mistake
 from metal.inventory.positions import Path
 from metal.inventory.reading import Source
+from metal.model.balance import BalancePolicy
 from metal.model.fleet import (
     Administrator,
     Cluster,
@@ -47,6 +48,7 @@ class Draft:
     sizes: dict[str, VmSize] = field(default_factory=dict)
     tang: dict[str, Tang] = field(default_factory=dict)
     watch: WatchPolicy = field(default_factory=WatchPolicy)
+    balance: BalancePolicy = field(default_factory=BalancePolicy)
     alarms: dict[str, Hook] = field(default_factory=dict)
 
     def add(self, section: str, name: str, model: Any) -> None:

@@ -20,6 +20,7 @@ from metal.inventory.references import check_references
 from metal.inventory.unlocking import check_unlocking
 from metal.inventory.vms import check_vms
 from metal.inventory.words import translate, without
+from metal.model.balance import BalancePolicy
 from metal.model.fleet import (
     Administrator,
     Cluster,
@@ -43,7 +44,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "tang": Tang,
     "alarms": Hook,
 }
-"""Sections of named tables; [fleet] and [watch] stand alone."""
+"""Sections of named tables; [fleet], [watch] and [balance] stand alone."""
 
 CHECKS = (
     check_fleet,
@@ -90,6 +91,7 @@ def load(workspace: Path, text: str | None = None) -> Inventory:
         sizes=draft.sizes,
         tang=draft.tang,
         watch=draft.watch,
+        balance=draft.balance,
         alarms=draft.alarms,
     )
 
@@ -103,6 +105,9 @@ def _sections(draft: Draft) -> None:
     if "watch" in data:
         policy = _model(draft, draft.source, WatchPolicy, data["watch"], ("watch",))
         draft.watch = policy or draft.watch
+    if "balance" in data:
+        spread = _model(draft, draft.source, BalancePolicy, data["balance"], ("balance",))
+        draft.balance = spread or draft.balance
     for section, model in SECTIONS.items():
         items = data.get(section, {})
         if not isinstance(items, dict):
@@ -120,7 +125,7 @@ def _sections(draft: Draft) -> None:
 
 def _top_level(draft: Draft) -> dict[str, Any]:
     """The sections; one with a misspelt name is read as what was meant."""
-    known = ("fleet", "watch", *SECTIONS)
+    known = ("fleet", "watch", "balance", *SECTIONS)
     data = dict(draft.source.data)
     for wrong in [key for key in data if key not in known]:
         draft.at_key((wrong,), f"unknown section `{wrong}`", suggest(wrong, known, "section"))

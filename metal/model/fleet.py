@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from metal.model import cpus
+from metal.model.balance import BalancePolicy
 from metal.model.base import Frozen
 from metal.model.facts import Media
 from metal.model.watch import Hook, WatchPolicy
@@ -509,6 +510,7 @@ class Inventory(Frozen):
     sizes: dict[Name, VmSize] = {}
     tang: dict[Name, Tang] = {}
     watch: WatchPolicy = WatchPolicy()
+    balance: BalancePolicy = BalancePolicy()
     alarms: dict[Name, Hook] = {}
 
     def needs(self, vm: str) -> Needs:

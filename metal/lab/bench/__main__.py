@@ -2,7 +2,17 @@
 
 import sys
 
-from metal.lab.bench import addresses, forming, ipmi, looks, measures, network, surviving, sweep
+from metal.lab.bench import (
+    addresses,
+    balancing,
+    forming,
+    ipmi,
+    looks,
+    measures,
+    network,
+    surviving,
+    sweep,
+)
 
 PARTS = {
     "processes": measures.processes,
@@ -11,6 +21,7 @@ PARTS = {
     "addresses": addresses.addresses,
     "network": network.network,
     "surviving": surviving.surviving,
+    "balancing": balancing.balancing,
     "ipmi": ipmi.ipmi,
     "sweep": sweep.sweep,
     "forming": forming.forming,

@@ -14,13 +14,14 @@ from metal.model.laws.disks import disk_laws
 from metal.model.laws.moves import move_laws
 from metal.model.laws.order import known_names, order_laws
 from metal.model.laws.servers import server_laws
+from metal.model.laws.steps import step_laws
 from metal.model.laws.survival import survival_laws
 from metal.model.plan import Plan
 from metal.model.world import World
 
 __all__ = ["After", "Breach", "judge"]
 
-LAWS = (server_laws, move_laws, address_laws, capacity_laws, disk_laws, survival_laws)
+LAWS = (server_laws, move_laws, address_laws, capacity_laws, disk_laws, survival_laws, step_laws)
 
 
 def judge(plan: Plan, inventory: Inventory, world: World) -> list[Breach]:

@@ -53,12 +53,12 @@ def survival_laws(after: After) -> Iterator[Breach]:
         if len(fleet.servers) == 1 or cluster not in chosen | moved:
             continue
         for dead in sorted(after.carrying[cluster]):
-            what = _fatal(dead, cluster, after.residents, after)
-            if what and (cluster in chosen or not _fatal(dead, cluster, after.earlier, after)):
+            what = fatal(dead, cluster, after.residents, after)
+            if what and (cluster in chosen or not fatal(dead, cluster, after.earlier, after)):
                 yield Breach(law="survival", subject=dead, what=what)
 
 
-def _fatal(dead: str, cluster: str, residents: Mapping[str, Resident], after: After) -> str | None:
+def fatal(dead: str, cluster: str, residents: Mapping[str, Resident], after: After) -> str | None:
     """What goes wrong when `dead` dies; None when all of its VMs can be restarted."""
     survivors = sorted(after.carrying[cluster] - {dead})
     here = [r for r in residents.values() if r.cluster == cluster]

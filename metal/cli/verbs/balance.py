@@ -1,0 +1,67 @@
+"""`metal balance`: use the servers of each cluster evenly."""
+
+from pathlib import Path
+
+import click
+
+from metal.cli.face import Face
+from metal.cli.lazy import Verb
+from metal.cli.recorded import see, world_option
+
+
+@click.command("balance", cls=Verb)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also write the plan there, for `metal apply FILE`.",
+)
+@click.option("--apply", "now", is_flag=True, help="Carry it out, after asking.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option(
+    "--moves",
+    type=click.IntRange(0),
+    metavar="N",
+    help="At most so many, instead of what is left of the day's.",
+)
+@world_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    out: Path | None,
+    now: bool,
+    yes: bool,
+    moves: int | None,
+    recorded: Path | None,
+) -> None:
+    """Move VMs inside their clusters so that the servers are used evenly.
+
+    Shows the moves, in an order in which any server may die after each of them if it may now.
+    Servers that may not die as it is are mended first. Nothing moves for its own sake: [balance]
+    in inventory.toml says what is even enough, what a move must gain and how many a day.
+    Ends with 10 when there is anything to move.
+    """
+    from metal.cli.render.balance import balance_lines
+    from metal.cli.screen import width
+    from metal.cli.verbs.apply import RESUMABLE, approve, carry_out
+    from metal.cli.verbs.plan import CHANGES_PENDING
+    from metal.controller.balancing import balance_plan
+    from metal.model.errors import BadInput
+
+    face = ctx.ensure_object(Face)
+    if recorded is not None and now:
+        raise BadInput("a recorded world is only planned for", mend="leave --apply, or --world")
+    workspace = face.open()
+    plan, found = balance_plan(workspace, see(face, workspace, recorded), moves)
+    if out is not None:
+        face.write(out, plan.model_dump_json(indent=2) + "\n")
+        face.say(f"the plan is in {out}: `metal apply {out}` carries it out")
+    lines = balance_lines(plan, found, width())
+    if now and plan.actions:
+        face.resumable = RESUMABLE
+        approve(face, plan, yes=yes)
+        carry_out(face, workspace, plan)
+        return
+    face.show(lines, plan, list(plan.actions))
+    if plan.actions:
+        ctx.exit(CHANGES_PENDING)

@@ -1,0 +1,59 @@
+"""`metal balance`: the plan, within what is left of the day's moves, judged cluster by cluster."""
+
+from dataclasses import replace
+
+from metal.controller.workspace import Workspace
+from metal.model.fleet import Inventory
+from metal.model.laws import judge
+from metal.model.life import Status
+from metal.model.plan import MigrateVm, Plan, fingerprint
+from metal.model.world import World
+from metal.schedule.balance import Balance, Evened, balance
+
+DAY_SECONDS = 86_400.0
+UNPROVEN = "its moves could not be proven lawful one by one"
+
+
+def moved_lately(workspace: Workspace) -> dict[str, int]:
+    """VM → how often it was moved by itself within a day, drains and recoveries aside."""
+    store = workspace.store
+    with store.database.read() as conn:
+        since = store.database.now(conn) - DAY_SECONDS
+    found: dict[str, int] = {}
+    for operation in store.journal.list():
+        counts = operation.kind == "migrate" and operation.status is not Status.CANCELLED
+        if counts and operation.created >= since:
+            vm = operation.subject.partition(":")[2]
+            found[vm] = found.get(vm, 0) + 1
+    return found
+
+
+def balance_plan(
+    workspace: Workspace, world: World, moves: int | None = None
+) -> tuple[Plan, Balance]:
+    """The plan, and what becomes of each cluster. `moves` stands for what is left of the day's."""
+    lately = moved_lately(workspace)
+    left = max(0, workspace.inventory.balance.moves_a_day - sum(lately.values()))
+    found = balance(workspace.inventory, world, left if moves is None else moves, lately)
+    found = proven(workspace.inventory, world, found)
+    plan = _plan(workspace.inventory, world, found.moves)
+    if moves is None and not left:
+        why = "the day's moves are used up: moves_a_day in [balance], or --moves N"
+        plan = plan.model_copy(update={"warnings": (why,)})
+    return plan, found
+
+
+def proven(inventory: Inventory, world: World, found: Balance) -> Balance:
+    """Without the clusters in whose moves the judge finds a breach: it counts more finely."""
+    clusters: list[Evened] = []
+    for one in found.clusters:
+        own = tuple(m for m in found.moves if m.cluster == one.cluster)
+        if own and judge(_plan(inventory, world, own), inventory, world):
+            one = replace(one, after=one.before, moves=0, mended=(), why=UNPROVEN)
+        clusters.append(one)
+    kept = {c.cluster for c in clusters if c.moves}
+    return Balance(tuple(m for m in found.moves if m.cluster in kept), tuple(clusters))
+
+
+def _plan(inventory: Inventory, world: World, moves: tuple[MigrateVm, ...]) -> Plan:
+    return Plan(fingerprint=fingerprint(inventory, world), actions=moves)

@@ -1,0 +1,168 @@
+"""Which VMs move, inside their clusters, so that the servers are used evenly.
+
+Nothing moves for its own sake: a cluster that is even enough is left alone, each move must pay,
+a day's moves are counted, and what was moved lately stays. Where HA put a VM is as good a place
+as any other.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from metal.model.fleet import Inventory
+from metal.model.plan import MigrateVm, Risk
+from metal.model.world import World
+from metal.schedule.capacity import Fleet, Room, carries, survey
+from metal.schedule.even import State, ladder, worth
+from metal.schedule.spread import score
+from metal.schedule.wishes import together_sets
+
+
+@dataclass(frozen=True)
+class Evened:
+    """One cluster before and after."""
+
+    cluster: str
+    before: float
+    after: float
+    """Both are scores: 0 is even."""
+    moves: int
+    mended: tuple[str, ...] = ()
+    """Servers that may not die now, and may afterwards."""
+    broken: tuple[str, ...] = ()
+    """Servers that may not die afterwards either."""
+    why: str = ""
+    """Why nothing of it was looked at."""
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Moves in an order in which each of them keeps every law."""
+
+    moves: tuple[MigrateVm, ...]
+    clusters: tuple[Evened, ...]
+
+
+def balance(
+    inventory: Inventory, world: World, budget: int, resting: Collection[str] = ()
+) -> Balance:
+    """At most `budget` moves; VMs that are `resting` were moved lately and stay.
+
+    Where the budget does not do for all, clusters with a server that may not die come first, then
+    those that gain most.
+    """
+    fleet = survey(inventory, world, inventory.clusters, ())
+    closed = {
+        name: why for name, room in fleet.rooms.items() if (why := _closed(inventory, fleet, room))
+    }
+    rungs = {
+        name: ladder(
+            list(room.hosts.values()),
+            _movable(inventory, world, room, resting),
+            inventory.balance,
+            budget,
+        )
+        for name, room in fleet.rooms.items()
+        if name not in closed
+    }
+    order = sorted(rungs, key=lambda name: (_promise(rungs[name], inventory), name))
+    moves: list[MigrateVm] = []
+    evened: dict[str, Evened] = {}
+    for name in order:
+        start, best = rungs[name][0], _choice(rungs[name], inventory, budget - len(moves))
+        evened[name] = _evened(name, start, best)
+        moves += _actions(world, name, start, best)
+    for name, why in closed.items():
+        now = score(list(fleet.rooms[name].hosts.values()), inventory.balance)
+        evened[name] = Evened(name, now, now, 0, why=why)
+    return Balance(tuple(moves), tuple(evened[name] for name in inventory.clusters))
+
+
+def _closed(inventory: Inventory, fleet: Fleet, room: Room) -> str:
+    """Why nothing of this cluster may be moved about; empty when it may."""
+    unsized = sorted(vm for vm in fleet.unsized if fleet.where.get(vm, ("",))[0] == room.name)
+    if room.solo:
+        return "it stands alone"
+    if room.closed:
+        return room.closed
+    if not inventory.clusters[room.name].restarts:
+        return "its servers share no storage: a move would copy the disks"
+    if unsized:
+        return f"nobody told how large {', '.join(unsized)} is"
+    return next((f"{h.name}: {h.closed}" for h in room.hosts.values() if h.closed), "")
+
+
+def _movable(
+    inventory: Inventory, world: World, room: Room, resting: Collection[str]
+) -> dict[str, list[str]]:
+    """VM → servers it may go to, the least important VM first.
+
+    Who stays with others would be apart from them meanwhile, and HA would bring back who has a
+    home; what is stopped gains nothing.
+    """
+    sets = together_sets(inventory.vms)
+    here = [vm for host in room.hosts.values() for vm in host.node.guests]
+    free = [
+        vm
+        for vm in here
+        if vm in inventory.vms
+        and vm not in sets
+        and vm not in resting
+        and not inventory.vms[vm].home
+        and world.vms[vm].state == "running"
+        and world.vms[vm].kind == "vm"
+    ]
+    free.sort(key=lambda vm: (inventory.vms[vm].priority, vm))
+    targets = [h.name for h in room.hosts.values() if carries(world, h.name)]
+    return dict.fromkeys(free, targets)
+
+
+def _promise(rungs: list[State], inventory: Inventory) -> tuple[int, float]:
+    """What a cluster comes to, against what it is: the lower the sooner its turn."""
+    best = min(worth(s, inventory.balance) for s in rungs)
+    now = worth(rungs[0], inventory.balance)
+    return best[0] - now[0], best[1] - now[1]
+
+
+def _choice(rungs: list[State], inventory: Inventory, budget: int) -> State:
+    """Of what the budget allows the best; none at all where that gains too little."""
+    policy, start = inventory.balance, rungs[0]
+    best = min(rungs[: budget + 1], key=lambda s: worth(s, policy))
+    mends = len(best.fatal) < len(start.fatal)
+    return best if mends or start.score - best.score >= policy.start else start
+
+
+def _evened(name: str, start: State, best: State) -> Evened:
+    return Evened(
+        cluster=name,
+        before=start.score,
+        after=best.score,
+        moves=len(best.moves),
+        mended=tuple(sorted(start.fatal - best.fatal)),
+        broken=tuple(sorted(best.fatal)),
+    )
+
+
+def _actions(world: World, cluster: str, start: State, best: State) -> list[MigrateVm]:
+    """One after the other: each was found lawful after those before it."""
+    found: list[MigrateVm] = []
+    mended = sorted(start.fatal - best.fatal)
+    why = (
+        f"{' and '.join(mended)} may die afterwards, and may not now"
+        if mended
+        else f"{cluster} is uneven: its score falls from {start.score:.2f} to {best.score:.2f}"
+    )
+    for number, (vm, source, target) in enumerate(best.moves, start=1):
+        found.append(
+            MigrateVm(
+                what=f"move {vm} from {source} to {target}",
+                why=f"{why} (move {number} of {len(best.moves)})",
+                risk=Risk.SAFE,
+                needs=(found[-1].id,) if found else (),
+                vm=vm,
+                vmid=world.vms[vm].vmid,
+                cluster=cluster,
+                source=source,
+                target=target,
+            )
+        )
+    return found

@@ -1,0 +1,81 @@
+"""How evenly the servers of a cluster are used: hbal's kind of score, and what moves do to it."""
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import NamedTuple
+
+from metal.model.balance import BalancePolicy
+from metal.schedule.capacity import Host
+from metal.schedule.survival import Guest, Node
+
+Figures = tuple[float, ...]
+"""Of one server: its share of memory, its vCPUs a thread, its number of VMs."""
+
+
+class Sums(NamedTuple):
+    """Of one figure over all servers: enough for its standard deviation, and quick to change."""
+
+    total: float
+    squares: float
+
+
+class Scale:
+    """The score of one cluster under a policy. Servers keep their size, so it is made once."""
+
+    def __init__(self, hosts: Sequence[Host], policy: BalancePolicy) -> None:
+        self._size = {h.name: (max(1, h.node.room), h.threads or 1) for h in hosts}
+        # Where one server's threads are not known, nobody can say how its vCPUs compare.
+        cpu = policy.cpu if all(h.threads for h in hosts) else 0
+        self._weights = (policy.memory, cpu, policy.vms)
+        self._count = len(hosts)
+
+    def figures(self, node: Node) -> Figures:
+        room, threads = self._size[node.name]
+        return node.used / room, node.vcpus / threads, float(len(node.guests))
+
+    def sums(self, nodes: Sequence[Node]) -> tuple[Sums, ...]:
+        of_all = zip(*(self.figures(n) for n in nodes), strict=True)
+        return tuple(Sums(sum(f), sum(v * v for v in f)) for f in of_all)
+
+    def moved(
+        self,
+        sums: tuple[Sums, ...],
+        guest: Guest,
+        source: tuple[str, Figures],
+        target: tuple[str, Figures],
+    ) -> tuple[Sums, ...]:
+        """The sums once the guest is on the target. Both servers: (name, figures before)."""
+        return tuple(
+            Sums(
+                was.total - less + more,
+                was.squares - less * (2 * a - less) + more * (2 * b + more),
+            )
+            for was, less, more, a, b in zip(
+                sums,
+                self._adds(guest, source[0]),
+                self._adds(guest, target[0]),
+                source[1],
+                target[1],
+                strict=True,
+            )
+        )
+
+    def _adds(self, guest: Guest, server: str) -> Figures:
+        room, threads = self._size[server]
+        return guest.memory / room, guest.vcpus / threads, 1.0
+
+    def score(self, sums: tuple[Sums, ...]) -> float:
+        """0 is even. What a sum of floats leaves of nothing is nothing."""
+        return round(
+            sum(w * self._deviation(s) for w, s in zip(self._weights, sums, strict=True) if w), 9
+        )
+
+    def _deviation(self, sums: Sums) -> float:
+        mean = sums.total / self._count
+        return sqrt(max(0.0, sums.squares / self._count - mean * mean))
+
+
+def score(hosts: Sequence[Host], policy: BalancePolicy) -> float:
+    """Of a cluster as it is."""
+    scale = Scale(hosts, policy)
+    return scale.score(scale.sums([h.node for h in hosts]))
