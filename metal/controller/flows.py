@@ -7,9 +7,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from metal.cluster.flow import form
+from metal.cluster.hosts import make_hosts
 from metal.cluster.ports import ClusterPorts, storage_of
 from metal.cluster.vms import migrate, place, start
 from metal.controller.disk_keys import disks_of, dropbear
+from metal.controller.hosting import host_ports
 from metal.controller.powering import switching
 from metal.controller.tokens import ensure_token
 from metal.controller.workspace import Workspace
@@ -58,7 +60,7 @@ def flow_of(workspace: Workspace, action: Action) -> Flow:
         case InstallServer():
             return partial(install, action=action, ports=_install_ports(workspace, action))
         case FormCluster():
-            return partial(form, action=action, ports=_cluster_ports(workspace, action.cluster))
+            return partial(_form, workspace, action)
         case PlaceVm():
             return partial(place, action=action, ports=_cluster_ports(workspace, action.cluster))
         case StartVm():
@@ -69,6 +71,13 @@ def flow_of(workspace: Workspace, action: Action) -> Flow:
             return partial(drain, action=action, ports=_heal_ports(workspace, action))
         case RecoverServer():
             return partial(recover, action=action, ports=_heal_ports(workspace, action))
+
+
+def _form(workspace: Workspace, action: FormCluster, run: Run) -> Any:
+    """Hosts first: the cluster is spoken to through what they are then."""
+    if workspace.inventory.clusters[action.cluster].libvirt is None:
+        make_hosts(run, action.servers, host_ports(workspace))
+    return form(run, action, _cluster_ports(workspace, action.cluster))
 
 
 def action_of(params: object) -> Action:

@@ -96,8 +96,9 @@ class Datacenter:
         ceph_packages: bool = True,
         serials: Mapping[str, str] | None = None,
         version: str = "9.2.1",
+        proxmox: bool = True,
     ) -> NodeHandle:
-        """An installed node in no cluster yet, without power.
+        """An installed node in no cluster yet, without power. `proxmox`: else a plain Debian.
 
         `serials`: disk name → serial number; NODE-DISK where it has none.
         The first of `disks` (names as "nvme0n1") holds the system. A node of that name that was
@@ -131,6 +132,8 @@ class Datacenter:
                 ceph_packages=ceph_packages,
                 version=version,
                 runs=version,
+                proxmox=proxmox,
+                kernels=("pve", "pve") if proxmox else ("debian", "debian"),
             )
             self._alone(node)
             self._nodes[name] = node
@@ -273,20 +276,21 @@ class Datacenter:
         """Somebody asked it to reboot, or to shut down."""
         self._die(node, "reboot" if back else "shutdown")
         node.runs = node.version
+        node.kernels = (node.kernels[1], node.kernels[1])
         if back and node.name not in self.stays_down:
             self.timeline.after(self.pace.reset, lambda: self._back(node))
-        self._listen_soon()
+        self.listen_soon()
 
     def reset(self, node: Node) -> None:
         """Its watchdog fires: everything on it ends, and it boots again."""
         self._die(node, "reset by watchdog")
         self.timeline.after(self.pace.reset, lambda: self._back(node))
-        self._listen_soon()
+        self.listen_soon()
 
     def _back(self, node: Node) -> None:
         if self._nodes.get(node.name) is node:
             self._wake(node, "up again")
-            self._listen_soon()
+            self.listen_soon()
 
     def _wake(self, node: Node, why: str) -> None:
         if node.powered:
@@ -355,7 +359,7 @@ class Datacenter:
             "running": sorted(vm.vmid for vm in node.running()),
         }
 
-    def _listen_soon(self) -> None:
+    def listen_soon(self) -> None:
         """For those who hold the lock: sockets are opened and closed without it."""
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -363,7 +367,7 @@ class Datacenter:
         """Let sockets follow power."""
         with self._listening:
             with self._lock:
-                on = [n for n in self._nodes.values() if self._serving and n.answers]
+                on = [n for n in self._nodes.values() if self._serving and n.answers and n.proxmox]
                 wanted = {(node.name, node.lives): node for node in on}
             for key in self._wires.keys() - wanted.keys():
                 self._wires.pop(key).cut()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from metal.drivers.commands import Result
+from metal.lab.proxmox import debian
 from metal.model.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ class Shell:
             node = nodes.get(self.where)
             if node is None or not node.answers:
                 raise Unreachable("no route to host", where=self.where)
-            return self._answer(node, list(argv))
+            return debian.answer(self._dc, node, list(argv), stdin) or self._answer(
+                node, list(argv)
+            )
 
     def _answer(self, node: Node, argv: list[str]) -> Result:
         cluster = node.cluster

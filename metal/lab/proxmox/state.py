@@ -35,6 +35,8 @@ class Pace:
     ceph: float = 5
     osd: float = 15
     ha_round: float = 10
+    packages: float = 600
+    """To fetch and install Proxmox's kernel, or Proxmox VE itself."""
     reset: float = 60
     """A node that its watchdog reset answers again after so long."""
 
@@ -127,6 +129,17 @@ class Cluster:
 
 
 @dataclass
+class Unit:
+    """What systemd runs, or ran, on a node."""
+
+    script: bytes
+    life: int
+    """Of the node: a unit does not outlive its boot."""
+    code: int | None = None
+    said: str = ""
+
+
+@dataclass
 class Node:
     name: str
     address: str
@@ -152,6 +165,12 @@ class Node:
     """Of the packages that are installed."""
     runs: str = "9.2.1"
     """Of those that it was booted with."""
+    proxmox: bool = True
+    """Installed; without it this is a plain Debian that answers to SSH only."""
+    kernels: tuple[str, str] = ("pve", "pve")
+    """Whose kernel it runs, and whose it boots next: "debian" or "pve"."""
+    units: dict[str, Unit] = field(default_factory=dict)
+    """Parts of the script that makes it a host."""
     clock_off: float = 0
     """Seconds that its clock is ahead."""
     lives: int = 0
