@@ -37,6 +37,15 @@ def lab(tmp_path: Path) -> Iterator[Any]:
     assert not made.datacenter.misstated, "the double tells what Proxmox would not"
 
 
+@pytest.fixture
+def libvirt_bed(tmp_path: Path) -> Iterator[Any]:
+    """Three hosts of libvirt's test driver: tests/hypervisor/libvirt_bed.py."""
+    pytest.importorskip("libvirt", reason="needs libvirt-python: pip install 'metal[libvirt]'")
+    made = _module(HERE / "hypervisor" / "libvirt_bed.py").TestDriverBed(tmp_path)
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Three servers in namespaces with real libvirtd, QEMU and IPMI; skips, saying why not."""

@@ -12,6 +12,7 @@ from metal.cluster.ports import ClusterPorts, storage_of
 from metal.cluster.vms import migrate, place, start
 from metal.controller.disk_keys import disks_of, dropbear
 from metal.controller.hosting import host_ports
+from metal.controller.look import look
 from metal.controller.powering import switching
 from metal.controller.tokens import ensure_token
 from metal.controller.workspace import Workspace
@@ -21,7 +22,7 @@ from metal.heal.ports import HealPorts
 from metal.install.flow import install
 from metal.install.pins import wanted_pins
 from metal.install.ports import InstallPorts, Patience
-from metal.model.errors import Failed
+from metal.model.errors import Failed, Refused
 from metal.model.life import Life
 from metal.model.plan import (
     Action,
@@ -31,9 +32,11 @@ from metal.model.plan import (
     MigrateVm,
     PlaceVm,
     RecoverServer,
+    Restart,
     StartVm,
 )
 from metal.operations.run import Run
+from metal.schedule.restarts import plan_restarts
 
 Flow = Callable[[Run], Any]
 _ACTION: TypeAdapter[Action] = TypeAdapter(Action)
@@ -127,11 +130,22 @@ def _cluster_ports(workspace: Workspace, cluster: str) -> ClusterPorts:
 
 
 def _heal_ports(workspace: Workspace, action: DrainServer | RecoverServer) -> HealPorts:
-    servers = workspace.store.servers
+    servers, inventory = workspace.store.servers, workspace.inventory
+    cluster = inventory.clusters[action.cluster]
+
+    def place_now(server: str, vm: str) -> Restart:
+        found = plan_restarts(inventory, look(workspace), server, [vm])
+        if not found.planned:
+            why = found.stranded.get(vm, "it was not seen there")
+            raise Refused(f"no place for it: {why}", where=server, mend="make room")
+        return found.planned[0]
+
     return HealPorts(
         hypervisor=workspace.hypervisor(action.cluster),
         power=switching(workspace, action.server),
         hold=servers.hold,
+        place=place_now,
+        storage=cluster.storage or storage_of(cluster.ceph),
         draining=lambda server: servers.move(server, Life.DRAINING),
         pause=workspace.pause,
         monotonic=workspace.store.database.clock.monotonic,

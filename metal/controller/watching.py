@@ -5,7 +5,7 @@ What is acted on runs beside the rounds: while one server is recovered the other
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 
 from metal.controller.alarming import send_due
@@ -20,10 +20,11 @@ from metal.controller.sensing import history, see, sense, this_place
 from metal.controller.workspace import Workspace
 from metal.heal.diagnosis import Diagnosis
 from metal.heal.past import Look
-from metal.heal.plan import Found, Moves, plan_heal
+from metal.heal.plan import Found, Moves, Places, plan_heal
 from metal.model.base import Frozen
-from metal.model.plan import Action, MigrateVm
+from metal.model.plan import Action, MigrateVm, Restarts
 from metal.model.world import World
+from metal.schedule.restarts import plan_restarts
 
 KEPT = 60
 """How many looks are remembered while watching."""
@@ -109,6 +110,7 @@ class Watcher:
             world,
             [Look(ago=now - at, world=earlier) for at, earlier in self._past],
             self._moves(world),
+            places=self._places(world),
             sense=sense(self._workspace, world, self._every),
             history=history(self._workspace, [a.id for a in self._healing.at_work]),
             policy=inventory.watch,
@@ -121,6 +123,12 @@ class Watcher:
             return drain_action(self._workspace.inventory, world, server).moves
 
         return moves
+
+    def _places(self, world: World) -> Places:
+        def places(server: str, vms: Collection[str]) -> Restarts:
+            return plan_restarts(self._workspace.inventory, world, server, vms)
+
+        return places
 
     def _follow(self) -> WatchReport:
         """Another leads and looks; BMCs are not asked twice. What was seen last is taken from the

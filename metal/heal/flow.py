@@ -1,7 +1,7 @@
 """Recover what ran on a dead server; empty one that is about to die.
 
-Recovering never starts a VM: that is the cluster's HA, which starts each once only. What is done
-here is to prove that the server is off, to keep it off, and to see what became of its VMs.
+Recovering proves that the server is off, keeps it off, and sees what becomes of its VMs. Where the
+cluster's HA starts them, once each, nothing is started here; where there is none, restart.py does.
 """
 
 from functools import partial
@@ -9,6 +9,7 @@ from typing import Any
 
 from metal.drivers.ports import PowerSwitch
 from metal.heal.ports import HealPorts
+from metal.heal.restart import Proof, restart
 from metal.model.errors import Failed, Refused, Unreachable
 from metal.model.plan import DrainServer, MigrateVm, RecoverServer
 from metal.operations.run import Run
@@ -22,7 +23,7 @@ STALE = 20.0
 
 
 def recover(run: Run, action: RecoverServer, ports: HealPorts) -> dict[str, Any]:
-    """The server is proven off and held, and each of its HA VMs was seen running elsewhere.
+    """The server is proven off and held, and each of its VMs was seen running elsewhere.
 
     Or it came back by itself before it was switched off: then it is left alone.
 
@@ -30,11 +31,12 @@ def recover(run: Run, action: RecoverServer, ports: HealPorts) -> dict[str, Any]
     stay down because HA does not manage them, or because HA did not get to them in time.
     """
     server = action.server
+    off = Proof(server, ports)
     run.progress(0.0, f"prove {server} off")
     proof = ports.power.step(
         run,
         f"prove {server} off",
-        lambda switch: _prove_off(run, server, switch, ports),
+        lambda switch: _prove_off(run, server, switch, ports, off),
         why=f"its VMs are restarted elsewhere once it is off: {action.why}",
         tries=TRIES,
         backoff=ports.every,
@@ -46,6 +48,9 @@ def recover(run: Run, action: RecoverServer, ports: HealPorts) -> dict[str, Any]
     by = proof.get("by", "its BMC")
     note = f"fenced: {', '.join(proof['readings'])} read back from {by}; {action.why}"
     run.step(f"hold {server}", lambda: ports.hold(server, note))
+    if action.restarts is not None:
+        landed = restart(run, action, action.restarts, ports, off)
+        return {"server": server, "proof": proof, "vms": landed}
     managed = run.step(
         "ask which VMs HA restarts",
         lambda: sorted(ports.hypervisor.ha_managed()),
@@ -85,7 +90,9 @@ def drain(run: Run, action: DrainServer, ports: HealPorts) -> dict[str, Any]:
 # ── steps ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _prove_off(run: Run, server: str, switch: PowerSwitch, ports: HealPorts) -> dict[str, Any]:
+def _prove_off(
+    run: Run, server: str, switch: PowerSwitch, ports: HealPorts, off: Proof
+) -> dict[str, Any]:
     """What was decided on may be long ago: nothing is cut that its cluster sees again."""
     if switch.power() != "off":
         asked = ports.monotonic()
@@ -109,6 +116,7 @@ def _prove_off(run: Run, server: str, switch: PowerSwitch, ports: HealPorts) -> 
             where=server,
             mend="somebody must cut its power by hand; nothing was done to its VMs",
         )
+    off.read_off()
     return {"by": switch.by, "readings": readings}
 
 

@@ -1,6 +1,6 @@
 """What to do about servers in trouble, and what not to do and why. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from metal.heal.diagnosis import OUT, PATIENCE, Diagnosis, diagnose
 from metal.heal.past import History, Look, Sense
@@ -9,7 +9,7 @@ from metal.model.base import Frozen
 from metal.model.errors import MetalError
 from metal.model.fleet import Inventory
 from metal.model.life import Life
-from metal.model.plan import DrainServer, MigrateVm, RecoverServer, Risk, count
+from metal.model.plan import DrainServer, MigrateVm, RecoverServer, Restarts, Risk, count
 from metal.model.watch import WatchPolicy
 from metal.model.world import SeenCluster, SeenServer, World
 
@@ -18,6 +18,8 @@ __all__ = ["Diagnosis", "diagnose", "plan_heal"]
 Heal = RecoverServer | DrainServer
 Moves = Callable[[str], tuple[MigrateVm, ...]]
 """Server → the moves that empty it, in order. It may raise Refused when there is no room."""
+Places = Callable[[str, Collection[str]], Restarts]
+"""(dead server, VMs that ran there) → where metal runs them, where no HA does."""
 
 
 class Found(Frozen):
@@ -35,6 +37,7 @@ def plan_heal(
     past: Sequence[Look],
     drain_moves: Moves,
     *,
+    places: Places | None = None,
     sense: Sense | None = None,
     history: History | None = None,
     policy: WatchPolicy | None = None,
@@ -52,7 +55,7 @@ def plan_heal(
         if world.servers[name].life is not Life.MEMBER:
             hold: Heal | str | None = _emptying(name, diagnosis)
         elif diagnosis.state in ("dead", "suspect"):
-            hold = _recover(inventory, world, past, name, diagnosis, known)
+            hold = _recover(inventory, world, past, name, diagnosis, known, places or _nowhere)
         elif diagnosis.state == "degrading":
             hold = _drain(inventory, world, name, "; ".join(diagnosis.evidence), drain_moves)
         elif diagnosis.state == "healthy" and flapping(name, before, limits):
@@ -68,6 +71,10 @@ def plan_heal(
     if storm:
         holds["fleet"] = storm
     return Found(diagnoses=diagnoses, actions=kept, holds=holds)
+
+
+def _nowhere(_server: str, vms: Collection[str]) -> Restarts:
+    return Restarts(stranded=dict.fromkeys(vms, "nobody looked for a place"))
 
 
 def _emptying(name: str, diagnosis: Diagnosis) -> str | None:
@@ -86,6 +93,7 @@ def _recover(
     name: str,
     diagnosis: Diagnosis,
     sense: Sense,
+    places: Places,
 ) -> Heal | str:
     cluster = inventory.cluster_of(name)
     seen = world.clusters.get(cluster or "", SeenCluster())
@@ -106,23 +114,33 @@ def _recover(
             f"{name} is suspect ({said}): if it stays so for {sense.suspect_seconds:g} s, it is "
             "switched off through its BMC and its VMs run elsewhere."
         )
-    return _recovery(world, past, name, cluster, diagnosis)
+    vms = _victims(world, past, name)
+    restarts = None if inventory.clusters[cluster].has_ha else places(name, vms)
+    return _recovery(name, cluster, diagnosis, vms, restarts)
 
 
 def _recovery(
-    world: World, past: Sequence[Look], name: str, cluster: str, diagnosis: Diagnosis
+    name: str, cluster: str, diagnosis: Diagnosis, vms: dict[str, int], restarts: Restarts | None
 ) -> RecoverServer:
     dead = diagnosis.state == "dead"
     return RecoverServer(
         server=name,
         cluster=cluster,
-        vms=_victims(world, past, name),
+        vms=vms,
+        restarts=restarts,
         what=f"recover what ran on {name}: "
         + ("prove it off" if dead else "switch it off through its BMC")
-        + ", then see its VMs run elsewhere",
+        + f", then {_then(restarts)}",
         why="; ".join(diagnosis.evidence),
         risk=Risk.SAFE if dead else Risk.DISRUPTS,
     )
+
+
+def _then(restarts: Restarts | None) -> str:
+    if restarts is None:
+        return "see its VMs run elsewhere"
+    homes = ", ".join(f"{one.vm} on {one.target}" for one in restarts.planned)
+    return f"restart {homes or 'nothing'}"
 
 
 def _victims(world: World, past: Sequence[Look], name: str) -> dict[str, int]:

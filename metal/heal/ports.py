@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from metal.drivers.ports import Hypervisor
+from metal.model.plan import Restart
 from metal.operations.switching import Switching
 
 
@@ -17,6 +18,10 @@ class HealPorts:
     """What proves the server off: its BMC, a plug, a person."""
     hold: Callable[[str, str], None]
     """(server, note): nothing may be done with the server until a person releases it."""
+    place: Callable[[str, str], Restart]
+    """(dead server, VM) → where it may run now; Refused, with the reason, where nowhere."""
+    storage: str
+    """Where the cluster keeps VM disks."""
     draining: Callable[[str], None]
     """Records that the server's life is `draining`. Safe to repeat."""
     patience: float = 600.0

@@ -342,6 +342,11 @@ class Cluster(Frozen):
         """Whether a VM whose server died can run on another: its disks are there as well."""
         return len(self.servers) > 1 and (self.ceph or self.storage is not None)
 
+    @property
+    def has_ha(self) -> bool:
+        """Whether its hypervisor restarts a dead server's VMs by itself; else metal does."""
+        return self.libvirt is None
+
 
 class Service(Frozen):
     """A port a VM serves to the world."""

@@ -151,6 +151,30 @@ class DrainServer(_Action):
         return f"drain:{self.server}"
 
 
+class Restart(Frozen):
+    """Where metal itself runs a VM whose server is off, and what it is to be: what it was."""
+
+    vm: str
+    vmid: int
+    target: str
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+    cpu: str | None = None
+    addressing: Addressing
+
+
+class Restarts(Frozen):
+    """What becomes of a dead server's VMs where no HA restarts them."""
+
+    planned: tuple[Restart, ...] = ()
+    """In the order to do it, most important first."""
+    waits: tuple[str, ...] = ()
+    """Replicas that wait for their server: each of the others runs one of their group."""
+    stranded: dict[str, str] = {}
+    """VM → why there is no place for it."""
+
+
 class RecoverServer(_Action):
     """Prove a server off through its BMC, then see its VMs run elsewhere."""
 
@@ -159,6 +183,8 @@ class RecoverServer(_Action):
     cluster: str
     vms: dict[str, int]
     """Name → vmid of what ran there when it died."""
+    restarts: Restarts | None = None
+    """None: its cluster's HA restarts them."""
 
     @property
     def id(self) -> str:

@@ -43,12 +43,12 @@ def drain_moves(inventory: Inventory, world: World, server: str) -> Drain:
         for vm in source.node.guests
         if vm not in inventory.vms
     )
-    guests = _most_important_first(inventory, source)
-    targets = [h for h in room.hosts.values() if h is not source and _takes(world, h)]
-    homes = _homes(guests, targets)
+    guests = most_important_first(inventory, source)
+    targets = [h for h in room.hosts.values() if h is not source and takes(world, h)]
+    homes = find_homes(guests, targets)
     staying = [g.name for g in guests if g.name not in homes and _stopped(world, g)]
     stranded = tuple(
-        Stranded(g.name, _why_stranded(g, room, source, targets))
+        Stranded(g.name, why_stranded(g, room, source, targets))
         for g in guests
         if g.name not in homes and g.name not in staying
     )
@@ -59,7 +59,7 @@ def drain_moves(inventory: Inventory, world: World, server: str) -> Drain:
     return Drain(moves, stranded, (*foreign, *asleep, *_afterwards(guests, homes, targets)))
 
 
-def _most_important_first(inventory: Inventory, source: Host) -> list[Guest]:
+def most_important_first(inventory: Inventory, source: Host) -> list[Guest]:
     managed = [g for g in source.node.guests.values() if g.name in inventory.vms]
     return sorted(managed, key=lambda g: (-inventory.vms[g.name].priority, g.name))
 
@@ -68,12 +68,12 @@ def _stopped(world: World, guest: Guest) -> bool:
     return world.vms[guest.name].state == "stopped"
 
 
-def _takes(world: World, host: Host) -> bool:
+def takes(world: World, host: Host) -> bool:
     seen = world.servers.get(host.name)
     return not host.closed and seen is not None and seen.node == "online"
 
 
-def _homes(guests: list[Guest], targets: list[Host]) -> dict[str, str]:
+def find_homes(guests: list[Guest], targets: list[Host]) -> dict[str, str]:
     """VM → server. Spread if that holds all; else any packing of all; else what fits, by
     importance."""
     spread = _spread(guests, targets)
@@ -100,7 +100,7 @@ def _spread(guests: list[Guest], targets: list[Host]) -> dict[str, str]:
     return found
 
 
-def _why_stranded(guest: Guest, room: Room, source: Host, targets: list[Host]) -> str:
+def why_stranded(guest: Guest, room: Room, source: Host, targets: list[Host]) -> str:
     if room.solo:
         return f"{source.name} stands alone: there is no server to move it to"
     if not targets:

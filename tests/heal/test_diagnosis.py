@@ -4,7 +4,7 @@ An inventory of four servers, and looks at it written as differences from "all i
 """
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from metal.heal.past import Look
 from metal.heal.plan import diagnose, plan_heal
 from metal.model.errors import Refused
+from metal.model.fleet import LibvirtAccess
 from metal.model.life import Life, Status
-from metal.model.plan import MigrateVm, RecoverServer, Risk
+from metal.model.plan import MigrateVm, RecoverServer, Restarts, Risk
 from metal.model.world import SeenCluster, SeenServer, SeenVm, World
 
 WORLDS = sorted((Path(__file__).parent / "worlds").glob("*.toml"))
@@ -175,6 +176,38 @@ def test_one_cause_acts_on_one_server_of_a_site(world: World, earlier: list[Worl
     actions = plan_heal(fleet, world, past(earlier), lambda _server: ()).actions
     recovered = [fleet.servers[a.server].site for a in actions if a.kind == "recover"]
     assert len(recovered) == len(set(recovered))
+
+
+@pytest.mark.parametrize("has_ha", [True, False])
+def test_metal_plans_restarts_where_no_ha_does(has_ha: bool) -> None:
+    fleet = inventory()
+    if not has_ha:
+        alba = fleet.clusters["alba"].model_copy(
+            update={"libvirt": LibvirtAccess(), "ceph": False, "storage": "vms"}
+        )
+        fleet = fleet.model_copy(update={"clusters": fleet.clusters | {"alba": alba}})
+    well = SeenServer(life=Life.MEMBER, node="online", power="on", health="ok")
+    vms = {
+        vm: SeenVm(vmid=vmid, cluster="alba", server=server) for vm, (vmid, server) in VMS.items()
+    }
+    up = World(
+        servers=dict.fromkeys(fleet.servers, well),
+        clusters={c: SeenCluster(formed=True, quorate=True) for c in fleet.clusters},
+        vms=vms,
+    )
+    dead = well.model_copy(update={"node": "offline", "power": "off"})
+    now = up.model_copy(update={"servers": up.servers | {"alba1": dead}})
+    asked: list[tuple[str, list[str]]] = []
+
+    def places(server: str, lost: Collection[str]) -> Restarts:
+        asked.append((server, sorted(lost)))
+        return Restarts(waits=("mail",))
+
+    (action,) = plan_heal(fleet, now, past([up]), lambda _server: (), places=places).actions
+    assert isinstance(action, RecoverServer)
+    assert action.vms == {"mail": 101, "wiki": 102}
+    assert action.restarts == (None if has_ha else Restarts(waits=("mail",)))
+    assert asked == ([] if has_ha else [("alba1", ["mail", "wiki"])])
 
 
 def test_what_only_the_plug_can_have_told_is_said_of_the_plug() -> None:

@@ -96,6 +96,8 @@ class Bench:
             "hypervisor": self.lab.driver(),
             "power": Switching(lambda _key, _why: self.bmc(), every=0.05),
             "hold": self.held.__setitem__,
+            "place": lambda _server, _vm: pytest.fail("HA finds the places"),
+            "storage": "vms",
             "draining": self.drained.append,
             "patience": patience,
             "every": 0.05,

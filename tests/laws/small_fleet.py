@@ -31,6 +31,7 @@ from metal.model.plan import (
     PlaceVm,
     Plan,
     RecoverServer,
+    Restarts,
     Risk,
     StartVm,
 )
@@ -178,8 +179,8 @@ def drain(server: str, *moves: MigrateVm) -> DrainServer:
     return DrainServer(**SAFE, server=server, cluster=server[:3], moves=moves)
 
 
-def recover(server: str, **vms: int) -> RecoverServer:
-    return RecoverServer(**SAFE, server=server, cluster=server[:3], vms=vms)
+def recover(server: str, /, restarts: Restarts | None = None, **vms: int) -> RecoverServer:
+    return RecoverServer(**SAFE, server=server, cluster=server[:3], vms=vms, restarts=restarts)
 
 
 def start(name: str, server: str, vmid: int) -> StartVm:

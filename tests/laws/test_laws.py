@@ -20,9 +20,10 @@ from small_fleet import (
     vm,
 )
 
-from metal.model.fleet import Inventory, Learned
+from metal.model.addresses import Addressing
+from metal.model.fleet import Inventory, Learned, LibvirtAccess
 from metal.model.life import Life, Status
-from metal.model.plan import Action, Osd, Risk
+from metal.model.plan import Action, Osd, Restart, Restarts, Risk
 from metal.model.world import SeenCluster, SeenServer, SeenVm, World
 
 
@@ -184,6 +185,38 @@ def test_recovery_is_for_what_is_not_online() -> None:
     assert named(inventory, world, recover("rio1", a=101)) == {("recover", "rio1")}
     assert named(inventory, dead, recover("rio1", a=102)) == {("recover", "rio1")}
     assert named(inventory, dead, recover("rio2", a=101)) == {("recover", "rio2")}
+
+
+def test_metal_restarts_only_what_no_ha_does_and_only_where_there_is_room() -> None:
+    with_ha = fleet({"a": vm(), "b": vm()})
+    rio = with_ha.clusters["rio"].model_copy(
+        update={"libvirt": LibvirtAccess(), "ceph": False, "storage": "vms"}
+    )
+    inventory = with_ha.model_copy(update={"clusters": with_ha.clusters | {"rio": rio}})
+    world = with_server(
+        running(a=seen("rio1", 101), b=seen("rio2", 102)), "rio1", node="offline", power="off"
+    )
+
+    def found(target: str, fleet: Inventory = inventory, **more: object) -> set[tuple[str, str]]:
+        one = Restart(
+            vm="a",
+            vmid=101,
+            target=target,
+            vcpus=2,
+            memory_mib=4096,
+            disk_gib=10,
+            addressing=Addressing(treatment="ipv6", private_ipv4="10.1.128.5/20"),
+        ).model_copy(update=more)
+        return named(fleet, world, recover("rio1", a=101, restarts=Restarts(planned=(one,))))
+
+    assert found("rio2") == found("rio3") == set()
+    assert found("rio2", with_ha) == {("restart", "a")}, "its HA does that"
+    assert found("rio1") == {("restart", "a")}
+    assert found("rio2", vmid=102) == {("restart", "a")}
+    assert found("zee1") == {("known", "recover:rio1")}
+    large = inventory.model_copy(update={"vms": {"a": vm(memory_gib=14), "b": vm(memory_gib=14)}})
+    assert found("rio2", large) == {("memory", "rio2")}
+    assert found("rio3", large) == set()
 
 
 # ── Moves ────────────────────────────────────────────────────────────────────────────────────

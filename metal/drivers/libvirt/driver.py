@@ -137,7 +137,8 @@ def _resources(connection: Any) -> HostResources:
 
 def _written(connection: Any, name: str) -> int:
     """Bytes that its disk said it has; the host's cache keeps none of them."""
-    return int(connection.lookupByName(name).blockStatsFlags("vda", 0)["wr_bytes"])
+    _reads, _read, _writes, written, _errors = connection.lookupByName(name).blockStats("vda")
+    return int(written)
 
 
 def _free_mib(connection: Any) -> int:

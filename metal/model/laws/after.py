@@ -14,6 +14,7 @@ from metal.model.plan import (
     PlaceVm,
     Plan,
     RecoverServer,
+    Restart,
 )
 from metal.model.world import SeenServer, World
 
@@ -83,6 +84,10 @@ class After:
         return [a for a in self.plan.actions if isinstance(a, RecoverServer)]
 
     @property
+    def restarts(self) -> list[Restart]:
+        return [one for r in self.recoveries if r.restarts for one in r.restarts.planned]
+
+    @property
     def emptied(self) -> set[str]:
         """Servers that hold no VM any more once the plan is done."""
         return {d.server for d in self.drains} | {r.server for r in self.recoveries}
@@ -105,6 +110,10 @@ def look_ahead(plan: Plan, inventory: Inventory, world: World) -> After:
     for move in after.moves:
         held = after.residents[move.vm]
         after.residents[move.vm] = replace(held, server=move.target, came=True)
+    for restart in after.restarts:
+        if restart.vm in after.residents:
+            there = after.residents[restart.vm]
+            after.residents[restart.vm] = replace(there, server=restart.target, came=True)
     for place in after.places:
         after.residents[place.vm] = Resident(
             name=place.vm,

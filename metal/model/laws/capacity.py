@@ -113,11 +113,14 @@ def _scope(by: str, cluster: str, after: After) -> str:
 
 def _together(after: After) -> Iterator[Breach]:
     """Whoever comes somewhere comes to those it stays together with."""
+    dead = {r.server for r in after.recoveries}
     for vm in after.residents.values():
         if not vm.came:
             continue
         for name in sorted(vm.together & after.residents.keys() - {vm.name}):
             other = after.residents[name]
+            if other.server in dead:
+                continue  # it was stopped, or has no place: nobody waits for it
             if other.server != vm.server:
                 what = f"is on {vm.server}, but {name}, which it stays with, on {other.server}"
                 yield Breach(law="together", subject=vm.name, what=what)

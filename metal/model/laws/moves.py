@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from metal.model.laws.after import After
 from metal.model.laws.breach import Breach
 from metal.model.life import Life
-from metal.model.plan import MigrateVm, PlaceVm, StartVm
+from metal.model.plan import MigrateVm, PlaceVm, RecoverServer, Restart, StartVm
 
 VMIDS = range(100, 1_000_000_000)
 """What Proxmox takes as a vmid (its API schema, pve-vmid)."""
@@ -21,6 +21,10 @@ def move_laws(after: After) -> Iterator[Breach]:
     for move in after.moves:
         for what in _move(move, after):
             yield Breach(law="quorum", subject=move.vm, what=what)
+    for recovery in after.recoveries:
+        for restart in recovery.restarts.planned if recovery.restarts else ():
+            for what in _restart(restart, recovery, after):
+                yield Breach(law="restart", subject=restart.vm, what=what)
     for start in (a for a in after.plan.actions if isinstance(a, StartVm)):
         for what in _start(start, after):
             yield Breach(law="start", subject=start.vm, what=what)
@@ -101,6 +105,15 @@ def _move(action: MigrateVm, after: After) -> Iterator[str]:
     if action.source == action.target:
         yield f"is moved to where it is, {action.target}"
     yield from _target(action.target, action.cluster, after)
+
+
+def _restart(action: Restart, recovery: RecoverServer, after: After) -> Iterator[str]:
+    """Only what died there, and what no HA restarts as well."""
+    if recovery.vms.get(action.vm) != action.vmid:
+        yield f"did not run on {recovery.server} as {action.vmid}"
+    if after.inventory.clusters[recovery.cluster].has_ha:
+        yield f"would run twice: the HA of {recovery.cluster} restarts it"
+    yield from _target(action.target, recovery.cluster, after)
 
 
 def _start(action: StartVm, after: After) -> Iterator[str]:

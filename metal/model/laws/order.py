@@ -75,9 +75,10 @@ def known_names(plan: Plan, inventory: Inventory, world: World) -> Iterator[Brea
             case DrainServer(server=server, cluster=cluster, moves=moves):
                 servers = (server, *(m.target for m in moves))
                 vms = tuple(m.vm for m in moves)
-            case RecoverServer(server=server, cluster=cluster, vms=died):
+            case RecoverServer(server=server, cluster=cluster, vms=died, restarts=restarts):
                 # What ran on a dead node may be known from an earlier look only.
-                servers, vms = (server,), tuple(vm for vm in died if vm not in inventory.vms)
+                servers = (server, *(r.target for r in (restarts.planned if restarts else ())))
+                vms = tuple(vm for vm in died if vm not in inventory.vms)
         yield from _check(action.id, servers, cluster, inventory)
         for vm in vms:
             if vm not in world.vms:

@@ -1,0 +1,151 @@
+"""Restart a dead server's VMs elsewhere, where no HA does it.
+
+Three things keep a VM from running twice: nothing is restarted on a proof that is old, every host
+but the proven one must say that it does not run the VM, and every step belongs to one operation
+of one leader's term, which is asked for again just before the VM is started.
+"""
+
+from contextlib import suppress
+from functools import partial
+
+from metal.heal.ports import HealPorts
+from metal.model.errors import Failed, MetalError, Refused, Unreachable
+from metal.model.hypervisor import VmSpec
+from metal.model.plan import RecoverServer, Restart, Restarts
+from metal.operations.lease import LeaseLost
+from metal.operations.run import Run
+
+TRIES = 4
+FRESH = 20.0
+"""Seconds for which a reading "off" is believed; then it is read again."""
+
+
+class Proof:
+    """What the server's switch was last seen to read, and by this process itself."""
+
+    def __init__(self, server: str, ports: HealPorts) -> None:
+        self._server, self._ports = server, ports
+        self._at: float | None = None
+
+    def read_off(self) -> None:
+        """Its switch read off this moment."""
+        self._at = self._ports.monotonic()
+
+    def holds(self) -> bool:
+        """Whether it is off now. Whoever resumes an operation of yesterday reads anew."""
+        now = self._ports.monotonic()
+        if self._at is None or now - self._at > FRESH:
+            self._at = now if self._reads() == "off" else None
+        return self._at is not None
+
+    def _reads(self) -> str:
+        try:
+            switch = self._ports.power.open(f"read {self._server}", "whether it is still off")
+            try:
+                return switch.power()
+            finally:
+                switch.close()
+        except Unreachable:
+            return "unknown"
+
+
+def restart(
+    run: Run, action: RecoverServer, restarts: Restarts, ports: HealPorts, proof: Proof
+) -> dict[str, str]:
+    """VM → the server it runs on, of all that had a place; each has written to its disk.
+
+    Failed, naming each VM that does not run and why, once all the others do. Unreachable while a
+    host is silent that may run one of them.
+    """
+    server = action.server
+    landed: dict[str, str] = {}
+    failed: dict[str, str] = {}
+    planned = {one.vm: one for one in restarts.planned}
+    vms = [*planned, *restarts.stranded]
+    for done, vm in enumerate(vms):
+        run.progress(0.3 + 0.5 * done / len(vms), f"restart {vm} ({done + 1}/{len(vms)})")
+        if vm in planned:
+            act = partial(_restart, run, server, planned[vm], ports, proof)
+        else:
+            act = partial(_place_and_restart, run, server, vm, action.vms[vm], ports, proof)
+        try:
+            landed[vm] = run.step(f"restart {vm}", act, tries=TRIES, backoff=ports.every)
+        except (Failed, Refused) as error:
+            failed[vm] = error.what
+    if failed:
+        raise Failed(
+            "; ".join(f"{vm} stays down: {why}" for vm, why in failed.items()),
+            where=server,
+            mend="make room or mend that; it is tried again while metal watches, and by "
+            f"metal run resume {run.id}",
+        )
+    _see_them_write(run, {vm: action.vms[vm] for vm in landed}, ports)
+    return landed
+
+
+def _place_and_restart(
+    run: Run, server: str, vm: str, vmid: int, ports: HealPorts, proof: Proof
+) -> str:
+    """There was no place when this was planned: perhaps there is one by now."""
+    with suppress(Failed, Unreachable):
+        node, state = ports.hypervisor.where(vmid)
+        if state == "running":
+            return node  # this was killed once it had restarted it
+    return _restart(run, server, ports.place(server, vm), ports, proof)
+
+
+def _restart(run: Run, server: str, one: Restart, ports: HealPorts, proof: Proof) -> str:
+    """The server it runs on. Where the proof does not hold any more, the server must speak."""
+    spec = VmSpec(
+        vmid=one.vmid,
+        name=one.vm,
+        vcpus=one.vcpus,
+        memory_mib=one.memory_mib,
+        disk_gib=one.disk_gib,
+        storage=ports.storage,
+        addressing=one.addressing,
+        cpu=one.cpu,
+    )
+    fenced = server if proof.holds() else ""
+    run.say(f"restart {one.vm} on {one.target}")  # raises where another watcher took over
+    try:
+        ports.hypervisor.ensure_restarted(spec, one.target, fenced)
+    except Refused:
+        # It came back by itself and runs the VM: then that is where it runs.
+        if ports.hypervisor.where(one.vmid) != (server, "running"):
+            raise
+    return ports.hypervisor.where(one.vmid)[0]
+
+
+def _see_them_write(run: Run, vms: dict[str, int], ports: HealPorts) -> None:
+    """A guest that boots is no sign that its disk can be written; that it wrote is one."""
+    wrote: set[str] = set()
+
+    def all_wrote() -> bool | None:
+        for vm in sorted(set(vms) - wrote):
+            if ports.hypervisor.written(vms[vm]) != 0:
+                wrote.add(vm)
+                run.progress(0.8 + 0.2 * len(wrote) / len(vms), f"{vm} writes to its disk")
+        return True if len(wrote) == len(vms) else None
+
+    if not vms:
+        return
+    late = "not every restarted VM wrote to its disk"
+    try:
+        run.wait(
+            "the restarted VMs write",
+            all_wrote,
+            seconds=ports.patience,
+            every=ports.every,
+            late=late,
+        )
+    except LeaseLost:
+        raise
+    except MetalError as error:
+        if not error.what.startswith(late):
+            raise
+        names = ", ".join(sorted(set(vms) - wrote))
+        raise Failed(
+            f"{names} were restarted and wrote nothing within {ports.patience:g} s",
+            mend=f"see their consoles: can they read their disks? then metal run resume {run.id}",
+        ) from error

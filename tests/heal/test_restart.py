@@ -1,0 +1,286 @@
+"""Restarting what ran on a dead server where no HA does, against libvirt's own test driver."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metal.heal.flow import recover
+from metal.heal.ports import HealPorts
+from metal.model.addresses import Addressing
+from metal.model.errors import Failed, Refused, Unreachable
+from metal.model.life import Status
+from metal.model.plan import RecoverServer, Restart, Restarts, Risk
+from metal.operations.leading import Term
+from metal.operations.lease import LeaseLost
+from metal.operations.run import Outcome, perform
+from metal.operations.store import Store, open_store
+from metal.operations.switching import Switching
+
+VMS = {"git": 101, "wiki": 102}
+ADDRESSES = Addressing(treatment="ipv6", private_ipv4="10.0.0.5/24")
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+def restart(vm: str, target: str) -> Restart:
+    return Restart(
+        vm=vm,
+        vmid=VMS[vm],
+        target=target,
+        vcpus=1,
+        memory_mib=64,
+        disk_gib=1,
+        addressing=ADDRESSES,
+    )
+
+
+PLANNED = Restarts(planned=(restart("wiki", "alba3"), restart("git", "alba2")))
+"""wiki matters more."""
+
+
+def recovery(restarts: Restarts = PLANNED) -> RecoverServer:
+    return RecoverServer(
+        server="alba1",
+        cluster="alba",
+        vms=VMS,
+        restarts=restarts,
+        what="a test",
+        why="it tests",
+        risk=Risk.SAFE,
+    )
+
+
+class Spy:
+    """The driver; it tells in which order VMs were restarted, and what comes in between."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.asked: list[str] = []
+        self.after: Callable[[str], None] = lambda _vm: None
+        self.silent_disks = False
+
+    def ensure_restarted(self, vm: Any, target: str, fenced: str) -> None:
+        self.asked.append(vm.name)
+        self._real.ensure_restarted(vm, target, fenced)
+        self.after(vm.name)
+
+    def written(self, vmid: int) -> int | None:
+        return 0 if self.silent_disks else self._real.written(vmid)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class Bench:
+    """git and wiki ran on alba1, which has lost its power."""
+
+    def __init__(self, bed: Any, store: Store) -> None:
+        self.bed, self.store = bed, store
+        self.spy = Spy(bed.driver)
+        self.reads = "off"
+        self.switched = 0
+        self.on_read: Callable[[], None] = lambda: None
+        self.held: list[str] = []
+        self.place: Callable[[str, str], Restart] = self.nowhere
+        for name, vmid in VMS.items():
+            bed.driver.ensure_vm(
+                vmid=vmid,
+                name=name,
+                node="alba1",
+                vcpus=1,
+                memory_mib=64,
+                disk_gib=1,
+                storage="vms",
+                addressing=ADDRESSES,
+                ha=False,
+            )
+            bed.driver.ensure_started(vmid)
+        bed.kill("alba1")
+
+    # A switch, as the flow opens it.
+    by = "its BMC"
+
+    def power(self) -> str:
+        self.on_read()
+        return self.reads
+
+    def ensure_power(self, wanted: str) -> None:
+        self.switched += 1
+        self.reads = wanted
+
+    def close(self) -> None: ...
+
+    def nowhere(self, server: str, vm: str) -> Restart:
+        raise Refused(f"no place for it: {vm} is too large", where=server)
+
+    def run(
+        self, restarts: Restarts = PLANNED, *, patience: float = 20, term: Term | None = None
+    ) -> Outcome:
+        action = recovery(restarts)
+        ports = HealPorts(
+            hypervisor=self.spy,
+            power=Switching(lambda _key, _why: self, every=0.01),
+            hold=lambda server, _note: self.held.append(server),
+            place=self.place,
+            storage="vms",
+            draining=lambda _server: pytest.fail("a dead server is not drained"),
+            patience=patience,
+            every=0.01,
+        )
+        params = action.model_dump(mode="json")
+        operation = self.store.journal.open("recover", action.server, [], params, term=term)
+        return perform(self.store, operation, lambda r: recover(r, action, ports), term=term)
+
+    def running(self) -> dict[str, str]:
+        """Every VM that runs → where; a twin shows as NAME#HOST."""
+        seen = self.bed.driver.look()[2]
+        return {name: vm.server for name, vm in seen.items() if vm.state == "running"}
+
+
+@pytest.fixture
+def bench(libvirt_bed: Any, tmp_path: Path) -> Iterator[Bench]:
+    with open_store("sqlite", tmp_path / "state") as store:
+        yield Bench(libvirt_bed, store)
+
+
+def test_each_runs_where_it_was_planned_the_most_important_first(bench: Bench) -> None:
+    outcome = bench.run()
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert bench.running() == {"git": "alba2", "wiki": "alba3"}
+    assert bench.spy.asked == ["wiki", "git"]
+    assert bench.held == ["alba1"]
+
+
+def test_nothing_runs_before_the_server_is_proven_off(bench: Bench) -> None:
+    def silent() -> None:
+        raise Unreachable("no answer", where="alba1")
+
+    bench.on_read = silent
+    assert bench.run().exit_code == Unreachable.exit_code
+    assert bench.running() == {}
+    assert (bench.held, bench.spy.asked) == ([], [])
+
+
+def test_a_kill_in_the_middle_is_gone_on_with_and_starts_none_twice(bench: Bench) -> None:
+    def dies(_vm: str) -> None:
+        raise Killed
+
+    bench.spy.after = dies
+    with pytest.raises(Killed):
+        bench.run()
+    assert bench.running() == {"wiki": "alba3"}
+    bench.spy.after = lambda _vm: None
+    assert bench.run().status is Status.DONE
+    assert bench.running() == {"git": "alba2", "wiki": "alba3"}
+
+
+def test_a_proof_of_yesterday_is_read_again(bench: Bench) -> None:
+    """Somebody switched it on meanwhile, and nobody reaches it: it may run them."""
+    kill_after_proof(bench)
+    bench.reads = "on"
+    outcome = bench.run()
+    assert outcome.exit_code == Unreachable.exit_code
+    assert "whether wiki runs there is not known" in outcome.error
+    assert bench.running() == {}
+
+
+def test_a_server_that_came_back_empty_may_say_so_itself(bench: Bench) -> None:
+    kill_after_proof(bench)
+    bench.reads = "on"
+    bench.bed.revive("alba1")
+    assert bench.run().status is Status.DONE
+    assert bench.running() == {"git": "alba2", "wiki": "alba3"}
+
+
+def test_what_runs_on_a_server_that_came_back_is_left_there(bench: Bench) -> None:
+    """Somebody started wiki there before git was restarted."""
+
+    def comes_back(vm: str) -> None:
+        if vm == "wiki":
+            bench.bed.revive("alba1")
+            start_by_hand(bench, "git", "alba1")
+
+    bench.spy.after = comes_back
+    outcome = bench.run()
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert bench.running() == {"git": "alba1", "wiki": "alba3"}
+
+
+def test_while_another_host_is_silent_nothing_is_restarted(bench: Bench) -> None:
+    bench.bed.kill("alba2")
+    outcome = bench.run()
+    assert outcome.exit_code == Unreachable.exit_code
+    assert "alba2" in outcome.error
+    assert bench.running() == {}
+
+
+def test_what_has_no_room_is_named_and_placed_once_there_is(bench: Bench) -> None:
+    short = Restarts(planned=PLANNED.planned[:1], stranded={"git": "not enough memory free"})
+    outcome = bench.run(short)
+    assert outcome.status is Status.FAILED
+    assert "git stays down: no place for it: git is too large" in outcome.error
+    assert bench.running() == {"wiki": "alba3"}
+    bench.place = lambda _server, vm: restart(vm, "alba2")
+    outcome = bench.run(short)
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert bench.running() == {"git": "alba2", "wiki": "alba3"}
+
+
+def test_one_that_cannot_start_does_not_keep_the_others_down(bench: Bench) -> None:
+    def breaks(vm: str) -> None:
+        if vm == "wiki":
+            raise Failed("its disk is not there", where="alba3")
+
+    bench.spy.after = breaks
+    outcome = bench.run()
+    assert "wiki stays down: its disk is not there" in outcome.error
+    assert bench.running()["git"] == "alba2"
+
+
+def test_a_guest_that_writes_nothing_is_no_recovery(bench: Bench) -> None:
+    bench.spy.silent_disks = True
+    outcome = bench.run(patience=0.05)
+    assert outcome.status is Status.FAILED
+    assert "git, wiki were restarted and wrote nothing within 0.05 s" in outcome.error
+    bench.spy.silent_disks = False
+    assert bench.run().status is Status.DONE
+    assert bench.spy.asked == ["wiki", "git"], "what was restarted is in the journal"
+
+
+def test_who_does_not_lead_any_more_starts_nothing(bench: Bench) -> None:
+    leading = bench.store.leading
+    term = leading.seek("watch", "here", 600)
+    assert term is not None
+    bench.bed.driver.look()
+    readings = iter(range(100))
+
+    def deposed() -> None:
+        if next(readings) == 3:  # after the proof, and before wiki is restarted
+            leading.resign(term)
+
+    bench.on_read = deposed
+    with pytest.raises(LeaseLost):
+        bench.run(term=term)
+    assert bench.running() == {}
+
+
+def kill_after_proof(bench: Bench) -> None:
+    """The process dies with the proof in the journal, and nothing restarted."""
+    ensure = bench.spy.ensure_restarted
+
+    def dies(_vm: Any, _target: str, _fenced: str) -> None:
+        raise Killed
+
+    bench.spy.ensure_restarted = dies  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        bench.run()
+    bench.spy.ensure_restarted = ensure  # type: ignore[method-assign]
+
+
+def start_by_hand(bench: Bench, vm: str, node: str) -> None:
+    host = next(h for h in bench.bed.hosts if h.name == node)
+    host.connection(bench.bed.driver._patience).lookupByName(vm).create()
