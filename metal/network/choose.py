@@ -44,6 +44,8 @@ class Choice:
     weight: int
     bound: int
     """No choice at all is worth more."""
+    way_out: bool = True
+    """Whether the gateways, where there are any, have an address to go out by."""
 
     @property
     def proven(self) -> bool:

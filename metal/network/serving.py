@@ -58,8 +58,12 @@ def serve(
     served = (choice.served - {PROXY, GATEWAY}) | set(of["ipv6"])
     if PROXY in choice.served:
         served |= set(proxied)
-    extra = sum(worth[vm] for vm in of["ipv6"]) - (wants[-1].weight if gateway is not None else 0)
-    return Choice(frozenset(served), choice.bins, choice.weight + extra, choice.bound + extra)
+    more_served = sum(worth[vm] for vm in of["ipv6"])
+    way_out = gateway is None or GATEWAY in choice.served
+    theirs = wants[-1].weight if way_out and gateway is not None else 0
+    extra = more_served - theirs
+    weight, bound = choice.weight + extra, choice.bound + extra
+    return Choice(frozenset(served), choice.bins, weight, bound, way_out)
 
 
 def _one_for_each_name(

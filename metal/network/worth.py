@@ -1,6 +1,6 @@
 """What each public IPv4 address of a site is worth: who would gain by one more, lose by one less.
 
-The worth of serving a VM is its priority, plus one: an address is worth what it adds to the sum.
+The worth of serving a VM is its priority, plus one, so that serving one of none is worth something.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,9 @@ class Change:
     vms: tuple[str, ...]
     """Who is served then and is not now, or the other way round."""
     priority: int
-    """The sum of their priorities, each plus one; what others lose by it is taken off."""
+    """The sum of their priorities; those of others who lose by it are taken off."""
+    way_out: bool = False
+    """Whether it decides if anything there gets out to the world at all."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,17 @@ def worth(
         without=tuple(vm for vm in vms if vm not in now.served),
         flows=sum(ledger.flows.values()),
         flows_carried=FLOWS * ledger.budget.shared,
-        gain=_change(now, choices[1]),
-        loss=_change(choices[-1], now),
+        gain=_change(inventory, now, choices[1]),
+        loss=_change(inventory, choices[-1], now),
         proven=all(choice.proven for choice in choices.values()),
     )
 
 
-def _change(less: Choice, more: Choice) -> Change:
-    return Change(tuple(sorted(more.served - less.served)), max(0, more.weight - less.weight))
+def _change(inventory: Inventory, less: Choice, more: Choice) -> Change:
+    gained, lost = more.served - less.served, less.served - more.served
+    priority = {vm: inventory.vms[vm].priority for vm in gained | lost}
+    return Change(
+        tuple(sorted(gained)),
+        sum(priority[vm] for vm in gained) - sum(priority[vm] for vm in lost),
+        more.way_out and not less.way_out,
+    )

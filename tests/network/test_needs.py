@@ -124,8 +124,21 @@ def test_an_address_more_and_one_less(make_fleet: MakeFleet) -> None:
         make_fleet(vms, pool=("192.0.2.2-192.0.2.3",)), "one", dict.fromkeys(vms, "here"), {}
     )
     assert found.without == ("shop",)
-    assert (found.gain.vms, found.gain.priority) == (("shop",), 11)
-    assert (found.loss.vms, found.loss.priority) == (("lists",), 51)
+    assert (found.gain.vms, found.gain.priority) == (("shop",), 10)
+    assert (found.loss.vms, found.loss.priority) == (("lists",), 50)
+    assert found.proven
+
+
+def test_the_last_address_is_the_way_out_as_well(make_fleet: MakeFleet) -> None:
+    vms: dict[str, dict[str, Any]] = {
+        "web": {"ipv4": "nat", "serves": [{"port": 443}], "priority": 70}
+    }
+    fleet = make_fleet(vms, pool=("192.0.2.2",))
+    routed = fleet.sites["one"].model_copy(update={"gateways": Gateways(count=1)})
+    fleet = fleet.model_copy(update={"sites": fleet.sites | {"one": routed}})
+    found = worth(fleet, "one", {"web": "here"}, {})
+    assert (found.loss.vms, found.loss.priority) == (("web",), 70)
+    assert found.loss.way_out
     assert found.proven
 
 

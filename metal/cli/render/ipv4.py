@@ -45,8 +45,9 @@ def _said(site: SiteWorth) -> Iterator[str]:
     if site.budget.pool == 0:
         return
     if site.loss.vms:
-        yield f"one address less: {_change(site.loss)} would go without"
-    elif site.loss.priority:
+        also = ", and nothing there would have a way out" if site.loss.way_out else ""
+        yield f"one address less: {_change(site.loss)} would go without{also}"
+    elif site.loss.way_out:
         yield "one address less: the gateways would have no way out"
     else:
         yield "one address less: costs nothing"
