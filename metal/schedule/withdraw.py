@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from metal.model.fleet import Inventory
+from metal.model.fleet import Inventory, Vm
 from metal.model.world import World
 from metal.schedule.place import Placement, Unplaced, place
 
@@ -34,7 +34,7 @@ def relocate(inventory: Inventory, world: World, site: str) -> Relocation:
             "servers": {n: s for n, s in inventory.servers.items() if n not in servers},
             "clusters": {n: c for n, c in inventory.clusters.items() if n not in clusters},
             "vms": {
-                name: vm.model_copy(update={"cluster": None}) if vm.cluster in clusters else vm
+                name: _freed(vm, clusters, name in managed)
                 for name, vm in inventory.vms.items()
                 if name in managed or name in world.vms
             },
@@ -57,3 +57,9 @@ def relocate(inventory: Inventory, world: World, site: str) -> Relocation:
         unmanaged=tuple(sorted(set(lost) - managed)),
         placement=placement,
     )
+
+
+def _freed(vm: Vm, clusters: set[str], leaves: bool) -> Vm:
+    """As it may be placed anew: not pinned to what is lost, and no longer as it was found there."""
+    pin = None if vm.cluster in clusters else vm.cluster
+    return vm.model_copy(update={"cluster": pin} | ({"adopted": None} if leaves else {}))
