@@ -1,12 +1,10 @@
 """What a watcher knows besides its look: who reaches whom from where, and what was there before."""
 
 import socket
-from collections.abc import Collection
 
 from metal.controller.workspace import Workspace
 from metal.heal.past import History, Sense
 from metal.heal.signs import signs
-from metal.heal.storm import HOUR
 from metal.model.life import Life
 from metal.model.world import World
 from metal.operations.journal import Operation
@@ -55,12 +53,8 @@ def _known(workspace: Workspace, world: World) -> dict[str, tuple[str, ...]]:
     return known
 
 
-def history(workspace: Workspace, begun: Collection[str] = ()) -> History:
-    """What was done and what failed before.
-
-    `begun`: ids of the actions that this process has begun. One that still waits for its turn has
-    no operation yet, and counts as begun now.
-    """
+def history(workspace: Workspace) -> History:
+    """What was done and what failed before."""
     store, policy = workspace.store, workspace.inventory.watch
     now = store.now()
     since = now - policy.flap_hours * 3600
@@ -70,12 +64,8 @@ def history(workspace: Workspace, begun: Collection[str] = ()) -> History:
         kind, _, name = incident.subject.partition(" ")
         if kind == "server" and incident.began > max(since, released.get(name, 0.0)):
             failures[name] = failures.get(name, 0) + 1
-    healed = [o for o in store.journal.list() if o.kind in HEALING]
-    acted = [now - o.created for o in healed if by_watch(o)]
-    opened = {o.subject for o in healed if o.open or now - o.created < HOUR}
-    acted += [0.0 for id in begun if id not in opened]
-    at_work = frozenset(begun) | {o.subject for o in healed if o.open}
-    return History(acted=tuple(acted), at_work=at_work, failures=failures)
+    acted = tuple(now - o.created for o in store.journal.list() if by_watch(o))
+    return History(acted=acted, failures=failures)
 
 
 def by_watch(operation: Operation) -> bool:

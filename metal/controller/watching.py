@@ -112,7 +112,7 @@ class Watcher:
             self._moves(world),
             places=self._places(world),
             sense=sense(self._workspace, world, self._every),
-            history=history(self._workspace, [a.id for a in self._healing.at_work]),
+            history=history(self._workspace),
             policy=inventory.watch,
         )
         self._past = [*self._past, (now, world)][-KEPT:]

@@ -29,9 +29,6 @@ class History(Frozen):
     """What was done and what failed before, as the store remembers it."""
 
     acted: tuple[float, ...] = ()
-    """Of each recovery and each emptying that the watcher began: seconds since. Each counts once,
-    at work or over."""
-    at_work: frozenset[str] = frozenset()
-    """Ids of the actions that are at work: begun, and not over."""
+    """Of each recovery and each emptying that the watcher began: seconds since."""
     failures: Mapping[str, int] = {}
     """Server → how often it fell ill within the policy's flap_hours, this time included."""

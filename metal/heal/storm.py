@@ -20,25 +20,22 @@ def restrain(
 ) -> tuple[tuple[_Heal, ...], str]:
     """(the actions that may be taken, why some may not or "").
 
-    Recoveries go first: what is down already gains more than what still runs. What is at work
-    was counted when it was begun, and is never given up half-way.
+    Recoveries go first: what is down already gains more than what still runs.
     """
     done = sum(ago < HOUR for ago in history.acted)
     room = max(0, policy.actions_an_hour - done)
     ordered = sorted(actions, key=lambda action: isinstance(action, DrainServer))
-    new = [action for action in ordered if action.id not in history.at_work]
-    left = new[room:]
-    kept = tuple(action for action in ordered if action not in left)
-    if not left:
-        return kept, ""
+    if len(ordered) <= room:
+        return tuple(ordered), ""
+    kept, left = ordered[:room], ordered[room:]
     names = ", ".join(action.server for action in left)
     text = (
-        f"{count(done + len(new), 'server')} in trouble within an hour, and metal acts on "
+        f"{count(done + len(ordered), 'server')} in trouble within an hour, and metal acts on "
         f"{policy.actions_an_hour} at most: nothing is done about {names}. If this is no common "
         "cause, raise `actions_an_hour` in [watch], or act by hand: `metal drain`, "
         "`metal power off`."
     )
-    return kept, text
+    return tuple(kept), text
 
 
 def flapping(server: str, history: History, policy: WatchPolicy) -> bool:

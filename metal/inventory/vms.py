@@ -2,6 +2,7 @@
 
 from metal.inventory.draft import Draft
 from metal.model.fleet import Vm
+from metal.network.sites import spans
 
 
 def check_vms(draft: Draft) -> None:
@@ -10,6 +11,7 @@ def check_vms(draft: Draft) -> None:
             what = "`why` is empty: the next volunteer must be able to judge the wish"
             draft.at_value(("vms", name, "why"), what, "say it in a few words")
         _services(draft, name, vm)
+        _ingress(draft, name, vm)
         _needs(draft, name, vm)
         if vm.adopted is None:  # it runs as it is, whatever would be chosen for a new one
             _treatment(draft, name, vm)
@@ -38,6 +40,23 @@ def _services(draft: Draft, name: str, vm: Vm) -> None:
             what = "a proxy tells names apart on single ports, not on a range"
             draft.at_value(path, what, 'remove `last`, or give the VM ipv4 = "nat"')
         seen.append((service.protocol, told_by, first, last))
+
+
+def _ingress(draft: Draft, name: str, vm: Vm) -> None:
+    """What is forwarded to Kubernetes goes to an address that Kubernetes hands out there."""
+    for i, service in enumerate(vm.serves):
+        if service.to is None:
+            continue
+        path = ("vms", name, "serves", i, "to")
+        if vm.ipv4 not in ("nat", "proxy") or (vm.ipv4 == "proxy" and service.name):
+            what = f"only ports that are forwarded lead to {service.to}"
+            draft.at_value(path, what, 'ipv4 = "nat", or remove `to`')
+        for site in _sites(draft, vm):
+            ranges = spans(draft.sites[site].subnets.metallb)
+            if not any(low <= int(service.to) <= high for low, high in ranges):
+                what = f"{service.to} is in no `metallb` range of {site}, where the VM may run"
+                draft.at_value(path, what, "pin the VM to a cluster there, or give one of its own")
+                break
 
 
 def _needs(draft: Draft, name: str, vm: Vm) -> None:
@@ -105,14 +124,17 @@ def _sites(draft: Draft, vm: Vm) -> list[str]:
 
 
 def _alone(draft: Draft, name: str, vm: Vm) -> None:
-    """A cluster of one restarts nothing: what is pinned there has a replica elsewhere."""
+    """A cluster of one restarts nothing: what is pinned there has a replica elsewhere, or waits."""
     cluster = draft.clusters.get(vm.cluster or "")
-    if cluster is None or len(cluster.servers) > 1:
+    if cluster is None or len(cluster.servers) > 1 or vm.may_wait:
         return
     replicas = [n for n, v in draft.vms.items() if v.apart == vm.apart and n != name]
     if vm.apart is None or all(draft.vms[r].cluster == vm.cluster for r in replicas):
         what = f"is pinned to `{vm.cluster}`, a single server, without a replica elsewhere"
-        mend = "give it an `apart` group with a VM on another cluster, or pin it to another"
+        mend = (
+            "give it an `apart` group with a VM on another cluster, pin it to another, or say "
+            "`may_wait = true`: it is gone then until that server is back"
+        )
         draft.at_value(("vms", name, "cluster"), what, mend)
 
 

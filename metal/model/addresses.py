@@ -15,6 +15,8 @@ class Forward(Frozen):
     """The same number outside and inside: clients expect the standard port."""
     last: int | None = None
     """The last port of a range."""
+    to: str | None = None
+    """Where it goes instead of the VM's own address: one of Kubernetes' at its site."""
 
     @property
     def span(self) -> str:

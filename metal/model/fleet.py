@@ -1,6 +1,7 @@
 """What is wanted: the inventory as the operator wrote it."""
 
 from datetime import date
+from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -359,6 +360,9 @@ class Service(Frozen):
     """The host name clients use: what a TLS-SNI or HTTP-Host proxy tells VMs apart by."""
     proxy_protocol: bool = False
     """The VM understands HAProxy's PROXY protocol here, and so sees its clients' addresses."""
+    to: IPv4Address | None = None
+    """A port that is forwarded goes there: an address of its site's `metallb`, for an ingress that
+    moves between the nodes of a Kubernetes cluster. The VM's own when absent."""
 
     @property
     def ports(self) -> tuple[int, int]:
@@ -417,6 +421,9 @@ class Vm(Frozen):
     """Clusters it would rather run in, the best first; others where these have no room."""
     cpu: CpuType | None = None
     """The processor it needs; x86-64-v2-AES when absent."""
+    may_wait: bool = False
+    """Pinned to a single server it needs no replica elsewhere: when that server dies, it is gone
+    until the server is back or somebody restores it."""
     priority: int = Field(default=50, ge=0, le=100)
     vcpus: int | None = Field(default=None, ge=1)
     memory_gib: float | None = Field(default=None, gt=0)

@@ -295,7 +295,13 @@ class _SitePlanner:
             gateway4=str(gateway) if gateway else None,
             gateway6=str(gateway_addresses(network6)[0]),
             forwards=tuple(
-                Forward(public=str(shared[vm]), protocol=s.protocol, port=s.port, last=s.last)
+                Forward(
+                    public=str(shared[vm]),
+                    protocol=s.protocol,
+                    port=s.port,
+                    last=s.last,
+                    to=str(s.to) if s.to else None,
+                )
                 for s in (wanted.serves if vm in shared else ())
             ),
             routes=tuple(

@@ -85,7 +85,7 @@ class Room:
         return min((h.threads for h in self.hosts.values() if h.threads), default=None)
 
     def survival(self) -> Verdict:
-        """Of a machine on its own nothing survives: its VMs have replicas elsewhere."""
+        """Of a machine on its own nothing survives: its VMs have replicas elsewhere, or wait."""
         if self.solo:
             return Verdict.SURVIVABLE
         return verdict([h.node for h in self.hosts.values()])

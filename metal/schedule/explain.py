@@ -38,10 +38,15 @@ def explain(
     if not whys:
         return (
             "there is no cluster of several servers for it that takes VMs unasked",
-            "pin it to a cluster (to a solo machine only with a replica elsewhere, `apart`)",
+            "pin it to a cluster (to a solo machine only with a replica elsewhere, `apart`, or "
+            "`may_wait`)",
         )
     text = "; ".join(f"{', '.join(names)}: {why}" for why, names in whys.items())
     return text, " or ".join(list(mends)[:3])
+
+
+def _waits(inventory: Inventory, item: Item) -> bool:
+    return all(inventory.vms[guest.name].may_wait for guest in item.guests)
 
 
 def _why_not(
@@ -54,10 +59,11 @@ def _why_not(
     names = " and ".join(g.name for g in item.guests)
     if room.closed:
         return room.closed, f"{'form' if room.closed == UNFORMED else 'mend'} {room.name} first"
-    if room.solo and all(mate == room.name for mate in mates):
+    if room.solo and all(mate == room.name for mate in mates) and not _waits(inventory, item):
         return (
             "a machine on its own takes only VMs with a replica elsewhere",
-            "give it an `apart` group with a VM in another cluster, or unpin it",
+            "give it an `apart` group with a VM in another cluster, unpin it, or let it wait "
+            "(`may_wait`)",
         )
     why = room.refuses(item)
     if why.endswith("not known"):

@@ -216,7 +216,7 @@ class Attempt:
                 continue
             if room.name not in barred:
                 barred[room.name] = bool(
-                    (room.solo and not (pinned and self._has_mate_outside(first, room)))
+                    (room.solo and not (pinned and self._may_stand_alone(first, room)))
                     or (room.only_pinned and not pinned)
                     or room.refuses(item)
                     or self._unlawful(first, room)
@@ -243,9 +243,13 @@ class Attempt:
             ledger.remove(vm)
         return refused
 
-    def _has_mate_outside(self, first: str, room: Room) -> bool:
-        """Each of it has a replica placed elsewhere, or going to be: another solo machine's."""
-        return all(self._one_outside(vm, room) for vm in self.units.unit(first))
+    def _may_stand_alone(self, first: str, room: Room) -> bool:
+        """Each of it may wait, or has a replica placed elsewhere, or going to be: another solo
+        machine's."""
+        return all(
+            self.inventory.vms[vm].may_wait or self._one_outside(vm, room)
+            for vm in self.units.unit(first)
+        )
 
     def _one_outside(self, vm: str, room: Room) -> bool:
         for other in self.units.others(vm):
@@ -270,6 +274,7 @@ class Attempt:
         return room.solo and any(
             all(cluster == room.name for cluster, _ in self.units.mates_of(vm))
             for vm in self.units.unit(first)
+            if not self.inventory.vms[vm].may_wait
         )
 
     def _make_room(self, first: str) -> bool:

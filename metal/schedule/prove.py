@@ -46,7 +46,8 @@ def _cluster(fleet: Fleet, room: Room, inventory: Inventory, world: World) -> Pr
     failures: dict[str, Failure] = {}
     for host in up or list(room.hosts.values()):
         if room.solo:
-            failures[host.name] = Failure(verdict="alone", why="it stands alone")
+            waits = _without_replica(fleet, room, inventory)
+            failures[host.name] = Failure(verdict="alone", why="it stands alone", waits=waits)
         elif _formed(world, room.name) is None:
             failures[host.name] = Failure(verdict="unknown", why="nobody of its cluster answers")
         elif unsized:
@@ -70,6 +71,16 @@ def _cluster(fleet: Fleet, room: Room, inventory: Inventory, world: World) -> Pr
         },
         failures=failures,
     )
+
+
+def _without_replica(fleet: Fleet, room: Room, inventory: Inventory) -> tuple[str, ...]:
+    """Those of a machine on its own that run nowhere else either."""
+    elsewhere = {
+        wanted.apart
+        for vm, wanted in inventory.vms.items()
+        if wanted.apart and fleet.where.get(vm, (room.name,))[0] != room.name
+    }
+    return tuple(sorted(g.name for g in _guests(room) if g.apart not in elsewhere))
 
 
 def _server(node: Node, known: bool) -> ProvenServer:

@@ -35,23 +35,6 @@ def test_what_was_done_an_hour_ago_counts_no_more() -> None:
     assert restrain([recovery("a")], History(acted=(3600.0,)), policy) == ((recovery("a"),), "")
 
 
-def test_what_is_at_work_was_counted_when_it_was_begun() -> None:
-    policy = WatchPolicy(actions_an_hour=2)
-    history = History(acted=(30.0,), at_work=frozenset({"recover:a"}))
-    assert restrain([recovery("a"), recovery("b")], history, policy) == (
-        (recovery("a"), recovery("b")),
-        "",
-    )
-    kept, why = restrain([recovery("a"), recovery("b"), emptying("c")], history, policy)
-    assert [a.server for a in kept] == ["a", "b"]
-    assert "3 servers in trouble within an hour" in why
-
-
-def test_what_is_at_work_is_gone_on_with_whatever_the_limit() -> None:
-    history = History(acted=(30.0, 20.0), at_work=frozenset({"drain:a"}))
-    assert restrain([emptying("a")], history, WatchPolicy(actions_an_hour=1))[0] == (emptying("a"),)
-
-
 @given(
     acted=st.lists(st.floats(0, 7200), max_size=8),
     names=st.lists(st.sampled_from("abcdefgh"), unique=True),

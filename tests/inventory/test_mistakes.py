@@ -92,6 +92,17 @@ ONE_MISTAKE = [
         '"10.2.128.0/20"\nmetallb = [«"10.2.128.1-10.2.128.20"]',
         "is outside what VMs may have",
     ),
+    (
+        "serves = [{ port = 6697 }]",
+        'serves = [{ port = 6697, to = «"10.1.128.200" }]\ncluster = "rio"',
+        "10.1.128.200 is in no `metallb` range of porto",
+    ),
+    (
+        "serves = [{ port = 25 }]",
+        'serves = [{ port = 25, to = «"10.1.128.200" }]',
+        "only ports that are forwarded lead to 10.1.128.200",
+    ),
+    ('apart = "db"\nwhy = "replica"', 'why = "replica"', "without a replica elsewhere"),
     ('"2001:db8:1::/48"', '"2001:db8:1::/48"\nipv6_next = «"10.9.0.0/16"', "is not IPv6"),
     ('"10.2.128.0/20"', '"10.2.128.0/20"\nipv6_next = «"2001:db8:9::/48"', "nothing is replaced"),
     ('"10.2.128.0/20"', '"10.2.128.0/20"\nipv6_old = «"2001:db8:9::/48"', "nothing is replaced"),

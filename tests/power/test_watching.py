@@ -8,7 +8,6 @@ import pytest
 
 from metal.controller import healing
 from metal.controller.progress import silent
-from metal.controller.sensing import history
 from metal.controller.watching import watch_once
 from metal.model.life import Life, Status
 from metal.model.plan import RecoverServer, Risk
@@ -51,25 +50,9 @@ def test_a_round_ends_while_a_person_is_asked_and_the_next_finds_the_answer(
     assert store.servers.get("alba3").status is not Status.HELD
 
     store.requests.answer(asked.id, "done", "ana")
-    monkeypatch.setattr(healing, "ANSWER_SECONDS", 60.0)  # now it ends by itself
     watch_once(workspace, act=True, progress=silent)
     record = store.servers.get("alba3")
     assert record.status is Status.HELD
     assert record.note.startswith("fenced: off, off, off read back from a person at the rack")
     assert store.requests.waiting() == []
-    store.close()
-
-
-def test_an_action_counts_once_from_its_beginning_to_its_end(rack: Any) -> None:
-    """Waiting for its turn, at work, over: it is the same one."""
-    store = rack.workspace.store
-    assert len(history(rack.workspace, ["recover:alba3"]).acted) == 1
-    operation = store.journal.open("recover", "recover:alba3", [], {"by": "watch"})
-    for begun in ([], ["recover:alba3"]):
-        told = history(rack.workspace, begun)
-        assert (len(told.acted), told.at_work) == (1, {"recover:alba3"})
-    store.journal.cancel(operation.id)
-    told = history(rack.workspace, ["recover:alba3"])
-    assert (len(told.acted), told.at_work) == (1, {"recover:alba3"})
-    assert history(rack.workspace).at_work == frozenset()
     store.close()

@@ -1,7 +1,7 @@
 """A proof as people read it: cluster by cluster, failure by failure, VM by VM."""
 
 from metal.cli.render.hang import hanging
-from metal.model.certificate import Certificate, Failure
+from metal.model.certificate import Certificate, Failure, ProvenCluster
 from metal.model.plan import count
 from metal.schedule.withdraw import Relocation
 
@@ -18,7 +18,9 @@ def proof_lines(certificate: Certificate, width: int = 80) -> list[str]:
     bad = [d for c in certificate.clusters.values() for d, f in c.failures.items() if _bad(f)]
     if bad:
         return [*lines, *hanging("", f"Not proven for {', '.join(bad)}.", width)]
-    return [*lines, "Proven: every single server may die."]
+    wait = sum(len(f.waits) for c in certificate.clusters.values() for f in _alone_of(c))
+    but = f" {count(wait, 'VM')} without a replica would wait for its server." if wait else ""
+    return [*lines, *hanging("", f"Proven: every single server may die.{but}", width)]
 
 
 def failure_lines(dead: str, failure: Failure, width: int) -> list[str]:
@@ -36,13 +38,23 @@ def failure_lines(dead: str, failure: Failure, width: int) -> list[str]:
                 said = f"{said} for it, with a replica on each other server".removeprefix("; ")
             return hanging(lead, said or "it runs nothing", width, under=6)
         case "alone":
-            return hanging(lead, f"its VMs wait for it: {failure.why}", width, under=6)
+            return hanging(lead, _alone(failure), width, under=6)
         case _:
             said = "NOT SURVIVABLE" if failure.verdict == "not" else "NOT KNOWN"
             lines = hanging(lead, f"{said}: {failure.why}", width, under=6)
             for mend in failure.mends:
                 lines += hanging("      → ", mend, width)
             return lines
+
+
+def _alone(failure: Failure) -> str:
+    names = ", ".join(failure.waits)
+    wait = f"{names} wait{'' if len(failure.waits) > 1 else 's'} until it is back or restored"
+    return f"{failure.why}: {wait if names else 'what it runs has replicas elsewhere'}"
+
+
+def _alone_of(cluster: ProvenCluster) -> list[Failure]:
+    return [f for f in cluster.failures.values() if f.verdict == "alone"]
 
 
 def _bad(failure: Failure) -> bool:

@@ -194,6 +194,10 @@ def _treatment(a: Addressing, vm: Vm) -> Iterator[str]:
         if not _reachable(service, a, vm):
             yield f"serves {service.protocol}/{service.port}, which nobody can reach"
     served = {(s.protocol, s.port, s.last or s.port) for s in vm.serves}
+    ingress = {(s.protocol, s.port): str(s.to) for s in vm.serves if s.to}
+    for f in a.forwards:
+        if f.to != ingress.get((f.protocol, f.port)):
+            yield f"{f.protocol}/{f.port} leads to {f.to or 'itself'}, which nobody asked for"
     opened = {(f.protocol, f.port, f.last or f.port) for f in a.forwards}
     opened |= {("tcp", r.port, r.port) for r in a.routes}
     for protocol, port, last in sorted(opened - served):

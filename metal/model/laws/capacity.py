@@ -127,11 +127,13 @@ def _together(after: After) -> Iterator[Breach]:
 
 
 def _alone(after: After) -> Iterator[Breach]:
-    """On a cluster of one nothing restarts a VM: it needs a replica on another cluster."""
+    """On a cluster of one nothing restarts a VM: it needs a replica on another cluster, unless
+    the inventory lets it wait."""
     for place in after.places:
-        if len(after.inventory.clusters[place.cluster].servers) > 1:
+        wanted = after.inventory.vms[place.vm]
+        if len(after.inventory.clusters[place.cluster].servers) > 1 or wanted.may_wait:
             continue
-        group = after.inventory.vms[place.vm].apart
+        group = wanted.apart
         elsewhere = (r for r in after.residents.values() if r.cluster != place.cluster)
         if group is None or not any(r.group == group for r in elsewhere):
             what = f"is placed on {place.cluster}, a single server, without a replica elsewhere"

@@ -100,8 +100,9 @@ def _of(family: str, networks: Iterable[str]) -> list[str]:
 def _served(seen: View, vm: str) -> Iterator[str]:
     has, wanted = seen.vms[vm], seen.inventory.vms[vm]
     for f in has.forwards:
+        to = f.to or bare(has.private_ipv4)
         yield (
-            f"oifname $inside ip daddr {bare(has.private_ipv4)} {f.protocol} dport {f.span} "
+            f"oifname $inside ip daddr {to} {f.protocol} dport {f.span} "
             f'ct status dnat accept comment "{vm}"'
         )
     addresses = seen.addresses6(vm, routed=True)

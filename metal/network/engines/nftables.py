@@ -80,7 +80,7 @@ def _forwards(seen: View) -> Iterator[str]:
         for f in has.forwards:
             yield (
                 f"ip daddr {f.public} {f.protocol} dport {f.span} "
-                f'dnat to {bare(has.private_ipv4)} comment "{vm}"'
+                f'dnat to {f.to or bare(has.private_ipv4)} comment "{vm}"'
             )
 
 
