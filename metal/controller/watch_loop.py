@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from metal.controller.alarming import send_due
 from metal.controller.post import Post
@@ -12,6 +13,9 @@ from metal.controller.progress import Progress
 from metal.controller.watching import Watcher, WatchReport
 from metal.controller.workspace import Workspace
 from metal.model.errors import MetalError
+
+if TYPE_CHECKING:
+    from metal.controller.metering import Meter
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +31,10 @@ class WatchLoop:
         act: bool,
         every: float | None = None,
         place: str = "",
+        meter: "Meter | None" = None,
     ) -> None:
-        self._workspace = workspace
+        """`meter` is told of each round."""
+        self._workspace, self._meter = workspace, meter
         self._every = every or workspace.inventory.watch.every
         self._watcher = Watcher(workspace, progress, place=place, every=self._every)
         self._act = act
@@ -45,13 +51,22 @@ class WatchLoop:
             while not end.is_set():
                 began = time.monotonic()
                 try:
-                    report = self._watcher.round(post)
+                    report = self._round(post)
                     if post and post.term:
                         send_due(self._workspace)
                     yield report
                 except MetalError as error:
                     log.warning("this round failed, the next is tried all the same: %s", error)
                 end.wait(max(0.0, self._every - (time.monotonic() - began)))
+
+    def _round(self, post: Post | None) -> WatchReport:
+        if self._meter is None:
+            return self._watcher.round(post)
+        try:
+            with self._meter.round():
+                return self._watcher.round(post)
+        finally:
+            self._meter.leads(bool(post and post.term))
 
     def _post(self) -> Post:
         seconds = self._workspace.inventory.watch.lease_seconds

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 
 from metal.controller.alarming import send_due
+from metal.controller.fleet_state import VERDICTS
 from metal.controller.healing import Healing
 from metal.controller.incident_book import IncidentBook
 from metal.controller.look import look
@@ -81,7 +82,8 @@ class Watcher:
         # Asked again: what was long in looking may have lost the post meanwhile.
         term = post.term if post else None
         if post is None or term is None:
-            return self._report(found) if post is None else self._follow()
+            return self._tell(found) if post is None else self._follow()
+        self._publish(found)
         failed = self._healing.collect()
         give_back(self._workspace, found)
         self._book.record(found)
@@ -118,6 +120,11 @@ class Watcher:
         self._past = [*self._past, (now, world)][-KEPT:]
         return found
 
+    def _publish(self, found: Found) -> None:
+        """For whoever shows the fleet without looking: metrics."""
+        states = {name: diagnosis.state for name, diagnosis in found.diagnoses.items()}
+        self._workspace.store.records.put(*VERDICTS, states)
+
     def _moves(self, world: World) -> Moves:
         def moves(server: str) -> tuple[MigrateVm, ...]:
             return drain_action(self._workspace.inventory, world, server).moves
@@ -129,6 +136,12 @@ class Watcher:
             return plan_restarts(self._workspace.inventory, world, server, vms)
 
         return places
+
+    def _tell(self, found: Found) -> WatchReport:
+        """Of a watcher that only tells."""
+        if self._workspace.store.leading.who(POST) is None:
+            self._publish(found)
+        return self._report(found)
 
     def _follow(self) -> WatchReport:
         """Another leads and looks; BMCs are not asked twice. What was seen last is taken from the

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from metal.operations.database import Database
 from metal.operations.watch_tables import alarms
@@ -84,6 +84,14 @@ class Alarms:
                 select(alarms).where(alarms.c.incident == incident).order_by(alarms.c.id)
             )
             return [_alarm(row) for row in rows]
+
+    def unsent(self) -> tuple[int, int]:
+        """(how many wait to be sent, now or again; how many were given up)."""
+        waiting = func.count(alarms.c.next)
+        lost = func.count().filter(alarms.c.next.is_(None) & (alarms.c.error != ""))
+        with self._database.read() as conn:
+            row = conn.execute(select(waiting, lost)).one()
+        return int(row[0]), int(row[1])
 
     def _settle(self, conn: Connection, alarm: Alarm, again: float | None, error: str) -> None:
         conn.execute(

@@ -48,4 +48,21 @@ def secret(face: Face, name: str, file: TextIO | None) -> None:
     face.say(f"kept in escrow for {name}; `metal alarm test {name}` tries it")
 
 
+@command.command("rules", cls=Verb)
+@click.pass_obj
+def rules(face: Face) -> None:
+    """Print alert rules for Prometheus.
+
+    They carry the paces and limits of this inventory's [watch], and belong to `rule_files:` of
+    prometheus.yml. `metal watch --metrics 9464` is what it scrapes.
+    """
+    from metal.heal.rules import rules as made
+    from metal.heal.rules import rules_text
+
+    inventory = face.open().inventory
+    found = [rule.model_dump() for rule in made(inventory.watch)]
+    text = rules_text(inventory.fleet.name, inventory.watch)
+    face.show(text.splitlines(), found, found)
+
+
 LARGEST = 65536

@@ -29,28 +29,42 @@ if TYPE_CHECKING:
     metavar="PREFIX",
     help="An IPv6 prefix for router advertisements: spares iPXE a wait of 16 s.",
 )
+@click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    help="Let Prometheus scrape http://HOST:PORT/metrics.  [default host: 127.0.0.1]",
+)
 @click.pass_obj
-def command(face: Face, site: str, interface: str, dhcp: str | None, announce: str | None) -> None:
+def command(
+    face: Face,
+    site: str,
+    interface: str,
+    dhcp: str | None,
+    announce: str | None,
+    metrics: str | None,
+) -> None:
     """Answer a site's servers when they boot, until it is ended.
 
     Runs dnsmasq (DHCP or proxyDHCP, TFTP) and the boot service (HTTP). Only machines of the
     inventory are answered; each boots from its disk unless an install is open for it.
     Looks first whether somebody else gives addresses on that wire, and never fights it.
     """
+    from metal.cli.metrics_door import metrics_door
     from metal.controller.boot_network import BootNetwork
 
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
+    workspace = face.open()
     network = BootNetwork(
-        face.open(),
+        workspace,
         site,
         interface=interface,
         dhcp=dhcp,  # type: ignore[arg-type]  # click checked it
         announce=_prefix(announce),
         heard=face.say if face.verbose else None,
     )
-    with network:
+    with metrics_door(face, workspace, metrics), network:
         _tell(face, network)
         end.wait()
     face.say("the boot service is down")

@@ -30,11 +30,22 @@ if TYPE_CHECKING:
     "--place", metavar="NAME", help="Where this watcher is.  [default: this machine's name]"
 )
 @click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    help="Let Prometheus scrape http://HOST:PORT/metrics.  [default host: 127.0.0.1]",
+)
+@click.option(
     "--who", is_flag=True, help="Only tell which watcher leads, and from where who looks."
 )
 @click.pass_context
 def command(
-    ctx: click.Context, once: bool, act: bool, every: float | None, place: str | None, who: bool
+    ctx: click.Context,
+    once: bool,
+    act: bool,
+    every: float | None,
+    place: str | None,
+    metrics: str | None,
+    who: bool,
 ) -> None:
     """Notice servers that fail or are about to; with --act heal what they hold.
 
@@ -48,7 +59,7 @@ def command(
     elif once:
         ctx.exit(_once(face, act=act, place=place))
     else:
-        _watch(face, act=act, every=every, place=place)
+        _watch(face, act=act, every=every, place=place, metrics=metrics)
 
 
 def _once(face: Face, *, act: bool, place: str | None) -> int:
@@ -65,15 +76,19 @@ def _once(face: Face, *, act: bool, place: str | None) -> int:
     return CHANGES_PENDING if report.actions and not act else 0
 
 
-def _watch(face: Face, *, act: bool, every: float | None, place: str | None) -> None:
+def _watch(
+    face: Face, *, act: bool, every: float | None, place: str | None, metrics: str | None
+) -> None:
+    from metal.cli.metrics_door import metrics_door
     from metal.controller.watch_loop import WatchLoop
 
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
     before: list[str] | None = None
-    with face.progress() as progress:
-        loop = WatchLoop(face.open(), progress, act=act, every=every, place=place or "")
+    workspace = face.open()
+    with metrics_door(face, workspace, metrics) as meter, face.progress() as progress:
+        loop = WatchLoop(workspace, progress, act=act, every=every, place=place or "", meter=meter)
         for report in loop.rounds(end):
             before = _tell(face, report, before)
     face.say(f"ended; {RESUME}")
