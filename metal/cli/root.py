@@ -37,6 +37,7 @@ COMMANDS = {
     ),
     "balance": ("metal.cli.verbs.balance", "Use the servers of each cluster evenly."),
     "drain": ("metal.cli.verbs.drain", "Move every VM off a server, live."),
+    "donors": ("metal.cli.verbs.donors", "Who lends what, on what terms, and what is used."),
     "ipv4": ("metal.cli.verbs.ipv4", "Show what public IPv4 addresses are spent on."),
     "network": ("metal.cli.verbs.network", "What gateways, name servers and the mesh are told."),
     "release": ("metal.cli.verbs.release", "Let a server take part again that was set aside."),

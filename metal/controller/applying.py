@@ -11,7 +11,7 @@ from typing import Any
 
 from metal.controller.look import look
 from metal.controller.performing import carry_out
-from metal.controller.planning import in_order, judged
+from metal.controller.planning import in_order, judged, today_of
 from metal.controller.progress import Progress
 from metal.controller.serving import BootService
 from metal.controller.workspace import Workspace
@@ -68,7 +68,7 @@ def check(workspace: Workspace, plan: Plan, world: World) -> None:
             mend="make a new one: `metal plan`",
         )
     # The file may have been edited since it was made: nobody's word counts but the judge's.
-    judged(plan, workspace.inventory, world)
+    judged(plan, workspace.inventory, world, today_of(workspace))
 
 
 def apply(

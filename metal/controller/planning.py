@@ -1,6 +1,7 @@
 """One plan of all stages: installs, then clusters, then VMs, then the judge."""
 
 from collections.abc import Sequence
+from datetime import UTC, date, datetime
 
 from metal.cluster.plan import plan_clusters
 from metal.controller.workspace import Workspace
@@ -12,15 +13,20 @@ from metal.model.plan import Action, DrainServer, Plan, Risk, count, fingerprint
 from metal.model.world import World
 from metal.schedule.moves import drain_moves
 from metal.schedule.plan import plan_vms
+from metal.schedule.terms import without_closing
 
 
-def plan_fleet(inventory: Inventory, world: World) -> Plan:
-    """What takes the world seen to the inventory wanted; pure, and not judged yet."""
+def plan_fleet(inventory: Inventory, world: World, today: date | None = None) -> Plan:
+    """What takes the world seen to the inventory wanted; pure, and not judged yet.
+
+    With `today` nothing new is placed at sites that are given back soon.
+    """
     installs, install_warnings = plan_installs(inventory, world)
     forms = plan_clusters(inventory, world, frozenset(a.server for a in installs))
     formed = {name for name, seen in world.clusters.items() if seen.formed}
+    open_to, term_warnings = without_closing(inventory, today) if today else (inventory, ())
     vms, vm_warnings = plan_vms(
-        inventory,
+        open_to,
         world,
         frozenset(formed | {f.cluster for f in forms}),
         {f.cluster: f.id for f in forms},
@@ -28,13 +34,20 @@ def plan_fleet(inventory: Inventory, world: World) -> Plan:
     return Plan(
         fingerprint=fingerprint(inventory, world),
         actions=(*installs, *forms, *vms),
-        warnings=(*install_warnings, *vm_warnings),
+        warnings=(*install_warnings, *vm_warnings, *term_warnings),
     )
 
 
 def make_plan(workspace: Workspace, world: World) -> Plan:
     """The judged plan for this world; Refused when it would break a law."""
-    return judged(plan_fleet(workspace.inventory, world), workspace.inventory, world)
+    today = today_of(workspace)
+    plan = plan_fleet(workspace.inventory, world, today)
+    return judged(plan, workspace.inventory, world, today)
+
+
+def today_of(workspace: Workspace) -> date:
+    """The day by the clock of the workspace, in UTC."""
+    return datetime.fromtimestamp(workspace.store.database.clock.wall(), UTC).date()
 
 
 def drain_plan(workspace: Workspace, world: World, server: str) -> Plan:
@@ -73,9 +86,9 @@ def alone(inventory: Inventory, world: World, action: Action) -> Plan:
     return judged(plan, inventory, world)
 
 
-def judged(plan: Plan, inventory: Inventory, world: World) -> Plan:
+def judged(plan: Plan, inventory: Inventory, world: World, today: date | None = None) -> Plan:
     """The same plan; Refused, naming each breach, when the judge finds one."""
-    breaches = judge(plan, inventory, world)
+    breaches = judge(plan, inventory, world, today)
     if breaches:
         lines = "\n".join(f"  {b.law}: {b.subject}: {b.what}" for b in breaches)
         raise Refused(

@@ -17,6 +17,7 @@ from metal.inventory.positions import Positions
 from metal.inventory.power import check_power
 from metal.inventory.reading import Source, parse, read
 from metal.inventory.references import check_references
+from metal.inventory.terms import check_terms
 from metal.inventory.unlocking import check_unlocking
 from metal.inventory.vms import check_vms
 from metal.inventory.words import translate, without
@@ -51,6 +52,7 @@ CHECKS = (
     check_administrators,
     check_references,
     check_networks,
+    check_terms,
     check_vms,
     check_affinity,
     check_unlocking,

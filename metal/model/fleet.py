@@ -1,6 +1,5 @@
 """What is wanted: the inventory as the operator wrote it."""
 
-from datetime import date
 from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
@@ -16,6 +15,7 @@ from pydantic import (
 from metal.model import cpus
 from metal.model.balance import BalancePolicy
 from metal.model.base import Frozen
+from metal.model.donor import Donor as Donor
 from metal.model.facts import Media
 from metal.model.watch import Hook, WatchPolicy
 
@@ -56,15 +56,6 @@ def _cpu_type(text: str) -> str:
 
 CpuType = Annotated[str, AfterValidator(_cpu_type)]
 """A processor as QEMU names it, or one of its levels."""
-
-
-class Donor(Frozen):
-    """Who lends the rack or the servers, and on what terms."""
-
-    name: str
-    contact: str
-    until: date | None = None
-    """The day the donation ends; None while it is open-ended."""
 
 
 class Subnets(Frozen):
@@ -278,6 +269,10 @@ class Server(Frozen):
     site: Name
     rack: str
     unit: int | None = Field(default=None, ge=1, le=60)
+    height: int = Field(default=1, ge=1, le=60)
+    """Rack units that it takes."""
+    watts: int | None = Field(default=None, ge=1)
+    """What it draws at most: needed where its donor limits that. `metal burnin` tells it."""
     profile: Name
     address: IPvAnyAddress
     """Of the host itself, on the management network."""
@@ -425,6 +420,8 @@ class Vm(Frozen):
     """Pinned to a single server it needs no replica elsewhere: when that server dies, it is gone
     until the server is back or somebody restores it."""
     priority: int = Field(default=50, ge=0, le=100)
+    traffic_gb: int = Field(default=0, ge=0)
+    """To and from the world, a month: counts where the donor limits that."""
     vcpus: int | None = Field(default=None, ge=1)
     memory_gib: float | None = Field(default=None, gt=0)
     disk_gib: int | None = Field(default=None, ge=1)

@@ -5,6 +5,7 @@ nothing: a server of unknown memory or disks gets no VM, and a cluster that does
 for new ones.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,7 @@ from metal.network.budget import Ledger, held_by, holdings, infrastructure
 from metal.network.sites import pool
 from metal.schedule.storage import SYSTEM_GIB, UNLIMITED, ceph_gib, short_of_disk
 from metal.schedule.survival import UNIT_MIB, Guest, Item, Node, Verdict, units, verdict
+from metal.schedule.terms import traffic_at
 from metal.schedule.wishes import guest_of, together_sets
 
 UNFORMED = "it is not formed yet"
@@ -131,6 +133,8 @@ class Fleet:
     notes: list[str] = field(default_factory=list)
     unsized: set[str] = field(default_factory=set)
     """VMs of which nobody told the memory or vCPUs: they count as nothing, and prove nothing."""
+    traffic: Counter[str] = field(default_factory=Counter)
+    """Site → GB a month of the VMs there."""
 
     def hosts(self) -> Iterator[tuple[Room, Host]]:
         for room in self.rooms.values():
@@ -161,6 +165,7 @@ def survey(
         held = holdings(inventory, site, homes, current, holders=holders, reserved=reserved)
         foreign = len(held.foreign)
         fleet.ledgers[site] = Ledger(inventory, site, foreign)
+    fleet.traffic.update(traffic_at(inventory, ((v, c) for v, (c, _) in fleet.where.items())))
     for vm, cluster in sorted(homes.items()):
         fleet.ledgers[rooms[cluster].site].add(vm)
     return fleet

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from metal.model.fleet import Inventory
 from metal.schedule.capacity import UNFORMED, Fleet, Room
 from metal.schedule.survival import UNIT_MIB, Item
+from metal.schedule.terms import too_much_traffic
 from metal.schedule.wishes import shared_scope
 
 
@@ -70,6 +71,10 @@ def _why_not(
         return why, f"list the disks of the servers of {room.name} under `learned`"
     if why:
         return why, f"give {names} less or {room.name} more"
+    vms = [g.name for g in item.guests]
+    why = too_much_traffic(inventory, fleet.traffic, room.site, vms)
+    if why:
+        return f"{room.site}: {why}", f"ask the donor of {room.site} for more traffic"
     for guest in item.guests:
         shared = shared_scope(inventory, guest.name, room.name, mates)
         if shared:

@@ -14,6 +14,7 @@ from metal.schedule.capacity import Fleet, Host, Room, survey
 from metal.schedule.explain import Unplaced, explain
 from metal.schedule.freest import Freest
 from metal.schedule.orders import ORDERS, Order, loss
+from metal.schedule.terms import too_much_traffic
 from metal.schedule.together import Together
 from metal.schedule.wishes import shared_scope
 
@@ -145,6 +146,7 @@ class Attempt:
     def _settled(self, first: str, room: Room, host: Host) -> None:
         for vm in self.units.unit(first):
             self.fleet.ledgers[room.site].add(vm)
+            self.fleet.traffic[room.site] += self.inventory.vms[vm].traffic_gb
             self.fleet.where[vm] = (room.name, host.name)
         self.new.add(first)
         self.freest_first.changed(host.name)
@@ -154,6 +156,7 @@ class Attempt:
         for vm in self.units.unit(first):
             room.take(vm, host)
             self.fleet.ledgers[room.site].remove(vm)
+            self.fleet.traffic[room.site] -= self.inventory.vms[vm].traffic_gb
             del self.fleet.where[vm]
         self.new.discard(first)
         self.freest_first.changed(host.name)
@@ -225,7 +228,10 @@ class Attempt:
                 yield room, host
 
     def _unlawful(self, first: str, room: Room) -> bool:
-        """Whether addresses or a group that is apart by more than servers forbid the cluster."""
+        """Whether addresses, traffic, or a group that is apart by more than servers forbid the
+        cluster."""
+        if too_much_traffic(self.inventory, self.fleet.traffic, room.site, self.units.unit(first)):
+            return True
         ledger = self.fleet.ledgers[room.site]
         *before, last = self.units.unit(first)
         for vm in (*before, last):

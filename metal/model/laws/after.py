@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 
 from metal.model.fleet import Inventory
 from metal.model.laws.order import before
@@ -56,6 +57,8 @@ class After:
     """Cluster → its servers that can run VMs once the plan is done."""
     before: dict[str, set[str]]
     """Action id → ids of all that is done before it."""
+    today: date | None = None
+    """None: the end of a donation is not looked at."""
 
     def seen(self, server: str) -> SeenServer:
         return self.world.servers.get(server) or SeenServer()
@@ -102,11 +105,11 @@ class After:
         return [*self.lone_moves, *(m for d in self.drains for m in d.moves)]
 
 
-def look_ahead(plan: Plan, inventory: Inventory, world: World) -> After:
+def look_ahead(plan: Plan, inventory: Inventory, world: World, today: date | None = None) -> After:
     """What will be; names in the plan must be known (laws/order.py)."""
     company = _companies(inventory)
     earlier = {name: _resident(name, inventory, world, company) for name in world.vms}
-    after = After(plan, inventory, world, dict(earlier), earlier, {}, before(plan))
+    after = After(plan, inventory, world, dict(earlier), earlier, {}, before(plan), today)
     for move in after.moves:
         held = after.residents[move.vm]
         after.residents[move.vm] = replace(held, server=move.target, came=True)
