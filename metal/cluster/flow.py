@@ -28,10 +28,14 @@ def form(run: Run, action: FormCluster, ports: ClusterPorts) -> dict[str, Any]:
 
     forms = ports.hypervisor if isinstance(ports.hypervisor, Forms) else None
     if others and forms:
-        create = partial(forms.ensure_created, action.called or action.cluster, first)
+        called, ring = action.called or action.cluster, ports.rings.get(first, ())
+        create = partial(forms.ensure_created, called, first, ring)
         step(f"create {action.cluster} on {first}", create)
         for server in others:
-            step(f"join {server}", partial(forms.ensure_joined, server, first))
+            step(
+                f"join {server}",
+                partial(forms.ensure_joined, server, first, ports.rings.get(server, ())),
+            )
     else:
         # Alone, or of a kind that forms nothing: each is complete by itself.
         for server in action.servers:
@@ -49,7 +53,7 @@ def form(run: Run, action: FormCluster, ports: ClusterPorts) -> dict[str, Any]:
     if others and forms:
         step("let HA weigh memory and CPUs", forms.ensure_scheduling)
     if action.ceph and forms:
-        _ceph(step, action, forms, ports.network)
+        _ceph(step, action, forms, ports)
     if action.management_from and forms:
         close = partial(forms.ensure_firewall, action.management_from)
         step("close management to all but the mesh", close)
@@ -58,13 +62,11 @@ def form(run: Run, action: FormCluster, ports: ClusterPorts) -> dict[str, Any]:
     return {"cluster": action.cluster, "servers": list(action.servers)}
 
 
-def _ceph(step: Step, action: FormCluster, hypervisor: Forms, network: str) -> None:
+def _ceph(step: Step, action: FormCluster, hypervisor: Forms, ports: ClusterPorts) -> None:
+    networks = {"network": ports.network, "replication": ports.replication}
     for index, server in enumerate(action.servers):
-        first = index == 0
-        step(
-            f"Ceph on {server}",
-            partial(hypervisor.ensure_ceph, server, first=first, network=network),
-        )
+        begin = partial(hypervisor.ensure_ceph, server, first=index == 0, **networks)
+        step(f"Ceph on {server}", begin)
     for osd in action.osds:
         server, devices = osd.server, [osd.device]
         if osd.device == "*":

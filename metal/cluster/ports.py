@@ -1,7 +1,7 @@
 """What the flows of this stage need, put together by whoever composes the stages."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from metal.drivers.ports import Hypervisor
 
@@ -22,7 +22,11 @@ class ClusterPorts:
 
     hypervisor: Hypervisor
     network: str = ""
-    """Ceph's network in CIDR form: the site's management network."""
+    """Ceph's network in CIDR form: the management network where it has none of its own."""
+    replication: str = ""
+    """Of what OSDs copy among themselves, if another."""
+    rings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Server → its addresses on corosync's networks, the best first; those not named have one."""
     storage: str = POOL
     ensure_token: Callable[[], None] = lambda: None
     """Makes metal a token of its own at the cluster and keeps it, unless one is kept that works."""

@@ -7,11 +7,12 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from metal.cluster.flow import form
+from metal.cluster.host_networks import give_networks
 from metal.cluster.hosts import make_hosts
 from metal.cluster.ports import ClusterPorts, storage_of
 from metal.cluster.vms import migrate, place, start
 from metal.controller.disk_keys import disks_of, dropbear
-from metal.controller.hosting import host_ports
+from metal.controller.hosting import ceph_networks, host_ports, network_ports, rings
 from metal.controller.look import look
 from metal.controller.powering import switching
 from metal.controller.tokens import ensure_token
@@ -79,7 +80,8 @@ def flow_of(workspace: Workspace, action: Action) -> Flow:
 def _form(workspace: Workspace, action: FormCluster, run: Run) -> Any:
     """Hosts first: the cluster is spoken to through what they are then."""
     if workspace.inventory.clusters[action.cluster].libvirt is None:
-        make_hosts(run, action.servers, host_ports(workspace))
+        fresh = make_hosts(run, action.servers, host_ports(workspace))
+        give_networks(run, action.servers, fresh, network_ports(workspace))
     return form(run, action, _cluster_ports(workspace, action.cluster))
 
 
@@ -118,10 +120,12 @@ def _install_ports(workspace: Workspace, action: InstallServer) -> InstallPorts:
 
 def _cluster_ports(workspace: Workspace, cluster: str) -> ClusterPorts:
     inventory = workspace.inventory
-    subnets = inventory.sites[inventory.site_of(cluster)].subnets
+    network, replication = ceph_networks(inventory, cluster)
     return ClusterPorts(
         hypervisor=workspace.hypervisor(cluster),
-        network=str(subnets.management),
+        network=network,
+        replication=replication,
+        rings=rings(inventory, cluster),
         storage=inventory.clusters[cluster].storage or storage_of(inventory.clusters[cluster].ceph),
         ensure_token=lambda: ensure_token(workspace, cluster),
         member=lambda server: workspace.store.servers.move(server, Life.MEMBER),

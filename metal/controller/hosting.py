@@ -3,21 +3,24 @@
 from collections.abc import Callable
 
 from metal.cluster.host import TEMPLATE, host_script
-from metal.cluster.hosts import HostPorts, HostShell
+from metal.cluster.host_networks import NetworkPorts
+from metal.cluster.hosts import HostPorts
 from metal.controller.rehearsing import refuse_if_pinned
 from metal.controller.unlocking import unlock_held
 from metal.controller.workspace import Workspace
-from metal.drivers.proxmox.hosting import DebianShell
+from metal.drivers.proxmox.hosting import NetworkShell
 from metal.drivers.ssh import Ssh
 from metal.install.render import Templates
 from metal.inventory.defaults import defaults
+from metal.model.fleet import Inventory
+from metal.network.engines.hosts import render_host_interfaces
 
-ShellOf = Callable[[str], HostShell]
+ShellOf = Callable[[str], NetworkShell]
 
 
 def shell_of(workspace: Workspace) -> ShellOf:
     """Root's shell on an installed server, logged in to with the controller's own key."""
-    return lambda server: DebianShell(Ssh(workspace.ssh_host(server)))
+    return lambda server: NetworkShell(Ssh(workspace.ssh_host(server)))
 
 
 def render_host(workspace: Workspace, server: str) -> str:
@@ -38,3 +41,37 @@ def host_ports(workspace: Workspace, shell: ShellOf | None = None) -> HostPorts:
         unlock=lambda server: unlock_held(workspace, server),
         every=workspace.inventory.fleet.poll_seconds,
     )
+
+
+def network_ports(workspace: Workspace, shell: ShellOf | None = None) -> NetworkPorts:
+    inventory = workspace.inventory
+    return NetworkPorts(
+        shell=shell or shell_of(workspace),
+        links=inventory.links,
+        address=lambda server: str(inventory.servers[server].address),
+        render=lambda server, links: render_host_interfaces(
+            server, inventory.places(server, links)
+        ),
+        every=inventory.fleet.poll_seconds,
+    )
+
+
+def rings(inventory: Inventory, cluster: str) -> dict[str, tuple[str, ...]]:
+    """Server → its addresses for corosync: its own network first, management if that fails."""
+    found: dict[str, tuple[str, ...]] = {}
+    for server in inventory.clusters[cluster].servers:
+        places = inventory.places(server, inventory.links(server))
+        if "corosync" in places:
+            management = inventory.servers[server].address
+            found[server] = (str(places["corosync"].address.ip), str(management))
+    return found
+
+
+def ceph_networks(inventory: Inventory, cluster: str) -> tuple[str, str]:
+    """(Ceph's, what OSDs copy among themselves, "" where that is the same), by the servers'
+    cards."""
+    subnets = inventory.sites[inventory.site_of(cluster)].subnets
+    links = inventory.links(inventory.clusters[cluster].servers[0])
+    network = subnets.ceph if "ceph" in links and subnets.ceph else subnets.management
+    apart = subnets.replication if "replication" in links else None
+    return str(network), str(apart) if apart else ""

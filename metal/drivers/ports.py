@@ -212,10 +212,13 @@ class Hypervisor(Protocol):
 class Forms(Protocol):
     """A hypervisor whose hosts form a cluster of its own, with Ceph."""
 
-    def ensure_created(self, name: str, node: str) -> None:
-        """A cluster `name` exists on `node`, alone in it, quorate."""
+    def ensure_created(self, name: str, node: str, links: Sequence[str] = ()) -> None:
+        """A cluster `name` exists on `node`, alone in it, quorate.
 
-    def ensure_joined(self, node: str, through: str) -> None:
+        `links`: the node's addresses on corosync's networks, the best first; none: its own.
+        """
+
+    def ensure_joined(self, node: str, through: str, links: Sequence[str] = ()) -> None:
         """`node` is a member, online, and the cluster is quorate again."""
 
     def ensure_scheduling(self) -> None:
@@ -227,8 +230,11 @@ class Forms(Protocol):
         Refused while we ourselves come from elsewhere.
         """
 
-    def ensure_ceph(self, node: str, *, first: bool, network: str) -> None:
-        """Ceph is initialised and `node` has a monitor and a manager."""
+    def ensure_ceph(self, node: str, *, first: bool, network: str, replication: str = "") -> None:
+        """Ceph is initialised and `node` has a monitor and a manager.
+
+        `network`: of clients, monitors and OSDs; `replication`: of what OSDs copy, if another.
+        """
 
     def ensure_osd(self, node: str, device: str, serial: str | None = None) -> None:
         """An encrypted OSD on the disk of that serial, or else on `device` (/dev/sdb).

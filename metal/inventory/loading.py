@@ -11,6 +11,7 @@ from metal.inventory.alarms import check_alarms
 from metal.inventory.defaults import defaults, own_or_default
 from metal.inventory.draft import NAME, Draft
 from metal.inventory.fleet import check_fleet
+from metal.inventory.links import check_links
 from metal.inventory.mistakes import InventoryErrors, Mistake, meant, suggest
 from metal.inventory.networks import check_networks
 from metal.inventory.positions import Positions
@@ -53,6 +54,7 @@ CHECKS = (
     check_references,
     check_networks,
     check_terms,
+    check_links,
     check_vms,
     check_affinity,
     check_unlocking,

@@ -131,6 +131,9 @@ def _overlaps(draft: Draft) -> None:
             "ipv6",
             "ipv6_next",
             "ipv6_old",
+            "ceph",
+            "replication",
+            "corosync",
         )
         if (network := getattr(site.subnets, key)) is not None
         # A small rack may have one network for BMCs and hosts.

@@ -80,6 +80,10 @@ def translate(
         yield _one(detail, model, source, (*base, *loc))
 
 
+KEY = "[key]"
+"""What pydantic ends a place with that is a table's name, not what is in it."""
+
+
 def without(error: ValidationError, model: type[BaseModel], data: Any) -> Any:
     """The data without what the error is about; a misspelt key under the right name.
 
@@ -87,7 +91,7 @@ def without(error: ValidationError, model: type[BaseModel], data: Any) -> Any:
     """
     data = deepcopy(data)
     for detail in error.errors(include_url=False):
-        *way, last = detail["loc"]
+        *way, last = (part for part in detail["loc"] if part != KEY)
         table: Any = data
         for part in way:
             known = isinstance(table, list) or (isinstance(table, dict) and part in table)
@@ -104,6 +108,10 @@ def without(error: ValidationError, model: type[BaseModel], data: Any) -> Any:
 
 def _one(detail: ErrorDetails, model: type[BaseModel], source: Source, path: Path) -> Mistake:
     kind, loc = detail["type"], detail["loc"]
+    if path[-1] == KEY:
+        # It is a name of ours that stands for a table, and the table's own name is wrong.
+        what, mend = _value(detail, str(path[-3]))
+        return source.at_key(path[:-1], what, mend)
     name = next((str(part) for part in reversed(path) if isinstance(part, str)), "")
     if kind == "missing":
         return source.at_key(path[:-1], f"`{name}` is missing", _describe(model, loc))

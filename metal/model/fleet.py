@@ -17,6 +17,7 @@ from metal.model.balance import BalancePolicy
 from metal.model.base import Frozen
 from metal.model.donor import Donor as Donor
 from metal.model.facts import Media
+from metal.model.links import Link, Links, Place, Role, address_in
 from metal.model.watch import Hook, WatchPolicy
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -77,6 +78,12 @@ class Subnets(Frozen):
     """The prefix that will replace `ipv6`: gateways carry it already, no name leads there yet."""
     ipv6_old: IPvAnyNetwork | None = None
     """The prefix that `ipv6` replaced: gateways carry it still, no name leads there any more."""
+    ceph: IPvAnyNetwork | None = None
+    """Of Ceph alone. Hosts with cards for it have their number of `management` here too."""
+    replication: IPvAnyNetwork | None = None
+    """Of what OSDs copy among themselves, where that has cards apart from Ceph's."""
+    corosync: IPvAnyNetwork | None = None
+    """Of the cluster's heartbeat: little traffic that must not wait."""
     metallb: tuple[Ipv4OrRange, ...] = ()
     """Parts of `private_ipv4` that Kubernetes clusters on the VMs hand out: no VM gets them."""
 
@@ -283,6 +290,8 @@ class Server(Frozen):
     """The network card to install through; the first learned one when absent."""
     method: InstallMethod | None = None
     """How Debian is installed on it, where that is not as its profile says."""
+    links: dict[Role, Link] = {}
+    """What its cards carry, where that is not as its profile says."""
     api_host: str | None = None
     """Where its Proxmox answers us, if that is not at its address: a forwarded port."""
     api_port: PortNumber = 8006
@@ -488,6 +497,9 @@ class ServerProfile(Frozen):
     """vCPUs per thread that may be promised."""
     system_disk: Literal["smallest", "first"] = "smallest"
     """Which drive gets Debian; the others are left for Ceph."""
+    links: dict[Role, Link] = {}
+    """What the cards of such servers carry. Without any, the card that the host is reached by
+    carries all."""
 
 
 class VmSize(Frozen):
@@ -545,6 +557,23 @@ class Inventory(Frozen):
 
     def profile(self, server: str) -> ServerProfile:
         return self.profiles[self.servers[server].profile]
+
+    def links(self, server: str) -> Links:
+        """What the server's cards carry; empty where nobody said."""
+        return {**self.profile(server).links, **self.servers[server].links}
+
+    def places(self, server: str, links: Links) -> dict[Role, Place]:
+        """Each link with the server's address on it."""
+        host = self.servers[server]
+        subnets = self.sites[host.site].subnets
+        places: dict[Role, Place] = {}
+        for role, link in links.items():
+            network = getattr(subnets, role)
+            address = address_in(network, host.address, subnets.management)
+            gateway = subnets.gateway if role == "management" else None
+            if address is not None:  # checked when the inventory was read
+                places[role] = Place(link=link, address=address, gateway=gateway)
+        return places
 
     def cluster_of(self, server: str) -> str | None:
         """The cluster the server belongs to, or None."""

@@ -54,6 +54,39 @@ ONE_MISTAKE = [
     ('"ssh-ed25519 AAAA', '«"ecdsa-sha2-nistp256 AAAA', "ECDSA keys can only sign"),
     ('"ssh-ed25519 AAAA', '«"sk-ssh-ed25519@openssh.com AAAA', "in a security token"),
     ('"ssh-ed25519 AAAAC3', '«"ssh-ed25519 AAAAC4', "this ssh-ed25519 key is damaged"),
+    # Links
+    (
+        "[servers.zee1]\n",
+        '[servers.zee1]\nlinks.management = «{ cards = ["eno1", "eno2"] }\n',
+        "management has 2 cards and no `bond`",
+    ),
+    (
+        "[servers.zee1]\n",
+        '[servers.zee1]\nlinks.management = «{ cards = ["eno1"], bond = "802.3ad" }\n',
+        "management is a bond of one card",
+    ),
+    (
+        "[servers.zee1]\n",
+        '[servers.zee1]\nlinks = «{ corosync = { cards = ["eno1"] } }\n',
+        "has `links` but none for management",
+    ),
+    (
+        "[servers.zee1]\n",
+        '[servers.zee1]\nlinks.management = { cards = ["eno1"] }\n'
+        'links.ceph = «{ cards = ["eno2"] }\n',
+        "`zee1` has cards for ceph, and delft has no such network\n  → add ceph =",
+    ),
+    (
+        "[servers.zee1]\n",
+        '[servers.zee1]\nlinks.«managment = { cards = ["eno1"] }\n',
+        "`links` cannot be 'managment'\n  → did you mean `management`?",
+    ),
+    (
+        "[servers.zee1]\n",
+        '[servers.zee1]\nlinks.management = { «card = ["eno1"] }\n',
+        "unknown key `card`\n  → did you mean `cards`?",
+    ),
+    ('bmc = "10.2.0.0/24"', 'bmc = "10.2.0.0/24"\nceph = «"10.2.1.0/25"', "overlaps"),
     # References
     ('site = "delft"', 'site = «"delf"', "there is no site `delf`\n  → did you mean `delft`?"),
     ('profile = "solo"', 'profile = «"sole"', "there is no profile `sole`"),
@@ -368,3 +401,26 @@ def test_loading_pulls_in_nothing_heavy() -> None:
     )
     heavy = {"tomlkit", "pyrage", "sqlalchemy", "textual", "pyghmi", "proxmoxer", "starlette"}
     assert not heavy & set(done.stdout.split())
+
+
+LINKS = 'links.management = { cards = ["eno1"] }\nlinks.ceph = { cards = ["eno2"] }\n'
+
+
+def with_ceph(base: str, network: str, servers: tuple[str, ...]) -> str:
+    text = base.replace('bmc = "10.1.0.0/24"', f'bmc = "10.1.0.0/24"\nceph = "{network}"')
+    for name in servers:
+        text = text.replace(f"[servers.{name}]\n", f"[servers.{name}]\n{LINKS}")
+    return text
+
+
+def test_ceph_of_its_own_is_for_all_of_a_cluster(mistakes: Find, base: str) -> None:
+    everyone = ("rio1", "rio2", "rio3")
+    assert mistakes(with_ceph(base, "10.1.9.0/24", everyone)) == ()
+    (odd,) = mistakes(with_ceph(base, "10.1.9.0/24", everyone[:2]))
+    assert "`rio1` has cards for ceph and `rio3` has none" in str(odd)
+    small = mistakes(with_ceph(base, "10.1.9.0/29", everyone))
+    assert len(small) == 3
+    assert "has no room for number 11 (`rio1`)" in str(small[0])
+    twice = with_ceph(base, "10.1.9.0/24", everyone).replace('"eno2"', '"eno1"', 1)
+    (odd,) = mistakes(twice)
+    assert "the card eno1 of `rio1` is for management already" in str(odd)

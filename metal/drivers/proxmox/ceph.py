@@ -9,10 +9,11 @@ from metal.model.errors import Failed, Refused
 SIZE, MIN_SIZE = 3, 2
 
 
-def ensure_ceph(api: Api, node: str, *, first: bool, network: str) -> None:
+def ensure_ceph(api: Api, node: str, *, first: bool, network: str, replication: str = "") -> None:
     if first:
         # Answers null, and keeps existing settings: safe to repeat.
-        api.post(f"nodes/{node}/ceph/init", {"network": network})
+        apart = {"cluster-network": replication} if replication else {}
+        api.post(f"nodes/{node}/ceph/init", {"network": network, **apart})
     for kind in ("mon", "mgr"):
         path = f"nodes/{node}/ceph/{kind}"
 

@@ -94,11 +94,12 @@ class Proxmox:
     def resources(self, node: str) -> HostResources:
         return stopping.resources(self._api, self._node(node).name)
 
-    def ensure_created(self, name: str, node: str) -> None:
-        forming.ensure_created(self._api, name, self._node(node))
+    def ensure_created(self, name: str, node: str, links: Sequence[str] = ()) -> None:
+        forming.ensure_created(self._api, name, self._node(node), links)
 
-    def ensure_joined(self, node: str, through: str) -> None:
-        forming.ensure_joined(self._api, self._node(node), self._node(through), self._repinned)
+    def ensure_joined(self, node: str, through: str, links: Sequence[str] = ()) -> None:
+        joining, member = self._node(node), self._node(through)
+        forming.ensure_joined(self._api, joining, member, self._repinned, links)
 
     # ── growing old ─────────────────────────────────────────────────────────────────────────
 
@@ -149,8 +150,8 @@ class Proxmox:
     def told(self) -> tuple[str, ...]:
         return self._api.take_warnings()
 
-    def ensure_ceph(self, node: str, *, first: bool, network: str) -> None:
-        ceph.ensure_ceph(self._api, node, first=first, network=network)
+    def ensure_ceph(self, node: str, *, first: bool, network: str, replication: str = "") -> None:
+        ceph.ensure_ceph(self._api, node, first=first, network=network, replication=replication)
 
     def ensure_osd(self, node: str, device: str, serial: str | None = None) -> None:
         ceph.ensure_osd(self._api, node, device, serial)

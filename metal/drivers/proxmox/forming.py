@@ -5,7 +5,7 @@ What the API really does is measured: straight after create there is no quorum y
 certificate may be a new one, and a 200 with a UPID is no success.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from metal.drivers.proxmox.api import Api, Standing
@@ -19,7 +19,8 @@ UNSETTLED = (Unreachable, LoginRefused, ApiError)
 """What a node that is just being reconfigured answers."""
 
 
-def ensure_created(api: Api, name: str, node: Node) -> None:
+def ensure_created(api: Api, name: str, node: Node, links: Sequence[str] = ()) -> None:
+    """`links`: the node's addresses on corosync's networks, the best first."""
     if len(name) > NAME_LIMIT:
         raise BadInput(
             f"a cluster's name has at most {NAME_LIMIT} characters, {name!r} has {len(name)}",
@@ -28,7 +29,13 @@ def ensure_created(api: Api, name: str, node: Node) -> None:
         )
     if _standing(api, node).name is None:
         _nobody_else_has_one(api, node)
-        _write(api, node, "cluster/config", {"clustername": name}, lambda: _is_in(node))
+        _write(
+            api,
+            node,
+            "cluster/config",
+            {"clustername": name, **_numbered(links)},
+            lambda: _is_in(node),
+        )
     standing = _standing(api, node)
     if standing.name != name:
         raise Refused(
@@ -41,7 +48,11 @@ def ensure_created(api: Api, name: str, node: Node) -> None:
 
 
 def ensure_joined(
-    api: Api, node: Node, through: Node, repinned: Callable[[str, str], None]
+    api: Api,
+    node: Node,
+    through: Node,
+    repinned: Callable[[str, str], None],
+    links: Sequence[str] = (),
 ) -> None:
     wait_quorate(api, through, through.name)
     cluster = _standing(api, through)
@@ -64,6 +75,7 @@ def ensure_joined(
                 "hostname": through.access.address,
                 "password": through.password(),
                 "fingerprint": _proven_fingerprint(through),
+                **_numbered(links),
             },
             lambda: node.name in Standing.of(through).nodes,
         )
@@ -73,6 +85,11 @@ def ensure_joined(
     # Its own API must be back as well: the next call may be for it alone.
     wait_quorate(api, node, node.name)
     api.forget()
+
+
+def _numbered(links: Sequence[str]) -> dict[str, str]:
+    """corosync takes the first that works: of equal priority, the lowest number."""
+    return {f"link{number}": address for number, address in enumerate(links)}
 
 
 def _way_out(node: Node, cluster: str | None) -> str:

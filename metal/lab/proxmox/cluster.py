@@ -77,18 +77,36 @@ def join_info(call: Call) -> dict[str, Any]:
                 "pve_addr": n.address,
                 "pve_fp": n.certificate.fingerprint,
                 "quorum_votes": "1",
-                "ring0_addr": n.address,
+                **{f"ring{link}_addr": at for link, at in _rings(cluster, n).items()},
             }
             for n in cluster.members.values()
         ],
         "totem": {
             "cluster_name": cluster.name,
             "config_version": str(cluster.version),
-            "interface": {"0": {"linknumber": "0"}},
+            "interface": {link: {"linknumber": link} for link in _links_of(cluster)},
             "secauth": "on",
             "version": "2",
         },
     }
+
+
+def _asked_links(call: Call) -> dict[str, str]:
+    """corosync's links of a create or a join, their priorities left out."""
+    return {
+        key.removeprefix("link"): str(value).partition(",")[0].removeprefix("address=")
+        for key, value in call.params.items()
+        if key.startswith("link")
+    }
+
+
+def _rings(cluster: Cluster, node: Node) -> dict[str, str]:
+    return cluster.rings.get(node.name) or {"0": node.address}
+
+
+def _links_of(cluster: Cluster) -> list[str]:
+    """Those that every member has to have."""
+    return sorted({link for node in cluster.members.values() for link in _rings(cluster, node)})
 
 
 @handles("POST", "/cluster/config")
@@ -103,6 +121,7 @@ def _create(call: Call) -> Work:
     yield pace.create
     cluster.name = call.params["clustername"]
     cluster.version = 1
+    cluster.rings[node.name] = _asked_links(call)
     cluster.quorate_from = call.now + pace.quorate_after_create
     node.nodeid = call.params.get("nodeid", 1)
     node.silent_until = call.now + pace.silent_in_create
@@ -135,6 +154,11 @@ def _join(call: Call) -> Work:
     if node.name in cluster.members:
         raise TaskError(
             f"An error occured on the cluster node: can't add existing node '{node.name}'"
+        )
+    if (asked := set(_asked_links(call)) or {"0"}) != (links := set(_links_of(cluster))):
+        odd = ", ".join(sorted(asked ^ links))
+        raise TaskError(
+            f"An error occured on the cluster node: corosync link {odd} is not on all nodes"
         )
     if cluster.joining:
         _enter(call, cluster)
@@ -176,6 +200,7 @@ def _enter(call: Call, cluster: Cluster) -> None:
     node.nodeid = 1 + max((n.nodeid for n in cluster.members.values()), default=0)
     node.cluster = cluster
     cluster.members[node.name] = node
+    cluster.rings[node.name] = _asked_links(call)
     cluster.version += 1
     node.member_from = now + call.dc.pace.join / 2
     node.silent_until = now + call.dc.pace.silent_in_join
@@ -192,6 +217,7 @@ def remove_node(call: Call) -> None:
         raise ApiError(500, "Cannot delete myself from cluster!")
     gone = cluster.members.pop(name)
     cluster.version += 1
+    cluster.rings.pop(name, None)
     gone.outdated = True
     cluster.ha.forget(name)
     call.dc.event(name, f"removed from cluster {cluster.name}")

@@ -26,6 +26,13 @@ def answer(dc: Datacenter, node: Node, argv: list[str], stdin: bytes) -> Result 
         case ["sh", "-c", script] if "pve-ssl" in script:
             shown = f"sha256 Fingerprint={node.certificate.fingerprint}"
             return _said(shown if node.proxmox else "none")
+        case ["sh", "-c", script, "_", address] if "metal: the card" in script:
+            bridged = "vmbr0" in node.interfaces
+            return _said(("vmbr0" if bridged else node.cards[0]) if address == node.address else "")
+        case ["sh", "-c", script, "_", seconds, *cards] if "metal: try" in script:
+            return _try_network(dc, node, stdin.decode(), cards, float(seconds))
+        case ["sh", "-c", script] if "metal: keep" in script:
+            return _keep_network(node, stdin.decode())
         case ["cat", "/proc/sys/kernel/random/boot_id"]:
             return _said(f"{node.name}-{node.lives}")
         case ["systemctl", "reboot"]:
@@ -75,6 +82,35 @@ def _obstacle(dc: Datacenter, node: Node, part: str, script: bytes) -> str:
     if part == "proxmox" and node.kernels[0] != "pve":
         return "metal: it runs 6.12.41+deb13-amd64, not yet Proxmox's kernel"
     return ""
+
+
+def _try_network(dc: Datacenter, node: Node, text: str, cards: list[str], seconds: float) -> Result:
+    if missing := [card for card in cards if card not in node.cards]:
+        return _said(f"missing {missing[0]}")
+    if text == node.interfaces and node.interfaces_before is None:
+        return _said("same")
+    if node.interfaces_before is None:
+        node.interfaces_before = node.interfaces
+    node.interfaces, node.cabled = text, not node.miswired
+    node.trial += 1
+    dc.event(node.name, "network tried")
+    trial = node.trial
+    dc.timeline.after(seconds, lambda: _take_back(dc, node, trial))
+    return _said("trying")
+
+
+def _take_back(dc: Datacenter, node: Node, trial: int) -> None:
+    if node.trial == trial and node.interfaces_before is not None:
+        node.interfaces, node.interfaces_before = node.interfaces_before, None
+        node.cabled = True
+        dc.event(node.name, "network taken back")
+
+
+def _keep_network(node: Node, text: str) -> Result:
+    if node.interfaces != text:
+        return _said("back")
+    node.interfaces_before = None
+    return _said("kept")
 
 
 def _said(text: str) -> Result:

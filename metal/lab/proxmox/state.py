@@ -113,6 +113,8 @@ class Cluster:
     members: dict[str, Node] = field(default_factory=dict)
     quorate_from: float = 0
     joining: str = ""
+    rings: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Node → corosync's links, "0" and so on → its address there."""
     vms: dict[int, Vm] = field(default_factory=dict)
     storages: dict[str, dict[str, Any]] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
@@ -169,6 +171,15 @@ class Node:
     """Installed; without it this is a plain Debian that answers to SSH only."""
     kernels: tuple[str, str] = ("pve", "pve")
     """Whose kernel it runs, and whose it boots next: "debian" or "pve"."""
+    cards: tuple[str, ...] = ("eno1", "eno2", "eno3", "ens1f0", "ens1f1")
+    interfaces: str = ""
+    """Its /etc/network/interfaces."""
+    interfaces_before: str | None = None
+    """While another is being tried."""
+    trial: int = 0
+    """Counts trials: an older one's end means nothing."""
+    miswired: bool = False
+    """Nobody reaches it over another network than its first."""
     units: dict[str, Unit] = field(default_factory=dict)
     """Parts of the script that makes it a host."""
     clock_off: float = 0

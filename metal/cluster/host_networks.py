@@ -1,0 +1,96 @@
+"""Give hosts the network that the inventory says, and take it back where they are lost by it.
+
+One after the other: if the first is not reached afterwards, the others are as they were.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from pydantic import TypeAdapter
+
+from metal.model.links import BRIDGE, Link, Links, Role
+from metal.operations.run import Run
+
+
+class NetworkShell(Protocol):
+    """Root's shell on a host. Every call may be repeated."""
+
+    def card_of(self, address: str) -> str:
+        """The interface that has the address."""
+
+    def try_network(self, interfaces: str, cards: Sequence[str], seconds: float) -> bool:
+        """Whether it is another than before, and tried now; after `seconds` the old one is back.
+
+        Refused where one of `cards` is not there.
+        """
+
+    def keep_network(self, interfaces: str) -> bool | None:
+        """True: it is reached over it, and it stays. None: not yet tried. Failed: it is undone."""
+
+
+@dataclass(frozen=True)
+class NetworkPorts:
+    """For the servers of one cluster."""
+
+    shell: Callable[[str], NetworkShell]
+    links: Callable[[str], Links]
+    """What the inventory says of a server's cards; empty where it says nothing."""
+    address: Callable[[str], str]
+    render: Callable[[str, Links], str]
+    """(server, links) → its /etc/network/interfaces."""
+    every: float = 1.0
+    trial: float = 90.0
+    """Seconds after which a host that nobody reached takes its old network back."""
+
+
+_LINKS: TypeAdapter[dict[Role, Link]] = TypeAdapter(dict[Role, Link])
+
+
+def give_networks(
+    run: Run, servers: Sequence[str], fresh: Sequence[str], ports: NetworkPorts
+) -> None:
+    """`fresh`: those that were made hosts just now; each gets the VMs' bridge at least. Of the
+    others only those change that the inventory says something of."""
+    for server in servers:
+        links = run.step(f"{server}: what its cards carry", partial(_links, ports, server, fresh))
+        if links:
+            _give(run, server, _LINKS.validate_python(links), ports)
+
+
+def _links(ports: NetworkPorts, server: str, fresh: Sequence[str]) -> dict[str, dict[str, object]]:
+    links = ports.links(server)
+    if not links and server in fresh:
+        card = ports.shell(server).card_of(ports.address(server))
+        # Somebody, such as Proxmox's own installer, made the bridge already.
+        links = {} if card == BRIDGE else {"management": Link(cards=(card,))}
+    return {role: link.model_dump(mode="json") for role, link in links.items()}
+
+
+def _give(run: Run, server: str, links: Links, ports: NetworkPorts) -> None:
+    text = ports.render(server, links)
+    cards = [card for link in links.values() for card in link.cards]
+    run.say(f"{server}: {', '.join(f'{role} on {_shown(link)}' for role, link in links.items())}")
+    begun: list[bool] = []
+
+    def kept() -> bool | None:
+        """Each process tries it once, also where it was taken back before."""
+        shell = ports.shell(server)
+        if not begun:
+            tried = shell.try_network(text, cards, ports.trial)
+            begun.append(tried)
+        return shell.keep_network(text) if begun[0] else True
+
+    run.wait(
+        f"{server}: it is reached over its network",
+        kept,
+        # Until it has taken the old one back, and is asked once more.
+        seconds=3 * ports.trial,
+        every=ports.every,
+        late=f"{server}: it is not reached, neither over its new network nor over its old one",
+    )
+
+
+def _shown(link: Link) -> str:
+    return "+".join(link.cards)
