@@ -23,6 +23,7 @@ COMMANDS = {
     "serve": ("metal.cli.verbs.serve", "Answer a site's servers when they boot."),
     "keys": ("metal.cli.verbs.keys", "The keys of disks: escrow, rotation, recovery."),
     "unlock": ("metal.cli.verbs.unlock", "Give servers that wait at boot their disk's key."),
+    "installer": ("metal.cli.verbs.installer", "The Debian installer that servers boot."),
     "live": ("metal.cli.verbs.live", "The small system that burn-ins and wipes run in."),
     "cluster": ("metal.cli.verbs.cluster", "Proxmox clusters: form, adopt, upgrade, mend."),
     "status": ("metal.cli.verbs.status", "Show the fleet: servers, nodes, VMs."),

@@ -17,10 +17,10 @@ from metal.controller.look import look
 from metal.controller.powering import switching
 from metal.controller.tokens import ensure_token
 from metal.controller.workspace import Workspace
-from metal.drivers.mirror import fetch_installer
 from metal.heal.flow import drain, recover
 from metal.heal.ports import HealPorts
 from metal.install.flow import install
+from metal.install.installer.pinning import ensure_installer
 from metal.install.pins import wanted_pins
 from metal.install.ports import InstallPorts, Patience
 from metal.model.errors import Failed, Refused
@@ -97,11 +97,11 @@ def action_of(params: object) -> Action:
 
 
 def _install_ports(workspace: Workspace, action: InstallServer) -> InstallPorts:
-    mirror, cache = workspace.mirror(action.site), workspace.state / "installer"
+    source = workspace.installer_source(action.site)
 
     def fetch() -> None:
         assert workspace.controller_key  # made now: the preseed will hold it
-        fetch_installer(mirror, action.debian, cache)
+        ensure_installer(source, action.debian)
 
     return InstallPorts(
         store=workspace.store,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from metal.drivers.proxmox import Known, Proxmox
     from metal.drivers.secrets import AgeSecrets
     from metal.drivers.ssh import SshHost
+    from metal.install.installer.pinning import Source
     from metal.operations.store import Store
 
 ROOT_PASSWORD = "METAL_PVE_PASSWORD"
@@ -121,6 +122,20 @@ class Workspace:
                 mend='add mirror = "http://MIRROR/debian" (`metal init` reads the machine\'s own)',
             )
         return url.rstrip("/")
+
+    def installer_source(self, site: str) -> "Source":
+        """Where a site's installer comes from: its mirror, then any other of the fleet's."""
+        from metal.install.installer.lock import LOCK
+        from metal.install.installer.pinning import Source
+
+        fleet, sites = self.inventory.fleet, self.inventory.sites.values()
+        others = [url for url in (fleet.mirror, *(s.mirror for s in sites)) if url]
+        return Source(
+            mirrors=(self.mirror(site), *others),
+            keyring=self.folder / fleet.archive_keyring,
+            kept=self.state / "installer",
+            lock=self.folder / LOCK,
+        )
 
     @cached_property
     def pace(self) -> "Pace":

@@ -21,9 +21,9 @@ from starlette.routing import Route
 
 from metal.inventory import load
 from metal.lab.live import put_image
-from metal.lab.mirror import mirror_app
+from metal.lab.mirror import LabArchive, mirror_app
 from metal.lab.rack import Rack
-from metal.lab.topology import Topology, make_workspace, topology
+from metal.lab.topology import ARCHIVE_KEYS, Topology, make_workspace, topology
 from metal.lab.web import WebServer
 from metal.model.errors import MetalError, Refused
 
@@ -94,7 +94,9 @@ def run(source: Path, folder: Path, speed: float) -> None:
     make_workspace(source, folder, shape)
     put_image(folder / "state")
     rack = control.rack = Rack(load(folder), shape, folder)
-    mirror = WebServer(mirror_app(), f"127.{shape.lab}.0.1", 7998).start()
+    archive = LabArchive()
+    (folder / ARCHIVE_KEYS).write_bytes(archive.keyring)
+    mirror = WebServer(mirror_app(archive), f"127.{shape.lab}.0.1", 7998).start()
     rack.start()
     service.start()
     token_file = folder / "lab" / "control.token"

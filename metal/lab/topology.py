@@ -21,6 +21,8 @@ REDFISH_PORT = 6443
 IPMI_PORT = 6623
 SSH_PORT = 6022
 TOPOLOGY, KEY = "lab/topology.json", "lab/administrator.key"
+ARCHIVE_KEYS = "lab/mirror-keys"
+"""The keyring of the lab's own mirror."""
 FACTORY_USER, FACTORY_PASSWORD = "ADMIN", "factory-Pa55word"
 """What every BMC of the lab is delivered with: no secret, a donor would tell it."""
 
@@ -94,6 +96,7 @@ def ended(folder: Path) -> bool:
 def _move(document: MutableMapping[str, Any], shape: Topology) -> None:
     fleet = document["fleet"]
     fleet["mirror"] = shape.mirror
+    fleet["archive_keyring"] = ARCHIVE_KEYS
     fleet["boot_listen"] = shape.boot_url.removeprefix("http://")
     fleet["boot_url"] = shape.boot_url
     # As a person with a real clock would want 2 s; the lab's clock runs fast.

@@ -460,6 +460,8 @@ class Fleet(Frozen):
     """`sqlite` (embedded, under state/) or a postgresql:// URL that several controllers share."""
     mirror: str | None = None
     """Base URL of the Debian mirror, such as `metal init` reads from the machine's apt sources."""
+    archive_keyring: str = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    """The OpenPGP keys that the mirrors' Release must be signed by; relative to the workspace."""
     proxmox_mirror: str | None = None
     """Base URL of the Proxmox packages; None installs what the image's sources offer."""
     boot_listen: str = "0.0.0.0:8080"

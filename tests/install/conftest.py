@@ -11,13 +11,13 @@ import pytest
 
 from metal.drivers.host_keys import HostKeys
 from metal.drivers.luks import Luks, encrypted_disks
-from metal.drivers.mirror import fetch_installer
 from metal.drivers.netboot import boot_app
 from metal.drivers.secrets import AgeSecrets
 from metal.drivers.ssh import controller_key
 from metal.drivers.web import WebServer
 from metal.install.desk import Desk
 from metal.install.flow import install
+from metal.install.installer.pinning import Source, ensure_installer
 from metal.install.plan import plan_installs
 from metal.install.ports import InstallPorts, Patience
 from metal.lab.clock import Clock
@@ -25,7 +25,7 @@ from metal.lab.doors import new_door_key
 from metal.lab.firmware import Firmware
 from metal.lab.luks_double import PretendSystem
 from metal.lab.machine import Hardware, Machine
-from metal.lab.mirror import mirror_app
+from metal.lab.mirror import LabArchive, mirror_app
 from metal.model.errors import Unreachable
 from metal.model.facts import Cpu, Drive, Nic
 from metal.model.fleet import Inventory
@@ -157,7 +157,9 @@ class Site:
     @property
     def ports(self) -> InstallPorts:
         def fetch() -> None:
-            fetch_installer(self.mirror_url, "trixie", self.state / "installer")
+            keys, lock = self.folder / "mirror-keys", self.folder / "installer.lock"
+            source = Source([self.mirror_url], keys, self.state / "installer", lock)
+            ensure_installer(source, "trixie")
 
         bmc: Callable[[str], Any] = lambda _name: MachineBmc(self)  # noqa: E731
         power = Switching(lambda _key, _why: bmc("alba1"), self.driver, every=0.02)
@@ -208,7 +210,9 @@ class Site:
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path / "workspace", make_inventory(), make_machine())
     boot = WebServer(boot_app(Desk(site)), "127.0.0.1").start()
-    mirror = WebServer(mirror_app(), "127.0.0.1").start()
+    archive = LabArchive(["trixie"])
+    (site.folder / "mirror-keys").write_bytes(archive.keyring)
+    mirror = WebServer(mirror_app(archive), "127.0.0.1").start()
     site.boot_url, site.mirror_url = boot.url, f"{mirror.url}/debian"
     site.firmware = Firmware(
         site.boot_url, Clock(SPEED), lambda _m: {"fingerprint": PIN}, lambda _m: DOORS

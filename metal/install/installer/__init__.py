@@ -1,0 +1,1 @@
+"""The Debian installer that servers boot: checked, pinned with all its components, and kept."""

@@ -1,0 +1,162 @@
+"""Pin an installer, and have what was pinned."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from metal.drivers.archive.mirrors import Mirrors, fits, sum_of
+from metal.drivers.archive.release import Sum
+from metal.install.installer.base import read_base
+from metal.install.installer.choose import Choice, Udeb, choose, read_index
+from metal.install.installer.initrd import build_initrd
+from metal.install.installer.lock import Piece, Pinned, alone, read_lock, write_pin
+from metal.install.installer.origin import INITRD, LINUX, fetch_piece, find_images
+from metal.model.errors import Failed, MetalError, Refused
+
+INDEX = "main/debian-installer/binary-amd64/Packages.xz"
+SERVED = ("linux", "initrd.gz")
+UDEBS = "udebs"
+"""The folder with the components, each the package that Debian signed."""
+
+
+class Source(NamedTuple):
+    """Where installers come from and where they are kept."""
+
+    mirrors: Sequence[str]
+    """URLs, the nearest first."""
+    keyring: Path
+    """The keys whose signatures are believed."""
+    kept: Path
+    """A folder: SUITE/linux and SUITE/initrd.gz are what servers get."""
+    lock: Path
+
+
+def ensure_installer(source: Source, suite: str) -> Pinned:
+    """What is pinned is there, afterwards; where nothing is pinned, what the mirror has now is.
+
+    What is kept and fits is served whatever became of the mirror. Unreachable is worth a retry.
+    """
+    with alone(source.kept / suite):
+        pinned = read_lock(source.lock).get(suite)
+        if pinned is None:
+            return _pin(source, suite, None)
+        if not is_kept(source, suite, pinned):
+            _fetch_again(source, suite, pinned)
+        return pinned
+
+
+def pin_installer(source: Source, suite: str) -> Pinned:
+    """Pin what the mirror has now, and have it. Refused if that is older than what is pinned."""
+    with alone(source.kept / suite):
+        return _pin(source, suite, read_lock(source.lock).get(suite))
+
+
+def is_kept(source: Source, suite: str, pinned: Pinned) -> bool:
+    """Whether servers can be answered without any mirror."""
+    return all(fits(source.kept / suite / name, pinned.served[name]) for name in SERVED)
+
+
+def _pin(source: Source, suite: str, before: Pinned | None) -> Pinned:
+    mirrors, folder = Mirrors(source.mirrors), source.kept / suite
+    release = mirrors.release(suite, source.keyring)
+    if before and release.date < before.released:
+        raise Refused(
+            f"the mirror's Release is of {release.date:%Y-%m-%d}, older than what is pinned "
+            f"({before.released:%Y-%m-%d})",
+            where=source.mirrors[0],
+            mend="the pinned one stays in use. Is the mirror still kept? Somebody may be replaying "
+            f"an old one. To go back on purpose, remove {suite} from {source.lock.name}",
+        )
+    images = find_images(mirrors, release, suite, folder)
+    base = read_base(folder / INITRD)
+    known = read_index(mirrors.index(release, suite, INDEX), base.kernel)
+    choice = _fetch_all(lambda absent: choose(known, base, absent), mirrors, folder)
+    if choice.missing:
+        raise _incomplete(choice, base.kernel, source)
+    notes = (images.note, release.stale(datetime.now(UTC)), _without(choice.left_out))
+    udebs = tuple(Piece(path=u.path, sha256=u.sha256, size=u.size) for u in choice.udebs)
+    pinned = Pinned(
+        debian=release.version or suite,
+        released=release.date,
+        kernel=base.kernel,
+        linux=images.linux,
+        initrd=images.initrd,
+        udebs=udebs,
+        left_out=choice.left_out,
+        notes=tuple(note for note in notes if note),
+        served=_assemble(udebs, folder),
+    )
+    write_pin(source.lock, suite, pinned)
+    return pinned
+
+
+def _fetch_all(chosen: Callable[[set[str]], Choice], mirrors: Mirrors, folder: Path) -> Choice:
+    """Choose, fetch, and choose again without those that no mirror has."""
+    absent: set[str] = set()
+    while True:
+        choice = chosen(absent)
+        gone = {udeb.name for udeb in choice.udebs if not _have(mirrors, udeb, folder)}
+        if not gone:
+            return choice._replace(absent=tuple(sorted(absent)))
+        absent |= gone
+
+
+def _have(mirrors: Mirrors, udeb: Udeb, folder: Path) -> bool:
+    name = udeb.path.rpartition("/")[2]
+    try:
+        mirrors.keep(udeb.path, Sum(udeb.sha256, udeb.size), folder / UDEBS / name)
+    except Failed:
+        return False
+    return True
+
+
+def _assemble(udebs: Sequence[Piece], folder: Path) -> dict[str, str]:
+    """Put together what servers get, and drop what was needed for it alone; the sums."""
+    build_initrd(folder / INITRD, udebs, folder / UDEBS, folder / "initrd.gz")
+    temp = folder / ".linux.tmp"
+    shutil.copyfile(folder / LINUX, temp)
+    temp.replace(folder / "linux")
+    needed = {udeb.name for udeb in udebs}
+    for file in (*folder.glob("*.deb"), *(folder / UDEBS).iterdir()):
+        if file.name not in needed:
+            file.unlink()
+    return {name: sum_of(folder / name) for name in SERVED}
+
+
+def _fetch_again(source: Source, suite: str, pinned: Pinned) -> None:
+    """All of it by its pinned sums: from any mirror, no signature is needed any more."""
+    mirrors, folder = Mirrors(source.mirrors), source.kept / suite
+    try:
+        fetch_piece(mirrors, pinned.linux, folder / LINUX)
+        fetch_piece(mirrors, pinned.initrd, folder / INITRD)
+        for udeb in pinned.udebs:
+            mirrors.keep(udeb.path, udeb.sum, folder / UDEBS / udeb.name)
+    except Failed as error:
+        raise Failed(
+            f"the pinned installer (Debian {pinned.debian}) is not kept here, and no mirror has it "
+            f"any more: {error.what}",
+            where=error.where,
+            mend=f"copy {folder} from another controller, or `metal installer pin {suite}`",
+        ) from error
+    if _assemble(pinned.udebs, folder) != pinned.served:
+        raise Failed(
+            "the initrd that this version builds is not the one that is pinned",
+            where=str(source.lock),
+            mend=f"`metal installer pin {suite}`, and commit the lock file",
+        )
+
+
+def _incomplete(choice: Choice, kernel: str, source: Source) -> MetalError:
+    return Failed(
+        f"no mirror has all that the installer for Linux {kernel} needs; "
+        + (f"they list and lack {', '.join(choice.absent)}, so " if choice.absent else "")
+        + f"there is no {', '.join(choice.missing)}",
+        where=", ".join(source.mirrors),
+        mend="set a full Debian mirror in inventory.toml: any of a site's and the fleet's will do",
+    )
+
+
+def _without(left_out: Sequence[str]) -> str | None:
+    return f"no mirror has {', '.join(left_out)}: left out" if left_out else None
