@@ -13,7 +13,8 @@ from metal.model.plan import MigrateVm, Risk
 from metal.model.world import World
 from metal.schedule.capacity import Fleet, Room, carries, survey
 from metal.schedule.even import State, ladder, worth
-from metal.schedule.spread import score
+from metal.schedule.repair import repair
+from metal.schedule.spread import Scale, score
 from metal.schedule.wishes import together_sets
 
 
@@ -30,6 +31,8 @@ class Evened:
     """Servers that may not die now, and may afterwards."""
     broken: tuple[str, ...] = ()
     """Servers that may not die afterwards either."""
+    hopeless: bool = False
+    """Proven: no moves inside the cluster let every server die."""
     why: str = ""
     """Why nothing of it was looked at."""
 
@@ -68,8 +71,17 @@ def balance(
     moves: list[MigrateVm] = []
     evened: dict[str, Evened] = {}
     for name in order:
-        start, best = rungs[name][0], _choice(rungs[name], inventory, budget - len(moves))
-        evened[name] = _evened(name, start, best)
+        left = budget - len(moves)
+        start, best = rungs[name][0], _choice(rungs[name], inventory, left)
+        hopeless = False
+        if best.fatal:
+            room = fleet.rooms[name]
+            scale = Scale(list(room.hosts.values()), inventory.balance)
+            mended = repair(start, _movable(inventory, world, room, resting), scale)
+            hopeless = mended.hopeless
+            if mended.state is not None and len(mended.state.moves) <= left:
+                best = mended.state
+        evened[name] = _evened(name, start, best, hopeless)
         moves += _actions(world, name, start, best)
     for name, why in closed.items():
         now = score(list(fleet.rooms[name].hosts.values()), inventory.balance)
@@ -131,7 +143,7 @@ def _choice(rungs: list[State], inventory: Inventory, budget: int) -> State:
     return best if mends or start.score - best.score >= policy.start else start
 
 
-def _evened(name: str, start: State, best: State) -> Evened:
+def _evened(name: str, start: State, best: State, hopeless: bool) -> Evened:
     return Evened(
         cluster=name,
         before=start.score,
@@ -139,6 +151,7 @@ def _evened(name: str, start: State, best: State) -> Evened:
         moves=len(best.moves),
         mended=tuple(sorted(start.fatal - best.fatal)),
         broken=tuple(sorted(best.fatal)),
+        hopeless=hopeless,
     )
 
 

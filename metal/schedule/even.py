@@ -110,6 +110,17 @@ class _Step:
         )
 
 
+def step(state: State, vm: str, target: str, scale: Scale) -> State | None:
+    """One move further on; None where the target cannot take it. Survival is not asked."""
+    source = next(n for n in state.nodes.values() if vm in n.guests)
+    guest, node = source.guests[vm], state.nodes[target]
+    if node is source or not _takes(node, Item.of([guest])):
+        return None
+    here, there = (source.name, scale.figures(source)), (target, scale.figures(node))
+    sums = scale.moved(state.sums, guest, here, there)
+    return _Step(scale.score(sums), state, guest, source.name, target, sums).taken()
+
+
 def _longer(
     beam: Sequence[State], movable: Mapping[str, Collection[str]], scale: Scale
 ) -> list[State]:

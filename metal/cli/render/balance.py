@@ -38,8 +38,9 @@ def _notes(cluster: Evened) -> list[str]:
     notes = [f"{cluster.cluster} is left alone: {cluster.why}"] if cluster.why else []
     if cluster.broken:
         names = ", ".join(cluster.broken)
+        found = "do mend it" if cluster.hopeless else "were found that mend it"
         notes.append(
-            f"{names} may not die, and no moves inside {cluster.cluster} were found that mend it: "
+            f"{names} may not die, and no moves inside {cluster.cluster} {found}: "
             "`metal plan --prove` says what would"
         )
     return notes

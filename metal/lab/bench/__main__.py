@@ -10,6 +10,7 @@ from metal.lab.bench import (
     looks,
     measures,
     network,
+    repairing,
     surviving,
     sweep,
 )
@@ -22,6 +23,7 @@ PARTS = {
     "network": network.network,
     "surviving": surviving.surviving,
     "balancing": balancing.balancing,
+    "repairing": repairing.repairing,
     "ipmi": ipmi.ipmi,
     "sweep": sweep.sweep,
     "forming": forming.forming,
