@@ -15,7 +15,7 @@ from metal.drivers.ipxe import ensure_firmware
 from metal.install.dhcp import Dhcp, dnsmasq_text
 from metal.install.render import Templates
 from metal.inventory.defaults import defaults
-from metal.model.errors import BadInput, Refused
+from metal.model.errors import BadInput, Failed, Refused
 
 PROBE_SECONDS = 6.0
 """Servers try for up to 3 s whether an address is free before they offer it."""
@@ -49,6 +49,7 @@ class BootNetwork:
         """Other DHCP servers on this wire."""
         self._open = ExitStack()
         self.dnsmasq: Dnsmasq | None = None
+        self._service: BootService | None = None
 
     def __enter__(self) -> "BootNetwork":
         listen = self._address()
@@ -73,13 +74,22 @@ class BootNetwork:
                 leases=str(folder / "leases"),
                 announce=self._announce,
             )
-            opening.enter_context(BootService(self._workspace))
+            self._service = opening.enter_context(BootService(self._workspace))
             self.dnsmasq = opening.enter_context(Dnsmasq(text, folder, self._heard))
             self._open = opening.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
+
+    def check(self) -> None:
+        """Failed once a part of it has ended that nothing starts again."""
+        if self._service and not self._service.alive:
+            raise Failed(
+                "the boot service's web server has ended",
+                where=self._workspace.inventory.fleet.boot_listen,
+                mend="run `metal serve` again; report it if it stays",
+            )
 
     @property
     def _v4(self) -> bool:

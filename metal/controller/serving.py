@@ -15,6 +15,11 @@ class BootService:
         app = boot_app(Desk(workspace), workspace.state / "firmware", LiveDesk(workspace))
         self._server = WebServer(app, host.strip("[]"), int(port))
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still answers, once it was entered."""
+        return self._server.alive
+
     def __enter__(self) -> "BootService":
         self._server.start()
         return self

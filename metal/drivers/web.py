@@ -62,6 +62,11 @@ class WebServer:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{host}:{self.port}"
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def start(self) -> "WebServer":
         self._thread.start()
         deadline = time.monotonic() + 10

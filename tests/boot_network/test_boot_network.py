@@ -224,3 +224,49 @@ def test_dnsmasq_killed_is_started_again(wire: Wire) -> None:
     wire.serve("--dhcp", "ours")
     os.kill(int(run("pgrep", "-f", f"conf-file={wire.folder}").split()[0]), 9)
     wait_for(lambda: wire.log("serve").count("started, version") == 2, "dnsmasq to come back")
+
+
+def watcher_of(wire: Wire) -> int:
+    """The pid of the watcher beside `metal serve`."""
+    served = wire.children[-1].pid  # `ip netns exec` becomes what it runs
+    wait_for(lambda: beside(served) != [], "the watcher")
+    return beside(served)[0]
+
+
+def beside(served: int) -> list[int]:
+    pids = Path(f"/proc/{served}/task/{served}/children").read_text().split()
+    return [int(p) for p in pids if b"watch" in Path(f"/proc/{p}/cmdline").read_bytes()]
+
+
+def test_the_watcher_beside_it_ends_with_it(wire: Wire) -> None:
+    wire.serve("--dhcp", "ours", "--watch", "--act")
+    pid = watcher_of(wire)
+    assert os.getpgid(pid) == os.getpgid(wire.children[-1].pid)
+    wait_for(lambda: "nothing to watch yet" in wire.log("serve"), "its first round")
+    wire.children[-1].terminate()
+    assert wire.children[-1].wait(60) == 0
+    assert "the boot service is down" in wire.log("serve")
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_watcher_that_is_killed_takes_the_boot_service_along(wire: Wire) -> None:
+    wire.serve("--dhcp", "ours", "--watch")
+    os.kill(watcher_of(wire), 9)
+    assert wire.children[-1].wait(60) == 1
+    assert "the watcher ended by SIGKILL" in wire.log("serve")
+
+
+def test_a_boot_service_that_is_killed_takes_the_watcher_along(wire: Wire) -> None:
+    wire.serve("--dhcp", "ours", "--watch")
+    pid = watcher_of(wire)
+    wire.children[-1].kill()
+    wait_for(lambda: gone(pid), "the watcher's end")
+    os.kill(int(run("pgrep", "-f", f"conf-file={wire.folder}").split()[0]), 15)
+
+
+def gone(pid: int) -> bool:
+    """Ended, whether or not anybody has taken note of it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from ipaddress import IPv6Network
 
     from metal.controller.boot_network import BootNetwork
+    from metal.drivers.companion import Companion
+
+SECONDS = 1.0
+"""How often it is seen to whether all of it still runs."""
 
 
 @click.command("serve", cls=Verb)
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
     metavar="PREFIX",
     help="An IPv6 prefix for router advertisements: spares iPXE a wait of 16 s.",
 )
+@click.option("--watch", is_flag=True, help="Run `metal watch --place SITE` beside it.")
+@click.option("--act/--no-act", default=False, help="With --watch: heal what is found.")
 @click.option(
     "--metrics",
     metavar="[HOST:]PORT",
@@ -41,6 +48,8 @@ def command(
     interface: str,
     dhcp: str | None,
     announce: str | None,
+    watch: bool,
+    act: bool,
     metrics: str | None,
 ) -> None:
     """Answer a site's servers when they boot, until it is ended.
@@ -48,10 +57,13 @@ def command(
     Runs dnsmasq (DHCP or proxyDHCP, TFTP) and the boot service (HTTP). Only machines of the
     inventory are answered; each boots from its disk unless an install is open for it.
     Looks first whether somebody else gives addresses on that wire, and never fights it.
+    With --watch the watcher is a process beside it: they end together.
     """
     from metal.cli.metrics_door import metrics_door
     from metal.controller.boot_network import BootNetwork
 
+    if act and not watch:
+        raise click.UsageError("--act belongs to --watch")
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
@@ -64,10 +76,29 @@ def command(
         announce=_prefix(announce),
         heard=face.say if face.verbose else None,
     )
-    with metrics_door(face, workspace, metrics), network:
+    with ExitStack() as stack:
+        # The watcher's own door tells of its rounds, too.
+        stack.enter_context(metrics_door(face, workspace, None if watch else metrics))
+        stack.enter_context(network)
         _tell(face, network)
-        end.wait()
+        beside = stack.enter_context(_watcher(face, site, act, metrics, end)) if watch else None
+        while not end.wait(SECONDS):
+            network.check()
+        if beside:
+            beside.check()
     face.say("the boot service is down")
+
+
+def _watcher(
+    face: Face, site: str, act: bool, metrics: str | None, end: threading.Event
+) -> "Companion":
+    from metal.drivers.companion import Companion
+
+    words = ["-C", face.workspace, "watch", "--place", site]
+    words += ["--act"] if act else []
+    words += ["--metrics", metrics] if metrics else []
+    words += ["--verbose"] if face.verbose else []
+    return Companion("the watcher", words, ended=end.set)
 
 
 def _prefix(text: str | None) -> "IPv6Network | None":
