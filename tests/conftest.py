@@ -48,8 +48,11 @@ def libvirt_bed(tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Three servers in namespaces with real libvirtd, QEMU and IPMI; skips, saying why not."""
-    from metal.lab.namespaces import Trio
+    """Three servers in namespaces with real libvirtd, QEMU and IPMI; skips, saying why not.
+
+    Their workspace is the folder above `trio.folder`.
+    """
+    from metal.lab.namespaces import Trio, workspace
     from metal.lab.namespaces.trio import why_not
     from metal.model.errors import MetalError
 
@@ -57,13 +60,13 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if reason := why_not():
         pytest.skip(reason)
     try:
-        made = Trio.up(tmp_path_factory.mktemp("trio") / "lab")
+        folder = workspace.up(tmp_path_factory.mktemp("trio") / "work").folder
     except MetalError as error:
         if "apt" not in error.what:
             raise
         pytest.skip(f"no guest: {error.what}")
-    yield made
-    made.down()
+    yield Trio.of(folder / workspace.LAB)
+    workspace.down(folder)
 
 
 @pytest.fixture

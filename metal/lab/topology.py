@@ -23,6 +23,8 @@ SSH_PORT = 6022
 TOPOLOGY, KEY = "lab/topology.json", "lab/administrator.key"
 ARCHIVE_KEYS = "lab/mirror-keys"
 """The keyring of the lab's own mirror."""
+TRIO = "lab/trio.json"
+"""Instead of a topology, where the lab is one of namespaces."""
 FACTORY_USER, FACTORY_PASSWORD = "ADMIN", "factory-Pa55word"
 """What every BMC of the lab is delivered with: no secret, a donor would tell it."""
 
@@ -61,7 +63,7 @@ def make_workspace(source: Path, folder: Path, shape: Topology) -> None:
         shutil.copytree(own if own.is_dir() else default_file(part), folder / part)
     document = tomlkit.parse((source / "inventory.toml").read_text())
     _move(document, shape)
-    _add_administrator(document, folder)
+    add_administrator(document, folder)
     (folder / "inventory.toml").write_text(tomlkit.dumps(document))
 
 
@@ -69,7 +71,7 @@ def check_free(folder: Path) -> None:
     """Refused if `folder` holds a workspace: a lab's, running or not, or an operator's."""
     if not (folder / "inventory.toml").exists():
         return
-    if (folder / TOPOLOGY).exists():
+    if (folder / TOPOLOGY).exists() or (folder / TRIO).exists():
         raise Refused(
             "a lab is here already",
             where=str(folder),
@@ -90,7 +92,8 @@ def check_free(folder: Path) -> None:
 
 def ended(folder: Path) -> bool:
     """Whether the workspace is of a lab that runs no more."""
-    return (folder / KEY).exists() and not (folder / TOPOLOGY).exists()
+    runs = (folder / TOPOLOGY).exists() or (folder / TRIO).exists()
+    return (folder / KEY).exists() and not runs
 
 
 def _move(document: MutableMapping[str, Any], shape: Topology) -> None:
@@ -125,7 +128,7 @@ def _move(document: MutableMapping[str, Any], shape: Topology) -> None:
         server["address"] = f"127.{shape.lab}.{places[site] + 1}.{seen[site]}"
 
 
-def _add_administrator(document: MutableMapping[str, Any], folder: Path) -> None:
+def add_administrator(document: MutableMapping[str, Any], folder: Path) -> None:
     """The lab's own administrator: lab/administrator.key opens what was escrowed."""
     import pyrage
 

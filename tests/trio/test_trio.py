@@ -1,8 +1,11 @@
 """The lab of namespaces: what is real about it, and that it goes without a trace."""
 
+import json
 import os
 import subprocess
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,6 @@ import pytest
 
 from metal.drivers.bmc import connect
 from metal.drivers.ports import Bmc, Hypervisor
-from metal.lab.namespaces import Trio
 from metal.lab.namespaces.counting import counts, gaps
 from metal.lab.namespaces.trio import why_not
 from metal.model.addresses import Addressing
@@ -123,31 +125,56 @@ def test_a_hot_cpu_is_what_its_bmc_says(trio: Any, driver: Hypervisor) -> None:
     bmc.close()
 
 
-def test_it_goes_without_a_trace(tmp_path: Path) -> None:
+def test_a_lab_is_worked_on_like_any_fleet_and_goes_without_a_trace(tmp_path: Path) -> None:
+    """`metal lab up --engine namespaces` to `metal lab down`, as a person types it."""
     if reason := why_not():
         pytest.skip(reason)
-    before = traces()
-    lab = Trio.up(tmp_path / "lab")
+    folder = tmp_path / "lab"
+
+    def metal(*words: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "metal", *words], capture_output=True, text=True
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    told = json.loads(metal("lab", "up", "--engine", "namespaces", str(folder), "-o", "json"))
     try:
-        assert Trio.of(tmp_path / "lab").truth() == lab.truth()
-        assert traces() != before
-        run(lab, lab.driver(), "trio1")
-        with pytest.raises(Refused, match="not empty"):
-            Trio.up(tmp_path / "lab")
+        number = told["servers"]["trio1"]["address"].split(".")[2]
+        assert traces(f"metal{number}", folder) != []
+        assert list(told["servers"]) == ["trio1", "trio2", "trio3"]
+        assert told["accelerator"].startswith(("kvm: a guest boots", "tcg: "))
+        metal("lab", "up", "--engine", "namespaces", str(folder), code=Refused.exit_code)
+        at = ("-C", str(folder))
+        assert "Place VMs (4)" in metal(*at, "plan", code=10)
+        metal(*at, "apply", "--yes")
+        seen = json.loads(metal(*at, "status", "-o", "json"))
+        assert {vm["state"] for vm in seen["vms"].values()} == {"running"}
+        metal("lab", "break", "trio2", "crash", str(folder))
+        really = json.loads(metal("lab", "status", str(folder), "-o", "json"))["servers"]
+        assert (really["trio2"]["power"], really["trio2"]["vms"]) == ("off", [])
+        assert {vm for s in really.values() for vm in s["vms"]} < set(seen["vms"])
     finally:
-        Trio.of(tmp_path / "lab").down()
-    assert not (tmp_path / "lab").exists()
-    lab.wait(lambda: traces() == before, 10, "something of it is left")
+        metal("lab", "down", str(folder))
+    assert not folder.exists()
+    wait_until(lambda: traces(f"metal{number}", folder) == [], "something of it is left")
     assert processes(str(tmp_path)) == []
 
 
-def traces() -> list[str]:
-    """Namespaces, interfaces and mounts of this machine that a lab could have made."""
+def wait_until(reached: Callable[[], bool], late: str) -> None:
+    deadline = time.monotonic() + 30
+    while not reached():
+        assert time.monotonic() < deadline, late
+        time.sleep(0.05)
+
+
+def traces(mark: str, folder: Path) -> list[str]:
+    """Namespaces, interfaces and mounts of this machine that are the lab's."""
     spaces = subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout.split()
     links = [link.name for link in Path("/sys/class/net").iterdir()]
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    ours = [word for word in [*spaces, *links] if word.startswith("metal")]
-    return sorted([*ours, *(line.split()[4] for line in mounts if "metal" in line)])
+    ours = [w for w in [*spaces, *links] if w.startswith(mark) and not w[len(mark) :][:1].isdigit()]
+    return sorted([*ours, *(line for line in mounts if str(folder) in line or f"{mark}-" in line)])
 
 
 def processes(word: str) -> list[str]:

@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from metal.cli.render.hang import hanging
 from metal.tui.grid import Column, fit
 
 if TYPE_CHECKING:
     from metal.lab.control import LabStatus
+    from metal.lab.namespaces.workspace import TrioStatus
 
 COLUMNS = (
     Column("SERVER"),
@@ -36,4 +38,31 @@ def lab_lines(status: "LabStatus", width: int = 80) -> list[str]:
         "",
         f"{sum(bool(vm['copies']) for vm in vms)} of {len(vms)} VMs run"
         + (f"; RAN TWICE: {', '.join(twice)}" if twice else ""),
+    ]
+
+
+TRIO_COLUMNS = (
+    Column("SERVER"),
+    Column("POWER"),
+    Column("ADDRESS"),
+    Column("BMC", rank=1),
+    Column("VMS", grows=True, least=8),
+)
+
+
+def trio_lines(status: "TrioStatus", width: int = 80) -> list[str]:
+    """One line a server, and what its VMs run with."""
+    rows = [
+        (name, told["power"], told["address"], told["bmc"], ", ".join(told["vms"]) or "-")
+        for name, told in status.servers.items()
+    ]
+    grid = fit(TRIO_COLUMNS, rows, width)
+    ran = [vm for told in status.servers.values() for vm in told["vms"]]
+    twice = sorted({vm for vm in ran if ran.count(vm) > 1})
+    return [
+        f"trio in {status.folder}",
+        *hanging("guests run with ", status.accelerator, width, under=2),
+        grid.header,
+        *map(grid.line, rows),
+        *([f"RUNS TWICE: {', '.join(twice)}"] if twice else []),
     ]

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ from metal.cli.numbers import Finite
 
 if TYPE_CHECKING:
     from metal.lab.control import LabStatus
+    from metal.lab.namespaces.workspace import TrioStatus
     from metal.lab.redfish_bmc import RedfishBmc
 
 FOLDER = click.argument(
@@ -24,8 +26,14 @@ FOLDER = click.argument(
 def command() -> None:
     """A virtual rack to try all of it on.
 
-    FOLDER is the lab's own workspace (.lab unless you name another): a copy of yours whose
-    servers live on loopback addresses. Work on it with `metal -C FOLDER`.
+    FOLDER is the lab's own workspace (.lab unless you name another). Work on it with
+    `metal -C FOLDER`. Two engines:
+
+    \b
+    simulated   a copy of your inventory whose servers are doubles on loopback
+                addresses, from enrolment to the cluster; needs no root
+    namespaces  the trio: three servers in namespaces with real libvirtd, QEMU and
+                IPMI, in a cluster already; as root
     """
 
 
@@ -36,11 +44,23 @@ def command() -> None:
     type=Finite(min=0, min_open=True, max=1000),
     default=20.0,
     metavar="TIMES",
-    help="How fast its clock runs.  [default: 20]",
+    help="How fast the clock of the simulated one runs.  [default: 20]",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["simulated", "namespaces"]),
+    default="simulated",
+    help="What the servers are made of.  [default: simulated]",
 )
 @click.pass_obj
-def up(face: Face, folder: Path, speed: float) -> None:
-    """Start the servers of this workspace's inventory as doubles."""
+def up(face: Face, folder: Path, speed: float, engine: str) -> None:
+    """Start the servers of this workspace's inventory as doubles, or the trio."""
+    if engine == "namespaces":
+        from metal.lab.namespaces import workspace
+
+        _show_trio(face, workspace.up(folder))
+        face.say(f"make its VMs with: metal -C {folder} apply")
+        return
     from metal.lab.control import up
     from metal.lab.topology import FACTORY_PASSWORD, FACTORY_USER
 
@@ -57,6 +77,9 @@ def up(face: Face, folder: Path, speed: float) -> None:
 @click.pass_obj
 def status(face: Face, folder: Path) -> None:
     """What really is in the lab, whatever metal believes."""
+    if (trio := _trio(folder)) is not None:
+        _show_trio(face, trio.status(folder))
+        return
     from metal.lab.control import status
 
     _show(face, status(folder))
@@ -71,18 +94,27 @@ def break_(face: Face, server: str, fault: str, folder: Path) -> None:
     """Let a fault happen to SERVER.
 
     \b
-    crash       the system hangs: no answer from it, the BMC says on
+    crash       the system hangs: no answer from it, the BMC says on (in the trio:
+                all in it dies, and it is off)
     dead        the power supply burns out: the BMC says off, and on does nothing
-    psu         a power supply fails: the server runs on, its BMC complains
     bmc-silent  the BMC answers nobody
+    repair      everything is well again
+    Of a simulated server only:
+    psu         a power supply fails: the server runs on, its BMC complains
     disk-smart  its last disk has sectors that cannot be read: a burn-in finds it
     disk-slow   its last disk is slower than its brothers: a burn-in finds it
     dimm        its second DIMM corrects errors all the time: a burn-in finds it
-    repair      everything is well again
+    Of the trio only:
+    partition   its network cable is pulled: it runs on, its BMC answers
+    hot         its CPU is too hot, which its BMC says
+    dark        server and BMC lose their power together
     """
-    from metal.lab.control import break_
+    if (trio := _trio(folder)) is not None:
+        trio.break_(folder, server, fault)
+    else:
+        from metal.lab.control import break_
 
-    break_(folder, server, fault)
+        break_(folder, server, fault)
     face.say(f"{server}: {fault}")
 
 
@@ -90,7 +122,11 @@ def break_(face: Face, server: str, fault: str, folder: Path) -> None:
 @FOLDER
 @click.pass_obj
 def down(face: Face, folder: Path) -> None:
-    """Stop the lab; its folder stays, to be looked at."""
+    """Stop the lab. A simulated one's folder stays, to be looked at; of the trio nothing does."""
+    if (trio := _trio(folder)) is not None:
+        trio.down(folder)
+        face.say(f"the lab in {folder} is gone, and the folder with it")
+        return
     from metal.lab.control import down
 
     down(folder)
@@ -157,6 +193,24 @@ def _tell_bmc(face: Face, served: "RedfishBmc", own: tuple[str, str] | None) -> 
         face.say(f"try it: METAL_BMC_USER={own[0]} METAL_BMC_PASSWORD={own[1]} \\")
     face.say(f"  metal enroll --dry-run {where}")
     sys.stdout.flush()
+
+
+def _trio(folder: Path) -> ModuleType | None:
+    """What drives the lab in the folder, if it is one of namespaces."""
+    from metal.lab.topology import TRIO
+
+    if not (folder / TRIO).exists():
+        return None
+    from metal.lab.namespaces import workspace
+
+    return workspace
+
+
+def _show_trio(face: Face, status: "TrioStatus") -> None:
+    from metal.cli.render.lab import trio_lines
+    from metal.cli.screen import width
+
+    face.show(trio_lines(status, width()), status)
 
 
 def _show(face: Face, status: "LabStatus") -> None:

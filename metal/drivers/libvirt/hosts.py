@@ -14,6 +14,8 @@ from metal.drivers.libvirt.patience import Patience
 from metal.model.errors import BadInput, MetalError, Unreachable
 
 T = TypeVar("T")
+AGAIN = 0.5
+"""Seconds to knock where nobody answered the last time: a dead host is asked at each look."""
 PORTS = {"tcp": 16509, "tls": 16514, "ssh": 22, "libssh": 22, "libssh2": 22}
 
 
@@ -30,6 +32,7 @@ class Host:
     address: str = ""
     """What other hosts send a migrating VM to; that of the URI when empty."""
     _connection: Any = field(default=None, repr=False)
+    _was_silent: bool = field(default=False, repr=False)
 
     @property
     def where(self) -> tuple[str, int] | None:
@@ -72,11 +75,16 @@ class Host:
     def _knock(self, seconds: float) -> None:
         if not self.where:
             return
+        if self._was_silent:
+            seconds = min(seconds, AGAIN)
         try:
             socket.create_connection(self.where, seconds).close()
+            self._was_silent = False
         except ConnectionRefusedError:
+            self._was_silent = False
             raise Unreachable("the host is there, its libvirtd is not", where=self.name) from None
         except OSError as error:
+            self._was_silent = True
             raise Silent(f"no answer: {error.strerror or error}", where=self.name) from None
 
 

@@ -1,5 +1,6 @@
 """The trio: three servers in namespaces, brought up, broken and taken down without a trace."""
 
+import importlib.util
 import json
 import os
 import secrets
@@ -35,6 +36,7 @@ FAULTS = {
     "dead": "the same, and its BMC cannot switch it on again",
     "partition": "its network cable is pulled: it runs on, its BMC answers",
     "bmc-silent": "its BMC answers nobody",
+    "dark": "server and BMC lose their power together",
     "hot": "its CPU's temperature is critical, its BMC says so",
     "repair": "everything is well again, and it is on",
 }
@@ -167,6 +169,10 @@ class Trio:
                 wire.cut(self.names, server.number)
             case "bmc-silent":
                 _end(bmc.folder / "bmc.pid", "ipmi_sim")
+            case "dark":
+                (server.folder / "unplugged").touch()
+                server.power("off")
+                _end(bmc.folder / "bmc.pid", "ipmi_sim")
             case "hot":
                 bmc.heat(CPU_ILL)
             case "repair":
@@ -229,6 +235,8 @@ def why_not() -> str:
     """Why no such lab can run here; "" when it can, as far as that can be told beforehand."""
     if os.geteuid() != 0:
         return "only root may make namespaces"
+    if importlib.util.find_spec("libvirt") is None:
+        return "missing: libvirt-python, metal's extra: pip install 'metal[libvirt]'"
     missing = [package for tool, package in NEEDED.items() if shutil.which(tool) is None]
     if missing:
         return f"missing: apt install {' '.join(missing)}"

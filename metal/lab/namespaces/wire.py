@@ -36,6 +36,11 @@ class Names:
         return f"10.203.{self.lab}.128/25"
 
     @property
+    def gateway(self) -> str:
+        """This machine's address in the servers' network."""
+        return f"10.203.{self.lab}.1"
+
+    @property
     def here(self) -> dict[str, str]:
         """This machine's ends: interface → address."""
         base = f"10.203.{self.lab}"

@@ -1,0 +1,125 @@
+"""The workspace of a lab of namespaces: its servers enrolled and in a cluster, no VM made yet."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from metal.controller.workspace import Workspace
+from metal.lab.namespaces.bmc import USER
+from metal.lab.namespaces.trio import SERVERS, Trio
+from metal.lab.topology import add_administrator
+from metal.model.base import Frozen
+from metal.model.errors import Refused
+from metal.model.life import Life
+
+INVENTORY = Path(__file__).with_name("inventory.toml")
+LAB = "lab"
+_PROFILE = """\
+description = "A server of the lab: what its guests may have of this machine"
+reserved_memory_gib = 1
+cpu_factor = 8
+"""
+_SIZES = "[counting]\nvcpus = 1\nmemory_gib = 0.125\ndisk_gib = 1\n"
+_SERVER = """
+[servers.{name}]
+site = "here"
+rack = "namespaces"
+profile = "lab"
+address = "{address}"
+bmc = {{ address = "{bmc}", protocol = "ipmi", cipher_suite = 3, user = "{user}" }}
+
+[servers.{name}.learned]
+vendor = "OpenIPMI"
+model = "ipmi_sim"
+memory_gib = 3
+threads = 2
+disks = [{{ name = "disks", size_gib = 100 }}]
+"""
+
+
+class TrioStatus(Frozen):
+    """What really is, whatever metal believes."""
+
+    folder: Path
+    accelerator: str
+    """kvm or tcg, and why."""
+    servers: dict[str, dict[str, Any]]
+    """Name → power, address, bmc, vms."""
+
+
+def up(folder: Path) -> TrioStatus:
+    """Servers, BMCs and a workspace for them in the new folder `folder`.
+
+    Refused where the folder holds anything, or no such lab can run; nothing is left then.
+    """
+    folder = folder.absolute()
+    if folder.exists() and any(folder.iterdir()):
+        raise Refused(
+            "it is not empty",
+            where=str(folder),
+            mend="name a folder that does not exist yet; `metal lab down` removes a lab's",
+        )
+    trio = Trio.up(folder / LAB)
+    try:
+        _write(trio, folder)
+        _enrol(trio, folder)
+    except BaseException:
+        down(folder)
+        raise
+    return status(folder)
+
+
+def status(folder: Path) -> TrioStatus:
+    """Refused where no such lab is up."""
+    truth = Trio.of(folder / LAB).truth()
+    return TrioStatus(folder=folder, accelerator=truth["accelerator"], servers=truth["servers"])
+
+
+def break_(folder: Path, server: str, fault: str) -> None:
+    Trio.of(folder / LAB).break_(server, fault)
+
+
+def down(folder: Path) -> None:
+    """Nothing of it is left, the folder neither."""
+    Trio.of(folder / LAB).down()
+    shutil.rmtree(folder)
+
+
+def _write(trio: Trio, folder: Path) -> None:
+    """inventory.toml and the profiles it names."""
+    (folder / "profiles" / "servers").mkdir(parents=True)
+    (folder / "profiles" / "servers" / "lab.toml").write_text(_PROFILE)
+    (folder / "profiles" / "vms.toml").write_text(_SIZES)
+    servers = "".join(
+        _SERVER.format(name=name, address=server.address, bmc=trio.bmcs[name].address, user=USER)
+        for name, server in trio.servers.items()
+    )
+    text = INVENTORY.read_text().format(
+        out_of_band=trio.names.out_of_band,
+        network=trio.names.network,
+        gateway=trio.names.gateway,
+        servers=servers,
+        names=json.dumps(SERVERS),
+        accel=trio.accel,
+        kernel=trio.guest.kernel,
+        initrd=trio.guest.initrd,
+        cmdline=trio.guest.cmdline,
+    )
+    document = tomlkit.parse(text)
+    add_administrator(document, folder)
+    (folder / "inventory.toml").write_text(tomlkit.dumps(document))
+
+
+def _enrol(trio: Trio, folder: Path) -> None:
+    """What enrolment, installation and forming would have left: they are tried elsewhere."""
+    workspace = Workspace(folder)
+    try:
+        for name in SERVERS:
+            workspace.secrets.escrow(f"bmc/{name}", trio.password, controller=True)
+            for life in (Life.ENROLLED, Life.INSTALLED, Life.MEMBER):
+                workspace.store.servers.move(name, life)
+    finally:
+        workspace.store.close()
