@@ -38,6 +38,7 @@ COMMANDS = {
     ),
     "balance": ("metal.cli.verbs.balance", "Use the servers of each cluster evenly."),
     "drain": ("metal.cli.verbs.drain", "Move every VM off a server, live."),
+    "evacuate": ("metal.cli.verbs.evacuate", "A donor withdraws: what goes where, and when."),
     "donors": ("metal.cli.verbs.donors", "Who lends what, on what terms, and what is used."),
     "ipv4": ("metal.cli.verbs.ipv4", "Show what public IPv4 addresses are spent on."),
     "network": ("metal.cli.verbs.network", "What gateways, name servers and the mesh are told."),

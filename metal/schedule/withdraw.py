@@ -1,4 +1,4 @@
-"""A site is lost or given up: where each of its VMs goes, what cannot go and what that takes."""
+"""A site or a cluster is lost or given up: where each of its VMs goes, and what cannot go."""
 
 from dataclasses import dataclass
 
@@ -9,23 +9,32 @@ from metal.schedule.place import Placement, Unplaced, place
 
 @dataclass(frozen=True)
 class Relocation:
-    """Homes elsewhere of all VMs that were seen at a site, most important first."""
+    """Homes elsewhere of all VMs that were seen there, most important first."""
 
     site: str
+    """The name of the site, or of the cluster."""
     homes: dict[str, tuple[str, str]]
     """VM → (cluster, server)."""
     stranded: tuple[Unplaced, ...]
     unpinned: tuple[str, ...]
-    """VMs that were pinned to a cluster of the site: the pin must go."""
+    """VMs that were pinned to what is given up: the pin must go."""
     unmanaged: tuple[str, ...]
     """VMs at the site that the inventory does not have: nobody planned for them."""
     placement: Placement
 
 
+def leaving(inventory: Inventory, name: str) -> tuple[set[str], set[str]]:
+    """(servers, clusters) that are given up with a site or a cluster; a site's name wins."""
+    if name in inventory.sites:
+        servers = {s for s, server in inventory.servers.items() if server.site == name}
+        return servers, {c for c in inventory.clusters if inventory.site_of(c) == name}
+    return set(inventory.clusters[name].servers), {name}
+
+
 def relocate(inventory: Inventory, world: World, site: str) -> Relocation:
-    """The rest of the fleet takes the site's VMs, each cluster as survivable as it was asked."""
-    servers = {s for s, server in inventory.servers.items() if server.site == site}
-    clusters = {c for c in inventory.clusters if inventory.site_of(c) == site}
+    """The rest of the fleet takes the VMs of a site (or a cluster), each cluster as survivable as
+    it was asked."""
+    servers, clusters = leaving(inventory, site)
     lost = [vm for vm, seen in world.vms.items() if seen.server in servers]
     managed = {vm for vm in lost if vm in inventory.vms}
     rest = inventory.model_copy(
