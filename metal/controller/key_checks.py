@@ -18,8 +18,11 @@ from metal.drivers.luks import Luks
 from metal.drivers.secrets import AgeSecrets
 from metal.model.base import Frozen
 from metal.model.errors import Failed, MetalError
+from metal.model.keys import Pin
 
 WORKERS = 16
+Pins = Callable[[str], Sequence[Pin]]
+"""By what a server's disk is to open itself."""
 
 
 class KeyState(Frozen):
@@ -80,26 +83,34 @@ def verify_all(
     identity: Identity,
     disks: Disks | None,
     progress: Progress,
+    pins: Pins = lambda _server: (),
 ) -> list[Verdict]:
     """Side by side: a server that does not answer takes its time."""
 
     def one(server: str) -> Verdict:
         progress.begin(server, f"try the key of {server}")
-        verdict = verify(escrow, server, identity, disks)
+        verdict = verify(escrow, server, identity, disks, pins(server))
         progress.end(server, not verdict.error, verdict.error)
         return verdict
 
     return side_by_side(servers, one, workers=WORKERS, stop=threading.Event())
 
 
-def verify(escrow: AgeSecrets, server: str, identity: Identity, disks: Disks | None) -> Verdict:
-    """The escrow opens with `identity`; over SSH (unless None) the key opens every disk."""
+def verify(
+    escrow: AgeSecrets,
+    server: str,
+    identity: Identity,
+    disks: Disks | None,
+    pins: Sequence[Pin] = (),
+) -> Verdict:
+    """The escrow opens with `identity`; over SSH (unless None) the key opens every disk, and each
+    opens itself by `pins`, the policy's, and by nothing else."""
 
     def check() -> list[str]:
         keys = keys_of(escrow, server, identity)
         works = [f"{identity.file} opens the escrow"]
         for disk in disks(server) if disks else ():
-            works += _on_disk(disk, keys[0])
+            works += [*_on_disk(disk, keys[0]), *_by_itself(disk, pins, server)]
         return works
 
     return _judged(server, check)
@@ -116,6 +127,30 @@ def _on_disk(disk: Luks, key: str) -> list[str]:
     others = [one.said for one in disk.slots() if one.number != slot]
     also = f"; also {', '.join(others)}" if others else ", and nothing else does"
     return [f"it opens slot {slot} of {disk.device}{also}"]
+
+
+def _by_itself(disk: Luks, pins: Sequence[Pin], server: str) -> list[str]:
+    """Failed where it is not bound as the inventory says, or that does not open it now."""
+    there, works = disk.bindings(), []
+    rebind = f"metal keys rotate {server} binds it as the inventory says"
+    for pin in pins:
+        bound = next((one for one in there if one.is_(pin)), None)
+        if bound is None:
+            raise Failed(f"no slot is bound to {pin.said}", where=disk.device, mend=rebind)
+        if not disk.opens_itself(bound.slot):
+            raise Failed(
+                f"slot {bound.slot} is bound to {pin.said}, and that does not open it now",
+                where=disk.device,
+                mend="do the Tang servers answer it? Was its firmware or boot loader changed "
+                "since? A person can still unlock it; " + rebind,
+            )
+        there.remove(bound)
+        works.append(f"slot {bound.slot} of {disk.device} opens itself by {pin.said}")
+    if there:
+        slots = ", ".join(str(one.slot) for one in there)
+        what = f"slot {slots} opens by something that the inventory does not name"
+        raise Failed(what, where=disk.device, mend=rebind)
+    return works
 
 
 def drill(escrow: AgeSecrets, server: str, identity: Identity) -> Verdict:

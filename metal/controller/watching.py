@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 
 from metal.controller.alarming import send_due
 from metal.controller.fleet_state import VERDICTS
+from metal.controller.gatekeeping import Gatekeeper
 from metal.controller.healing import Healing
 from metal.controller.incident_book import IncidentBook
 from metal.controller.look import look
@@ -43,6 +44,8 @@ class WatchReport(Frozen):
     """Action id → why it did not work."""
     holds: tuple[str, ...]
     """What a person must see to."""
+    unlocked: tuple[str, ...] = ()
+    """Servers that waited at boot and were given their disk's key."""
 
 
 class Watcher:
@@ -65,11 +68,13 @@ class Watcher:
         self._monotonic = workspace.store.database.clock.monotonic
         self._past: list[tuple[float, World]] = []
         self._book = IncidentBook(workspace)
+        self._gatekeeper = Gatekeeper(workspace)
         self._healing = Healing(workspace, progress, self._book, pool=pool, stop=stop)
 
     def close(self) -> None:
         """What is at work is left between two steps, to be gone on with."""
         self._healing.close()
+        self._gatekeeper.close()
 
     def round(self, post: Post | None = None) -> WatchReport:
         """One look, the diagnosis, and (for whoever leads) the beginning of what follows."""
@@ -86,10 +91,11 @@ class Watcher:
         self._publish(found)
         failed = self._healing.collect()
         give_back(self._workspace, found)
+        unlocked = self._gatekeeper.round()
         self._book.record(found)
         self._healing.go_on(term)
         failed |= self._healing.begin(world, found.actions, term)
-        return self._report(found, failed)
+        return self._report(found, failed, unlocked)
 
     def settle(self, post: Post) -> WatchReport:
         """A round that waits for what it began, and looks again. People are not waited for."""
@@ -100,7 +106,9 @@ class Watcher:
             found = self._judge(look(self._workspace))
             if post.term:
                 self._book.record(found)
-        return report.model_copy(update={"failed": failed, "holds": (*report.holds, *waits)})
+        unlocked = (*report.unlocked, *self._gatekeeper.finish())
+        holds = (*report.holds, *waits)
+        return report.model_copy(update={"failed": failed, "holds": holds, "unlocked": unlocked})
 
     # ── what is seen ─────────────────────────────────────────────────────────────────────────
 
@@ -151,7 +159,12 @@ class Watcher:
         name = leader.place if leader else "nobody"
         return WatchReport(place=self.place, leader=name, diagnoses={}, actions=(), holds=())
 
-    def _report(self, found: Found, failed: dict[str, str] | None = None) -> WatchReport:
+    def _report(
+        self,
+        found: Found,
+        failed: dict[str, str] | None = None,
+        unlocked: tuple[str, ...] = (),
+    ) -> WatchReport:
         at_work = self._healing.at_work
         known = {action.id for action in at_work}
         new = [action for action in found.actions if action.id not in known]
@@ -160,7 +173,8 @@ class Watcher:
             diagnoses=found.diagnoses,
             actions=(*at_work, *new),
             failed=failed or {},
-            holds=tuple(found.holds.values()),
+            holds=(*found.holds.values(), *self._gatekeeper.refused.values()),
+            unlocked=unlocked,
         )
 
 

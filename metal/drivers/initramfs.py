@@ -17,6 +17,14 @@ umask 077
 folder=$(mktemp -d -p /var/tmp metal.XXXXXX) || exit 1
 trap 'rm -rf "$folder"' EXIT
 image=$1
+# proxmox-boot-tool's own files; a pin for the next boot only goes first.
+for pin in "/etc/kernel/next-boot-pin" "/etc/kernel/proxmox-boot-pin"; do
+    [ -z "$image" ] && [ -s "$pin" ] && image=/boot/initrd.img-$(head -n 1 "$pin")
+done
+if [ -n "$image" ] && [ ! -e "$image" ]; then
+    echo "the kernel that is pinned has no $image" >&2
+    exit 1
+fi
 [ -n "$image" ] || image=$(ls -v /boot/initrd.img-*[0-9a-z] | grep -v '\.bak$' | tail -n 1)
 unmkinitramfs "$image" "$folder/all" >/dev/null || exit 1
 root=$folder/all
@@ -49,7 +57,8 @@ _PARTS = tuple(SeenBoot.model_fields)
 
 
 def read_boot(runner: Runner, mac: str, image: str = "") -> SeenBoot:
-    """The initramfs that boots next (the newest, as GRUB orders them), or `image`.
+    """The initramfs that boots next (of the kernel that proxmox-boot-tool pinned, else the newest,
+    as GRUB orders them), or `image`.
 
     `mac`: of the card that it is to be reached through.
     """

@@ -11,11 +11,14 @@ import json
 import re
 import zlib
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from metal.drivers.commands import Result, Runner
 from metal.model.errors import Failed, Refused
 from metal.model.keys import Pin, Slot
+
+if TYPE_CHECKING:
+    from metal.drivers.clevis import Bound
 
 Metadata: TypeAlias = dict[str, Any]
 """LUKS2's JSON area."""
@@ -109,6 +112,18 @@ class Luks:
         from metal.drivers.clevis import Clevis
 
         return Clevis(self._runner, self.device).ensure(self._metadata(), pins, by=by)
+
+    def bindings(self) -> "list[Bound]":
+        """What opens it without a person: the slots of clevis."""
+        from metal.drivers.clevis import bindings
+
+        return bindings(self._metadata())
+
+    def opens_itself(self, slot: int) -> bool:
+        """Whether clevis opens that slot now: its Tang servers answer, its TPM agrees."""
+        from metal.drivers.clevis import Clevis
+
+        return Clevis(self._runner, self.device).opens(slot)
 
     def header(self) -> tuple[str, str]:
         """(the disk's UUID, its header with its key slots): small enough to keep as a secret."""

@@ -20,6 +20,11 @@ def wanted_pins(inventory: Inventory, server: str) -> tuple[Pin, ...]:
     return tuple(pins)
 
 
+def policy_pins(inventory: Inventory, server: str) -> tuple[Pin, ...]:
+    """As `wanted_pins`; none for a server whose keys are kept and which the inventory has lost."""
+    return wanted_pins(inventory, server) if server in inventory.servers else ()
+
+
 def pin_packages(inventory: Inventory, server: str) -> tuple[str, ...]:
     """What its initramfs needs to open the disk so."""
     by = inventory.servers[server].unlock.by

@@ -98,6 +98,8 @@ def server(built, tmp_path):
         def run(self, argv, **options):
             script = argv[2].replace("/etc/crypttab", str(tmp_path / "crypttab"))
             script = script.replace("/sys/class/net", str(tmp_path / "net"))
+            script = script.replace("/etc/kernel", str(tmp_path / "kernel"))
+            script = script.replace("/boot/", f"{tmp_path}/")
             return super().run((*argv[:2], script, *argv[3:]), **options)
 
     (tmp_path / "crypttab").write_text(CRYPTTAB + "swap /dev/sda3 /dev/urandom swap\n")
@@ -112,8 +114,9 @@ def server(built, tmp_path):
         image = tmp_path / "initrd.img-1"
         pack = f"find . | cpio --quiet -o -H newc | gzip -1 >{image}"
         subprocess.run(["sh", "-c", pack], cwd=mine, check=True)
-        return read_boot(Machine(), MAC, str(image))
+        return read_boot(Machine(), MAC, "" if read.chosen_there else str(image))
 
+    read.chosen_there = False
     read.wanted = WantedBoot(
         address="10.11.1.11", mac=MAC, by=("dropbear",), root_keys=(key,), host_key=(host_key,)
     )
@@ -124,6 +127,22 @@ def test_a_good_one_would_come_back(server):
     seen = server()
     assert obstacles(seen, server.wanted) == []
     assert seen.image.endswith("initrd.img-1") and seen.drivers == ("e1000e",)
+
+
+def test_the_kernel_that_proxmox_boot_tool_pinned_is_the_one_that_boots(server, tmp_path):
+    """Newer images lie there, and would not even be unpacked."""
+    server.chosen_there = True
+    for name in ("initrd.img-9-pve", "initrd.img-7-pve"):
+        (tmp_path / name).write_text("no image")
+    (tmp_path / "kernel").mkdir()
+    (tmp_path / "kernel" / "proxmox-boot-pin").write_text("1\n")
+    assert server().image == str(tmp_path / "initrd.img-1")
+    (tmp_path / "kernel" / "next-boot-pin").write_text("1\n")
+    (tmp_path / "kernel" / "proxmox-boot-pin").write_text("9-pve\n")
+    assert server().image == str(tmp_path / "initrd.img-1")
+    (tmp_path / "kernel" / "next-boot-pin").write_text("5-pve\n")
+    with pytest.raises(Failed, match=r"pinned has no .*initrd.img-5-pve"):
+        server()
 
 
 def edit(file, old, new):

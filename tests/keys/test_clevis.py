@@ -10,8 +10,10 @@ from pathlib import Path
 import pyrage
 import pytest
 
+from metal.controller.key_checks import verify
 from metal.drivers.clevis import Bound, Clevis, bindings, clevis_config
 from metal.drivers.commands import Here
+from metal.drivers.identities import from_text
 from metal.drivers.luks import Luks, unpacked_header
 from metal.drivers.secrets import AgeSecrets
 from metal.install.rekey import RekeyPorts, rekey
@@ -248,6 +250,36 @@ def test_a_re_key_binds_as_the_policy_says_and_escrows_that_header(disk, tang, t
     copy.write_bytes(unpacked_header(header))
     (bound,) = bindings(Luks(Here(), str(copy))._metadata())
     assert bound.is_(pins[0]) and Clevis(Here(), str(copy)).opens(bound.slot)
+
+
+def test_verify_says_whether_it_is_bound_as_the_policy_says(disk, tang, tmp_path):
+    """The escrow's side is not looked at again here: `disks` is where the policy is held to."""
+    one, two = tang(2)
+    escrow, ana = escrowed(tmp_path)
+    pin, other = TangPin(1, (one.entry,)), TangPin(1, (two.entry,))
+
+    def verdict(*pins):
+        return verify(escrow, "alba1", ana, lambda _server: [disk], pins)
+
+    assert "no slot is bound to" in verdict(pin).error
+    disk.ensure_bound([pin], by=FIRST)
+    assert verdict(pin).works[-1] == f"slot 1 of {disk.device} opens itself by {pin.said}"
+    assert f"no slot is bound to {other.said}" in verdict(other).error
+    assert "that the inventory does not name" in verdict().error
+    one.stop()
+    broken = verdict(pin)
+    assert broken.exit_code == 1 and "does not open it now" in broken.error
+    assert "metal keys rotate alba1" in broken.error
+    one.start()
+    assert not verdict(pin).error
+
+
+def escrowed(folder):
+    """The disk's key in escrow to Ana, and her identity."""
+    identity = pyrage.x25519.Identity.generate()
+    escrow = AgeSecrets(folder / "secrets", folder / "state", [str(identity.to_public())])
+    escrow.escrow("disk/alba1", FIRST, controller=False)
+    return escrow, from_text(folder / "ana.key", str(identity))
 
 
 def test_the_labs_double_binds_too():

@@ -8,9 +8,12 @@ import threading
 import pytest
 
 from metal.cli import main
+from metal.cli.render.watch import watch_lines
 from metal.controller.disk_keys import agent_of
+from metal.controller.gatekeeping import Gatekeeper
 from metal.controller.progress import silent
 from metal.controller.unlocking import Unlocking, unlock_held
+from metal.controller.watching import watch_once
 from metal.controller.workspace import Workspace
 from metal.drivers import identities
 from metal.drivers.commands import Here
@@ -20,6 +23,7 @@ from metal.lab.doors import Doors, new_door_key
 from metal.lab.luks_double import PretendInitramfs, PretendSystem, format_luks
 from metal.lab.machine import DiskState
 from metal.model.errors import Refused, Unreachable
+from metal.model.life import Life
 
 KEY = "firstkeyfirstkeyfirstkey"
 UNLOCK = """\
@@ -310,3 +314,68 @@ def test_who_waits_for_a_server_gives_it_what_the_controller_holds(site):
     assert unlock_held(workspace, "alba1")
     assert log == ["alba1 unlocked"]
     assert not unlock_held(workspace, "alba1"), "nothing is locked any more"
+
+
+def held(workspace, **changes):
+    """The inventory lets the controller open those servers' disks; it holds their keys."""
+    text = (workspace.folder / "inventory.toml").read_text()
+    for name in ("alba1", "hub"):
+        text += f"[servers.{name}.unlock]\nheld = {str(changes.get(name, True)).lower()}\n"
+        workspace.secrets.escrow(f"disk/{name}", f"{name}keykeykeykey", controller=True)
+        workspace.store.servers.move(name, Life.ENROLLED)
+        workspace.store.servers.move(name, Life.INSTALLED)
+    (workspace.folder / "inventory.toml").write_text(text)
+    workspace.reload()
+
+
+@pytest.fixture
+def gatekeeper(site):
+    keeper = Gatekeeper(site[0])
+    yield keeper
+    keeper.close()
+
+
+def test_whoever_watches_unlocks_what_the_inventory_allows(site, gatekeeper):
+    workspace, log = site
+    held(workspace, hub=False)
+    assert gatekeeper.round() == ()
+    assert gatekeeper.finish() == ("alba1",)
+    assert log == ["alba1 unlocked"]
+    gatekeeper.round()
+    assert gatekeeper.finish() == (), "nothing is locked any more"
+
+
+def test_a_server_that_was_set_aside_stays_locked(site, gatekeeper):
+    workspace, _log = site
+    held(workspace)
+    workspace.store.servers.hold("alba1", "fenced")
+    gatekeeper.round()
+    assert gatekeeper.finish() == ("hub",)
+    workspace.store.servers.release("alba1")
+    gatekeeper.round()
+    assert gatekeeper.finish() == ("alba1",)
+
+
+def test_a_key_that_is_wrong_is_given_once_and_told(site, gatekeeper):
+    workspace, log = site
+    held(workspace)
+    workspace.secrets.escrow("disk/alba1", "notthekeyofthis", controller=True)
+    for _ in range(4):
+        gatekeeper.round()
+        gatekeeper.finish()
+    assert "hub unlocked" in log and "alba1 unlocked" not in log
+    assert "does not open its disk" in gatekeeper.refused["alba1"]
+    workspace.secrets.escrow("disk/alba1", "alba1keykeykeykey", controller=True)
+    gatekeeper.refused.clear()
+    gatekeeper.round()
+    assert gatekeeper.finish() == ("alba1",), "it had one wrong try only"
+
+
+def test_a_round_of_metal_watch_says_whom_it_unlocked(site):
+    workspace, log = site
+    held(workspace)
+    workspace.reload()
+    report = watch_once(workspace, act=True, progress=silent)
+    assert sorted(report.unlocked) == ["alba1", "hub"]
+    assert {"alba1 unlocked", "hub unlocked"} < {*log, ""}
+    assert any("alba1: it waited at boot" in line for line in watch_lines(report))

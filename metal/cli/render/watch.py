@@ -26,6 +26,8 @@ def _findings(report: "WatchReport") -> Iterator[str]:
         yield "nothing to watch yet: no server is a member of a cluster, or all are held"
     elif not report.leader:
         yield f"{all_of_them - len(ill)} of {all_of_them} servers are healthy"
+    for server in report.unlocked:
+        yield f"{server}: it waited at boot and was given its disk's key"
     for action in report.actions:
         why = report.failed.get(action.id)
         yield f"{action.what}: {f'FAILED: {why}' if why else action.why}"

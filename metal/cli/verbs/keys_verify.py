@@ -1,6 +1,7 @@
 """`metal keys verify`: keys are tried, not believed in."""
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import click
@@ -26,6 +27,7 @@ def command(
 ) -> None:
     """Open the escrow with your key and, over SSH, try what it holds on each server's disks.
 
+    Also whether each disk opens itself as the inventory's policy says, and by nothing else.
     All servers with an escrowed key, if none is named. Nothing is changed.
     """
     from metal.cli.render.keys import verdict_lines
@@ -33,12 +35,14 @@ def command(
     from metal.controller.disk_keys import logged_in_as
     from metal.controller.key_checks import verify_all
     from metal.controller.keyring import chosen
+    from metal.install.pins import policy_pins
 
     face = ctx.ensure_object(Face)
     workspace = face.open()
     wanted = chosen(workspace.secrets, names)
     key = opener(face, identity, shares)
     with nullcontext() if offline else logged_in_as(workspace, key) as disks, face.progress() as p:
-        verdicts = verify_all(workspace.secrets, wanted, key, disks, p)
+        pins = partial(policy_pins, workspace.inventory)
+        verdicts = verify_all(workspace.secrets, wanted, key, disks, p, pins)
     face.show(verdict_lines(verdicts, width()), verdicts)
     ctx.exit(max((one.exit_code for one in verdicts), default=0))
