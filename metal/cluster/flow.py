@@ -6,6 +6,7 @@ from typing import Any
 
 from metal.cluster.ports import POOL, ClusterPorts
 from metal.drivers.ports import Forms
+from metal.model.errors import Refused
 from metal.model.plan import FormCluster
 from metal.operations.run import Run
 
@@ -54,6 +55,11 @@ def form(run: Run, action: FormCluster, ports: ClusterPorts) -> dict[str, Any]:
         step("let HA weigh memory and CPUs", forms.ensure_scheduling)
     if action.ceph and forms:
         _ceph(step, action, forms, ports)
+        told.next("any one server may go")
+        asked = _Survives(forms, action, round(ports.settling / ports.every))
+        seconds = ports.settling + ports.patience
+        for fault in run.wait("any one server may go", asked, seconds=seconds, every=ports.every):
+            told.say(f"not so: {fault}")
     if action.management_from and forms:
         close = partial(forms.ensure_firewall, action.management_from)
         step("close management to all but the mesh", close)
@@ -77,6 +83,29 @@ def _ceph(step: Step, action: FormCluster, hypervisor: Forms, ports: ClusterPort
             step(f"OSD on {server} {device}", create)
     if action.pool is None:
         step(f"pool {POOL}", partial(hypervisor.ensure_pool, POOL))
+
+
+class _Survives:
+    """What CRUSH does is judged once the OSDs that were made just now are up.
+
+    What metal made must be right; of what was there before it is told."""
+
+    def __init__(self, hypervisor: Forms, action: FormCluster, tries: int) -> None:
+        self._hypervisor, self._action, self._left = hypervisor, action, tries
+
+    def __call__(self) -> list[str] | None:
+        faults = self._hypervisor.crush_faults(self._action.pool or POOL)
+        self._left -= 1
+        if not faults or (self._left < 0 and self._action.pool is not None):
+            return list(faults)
+        if self._left >= 0:
+            return None
+        raise Refused(
+            f"the loss of one server would stop its VMs: {'; '.join(faults)}",
+            where=self._action.cluster,
+            mend="an OSD on three servers at least, and a rule whose copies are on different "
+            "hosts: `ceph osd tree`, `ceph osd crush rule dump`",
+        )
 
 
 def _answers(ports: ClusterPorts, server: str) -> bool | None:

@@ -34,5 +34,7 @@ class ClusterPorts:
     """Records that a server has become a member. Safe to repeat."""
     patience: float = 300.0
     """Seconds to wait for a solo machine's API."""
+    settling: float = 60.0
+    """Seconds for OSDs that were just made to be up and in."""
     every: float = 1.0
     """Seconds between two looks, and before the first repetition of a step."""

@@ -248,6 +248,10 @@ class Forms(Protocol):
     def ensure_pool(self, name: str) -> None:
         """A replicated pool of size 3/min 2 that is also a storage for VM disks."""
 
+    def crush_faults(self, storage: str) -> tuple[str, ...]:
+        """Why the loss of one server would stop or lose what is on a storage of Ceph's; empty
+        where it would not."""
+
 
 class Ages(Protocol):
     """A cluster whose servers can be restarted, taken out and replaced one at a time."""

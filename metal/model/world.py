@@ -34,6 +34,8 @@ class SeenCluster(Frozen):
     nodes: tuple[str, ...] = ()
     ceph_osds: int | None = None
     """OSDs that are up and in; None when unknown."""
+    ceph_full: bool | None = None
+    """Whether Ceph is nearly full (0.85), or says so of one of its OSDs; None when unknown."""
 
 
 class SeenVm(Frozen):

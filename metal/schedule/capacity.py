@@ -17,7 +17,7 @@ from metal.model.life import Life
 from metal.model.world import SeenVm, World
 from metal.network.budget import Ledger, held_by, holdings, infrastructure
 from metal.network.sites import pool
-from metal.schedule.storage import SYSTEM_GIB, UNLIMITED, ceph_gib, short_of_disk
+from metal.schedule.storage import CEPH_FULL, SYSTEM_GIB, UNLIMITED, ceph_gib, short_of_disk
 from metal.schedule.survival import UNIT_MIB, Guest, Item, Node, Verdict, units, verdict
 from metal.schedule.terms import traffic_at
 from metal.schedule.wishes import guest_of, together_sets
@@ -210,6 +210,8 @@ def _closed(inventory: Inventory, world: World, name: str, ready: bool, forming:
             return "nobody of it answers"
         if seen.quorate is False:
             return "it has no quorum"
+        if seen.ceph_full:
+            return f"its Ceph is nearly full ({CEPH_FULL:.0%})"
     joined = seen.nodes if seen else ()
     for server in inventory.clusters[name].servers:
         if _retired(world, server):

@@ -17,7 +17,7 @@ from metal.lab.proxmox.shell import Shell
 from metal.model.errors import Refused
 from metal.model.life import Status
 from metal.model.links import Link
-from metal.model.plan import FormCluster, Risk
+from metal.model.plan import FormCluster, Osd, Risk
 from metal.operations.run import Outcome, perform
 from metal.operations.store import Store, open_store
 
@@ -91,7 +91,13 @@ def test_a_fresh_host_gets_the_bridge_on_the_card_it_is_reached_by(lab: Any, sto
 
 def test_corosync_and_ceph_go_where_the_cards_are(lab: Any, store: Store) -> None:
     action = FormCluster(
-        cluster="alba", servers=NODES, ceph=True, what="a", why="b", risk=Risk.SAFE
+        cluster="alba",
+        servers=NODES,
+        ceph=True,
+        osds=tuple(Osd(server=server, device="sdb") for server in NODES),
+        what="a",
+        why="b",
+        risk=Risk.SAFE,
     )
     ports = ClusterPorts(
         hypervisor=lab.driver(),

@@ -574,6 +574,10 @@ def test_disks_hold_what_is_promised_with_one_server_lost() -> None:
     assert ("disk", "rio") in named(blind, running(), small)
     stranger = running(x=seen("rio1", 500, memory_mib=512))
     assert ("disk", "rio") in named(inventory, stranger, small), "how large is its disk?"
+    free = running(d=seen("rio3", 104))
+    rio = free.clusters["rio"].model_copy(update={"ceph_full": True})
+    full = free.model_copy(update={"clusters": free.clusters | {"rio": rio}})
+    assert ("disk", "rio") in named(inventory, full, small), "Ceph itself says so"
 
 
 def test_apart_by_more_than_servers() -> None:

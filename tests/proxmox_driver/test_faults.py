@@ -173,7 +173,9 @@ def test_nothing_is_put_on_a_ceph_that_is_nearly_full(lab: Any) -> None:
     driver = lab.form()
     make(driver, 100)
     driver.ensure_started(100)
+    assert driver.look()[0].ceph_full is False
     lab.datacenter.fill["vms"] = 0.86
+    assert driver.look()[0].ceph_full is True
     with pytest.raises(Refused, match="storage vms is 86 % full; 85% is the limit"):
         make(driver, 101)
     # A live migration copies nothing there: the disks stay where they are.

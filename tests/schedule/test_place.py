@@ -189,6 +189,18 @@ def test_a_full_ceph_takes_nothing_new(make_fleet: MakeFleet, formed: Formed) ->
     assert "its disks have" in why_left(known, formed(known))["big"]
 
 
+def test_a_ceph_that_says_it_is_nearly_full_takes_nothing_new(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    """Whatever the inventory's sum says: somebody else fills it, or one OSD is fuller."""
+    fleet = make_fleet({"a": [64, 64, 64]}, {"vm": {}})
+    world = formed(fleet)
+    full = world.clusters["a"].model_copy(update={"ceph_full": True})
+    worse = world.model_copy(update={"clusters": {"a": full}})
+    assert "its Ceph is nearly full (85%)" in why_left(fleet, worse)["vm"]
+    assert "vm" in servers(fleet, world)
+
+
 def test_apart_by_more_than_servers(make_fleet: MakeFleet, formed: Formed) -> None:
     def homes(by: str, **more: Any) -> dict[str, str]:
         vms = {f"db{n}": {"apart": "db", "apart_by": by} for n in range(3)}

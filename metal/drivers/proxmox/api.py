@@ -144,6 +144,11 @@ class Api:
                 mend="the whole log is in its web interface under Tasks",
             )
 
+    def warn(self, text: str) -> None:
+        """Something that is as it should not be and stops nothing."""
+        self._warnings.append(text)
+        log.warning("%s", text)
+
     def take_warnings(self) -> tuple[str, ...]:
         """What tasks that succeeded warned of since this was last asked."""
         taken, self._warnings = tuple(self._warnings), []

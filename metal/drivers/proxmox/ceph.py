@@ -3,10 +3,22 @@
 from typing import Any
 
 from metal.drivers.proxmox.api import Api
+from metal.drivers.proxmox.crush import MIN_SIZE, SIZE
+from metal.drivers.proxmox.fullness import FULL
 from metal.drivers.proxmox.node import ApiError
 from metal.model.errors import Failed, Refused
 
-SIZE, MIN_SIZE = 3, 2
+FULL_CHECKS = frozenset(
+    {
+        "OSD_NEARFULL",
+        "OSD_BACKFILLFULL",
+        "OSD_FULL",
+        "POOL_NEARFULL",
+        "POOL_BACKFILLFULL",
+        "POOL_FULL",
+    }
+)
+"""What Ceph says when an OSD is past 0.85, 0.90 and 0.95, or a pool on such."""
 
 
 def ensure_ceph(api: Api, node: str, *, first: bool, network: str, replication: str = "") -> None:
@@ -34,6 +46,7 @@ def unused_disks(api: Api, node: str) -> tuple[str, ...]:
 def ensure_osd(api: Api, node: str, device: str, serial: str | None) -> None:
     disk = _disk(api, node, device, serial)
     if _osd(disk):
+        _tell_open(api, node, disk)
         return
     if disk.get("used"):
         raise Refused(
@@ -48,6 +61,15 @@ def ensure_osd(api: Api, node: str, device: str, serial: str | None) -> None:
         late=f"{disk['devpath']} of {node} is no OSD",
         looked=True,
     )
+
+
+def _tell_open(api: Api, node: str, disk: dict[str, Any]) -> None:
+    """An OSD that somebody made before: whoever takes the disk home can read it."""
+    if disk.get("osdencrypted") is not None and not int(disk["osdencrypted"]):
+        api.warn(
+            f"{node}: the OSD on {disk['devpath']} is not encrypted; make it anew, one after the "
+            "other, with Ceph healthy in between"
+        )
 
 
 def ensure_pool(api: Api, name: str) -> None:
@@ -82,24 +104,47 @@ def ensure_pool(api: Api, name: str) -> None:
     )
 
 
+def pool_of(api: Api, storage: str) -> str:
+    """The pool that a storage of RBD images is on; "" where it is on none."""
+    row: dict[str, Any] = next((s for s in api.get("storage") if s["storage"] == storage), {})
+    return str(row.get("pool") or "rbd") if row.get("type") == "rbd" else ""
+
+
 def unset(error: ApiError) -> bool:
     """There is no Ceph there, or nobody has set it up."""
     signs = ("not initialized", "not installed", "no such file")
     return any(sign in error.message.lower() for sign in signs)
 
 
-def osds(api: Api) -> int | None:
-    """OSDs that are up and in; 0 before Ceph is set up, None when it does not say."""
+def seen(api: Api) -> dict[str, Any]:
+    """What a look tells of Ceph: metal.model.world.SeenCluster's `ceph_…`, in one call."""
     try:
         status = api.get("cluster/ceph/status")
     except ApiError as error:
-        return 0 if unset(error) else None
+        return {"ceph_osds": 0 if unset(error) else None}
+    return {"ceph_osds": _osds(status), "ceph_full": _full(status)}
+
+
+def _osds(status: dict[str, Any]) -> int | None:
+    """OSDs that are up and in; None when it does not say."""
     counts = status.get("osdmap") or {}
     counts = counts.get("osdmap", counts)  # nested until Ceph 14
     try:
         return min(int(counts["num_up_osds"]), int(counts["num_in_osds"]))
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _full(status: dict[str, Any]) -> bool | None:
+    """By its own complaints first: one OSD that is full stops the pool, whatever the sum says."""
+    if FULL_CHECKS & set((status.get("health") or {}).get("checks") or {}):
+        return True
+    sums = status.get("pgmap") or {}
+    try:
+        used, total = int(sums["bytes_used"]), int(sums["bytes_total"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return used >= FULL["rbd"] * total if total else None
 
 
 def _rows(api: Api, path: str) -> list[dict[str, Any]]:

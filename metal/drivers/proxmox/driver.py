@@ -6,6 +6,7 @@ from dataclasses import replace
 from metal.drivers.proxmox import (
     ageing,
     ceph,
+    crush,
     forming,
     guests,
     rules,
@@ -162,6 +163,9 @@ class Proxmox:
 
     def ensure_pool(self, name: str) -> None:
         ceph.ensure_pool(self._api, name)
+
+    def crush_faults(self, storage: str) -> tuple[str, ...]:
+        return crush.faults(self._api, ceph.pool_of(self._api, storage))
 
     def ensure_vm(
         self,

@@ -33,7 +33,7 @@ class _Reader:
         status = self.api.get("cluster/status")
         head = next((row for row in status if row["type"] == "cluster"), None)
         nodes = self._nodes(status, alone=head is None)
-        osds = self._try("Ceph", lambda: ceph.osds(self.api))
+        osds = self._try("Ceph", lambda: ceph.seen(self.api)["ceph_osds"])
         managed = self._try("HA resources", lambda: guests.ha_managed(self.api)) if head else None
         return FoundCluster(
             name=str(head["name"]) if head else None,

@@ -42,7 +42,7 @@ def look(
     )
     try:
         if standing.name:
-            cluster = cluster.model_copy(update={"ceph_osds": ceph.osds(api)})
+            cluster = cluster.model_copy(update=ceph.seen(api))
         vms = _vms(api, cluster_name, standing, known, thorough)
     except MetalError as error:
         # VMs that could not be listed must not look as if there were none.

@@ -26,12 +26,14 @@ CARRIED = re.compile(
     | /cluster/firewall/(options|rules(/\{pos\})?|ipset(/\{name\}(/\{cidr\})?)?|aliases(/\{name\})?)
     | /nodes(/\{node\}(/(status|version|migrateall|startall|stopall|tasks.*|network.*|hosts|dns))?)?
     | /nodes/\{node\}/(time|firewall/(options|rules)|apt/(update|versions|repositories))
-    | /nodes/\{node\}/ceph(/(init|status|mon.*|mgr.*|osd.*|pool.*|rules|cmd-safety|start|stop))?
+    | /nodes/\{node\}/ceph(/(init|status|mon.*|mgr.*|osd.*|pool.*|rules|crush|start|stop))?
+    | /nodes/\{node\}/ceph/cmd-safety
     | /nodes/\{node\}/disks(/(list|wipedisk|initgpt|smart))?
     | /nodes/\{node\}/storage(/\{storage\}(/(status|content.*))?)?
     | /nodes/\{node\}/qemu(/\{vmid\})?
     | /nodes/\{node\}/qemu/\{vmid\}/(config|pending|status.*|migrate|remote_migrate|clone|resize)
     | /nodes/\{node\}/qemu/\{vmid\}/(agent/(ping|network-get-interfaces)|unlink|feature)
+    | /nodes/\{node\}/vzdump
     | /nodes/\{node\}/lxc(/\{vmid\}/(config|status/current))?
     | /storage(/\{storage\})?
     | /pools(/\{poolid\})?

@@ -30,6 +30,8 @@ class Ceph:
     managers: dict[str, str] = field(default_factory=dict)
     osds: dict[int, Osd] = field(default_factory=dict)
     pools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rules: dict[str, str] = field(default_factory=dict)
+    """CRUSH rules that somebody made: name → on what kind of bucket the copies are apart."""
     flags: set[str] = field(default_factory=set)
     moving_until: float = 0
     """Data is being moved until then."""

@@ -41,7 +41,12 @@ def init(call: Call) -> None:
 @handles("GET", "/cluster/ceph/status")
 @handles("GET", "/nodes/{node}/ceph/status")
 def status(call: Call) -> dict[str, Any]:
-    return _with_monitors(call).status(call.cluster, call.now)
+    ceph = _with_monitors(call)
+    told = ceph.status(call.cluster, call.now)
+    on_ceph = [n for n, s in call.cluster.storages.items() if s["type"] == "rbd"]
+    share = max((call.dc.fill.get(name, 0.01) for name in on_ceph), default=0.0)
+    told["pgmap"]["bytes_used"] = int(share * told["pgmap"]["bytes_total"])
+    return told
 
 
 @handles("POST", "/nodes/{node}/ceph/mon/{monid}")
@@ -141,7 +146,7 @@ def tree(call: Call) -> dict[str, Any]:
                     "host": host,
                     "leaf": 1,
                     "status": "up" if osd.number in up else "down",
-                    "in": 1,
+                    "in": int(not osd.out),
                     "reweight": 1,
                     "device_class": "ssd",
                     "dmcrypt": int(osd.encrypted),
@@ -155,6 +160,17 @@ def tree(call: Call) -> dict[str, Any]:
     ]
     root = {"id": "-1", "name": "default", "type": "root", "leaf": 0, "children": hosts}
     return {"root": {"leaf": 0, "children": [root]}, "flags": "sortbitwise,recovery_deletes"}
+
+
+@handles("GET", "/nodes/{node}/ceph/crush")
+def crush_map(call: Call) -> str:
+    """The rules of it, as `crushtool -d` writes them."""
+    rules = {"replicated_rule": "host", **_with_monitors(call).rules}
+    return "# begin crush map\n" + "".join(
+        f"rule {name} {{\n\tid {number}\n\ttype replicated\n\tstep take default\n"
+        f"\tstep chooseleaf firstn 0 type {kind}\n\tstep emit\n}}\n"
+        for number, (name, kind) in enumerate(rules.items())
+    )
 
 
 @handles("GET", "/nodes/{node}/ceph/osd/{osdid}/metadata")

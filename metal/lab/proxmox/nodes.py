@@ -143,6 +143,11 @@ def node_version(call: Call) -> dict[str, str]:
     return _version(call.node)
 
 
+def _encrypted(call: Call, number: int) -> bool:
+    osd = call.cluster.ceph.osds.get(number)
+    return osd is None or osd.encrypted
+
+
 @handles("GET", "/nodes/{node}/disks/list")
 def disks(call: Call) -> list[dict[str, Any]]:
     return [
@@ -154,6 +159,7 @@ def disks(call: Call) -> list[dict[str, Any]]:
             "mounted": int(disk is call.node.disks[0]),
             "osdid": disk.osd,
             "osdid-list": [str(disk.osd)] if disk.osd >= 0 else [],
+            **({"osdencrypted": int(_encrypted(call, disk.osd))} if disk.osd >= 0 else {}),
             "health": "PASSED",
             "wearout": 97,
             "gpt": int(bool(disk.used)),

@@ -25,6 +25,10 @@ def disk_laws(after: After) -> Iterator[Breach]:
 
 
 def _shared(cluster: str, after: After) -> Iterator[Breach]:
+    seen = after.world.clusters.get(cluster)
+    if seen and seen.ceph_full:
+        what = f"gets VMs, and its Ceph is nearly full ({FULL:.0%}) already"
+        yield Breach(law="disk", subject=cluster, what=what)
     guests = [r for r in after.residents.values() if r.cluster == cluster]
     for guest in guests:
         if guest.disk_gib is None:
