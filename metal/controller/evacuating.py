@@ -10,7 +10,7 @@ from metal.controller.workspace import Workspace
 from metal.model.erasure import Erasure
 from metal.model.errors import BadInput
 from metal.model.world import World
-from metal.schedule.evacuate import Evacuation, HandBack, evacuate
+from metal.schedule.evacuate import Departure, Evacuation, HandBack, evacuate
 from metal.schedule.missing import Missing, missing
 
 
@@ -62,7 +62,7 @@ def document(
         "by": found.by and found.by.isoformat(),
         "ends": found.ends and found.ends.isoformat(),
         "gib": found.gib,
-        "moves": [vars(d) | {"hours": d.hours} for d in found.departures],
+        "moves": [_move(d) for d in found.departures],
         "stranded": [vars(u) for u in found.relocation.stranded],
         "missing": [vars(m) for m in short],
         "unmanaged": found.relocation.unmanaged,
@@ -73,3 +73,9 @@ def document(
         "warnings": found.warnings,
         "hand_back": [vars(b) | {"unwiped": owed[b.server]} for b in found.hand_back],
     }
+
+
+def _move(departure: Departure) -> dict[str, Any]:
+    begins, ends = departure.begins, departure.ends
+    times = {"begins": begins and begins.isoformat(), "ends": ends and ends.isoformat()}
+    return vars(departure) | times | {"hours": departure.hours}
