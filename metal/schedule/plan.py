@@ -12,6 +12,7 @@ from metal.model.world import World
 from metal.network.addresses import AddressPlan, plan_addresses
 from metal.network.ipv6 import Use, prefixes, under
 from metal.network.sites import Address, parse
+from metal.schedule.give_way import Wish, in_the_way
 from metal.schedule.place import Home, Placement, place
 from metal.schedule.wishes import members, together_sets
 
@@ -47,6 +48,7 @@ def plan_vms(
     warnings = (
         *placement.fleet.notes,
         *_unplaced(placement),
+        *_give_way(in_the_way(inventory, world, ready, needs, placement)),
         *_gone(inventory, world, placement),
         *_astray(inventory, world, addresses),
         *(str(shortage) for shortage in addresses.shortages),
@@ -175,6 +177,14 @@ def _unstarted(inventory: Inventory, world: World) -> Iterator[str]:
                 f"{vm} is {seen.state} and its server {seen.server} is not online: "
                 "nothing is started until that server is recovered"
             )
+
+
+def _give_way(wishes: Collection[Wish]) -> Iterator[str]:
+    """The fewest words of the inventory that, taken out, give every VM a place."""
+    if wishes:
+        said = " and ".join(map(str, wishes))
+        which = "this wish" if len(wishes) == 1 else f"these {len(wishes)} wishes"
+        yield f"every VM has a place without {which}, and no fewer do: {said}"
 
 
 def _gone(inventory: Inventory, world: World, placement: Placement) -> Iterator[str]:
