@@ -2,7 +2,9 @@
 
 from metal.controller.workspace import Workspace
 from metal.drivers.netboot import boot_app
+from metal.drivers.package_cache import PackageCache
 from metal.drivers.web import WebServer
+from metal.install.answers import archives
 from metal.install.desk import Desk
 from metal.live.desk import LiveDesk
 
@@ -12,7 +14,12 @@ class BootService:
 
     def __init__(self, workspace: Workspace) -> None:
         host, _, port = workspace.inventory.fleet.boot_listen.rpartition(":")
-        app = boot_app(Desk(workspace), workspace.state / "firmware", LiveDesk(workspace))
+        app = boot_app(
+            Desk(workspace),
+            workspace.state / "firmware",
+            LiveDesk(workspace),
+            PackageCache(workspace.state / "packages", lambda: archives(workspace.inventory)),
+        )
         self._server = WebServer(app, host.strip("[]"), int(port))
 
     @property

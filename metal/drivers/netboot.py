@@ -7,7 +7,8 @@
     POST /report/TOKEN/PHASE         how far it is; details as JSON or as a form, at most 16 KiB
     GET  /healthz                    requests and refusals since the start
 
-and what the live system fetches (metal/drivers/netboot_live.py).
+and what the live system fetches (metal/drivers/netboot_live.py). As an HTTP proxy it hands out
+packages (metal/drivers/package_cache.py).
 It knows HTTP only; what is answered is the desk's business (metal/install/desk.py).
 """
 
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from metal.drivers.netboot_live import LiveDesk, live_routes
+from metal.drivers.package_cache import PackageCache
 from metal.model.errors import BadInput, MetalError, Refused, Unreachable
 
 REPORT_BYTES = 16 * 1024
@@ -51,10 +53,16 @@ class Desk(Protocol):
         """A file of the installer; None if it was not fetched."""
 
 
-def boot_app(desk: Desk, firmware: Path | None = None, live: LiveDesk | None = None) -> Any:
+def boot_app(
+    desk: Desk,
+    firmware: Path | None = None,
+    live: LiveDesk | None = None,
+    packages: PackageCache | None = None,
+) -> Any:
     """The ASGI app of the boot service; `firmware` is the folder that iPXE itself comes from.
 
-    `live`: who hands out the live system's jobs; without it there are none.
+    `live`: who hands out the live system's jobs; without it there are none. `packages`: answers
+    requests for whole URLs, as a proxy gets them; without it they are unknown paths.
     """
     from starlette.applications import Starlette
     from starlette.routing import Route
@@ -71,7 +79,7 @@ def boot_app(desk: Desk, firmware: Path | None = None, live: LiveDesk | None = N
             *(live_routes(live, service.count) if live else ()),
         ]
     )
-    return _Counted(app, service)
+    return _Counted(app, service, packages)
 
 
 class _Refusal(Exception):
@@ -162,8 +170,9 @@ class _Service:
 class _Counted:
     """ASGI around the routes: bounds what is in work, counts, and lets no exception's text out."""
 
-    def __init__(self, app: Any, service: _Service) -> None:
+    def __init__(self, app: Any, service: _Service, packages: PackageCache | None) -> None:
         self._app, self._service, self._busy = app, service, 0
+        self._packages = packages
         app.add_exception_handler(_Refusal, self._refused)
         app.add_exception_handler(MetalError, self._failed)
 
@@ -178,7 +187,10 @@ class _Counted:
         self._busy += 1
         self._service.count("requests")
         try:
-            await self._app(scope, receive, send)
+            if self._packages and scope["path"].startswith("http:"):
+                await self._packages.answer(scope, receive, send, self._service.count)
+            else:
+                await self._app(scope, receive, send)
         finally:
             self._busy -= 1
 

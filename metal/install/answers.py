@@ -22,6 +22,8 @@ UNPLAIN = re.compile(r"[^A-Za-z0-9._:()-]+")
 SERIAL = re.compile(r"[A-Za-z0-9._+-]{1,64}")
 SSH_KEY = re.compile(r"((?:ssh|ecdsa|sk)-[a-z0-9@.-]+) ([A-Za-z0-9+/]+={0,3})(?: .*)?")
 
+SECURITY = "security.debian.org"
+"""Where Debian's installer takes security updates from, whatever the mirror is."""
 BASE_PACKAGES = ("openssh-server", "dropbear-initramfs", "cryptsetup-initramfs", "curl", "openssl")
 """What the rest of the preseed relies on, whatever the profile says."""
 
@@ -63,6 +65,8 @@ class Answers(Frozen):
     gateway: str
     nameservers: tuple[str, ...]
     mirror: Mirror
+    proxy: str
+    """The cache that the installer fetches packages through; empty: from the mirror itself."""
     proxmox: Proxmox | None
     disk: SystemDisk
     packages: tuple[str, ...]
@@ -99,6 +103,7 @@ def answers(
         gateway=str(subnets.gateway),
         nameservers=tuple(map(str, subnets.nameservers or (subnets.gateway,))),
         mirror=_mirror(mirror),
+        proxy=_proxy(inventory, mirror, boot_url),
         proxmox=_proxmox(inventory.fleet.proxmox_mirror, action.debian),
         disk=_disk(action, where),
         packages=tuple(
@@ -136,6 +141,20 @@ def _url(url: str, what: str) -> str:
 def _mirror(url: str) -> Mirror:
     parts = urlsplit(_url(url, "a Debian mirror"))
     return Mirror(protocol=parts.scheme, host=parts.netloc, directory=parts.path or "/")
+
+
+def _proxy(inventory: Inventory, mirror: str, boot_url: str) -> str:
+    """The boot service, for what a proxy can cache: plain HTTP on both sides."""
+    plain = mirror.startswith("http://") and boot_url.startswith("http://")
+    url = _url(boot_url, "the boot service's URL")
+    return f"{url}/" if plain and inventory.fleet.package_cache else ""
+
+
+def archives(inventory: Inventory) -> frozenset[str]:
+    """host[:port] of every archive that an installed server may fetch packages from."""
+    fleet, sites = inventory.fleet, inventory.sites.values()
+    urls = (fleet.mirror, fleet.proxmox_mirror, *(site.mirror for site in sites))
+    return frozenset({SECURITY, *(urlsplit(url).netloc for url in urls if url)})
 
 
 def _proxmox(url: str | None, debian: str) -> Proxmox | None:

@@ -462,6 +462,8 @@ class Fleet(Frozen):
     """Base URL of the Debian mirror, such as `metal init` reads from the machine's apt sources."""
     archive_keyring: str = "/usr/share/keyrings/debian-archive-keyring.gpg"
     """The OpenPGP keys that the mirrors' Release must be signed by; relative to the workspace."""
+    package_cache: bool = True
+    """Whether installs fetch packages through the boot service, which keeps them."""
     proxmox_mirror: str | None = None
     """Base URL of the Proxmox packages; None installs what the image's sources offer."""
     boot_listen: str = "0.0.0.0:8080"
