@@ -26,6 +26,12 @@ def recorded() -> ModuleType:
     return _module(HERE / "tui" / "recorded_fleet.py")
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Any]:
+    """A PostgreSQL of its own on a Unix socket: `.database()` is the URL of a new, empty one."""
+    yield from _module(HERE / "operations" / "postgresql.py").throw_away()
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Any]:
     """The Proxmox double: installed nodes, no cluster yet, a clock 300 times as fast."""

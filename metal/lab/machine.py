@@ -97,6 +97,7 @@ class Machine:
         self.events: list[LogEntry] = []
         """What its BMC logged of it, oldest first."""
         self.power_ons = 0
+        self.power_offs = 0
         self.on_boot: Callable[[Machine, Boot], None] = lambda _m, _b: None
         self.asked_at = 0.0
         """When the installer last asked for its answers, seconds since the epoch."""
@@ -132,6 +133,8 @@ class Machine:
         """Pull the power: what runs on it ends at once."""
         with self._lock:
             boot, self._boot = self._boot, None
+            if boot:
+                self.power_offs += 1
         if boot:
             boot.off.set()
 

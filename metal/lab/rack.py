@@ -209,6 +209,7 @@ def _machine_truth(machine: Machine) -> dict[str, Any]:
         "power": machine.power,
         "health": machine.health,
         "power_ons": machine.power_ons,
+        "power_offs": machine.power_offs,
         "asked_at": machine.asked_at,
         "disks": {
             name: {

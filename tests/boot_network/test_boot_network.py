@@ -261,7 +261,7 @@ def test_a_boot_service_that_is_killed_takes_the_watcher_along(wire: Wire) -> No
     pid = watcher_of(wire)
     wire.children[-1].kill()
     wait_for(lambda: gone(pid), "the watcher's end")
-    os.kill(int(run("pgrep", "-f", f"conf-file={wire.folder}").split()[0]), 15)
+    os.kill(int(run("pgrep", "-f", f"conf-file={wire.folder}").split()[0]), 9)
 
 
 def gone(pid: int) -> bool:
