@@ -15,7 +15,7 @@ COMMANDS = {
     "bmc": ("metal.cli.verbs.bmc", "The controllers themselves: capture, audit, rotate."),
     "power": ("metal.cli.verbs.power", "Switch servers: BMC, plug, or a person at the rack."),
     "boot": ("metal.cli.verbs.boot", "Choose what a server boots from next, once."),
-    "media": ("metal.cli.verbs.media", "Images in a server's virtual drives."),
+    "media": ("metal.cli.verbs.media", "The image that installs a server; its virtual drives."),
     "console": ("metal.cli.verbs.console", "A server's serial console, logged to a file."),
     "look": ("metal.cli.verbs.look", "Record what is seen, to plan for without a network."),
     "plan": ("metal.cli.verbs.plan", "Show what would be done, why and how risky it is."),

@@ -21,6 +21,7 @@ from metal.heal.flow import drain, recover
 from metal.heal.ports import HealPorts
 from metal.install.flow import install
 from metal.install.installer.pinning import ensure_installer
+from metal.install.medium import medium_of
 from metal.install.pins import wanted_pins
 from metal.install.ports import InstallPorts, Patience
 from metal.model.errors import Failed, Refused
@@ -115,6 +116,7 @@ def _install_ports(workspace: Workspace, action: InstallServer) -> InstallPorts:
         unlock=lambda key: dropbear(workspace, action.server).ensure_unlocked(key),
         held=workspace.inventory.servers[action.server].unlock.held,
         patience=Patience.at_pace(workspace.inventory.fleet.poll_seconds),
+        medium=medium_of(workspace, action) if action.by_medium else None,
     )
 
 

@@ -8,10 +8,11 @@ from metal.controller.libvirts import INSTALLED
 from metal.controller.powering import moment, read_by_plug
 from metal.controller.progress import Progress, silent
 from metal.controller.workspace import Workspace
+from metal.enroll.route import route
 from metal.model.errors import MetalError
 from metal.model.facts import HealthReport, Power
 from metal.model.life import Life
-from metal.model.passport import Passport
+from metal.model.passport import Method, Passport
 from metal.model.world import NodeState, SeenCluster, SeenServer, SeenVm, World
 from metal.operations.servers import ServerRecord
 
@@ -139,11 +140,15 @@ class _Look:
 
     def _poll_seconds(self, name: str) -> float:
         """How often its BMC bears to be asked; 0 while nobody has proven that."""
+        passport = self._passport(name)
+        return passport.poll_seconds if passport else 0.0
+
+    def _passport(self, name: str) -> Passport | None:
         record = self._passports.get(name)
         try:
-            return Passport.model_validate(record.body).poll_seconds if record else 0.0
+            return Passport.model_validate(record.body) if record else None
         except ValueError:
-            return 0.0  # another version of metal wrote it
+            return None  # another version of metal wrote it
 
     def _otherwise(self, name: str, report: HealthReport) -> BmcSeen:
         """A BMC whose plug is off is silent, and the plug says why: off is off. Else whoever
@@ -192,7 +197,12 @@ class _Look:
             health=report.health,
             reasons=report.reasons,
             node=_node_state(node),
+            route=self._route(name),
         )
+
+    def _route(self, name: str) -> Method | None:
+        way = route(self._workspace.inventory, name, self._passport(name))
+        return way.method if way else None
 
 
 def _by_name(clusters: dict[str, ClusterSeen]) -> dict[str, SeenVm]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from metal.controller.pace import Pace
+    from metal.drivers.authority import Authority
     from metal.drivers.host_keys import HostKeys
     from metal.drivers.ports import Bmc, Hypervisor
     from metal.drivers.proxmox import Known, Proxmox
@@ -111,6 +112,20 @@ class Workspace:
         """How servers reach the boot service, without a slash at the end."""
         fleet = self.inventory.fleet
         return (fleet.boot_url or self.served_at or f"http://{fleet.boot_listen}").rstrip("/")
+
+    @property
+    def boot_https_url(self) -> str:
+        """The same by HTTPS; BadInput where the inventory does not say where that is."""
+        from metal.controller.https import https_url
+
+        return https_url(self.inventory.fleet, self.served_at)
+
+    @cached_property
+    def authority(self) -> "Authority":
+        """Who vouches for the boot service towards media that were made here."""
+        from metal.drivers.authority import Authority
+
+        return Authority(self.state / "tls")
 
     def mirror(self, site: str) -> str:
         """The Debian mirror of a site; BadInput if nobody set one."""

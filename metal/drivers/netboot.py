@@ -4,6 +4,7 @@
     GET  /firmware/FILE              iPXE, for firmware that boots over HTTP
     GET  /installer/SUITE/FILE       linux and initrd.gz of the Debian installer
     GET  /preseed/TOKEN              the answers of one install, handed out exactly once
+    GET  /media/SERVER/ADDRESS.iso   the medium of one install, for its BMC to read piece by piece
     POST /report/TOKEN/PHASE         how far it is; details as JSON or as a form, at most 16 KiB
     GET  /healthz                    requests and refusals since the start
 
@@ -30,6 +31,7 @@ AT_ONCE = 256
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TOKEN = re.compile(r"[A-Za-z0-9_-]{20,128}")
+SERVER = re.compile(r"[a-z][a-z0-9-]{0,39}")
 PHASES = frozenset({"partitioned", "base", "finished", "up"})
 """What a machine may report of itself; the earlier phases are seen by the service."""
 SUITES = frozenset({"bookworm", "trixie"})
@@ -52,6 +54,9 @@ class Desk(Protocol):
     def file(self, suite: str, name: str) -> Path | None:
         """A file of the installer; None if it was not fetched."""
 
+    def medium(self, server: str, address: str) -> Path | None:
+        """The medium of the server's open install; None where there is none at that address."""
+
 
 def boot_app(
     desk: Desk,
@@ -73,6 +78,7 @@ def boot_app(
             Route("/boot", service.boot),
             Route("/firmware/{name}", service.firmware),
             Route("/installer/{suite}/{name}", service.installer),
+            Route("/media/{server}/{address}.iso", service.medium),
             Route("/preseed/{token}", service.preseed, methods=["GET"]),
             Route("/report/{token}/{phase}", service.report, methods=["POST"]),
             Route("/healthz", service.healthz),
@@ -131,6 +137,19 @@ class _Service:
         if file is None:
             raise _Refusal(404, "unknown_file", "no such file")
         return FileResponse(file, media_type="application/octet-stream")
+
+    async def medium(self, request: Any) -> Any:
+        """A BMC asks for its size by HEAD, then for the pieces that the server reads (Range)."""
+        from starlette.responses import FileResponse
+
+        server, address = request.path_params["server"], request.path_params["address"]
+        known = SERVER.fullmatch(server) and TOKEN.fullmatch(address)
+        file = await _in_thread(self.desk.medium, server, address) if known else None
+        if file is None:
+            raise _Refusal(404, "unknown_medium", "no such medium")
+        self.count("media")
+        headers = {"Cache-Control": "no-store"}
+        return FileResponse(file, media_type="application/octet-stream", headers=headers)
 
     async def preseed(self, request: Any) -> Any:
         if request.method != "GET":

@@ -73,6 +73,9 @@ class Answers(Frozen):
     root_keys: tuple[str, ...]
     """SSH public keys without their comments."""
     boot_url: str
+    ca: str = ""
+    """PEM of the authority that vouches for the boot service, and no other does; "" where that is
+    spoken to by plain HTTP."""
 
 
 def answers(
@@ -81,6 +84,7 @@ def answers(
     mirror: str,
     boot_url: str,
     controller_key: str | None = None,
+    ca: str = "",
 ) -> Answers:
     """The answers for the server of `action`; BadInput where the inventory cannot be used.
 
@@ -112,6 +116,7 @@ def answers(
         ),
         root_keys=_root_keys(inventory, controller_key),
         boot_url=_url(boot_url, "the boot service's URL"),
+        ca=ca,
     )
 
 

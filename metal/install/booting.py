@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 
-from metal.drivers.ports import PowerSwitch
+from metal.drivers.ports import Bmc, PowerSwitch
 from metal.install.ports import InstallPorts, has_reached
 from metal.model.errors import Failed, MetalError
 from metal.model.plan import InstallServer
@@ -17,6 +17,11 @@ BMC_TRIES = 5
 class NetworkBoot:
     """The steps, in their order. What is decided rests on the steps' results."""
 
+    source = "the network"
+    """What it boots from, in the names of the steps and to people."""
+    doubt = "does it boot from the network, through the card {mac}, and does it"
+    """The first half of a question to whoever looks after a machine that did not."""
+
     def __init__(self, run: Run, action: InstallServer, ports: InstallPorts) -> None:
         self.run, self.action, self.ports = run, action, ports
         self.name, self.patience = action.server, ports.patience
@@ -29,10 +34,10 @@ class NetworkBoot:
         """
         for attempt in range(1, self.patience.boots + 1):
             again = f" ({attempt})" if attempt > 1 else ""
-            self.run.progress(0.05, "booting from the network" + again)
+            self.run.progress(0.05, f"booting from {self.source}{again}")
             self._switch("power off" + again, self._off)
-            network = self._unless_begun(self._from_network)
-            self.run.step("boot from the network once" + again, network, tries=BMC_TRIES)
+            told = self._unless_begun(self._told)
+            self.run.step(f"boot from {self.source} once{again}", told, tries=BMC_TRIES)
             self._switch("power on" + again, lambda switch: switch.ensure_power("on"))
             said = self.run.wait(
                 "wait for preseed" + again,
@@ -45,8 +50,8 @@ class NetworkBoot:
         raise Failed(
             f"it was booted {self.patience.boots} times and did not take its preseed",
             where=self.name,
-            mend=f"does it boot from the network, through the card {self.action.mac}, and does it "
-            f"reach the boot service? Then metal run cancel {self.run.id}, and plan it anew",
+            mend=f"{self.doubt.format(mac=self.action.mac)} reach the boot service? "
+            f"Then metal run cancel {self.run.id}, and plan it anew",
         )
 
     def _preseed_or_silence(self, attempt: int) -> Callable[[], str | None]:
@@ -60,7 +65,7 @@ class NetworkBoot:
 
         def ready() -> str | None:
             nonlocal quiet, last
-            if self._reached("preseed"):
+            if self.taken():
                 return "preseed"
             phase = "script" if self._reached("script") else "opened"
             quiet, last = (quiet + 1 if phase == last else 0), phase
@@ -74,41 +79,46 @@ class NetworkBoot:
 
     def _switch(self, name: str, act: Callable[[PowerSwitch], None]) -> None:
         """Hands off a machine that has its answers: it may be wiping."""
-        why = (
-            "Debian is installed on it: it must boot from the network, by its boot menu if need be"
-        )
-        begun = lambda: self._reached("preseed")  # noqa: E731
-        self.ports.power.step(self.run, name, act, why=why, unless=begun, tries=BMC_TRIES)
+        why = f"Debian is installed on it: it must boot from {self.source}, by its boot menu if "
+        why += "need be"
+        self.ports.power.step(self.run, name, act, why=why, unless=self.taken, tries=BMC_TRIES)
 
     def _off(self, switch: PowerSwitch) -> None:
         """A plug takes the BMC's power, too: what to boot from is told before."""
         if self.ports.power.driver == "fence":
             with suppress(MetalError):
-                self._tell_network()
+                self._tell()
         switch.ensure_power("off")
 
-    def _from_network(self) -> None:
+    def _told(self) -> None:
         """Where there is no BMC to tell, the firmware's own order (or a person) decides."""
         driver = self.ports.power.driver
         if driver == "bmc":
-            self._tell_network()
+            self._tell()
         elif driver == "manual":
             with suppress(MetalError):
-                self._tell_network()
+                self._tell()
 
-    def _tell_network(self) -> None:
+    def _tell(self) -> None:
         bmc = self.ports.bmc(self.name)
         try:
-            bmc.ensure_boot_once("network")
+            self.aim(bmc)
         finally:
             bmc.close()
 
+    def aim(self, bmc: Bmc) -> None:
+        bmc.ensure_boot_once("network")
+
     def _unless_begun(self, act: Callable[[], None]) -> Callable[[], None]:
         def guarded() -> None:
-            if not self._reached("preseed"):
+            if not self.taken():
                 act()
 
         return guarded
+
+    def taken(self) -> bool:
+        """The preseed was handed out: the wipe is used up."""
+        return self._reached("preseed")
 
     def _reached(self, phase: str) -> bool:
         return has_reached(self.ports.store, self.name, self.run.id, phase)

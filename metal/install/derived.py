@@ -26,6 +26,18 @@ def hash_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def address_of(disk_key: str) -> str:
+    """Where the boot service keeps the medium of the install, 43 characters: who may see what is
+    in a server's virtual drive does not learn the token by that."""
+    digest = _derived(disk_key, b"metal: address of this key's medium")
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def marker_of(token: str) -> str:
+    """The file in /boot by which a medium sees that the install it was made for is over."""
+    return f"metal-medium-{hash_of(token)[:16]}"
+
+
 def report_key_of(disk_key: str) -> str:
     """What reports of the installed system are proven with: 128 hex digits.
 

@@ -6,10 +6,11 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
+from metal.drivers.authority import Authority
 from metal.drivers.ports import Secrets
 from metal.drivers.ssh import HOST_KEY
 from metal.install.answers import Answers, answers
-from metal.install.derived import TOLD, hash_of, proof_of, report_key_of, token_of
+from metal.install.derived import TOLD, address_of, hash_of, proof_of, report_key_of, token_of
 from metal.install.render import Templates, render_disk_script, render_preseed, render_script
 from metal.inventory.defaults import defaults
 from metal.live.desk import swapped
@@ -42,6 +43,10 @@ class DeskWorkspace(Protocol):
     @property
     def boot_url(self) -> str: ...
     @property
+    def boot_https_url(self) -> str: ...
+    @property
+    def authority(self) -> Authority: ...
+    @property
     def controller_key(self) -> str: ...
     def mirror(self, site: str) -> str: ...
 
@@ -60,7 +65,7 @@ class Desk:
         if server is None and uuid is not None:
             server = installs.for_machine(mac, swapped(uuid))
         install = installs.latest(server) if server else None
-        if server is None or install is None:
+        if server is None or install is None or self._action(install).by_medium:
             return render_disk_script(self._templates)
         token = token_of(self._secret(f"disk/{server}"))
         script = render_script(self._templates, self._answers(install), token)
@@ -108,6 +113,17 @@ class Desk:
         file = self._workspace.state / "installer" / suite / name
         return file if file.is_file() else None
 
+    def medium(self, server: str, address: str) -> Path | None:
+        """The image for the open install of `server`, by an address that nobody can guess."""
+        install = self._workspace.store.installs.latest(server)
+        key = self._workspace.secrets.reveal(f"disk/{server}") if install else None
+        if install is None or install.closed or key is None:
+            return None
+        if not hmac.compare_digest(address_of(key).encode(), address.encode()):
+            return None
+        file = medium_file(self._workspace.state, server, token_of(key))
+        return file if file.is_file() else None
+
     def _preseed(self, install: Install, token: str) -> str:
         import bcrypt
 
@@ -131,12 +147,11 @@ class Desk:
 
     def _answers(self, install: Install) -> Answers:
         """For the action that the install's operation was opened for: the plan chose, not we."""
-        workspace = self._workspace
-        params = workspace.store.journal.show(install.operation).params
-        action = InstallServer.model_validate(params["action"])
-        mirror = workspace.mirror(action.site)
-        key = workspace.controller_key
-        return answers(workspace.inventory, action, mirror, workspace.boot_url, key)
+        return answers_of(self._workspace, self._action(install))
+
+    def _action(self, install: Install) -> InstallServer:
+        params = self._workspace.store.journal.show(install.operation).params
+        return InstallServer.model_validate(params["action"])
 
     def _secret(self, name: str) -> str:
         secret = self._workspace.secrets.reveal(name)
@@ -147,6 +162,24 @@ class Desk:
                 mend="serve from the workspace whose state/ holds it, or plan the install anew",
             )
         return secret
+
+
+def medium_file(state: Path, server: str, token: str) -> Path:
+    """Where the image is that the server's BMC fetches; each install has another."""
+    return state / "media" / f"{server}.{hash_of(token)[:16]}.iso"
+
+
+def answers_of(workspace: DeskWorkspace, action: InstallServer) -> Answers:
+    """What the installer of `action` is told, over the wire or on its medium."""
+    by_https = action.by_medium
+    return answers(
+        workspace.inventory,
+        action,
+        workspace.mirror(action.site),
+        workspace.boot_https_url if by_https else workspace.boot_url,
+        workspace.controller_key,
+        workspace.authority.certificate if by_https else "",
+    )
 
 
 def _check_told(phase: str, told: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ replace the key that crossed the boot network (metal/install/rekey.py).
 
 from collections.abc import Callable
 
-from metal.install.booting import NetworkBoot
+from metal.install.by_medium import boot_of, put_away
 from metal.install.derived import hash_of, token_of
 from metal.install.ports import InstallPorts, has_reached, record_of
 from metal.install.random_keys import new_key
@@ -34,6 +34,8 @@ def install(run: Run, action: InstallServer, ports: InstallPorts) -> None:
     except LeaseLost:
         raise
     except MetalError as error:
+        # Not a step: the journal ends where it failed, and goes on from there.
+        put_away(run, action, ports)
         ports.store.servers.mark(name, Status.FAILED, f"install: {error.what}", run=run)
         raise
 
@@ -84,11 +86,13 @@ class _Install:
         run.step("forget its old certificate and keys", self._unpin)
         run.step("escrow the keys", self._escrow)
         run.step("open the install", self._open)
-        NetworkBoot(run, self.action, self.ports).perform()
+        boot_of(run, self.action, self.ports).perform()
         self._follow()
         run.step("pin the node", self._pin)
         run.progress(0.95, "up; replacing the key that crossed the network")
         rekey(run, self.name, self._rekey_ports(), alone=True)
+        if self.action.route == "redfish-iso":
+            run.step("see its medium out", lambda: put_away(run, self.action, self.ports))
         run.step("close the install", lambda: self.ports.store.installs.close(run.id))
         run.step("installed", self._move)
 

@@ -7,6 +7,7 @@ from metal.model.disks import system_disk
 from metal.model.errors import BadInput
 from metal.model.fleet import Disk, Inventory, Learned
 from metal.model.life import Life, Status
+from metal.model.passport import BY_MEDIUM, Method
 from metal.model.plan import InstallServer, Risk
 from metal.model.world import SeenServer, World
 
@@ -30,7 +31,7 @@ def plan_installs(inventory: Inventory, world: World) -> tuple[list[InstallServe
             warnings.append(f"{name} is held and not installed: {seen.note or 'no reason noted'}")
             continue
         try:
-            install = _install(inventory, name)
+            install = _install(inventory, name, seen.route)
             _check_answers(inventory, install)
             installs.append(install)
         except BadInput as error:
@@ -47,24 +48,25 @@ def _strangers(inventory: Inventory, world: World) -> list[str]:
     )
 
 
-def _install(inventory: Inventory, name: str) -> InstallServer:
+def _install(inventory: Inventory, name: str, told: Method | None) -> InstallServer:
     """BadInput, saying what to write where, when a fact is missing."""
     server, profile = inventory.servers[name], inventory.profile(name)
-    if inventory.sites[server.site].boot.dhcp == "none":
-        raise BadInput(
-            "nobody gives addresses where it boots, so it cannot be installed over the network",
-            mend=f"if that is wrong, correct dhcp below [sites.{server.site}.boot]; else its way "
-            f"to an installer is in `metal server show {name}`",
-        )
+    route = _route(inventory, name, told)
     learned = server.learned or Learned()
     disk = _findable(system_disk(profile, learned), name)
     serial = f", serial number {disk.serial}" if disk.serial else ""
     method = server.method or profile.method
+    if method == "image" and route in BY_MEDIUM:
+        raise BadInput(
+            "an image is unpacked by the live system, which boots over the network alone, and its "
+            f"way is {route}",
+            mend=f'write method = "preseed" below [servers.{name}]',
+        )
     return InstallServer(
         what=f"install Debian {profile.debian} on {name}"
         + (" from an image" if method == "image" else ""),
         why=f"{name} is enrolled and empty for us; this wipes its drive {disk.name} "
-        f"({disk.size_gib} GiB{serial}) and no other",
+        f"({disk.size_gib} GiB{serial}) and no other{_BY.get(route, '').format(name=name)}",
         risk=Risk.DESTROYS,
         server=name,
         site=server.site,
@@ -75,7 +77,35 @@ def _install(inventory: Inventory, name: str) -> InstallServer:
         disk=disk.name,
         disk_serial=disk.serial,
         method=method,
+        route=route,
     )
+
+
+_BY = {
+    "redfish-iso": "; its BMC is given the medium",
+    "stick": "; somebody puts in the stick that `metal media make {name}` makes once it is open",
+}
+
+
+def _route(inventory: Inventory, name: str, told: Method | None) -> Method:
+    """`told`: the passport's. By a medium where that is the way, or where nobody gives addresses,
+    and the boot service speaks the HTTPS that media want; else over the network."""
+    site = inventory.servers[name].site
+    dhcp = inventory.sites[site].boot.dhcp
+    if told == "redfish-iso" and inventory.servers[name].power.driver == "fence":
+        told = None  # the plug takes the BMC's power, and with it what is in the drive
+    if inventory.fleet.boot_https_listen and (told in BY_MEDIUM or dhcp == "none"):
+        return told if told in BY_MEDIUM else "stick"
+    if dhcp == "none":
+        raise BadInput(
+            "nobody gives addresses where it boots, so it cannot be installed over the network",
+            mend=f"if that is wrong, correct dhcp below [sites.{site}.boot]; else add "
+            'boot_https_listen = "0.0.0.0:8443" below [fleet]: then it is installed from a medium '
+            f"(its way is in `metal server show {name}`)",
+        )
+    if told is not None and told not in BY_MEDIUM:
+        return told
+    return "pxe" if dhcp == "ours" else "proxy-dhcp"
 
 
 def _check_answers(inventory: Inventory, install: InstallServer) -> None:

@@ -42,6 +42,18 @@ _UNPACED = ("boots", "poll")
 
 
 @dataclass(frozen=True)
+class Medium:
+    """The image that brings the installer to one server (metal/install/medium.py)."""
+
+    ensure: Callable[[], None]
+    """It is written, for the open install."""
+    addresses: Callable[[], Sequence[str]]
+    """Where a BMC may fetch it, the best first."""
+    forget: Callable[[], None]
+    """Remove it: its token is worth nothing any more."""
+
+
+@dataclass(frozen=True)
 class InstallPorts:
     """What the flow acts through."""
 
@@ -63,6 +75,8 @@ class InstallPorts:
     fetch: Callable[[], None]
     """Fetches the installer of the action's release from its site's mirror."""
     patience: Patience = Patience()
+    medium: Medium | None = None
+    """None: it is installed over the network."""
 
 
 def record_of(store: Store, server: str, operation: int) -> Install | None:

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from metal.install.answers import Answers
+from metal.install.derived import marker_of
 from metal.model.errors import BadInput
 
 SECRET = re.compile(r"[A-Za-z0-9._-]{16,128}")
@@ -55,6 +56,17 @@ def render_script(templates: Templates, answers: Answers, token: str) -> str:
     )
 
 
+def render_grub(templates: Templates, answers: Answers, token: str) -> str:
+    """grub.cfg of the medium that brings the installer; `token` names the install."""
+    values = _values(answers) | {"token": checked_secret(token), "marker": marker_of(token)}
+    return templates.render("pxe/media.cfg.j2", **values, console=CONSOLE)
+
+
+def render_fetch(templates: Templates, answers: Answers) -> str:
+    """What the installer on the medium fetches https:// URLs with."""
+    return templates.render("pxe/fetch-https.sh.j2", **_values(answers))
+
+
 def render_disk_script(templates: Templates) -> str:
     """The iPXE script that boots what is on the disk."""
     return templates.render("pxe/disk.ipxe")
@@ -89,6 +101,7 @@ def _system(templates: Templates, answers: Answers, token: str, report_key: str)
     values = _values(answers) | {
         "report": report_url(answers, token),
         "report_key": checked_secret(report_key),
+        "marker": marker_of(token) if answers.ca else "",
     }
     return values | {
         "up_script": _Rendered(templates.render("preseed/metal-up.sh.j2", **values)),

@@ -20,6 +20,7 @@ from metal.lab.clock import Clock
 from metal.lab.live import PretendLive
 from metal.lab.luks_double import format_luks
 from metal.lab.machine import Boot, DiskState, Machine
+from metal.lab.medium import Medium, believed, read_medium
 from metal.lab.preseeding import (
     Prompt,
     Reporter,
@@ -30,6 +31,8 @@ from metal.lab.preseeding import (
     report_urls,
     reporter,
     root_keys,
+    touched,
+    trusted,
     wanted_disk,
 )
 from metal.model.facts import Drive
@@ -96,16 +99,27 @@ class _Session:
         self.firmware, self.machine, self.boot = firmware, machine, boot
         self.http = requests.Session()
         self.http.trust_env = False
+        self.trusts = ""
+        """PEM of the only authority that is believed; "" where nobody asks for one."""
 
     def run(self) -> None:
         self.pause(POST_SECONDS)
-        script = self._from_network() if self.boot.device == "network" else Script()
+        script = self._script()
         if script.kernel and (token := script.argument("metal.job")):
             self._live(script, token)
         elif script.kernel:
             self._install(script)
         else:
             self._from_disk()
+
+    def _script(self) -> Script:
+        match self.boot.device:
+            case "network":
+                return self._from_network()
+            case "media":
+                return self._from_drive()
+            case _:
+                return Script()
 
     def pause(self, seconds: float) -> None:
         self.firmware.pause(self.boot, seconds)
@@ -123,8 +137,11 @@ class _Session:
         if self.boot.off.is_set():
             raise _PowerLost
         try:
-            with self.http.request(method, url, data=data, timeout=HTTP_SECONDS) as answer:
-                body = answer.content if answer.status_code == 200 else None
+            with believed(self.trusts) as verify:
+                sent = self.http.request(
+                    method, url, data=data, timeout=HTTP_SECONDS, verify=verify
+                )
+            body = sent.content if sent.status_code == 200 else None
         except requests.RequestException:
             body = None
         if self.boot.off.is_set():
@@ -156,6 +173,25 @@ class _Session:
             return None
         files = [url for url in (script.kernel, script.initrd) if url]
         return script if all(self._get(url) for url in files) else None
+
+    # ── a medium ────────────────────────────────────────────────────────────────────────────
+
+    def _from_drive(self) -> Script:
+        """What the image in the virtual drive boots: its BMC asks nobody whose it is."""
+        image = self._get(self.boot.image or "")
+        try:
+            medium = read_medium(image or b"")
+        except ValueError as error:
+            self.say(f"nothing to boot in the virtual drive: {error}")
+            return Script()
+        if self._did_its_work(medium):
+            return Script()
+        self.trusts = medium.ca
+        return medium.script
+
+    def _did_its_work(self, medium: Medium) -> bool:
+        disks = self.machine.disks.values()
+        return any(d.installed_with.get("marker") == medium.marker for d in disks)
 
     # ── the live system ─────────────────────────────────────────────────────────────────────
 
@@ -226,6 +262,8 @@ class _Session:
             "reports": reporter(late),
             "root_keys": root_keys(late),
             "initramfs_conf": echoed(late, "initramfs-tools/conf.d/metal"),
+            "trusts": trusted(late),
+            "marker": touched(late),
             "dropbear_conf": echoed(late, "dropbear/initramfs/dropbear.conf"),
         }
         disk.system = f"debian {answers['mirror/suite']}"
@@ -265,6 +303,7 @@ class _Session:
         reports: Reporter | None = disk.installed_with["reports"]
         if reports is None:
             return False
+        self.trusts = disk.installed_with.get("trusts", "")
         told = {**details, **self.firmware.host_keys(self.machine)}
         told["proof"] = proof_of(reports.key, phase, told)
         for _ in range(tries):

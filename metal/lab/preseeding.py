@@ -164,3 +164,15 @@ def echoed(late_command: str, file: str) -> str:
     """The lines that the late command writes into /etc/FILE with echo."""
     lines = re.findall(rf"echo '([^']*)' >+/target/etc/{re.escape(file)}", late_command)
     return "".join(f"{line}\n" for line in lines)
+
+
+def trusted(late_command: str) -> str:
+    """The PEM of whom the installed system's reports trust; "" where they go by plain HTTP."""
+    found = re.search(r"printf '%s\\n' ([^;>]*)>/target/usr/local/share/metal/ca.pem", late_command)
+    return "".join(f"{line}\n" for line in shlex.split(found[1])) if found else ""
+
+
+def touched(late_command: str) -> str:
+    """The file that the late command leaves in /boot; "" for none."""
+    found = re.search(r"touch /target/boot/([^;\s]+)", late_command)
+    return found[1] if found else ""

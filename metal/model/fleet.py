@@ -470,6 +470,12 @@ class Fleet(Frozen):
     """Where the boot service listens, host:port."""
     boot_url: str | None = None
     """How servers reach the boot service; http://<boot_listen> when absent."""
+    boot_https_listen: str | None = None
+    """Where the boot service also listens by HTTPS, host:port; None: nowhere, and no server is
+    installed from a medium."""
+    boot_https_url: str | None = None
+    """How servers reach that; when absent the host of `boot_url` with the port of
+    `boot_https_listen`."""
     ssh_port: PortNumber = 22
     """Where the installed servers' SSH answers."""
     poll_seconds: float = Field(default=2.0, gt=0, le=60)

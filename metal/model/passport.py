@@ -8,6 +8,8 @@ from metal.model.facts import BootDevice, BootMode
 TlsProfile = Literal["modern", "legacy"]
 """modern: TLS 1.2 or newer. legacy: only by consent in the inventory, bmc.tls = "legacy"."""
 Method = Literal["redfish-iso", "uefi-http", "pxe", "proxy-dhcp", "stick"]
+BY_MEDIUM: frozenset[Method] = frozenset({"redfish-iso", "stick"})
+"""Ways on which the installer comes from a medium made for the server, and not over its wire."""
 
 
 class BootProof(Frozen):

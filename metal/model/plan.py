@@ -13,6 +13,7 @@ from pydantic import Field
 from metal.model.addresses import Addressing
 from metal.model.base import Frozen
 from metal.model.fleet import InstallMethod, Inventory
+from metal.model.passport import BY_MEDIUM, Method
 from metal.model.world import World
 
 
@@ -48,10 +49,17 @@ class InstallServer(_Action):
     """Name of the drive that is wiped and gets Debian; no other is touched."""
     disk_serial: str | None = None
     method: InstallMethod = "preseed"
+    route: Method = "pxe"
+    """How the installer gets there."""
 
     @property
     def id(self) -> str:
         return f"install:{self.server}"
+
+    @property
+    def by_medium(self) -> bool:
+        """It comes on an image made for this server, and speaks HTTPS to the boot service."""
+        return self.route in BY_MEDIUM
 
 
 class Osd(Frozen):

@@ -5,6 +5,7 @@ from typing import Literal
 from metal.model.base import Frozen
 from metal.model.facts import Health, Power
 from metal.model.life import Life, Status
+from metal.model.passport import Method
 
 NodeState = Literal["online", "offline", "unknown"]
 VmState = Literal["running", "stopped", "unknown"]
@@ -25,6 +26,8 @@ class SeenServer(Frozen):
     """What the BMC complains of."""
     node: NodeState = "unknown"
     """As its cluster sees it; the host's own API for a solo machine."""
+    route: Method | None = None
+    """The way to an installer that its passport and its site leave; None without a passport."""
 
 
 class SeenCluster(Frozen):

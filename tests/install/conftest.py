@@ -1,5 +1,6 @@
 """A whole site on loopback: store, desk, boot service, mirror, and one machine with firmware."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import pyrage
 import pytest
 
+from metal.drivers.authority import Authority
 from metal.drivers.host_keys import HostKeys
 from metal.drivers.luks import Luks, encrypted_disks
 from metal.drivers.netboot import boot_app
@@ -18,6 +20,7 @@ from metal.drivers.web import WebServer
 from metal.install.desk import Desk
 from metal.install.flow import install
 from metal.install.installer.pinning import Source, ensure_installer
+from metal.install.medium import medium_of
 from metal.install.plan import plan_installs
 from metal.install.ports import InstallPorts, Patience
 from metal.lab.clock import Clock
@@ -29,7 +32,8 @@ from metal.lab.mirror import LabArchive, mirror_app
 from metal.model.errors import Unreachable
 from metal.model.facts import Cpu, Drive, Nic
 from metal.model.fleet import Inventory
-from metal.model.life import Life
+from metal.model.life import Life, Status
+from metal.model.passport import Method
 from metal.model.plan import InstallServer
 from metal.model.world import SeenServer, World
 from metal.operations.run import perform
@@ -112,9 +116,18 @@ class MachineBmc:
         machine = self.site.machine
         machine.power_on() if wanted == "on" else machine.power_off()
 
-    def ensure_boot_once(self, _device: str) -> None:
-        self.site.bmc_calls.append("network")
-        self.site.machine.boot_once = "network"
+    def ensure_boot_once(self, device: str) -> None:
+        self.site.bmc_calls.append(device)
+        self.site.machine.boot_once = device
+
+    def ensure_media(self, url: str) -> str:
+        self.site.bmc_calls.append("insert")
+        self.site.machine.media = url
+        return "CD"
+
+    def ensure_no_media(self) -> None:
+        self.site.bmc_calls.append("eject")
+        self.site.machine.media = None
 
     def close(self) -> None:
         self.site.bmc_calls.append("close")
@@ -135,6 +148,9 @@ class Site:
     held: bool = False
     admin: str = ""
     given: list[str] = field(default_factory=list)
+    boot_https_url: str = ""
+    route: Method | None = None
+    """What its passport leaves; None: it has none."""
 
     def __post_init__(self) -> None:
         self.state = self.folder / "state"
@@ -143,6 +159,7 @@ class Site:
         self.secrets = AgeSecrets(self.folder / "secrets", self.state, self.inventory.recipients())
         self.host_keys = HostKeys(self.folder / "pins")
         self.controller_key = controller_key(self.state)[1]
+        self.authority = Authority(self.state / "tls")
         self.store.servers.move("alba1", Life.ENROLLED)
         self.firmware: Firmware | None = None
 
@@ -151,7 +168,7 @@ class Site:
 
     @property
     def action(self) -> InstallServer:
-        world = World(servers={"alba1": SeenServer(life=Life.ENROLLED)})
+        world = World(servers={"alba1": SeenServer(life=Life.ENROLLED, route=self.route)})
         return plan_installs(self.inventory, world)[0][0]
 
     @property
@@ -175,6 +192,7 @@ class Site:
             self.held,
             fetch,
             self.patience,
+            medium_of(self, self.action) if self.action.by_medium else None,
         )
 
     def unlock(self, key: str) -> int:
@@ -206,6 +224,64 @@ class Site:
         return self.machine.disks["sdb"]
 
 
+class Killed(BaseException):
+    """As SIGKILL is: no flow can take it for a failure."""
+
+
+class Deadly:
+    """A Run that dies at its `at`-th step or wait: `before` its effect, or after it unrecorded."""
+
+    def __init__(self, run, at, *, before):
+        self._run, self._left, self._before = run, at, before
+
+    def __getattr__(self, name):
+        return getattr(self._run, name)
+
+    def step(self, name, act, **options):
+        return self._run.step(name, self._mortal(act, lambda _result: True), **options)
+
+    def wait(self, name, ready, **options):
+        """What it waits for did happen when it dies afterwards."""
+        return self._run.wait(name, self._mortal(ready, lambda seen: seen is not None), **options)
+
+    def _mortal(self, act, over):
+        if self._left:
+            self._left -= 1
+            return act
+
+        def dies():
+            if self._before:
+                raise Killed
+            result = act()
+            if over(result):
+                raise Killed
+            return result
+
+        return dies
+
+
+def run_until_killed(site, at, *, before):
+    """True if it was killed, False if it came to its end first."""
+    action, ports = site.action, site.ports
+    flow = lambda run: install(Deadly(run, at, before=before), action, ports)  # noqa: E731
+    try:
+        assert perform(site.store, site.open(), flow).status == Status.DONE
+    except Killed:
+        return True
+    return False
+
+
+def assert_installed_once(site):
+    record = site.store.servers.get("alba1")
+    assert (record.life, record.status) == (Life.INSTALLED, Status.DONE)
+    assert record.node_fingerprint == PIN
+    assert [disk.wipes for disk in site.machine.disks.values()] == [0, 1]
+    key = site.administrator_opens("disk/alba1")
+    assert list(site.disk.luks_slots.values()) == [hashlib.sha256(key.encode()).hexdigest()]
+    assert site.secrets.reveal("disk/alba1") is None
+    assert not site.store.journal.list(open_only=True)
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path / "workspace", make_inventory(), make_machine())
@@ -231,5 +307,11 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def made() -> SimpleNamespace:
     """How to make an inventory and a machine of one's own."""
     return SimpleNamespace(
-        inventory=make_inventory, machine=make_machine, pin=PIN, mac=MAC, doors=DOORS
+        inventory=make_inventory,
+        machine=make_machine,
+        pin=PIN,
+        mac=MAC,
+        doors=DOORS,
+        run_until_killed=run_until_killed,
+        assert_installed_once=assert_installed_once,
     )
