@@ -37,6 +37,7 @@ COMMANDS = {
         "Verify a proof that any one server may die.",
     ),
     "balance": ("metal.cli.verbs.balance", "Use the servers of each cluster evenly."),
+    "cpu": ("metal.cli.verbs.cpu", "Which processor the VMs of each cluster can have."),
     "drain": ("metal.cli.verbs.drain", "Move every VM off a server, live."),
     "evacuate": ("metal.cli.verbs.evacuate", "A donor withdraws: what goes where, and when."),
     "donors": ("metal.cli.verbs.donors", "Who lends what, on what terms, and what is used."),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from metal.controller.preflight import obstacles
 from metal.controller.workspace import Workspace
 from metal.model.fleet import Inventory
 from metal.model.laws import judge
@@ -29,18 +30,29 @@ def moved_lately(workspace: Workspace) -> dict[str, int]:
 
 
 def balance_plan(
-    workspace: Workspace, world: World, moves: int | None = None
+    workspace: Workspace, world: World, moves: int | None = None, *, ask: bool = False
 ) -> tuple[Plan, Balance]:
-    """The plan, and what becomes of each cluster. `moves` stands for what is left of the day's."""
+    """The plan, and what becomes of each cluster. `moves` stands for what is left of the day's.
+
+    `ask`: the hypervisors, of each move. A VM that would not get through stays, and the rest is
+    planned anew.
+    """
     lately = moved_lately(workspace)
     left = max(0, workspace.inventory.balance.moves_a_day - sum(lately.values()))
-    found = balance(workspace.inventory, world, left if moves is None else moves, lately)
-    found = proven(workspace.inventory, world, found)
-    plan = _plan(workspace.inventory, world, found.moves)
+    budget = left if moves is None else moves
+    staying: dict[str, tuple[str, ...]] = {}
+    while True:
+        found = balance(workspace.inventory, world, budget, {*lately, *staying})
+        found = proven(workspace.inventory, world, found)
+        stuck = obstacles(workspace, found.moves) if ask else {}
+        if not stuck:
+            break
+        staying |= stuck
+    warnings = [f"{vm} stays: {'; '.join(said)}" for vm, said in staying.items()]
     if moves is None and not left:
-        why = "the day's moves are used up: moves_a_day in [balance], or --moves N"
-        plan = plan.model_copy(update={"warnings": (why,)})
-    return plan, found
+        warnings.append("the day's moves are used up: moves_a_day in [balance], or --moves N")
+    plan = _plan(workspace.inventory, world, found.moves)
+    return plan.model_copy(update={"warnings": tuple(warnings)}), found
 
 
 def proven(inventory: Inventory, world: World, found: Balance) -> Balance:

@@ -179,6 +179,12 @@ class Hypervisor(Protocol):
     def ensure_removed(self, vmid: int) -> None:
         """It is gone, with its disks. Refused while it runs: whoever means it stops it first."""
 
+    def obstacles(self, vmid: int, target: str) -> tuple[str, ...]:
+        """What keeps the VM from moving to `target` now, in words; empty when nothing is known to.
+
+        Asks only: the target is online, has the storages, bridges, version, processor and memory.
+        """
+
     def ensure_migrated(self, vmid: int, target: str) -> None:
         """The VM runs on `target`, moved live; returns once it does."""
 

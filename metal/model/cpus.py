@@ -68,6 +68,25 @@ def generation(model: str | None) -> str | None:
     return next((name for look, name in MODELS if re.search(look, plain)), None)
 
 
+FLAGS = (
+    ("x86-64-v2", {"cx16", "popcnt", "ssse3", "sse4_1", "sse4_2"}),
+    ("x86-64-v2-AES", {"aes"}),
+    ("x86-64-v3", {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}),
+    ("x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
+)
+"""(level, the flags it adds to the one before), as Linux names them in /proc/cpuinfo."""
+
+
+def level_of(flags: Iterable[str]) -> str | None:
+    """The newest level that a processor with these flags can be; None when they are not told."""
+    has, found = set(flags), LEVELS[0]
+    for level, needed in FLAGS:
+        if not needed <= has:
+            break
+        found = level
+    return found if has else None
+
+
 def offers(newest: str | None) -> frozenset[str] | None:
     """Every type that a server can give its VMs whose newest is this one; None for unknown."""
     for family in (INTEL, AMD):
@@ -87,6 +106,17 @@ def runs(wanted: str | None, offered: frozenset[str] | None) -> bool:
     if wanted is None:
         return offered is None or DEFAULT in offered
     return wanted == HOST or (offered is not None and wanted in offered)
+
+
+def newest_of(model: str | None, flags: Iterable[str]) -> str | None:
+    """The newest type that a server can give, by its processor's name and flags: what the name
+    promises and the flags lack (firmware and microcode take things away) is not there."""
+    named, level = generation(model), level_of(flags)
+    if named is None or level is None:
+        return named or level
+    offered = offers(named) or frozenset()
+    promised = max(LEVELS.index(t) for t in LEVELS if t in offered)
+    return named if LEVELS.index(level) >= promised else level
 
 
 def common(newests: Iterable[str | None]) -> str | None:

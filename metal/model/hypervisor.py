@@ -27,6 +27,10 @@ class HostResources(Frozen):
     """Not used by anything now."""
     version: str
     """Of the hypervisor, in its own words."""
+    cpu: str | None = None
+    """The processor's name; None where the hypervisor does not tell it."""
+    flags: tuple[str, ...] = ()
+    """What the processor can do, as Linux names it; empty where nobody told."""
 
 
 class Condition(Frozen):

@@ -13,6 +13,7 @@ from metal.model.plan import MigrateVm, Risk
 from metal.model.world import World
 from metal.schedule.capacity import Fleet, Room, carries, survey
 from metal.schedule.even import State, ladder, worth
+from metal.schedule.preflight import unlike
 from metal.schedule.repair import repair
 from metal.schedule.spread import Scale, score
 from metal.schedule.wishes import together_sets
@@ -125,7 +126,10 @@ def _movable(
     ]
     free.sort(key=lambda vm: (inventory.vms[vm].priority, vm))
     targets = [h.name for h in room.hosts.values() if carries(world, h.name)]
-    return dict.fromkeys(free, targets)
+    return {
+        vm: [t for t in targets if not unlike(inventory, vm, world.vms[vm].server, t)]
+        for vm in free
+    }
 
 
 def _promise(rungs: list[State], inventory: Inventory) -> tuple[int, float]:

@@ -6,6 +6,7 @@ from metal.model.fleet import Inventory
 from metal.model.plan import MigrateVm, Risk
 from metal.model.world import World
 from metal.schedule.capacity import Host, Room, survey
+from metal.schedule.preflight import unlike
 from metal.schedule.survival import Guest, Item, Verdict, bundle, pack, verdict
 
 
@@ -46,9 +47,15 @@ def drain_moves(inventory: Inventory, world: World, server: str) -> Drain:
     guests = most_important_first(inventory, source)
     targets = [h for h in room.hosts.values() if h is not source and takes(world, h)]
     homes = find_homes(guests, targets)
+    torn = {
+        vm: why
+        for vm, at in homes.items()
+        if world.vms[vm].state != "stopped" and (why := unlike(inventory, vm, server, at))
+    }
+    homes = {vm: at for vm, at in homes.items() if vm not in torn}
     staying = [g.name for g in guests if g.name not in homes and _stopped(world, g)]
     stranded = tuple(
-        Stranded(g.name, why_stranded(g, room, source, targets))
+        Stranded(g.name, torn.get(g.name) or why_stranded(g, room, source, targets))
         for g in guests
         if g.name not in homes and g.name not in staying
     )

@@ -154,8 +154,10 @@ class Contract:
             pytest.skip("this world cannot migrate")
         make(bed)
         bed.driver.ensure_started(101)
+        assert bed.driver.obstacles(101, bed.nodes[2]) == ()
         for _ in range(2):
             bed.driver.ensure_migrated(101, bed.nodes[2])
+        assert bed.driver.obstacles(101, bed.nodes[2]) == (), "it is there"
         assert bed.driver.where(101) == (bed.nodes[2], "running")
         assert bed.starts(101) in (1, None), "moved, not restarted"
 

@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from metal.model.cpus import LEVELS, TYPES, common, generation, offers, runs
+from metal.model.cpus import (
+    FLAGS,
+    LEVELS,
+    TYPES,
+    common,
+    generation,
+    level_of,
+    newest_of,
+    offers,
+    runs,
+)
 
 
 @pytest.mark.parametrize(
@@ -107,3 +117,35 @@ def flags(folder: Path, model: str, parser: object) -> set[str]:
         if base.get("name") not in (None, model):
             found |= flags(folder, str(base.get("name")), parser)
     return found
+
+
+def flags_of(level: str) -> set[str]:
+    return {f for name, adds in FLAGS if LEVELS.index(name) <= LEVELS.index(level) for f in adds}
+
+
+@pytest.mark.parametrize("level", LEVELS[1:])
+def test_a_level_needs_all_of_its_flags(level: str) -> None:
+    flags = flags_of(level)
+    assert level_of([*flags, "fpu"]) == level
+    added = dict(FLAGS)[level]
+    for flag in added:
+        assert level_of([*(flags - {flag}), "fpu"]) == LEVELS[LEVELS.index(level) - 1]
+    assert level_of([]) is None and level_of(["fpu"]) == "kvm64"
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "newest"),
+    [
+        ("Intel Xeon E5-2670 v3", "x86-64-v3", "Haswell"),
+        ("Intel Xeon E5-2670 v3", "x86-64-v4", "Haswell"),
+        ("Intel Xeon E5-2670 v3", "x86-64-v2-AES", "x86-64-v2-AES"),
+        ("Intel Xeon E5-2670 v3", None, "Haswell"),
+        ("Some CPU", "x86-64-v3", "x86-64-v3"),
+        ("Some CPU", None, None),
+        (None, None, None),
+    ],
+)
+def test_flags_count_more_than_the_name(
+    name: str | None, flags: str | None, newest: str | None
+) -> None:
+    assert newest_of(name, flags_of(flags) if flags else ()) == newest

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from metal.model.fleet import Inventory
 from metal.model.laws import judge
 from metal.model.life import Life
-from metal.model.plan import DrainServer, Plan, Risk, fingerprint
+from metal.model.plan import DrainServer, MigrateVm, Plan, Risk, fingerprint
 from metal.model.world import SeenServer, SeenVm, World
 from metal.schedule.moves import drain_moves
 from metal.schedule.plan import plan_vms
@@ -125,3 +125,31 @@ def test_what_is_together_moves_together_and_what_sleeps_may_stay(
     assert {m.vm: m.target for m in drain.moves} == {"app": "a3", "cache": "a3"}
     assert drain.stranded == ()
     assert "old is stopped and has no place elsewhere" in drain.warnings[0]
+
+
+def test_a_vm_with_its_servers_own_processor_moves_between_equals(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    def fleet(*names: str | None) -> Inventory:
+        made = make_fleet({"a": [16, 16]}, {"vm": {"cpu": "host"}, "any": {}})
+        servers = dict(made.servers)
+        for name, cpu in zip(made.servers, names, strict=True):
+            learned = made.servers[name].learned
+            assert learned
+            known = learned.model_copy(update={"cpu": cpu})
+            servers[name] = made.servers[name].model_copy(update={"learned": known})
+        return made.model_copy(update={"servers": servers})
+
+    for names, moves in ((("X", "X"), 2), (("X", "Y"), 1), ((None, None), 1)):
+        inventory = fleet(*names)
+        world = formed(inventory, {"vm": on("a1", 100), "any": on("a1", 101)})
+        drain = drain_moves(inventory, world, "a1")
+        assert len(drain.moves) == moves
+        assert all("own processor" in s.why for s in drain.stranded)
+        action = MigrateVm(
+            what="w", why="w", risk=Risk.SAFE, vm="vm", vmid=100, cluster="a",
+            source="a1", target="a2",
+        )  # fmt: skip
+        plan = Plan(fingerprint="", actions=(action,))
+        laws = {b.law for b in judge(plan, inventory, world)}
+        assert ("processor" in laws) == (moves == 1)

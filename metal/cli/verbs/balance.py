@@ -52,7 +52,8 @@ def command(
     if recorded is not None and now:
         raise BadInput("a recorded world is only planned for", mend="leave --apply, or --world")
     workspace = face.open()
-    plan, found = balance_plan(workspace, see(face, workspace, recorded), moves)
+    world = see(face, workspace, recorded)
+    plan, found = balance_plan(workspace, world, moves, ask=recorded is None)
     if out is not None:
         face.write(out, plan.model_dump_json(indent=2) + "\n")
         face.say(f"the plan is in {out}: `metal apply {out}` carries it out")

@@ -21,13 +21,14 @@ def command(
 ) -> None:
     """Move every VM off SERVER, live, and keep it empty.
 
-    Refused when a VM has nowhere to go.
+    Refused when a VM has nowhere to go, or when the hypervisor says that a move would fail.
     """
     from metal.cli.render.plan import plan_lines
     from metal.cli.screen import width
     from metal.cli.verbs.apply import RESUMABLE, approve, carry_out
     from metal.cli.verbs.plan import CHANGES_PENDING
     from metal.controller.planning import drain_plan
+    from metal.controller.preflight import cleared
     from metal.model.errors import BadInput
 
     face = ctx.ensure_object(Face)
@@ -35,6 +36,8 @@ def command(
         raise BadInput("a recorded world is only planned for", mend="add --plan, or leave --world")
     workspace = face.open()
     plan = drain_plan(workspace, see(face, workspace, recorded), server)
+    if recorded is None:
+        plan = cleared(workspace, plan)
     if only_plan:
         face.show(plan_lines(plan, width()), plan, list(plan.actions))
         ctx.exit(CHANGES_PENDING if plan.actions else 0)

@@ -94,6 +94,9 @@ class Libvirt:
     def ensure_removed(self, vmid: int) -> None:
         guests.ensure_removed(self._hosts, vmid)
 
+    def obstacles(self, vmid: int, target: str) -> tuple[str, ...]:
+        return moving.obstacles(self._hosts, vmid, target)
+
     def ensure_migrated(self, vmid: int, target: str) -> None:
         moving.ensure_migrated(self._hosts, vmid, target, shared_unseen=self._shared_unseen)
 

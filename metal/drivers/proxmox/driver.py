@@ -9,6 +9,7 @@ from metal.drivers.proxmox import (
     crush,
     forming,
     guests,
+    preflight,
     rules,
     running,
     settings,
@@ -213,6 +214,9 @@ class Proxmox:
             where=target,
             mend=f"add it to HA while {fenced} is off, and HA recovers it; or repair {fenced}",
         )
+
+    def obstacles(self, vmid: int, target: str) -> tuple[str, ...]:
+        return preflight.obstacles(self._api, vmid, target)
 
     def ensure_migrated(self, vmid: int, target: str) -> None:
         running.ensure_migrated(self._api, vmid, target)

@@ -1,12 +1,12 @@
 """VMs found, started and moved live, wherever the cluster has put them."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from metal.drivers.proxmox import guests
 from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.fullness import refuse_full
 from metal.drivers.proxmox.node import ApiError
+from metal.drivers.proxmox.preflight import forbidden, unfit
 from metal.model.errors import Failed, Refused, Unreachable
 from metal.model.world import VmState
 
@@ -63,7 +63,10 @@ def _allowed(api: Api, node: str, vmid: int, target: str, *, running: bool) -> d
     if running:
         params["online"] = 1
     told = api.get(f"nodes/{node}/qemu/{vmid}/migrate", target=target)
-    if reasons := [*_obstacles(told, target, running=running)]:
+    if reasons := [
+        *forbidden(told, target, running=running),
+        *unfit(api, node, vmid, target, running=running),
+    ]:
         raise Refused(
             f"VM {vmid} cannot move to {target}: {'; '.join(reasons)}",
             where=node,
@@ -79,25 +82,6 @@ def _allowed(api: Api, node: str, vmid: int, target: str, *, running: bool) -> d
     if running and local:
         params["with-local-disks"] = 1
     return params
-
-
-def _obstacles(told: dict[str, Any], target: str, *, running: bool) -> Iterator[str]:
-    """`not_allowed_nodes` names allowed ones too, without reasons: `allowed_nodes` counts."""
-    allowed = told.get("allowed_nodes")
-    if allowed is not None and target not in allowed:
-        why = (told.get("not_allowed_nodes") or {}).get(target) or {}
-        missing = ", ".join(why.get("unavailable_storages") or [])
-        yield f"it has no storage {missing}" if missing else _by_ha(why) or "Proxmox forbids it"
-    for disk in told.get("local_disks") or []:
-        if disk.get("cdrom") and "cloudinit" not in str(disk["volid"]):
-            yield f"its drive holds {disk['volid']}, which is on its node only: eject it"
-    if running and told.get("local_resources"):
-        yield f"it uses {', '.join(told['local_resources'])} of its node: stop it first"
-
-
-def _by_ha(why: dict[str, Any]) -> str:
-    blocked = why.get("blocking-ha-resources") or []
-    return ", ".join(f"HA keeps it from {b['sid']} ({b['cause']})" for b in blocked)
 
 
 def where(api: Api, vmid: int) -> tuple[str, VmState]:

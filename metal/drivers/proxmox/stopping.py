@@ -63,6 +63,8 @@ def resources(api: Api, node: str) -> HostResources:
         memory_mib=int(told["memory"]["total"]) >> 20,
         memory_free_mib=int(told["memory"]["free"]) >> 20,
         version=str(told["pveversion"]),
+        cpu=told["cpuinfo"].get("model"),
+        flags=tuple(str(told["cpuinfo"].get("flags") or "").split()),
     )
 
 

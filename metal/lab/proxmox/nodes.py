@@ -65,7 +65,8 @@ def status(call: Call) -> dict[str, Any]:
             "cpus": node.threads,
             "cores": max(1, node.threads // 2),
             "sockets": 1,
-            "model": "Lab CPU",
+            "model": node.chip,
+            **({"flags": node.flags} if node.flags else {}),
         },
         "memory": {"total": total, "used": used, "free": total - used, "available": total - used},
         "rootfs": {"total": 94 * GIB, "used": 4 * GIB, "avail": 90 * GIB, "free": 90 * GIB},
@@ -84,8 +85,12 @@ def status(call: Call) -> dict[str, Any]:
 def network(call: Call) -> list[dict[str, Any]]:
     """A bridge with the node's address, on a /24, and the card in it."""
     at = ip_interface(f"{call.node.address}/24")
+    card = {"iface": "eno1", "type": "eth", "active": 1, "method": "manual", "priority": 3}
+    cards = [] if "bridge" in call.params.get("type", "") else [card]
+    if call.node.no_bridge:
+        return cards
     return [
-        {"iface": "eno1", "type": "eth", "active": 1, "method": "manual", "priority": 3},
+        *cards,
         {
             "iface": "vmbr0",
             "type": "bridge",

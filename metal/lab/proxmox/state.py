@@ -182,6 +182,12 @@ class Node:
     """Nobody reaches it over another network than its first."""
     units: dict[str, Unit] = field(default_factory=dict)
     """Parts of the script that makes it a host."""
+    chip: str = "Lab CPU"
+    """What its processor is called."""
+    flags: str = ""
+    """What that can do, as Linux names it; "" is not told."""
+    no_bridge: bool = False
+    """vmbr0 was lost."""
     clock_off: float = 0
     """Seconds that its clock is ahead."""
     lives: int = 0

@@ -21,6 +21,7 @@ def move_laws(after: After) -> Iterator[Breach]:
     for move in after.moves:
         for what in _move(move, after):
             yield Breach(law="quorum", subject=move.vm, what=what)
+        yield from _own_processor(move, after)
     for recovery in after.recoveries:
         for restart in recovery.restarts.planned if recovery.restarts else ():
             for what in _restart(restart, recovery, after):
@@ -114,6 +115,18 @@ def _restart(action: Restart, recovery: RecoverServer, after: After) -> Iterator
     if after.inventory.clusters[recovery.cluster].has_ha:
         yield f"would run twice: the HA of {recovery.cluster} restarts it"
     yield from _target(action.target, recovery.cluster, after)
+
+
+def _own_processor(action: MigrateVm, after: After) -> Iterator[Breach]:
+    """Whoever has its server's own processor finds the same one where it goes while it runs."""
+    wanted = after.inventory.vms.get(action.vm)
+    if wanted is None or wanted.cpu != "host" or after.world.vms[action.vm].state == "stopped":
+        return
+    learned = [after.inventory.servers[s].learned for s in (action.source, action.target)]
+    names = [told.cpu if told else None for told in learned]
+    if names[0] is None or names[0] != names[1]:
+        what = f"has the processor of {action.source}, and {action.target} is not known to have it"
+        yield Breach(law="processor", subject=action.vm, what=what)
 
 
 def _start(action: StartVm, after: After) -> Iterator[str]:
