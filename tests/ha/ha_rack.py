@@ -50,6 +50,8 @@ class Rack:
         self._todo = [list(commands) for commands in scenario["cmdlist"]]
         self._tries: dict[tuple[str, str], int] = {}
         self._locked: set[str] = set()
+        self.down: dict[str, int] = {}
+        """Service → in how many rounds it was to run and did not."""
 
     # ── World ────────────────────────────────────────────────────────────────────────────────
 
@@ -147,6 +149,7 @@ class Rack:
             began = self.now
             for name in self.boxes:
                 self._round(name)
+            self.after_round()
             self.now = max(self.now, began + ROUND)
             if self.now < wait_until:
                 continue
@@ -159,6 +162,14 @@ class Rack:
                     wait_until = self.now + int(delay[1]) if delay else wait_until
                     self._command(command)
             loops += 1
+
+    def after_round(self) -> None:
+        """Whoever looks from outside does so now; what is down for how long is kept."""
+        for sid, resource in self.shared.resources.items():
+            copies = [name for name, box in self.boxes.items() if sid in box.running]
+            assert len(copies) <= 1, f"{sid} runs on {copies} at {self.now:.0f} s"
+            if resource.state == "started" and not copies:
+                self.down[sid] = self.down.get(sid, 0) + 1
 
     def _round(self, name: str) -> None:
         box = self.boxes[name]
