@@ -39,6 +39,7 @@ COMMANDS = {
     "balance": ("metal.cli.verbs.balance", "Use the servers of each cluster evenly."),
     "cpu": ("metal.cli.verbs.cpu", "Which processor the VMs of each cluster can have."),
     "drain": ("metal.cli.verbs.drain", "Move every VM off a server, live."),
+    "move": ("metal.cli.verbs.move", "A VM goes to another cluster, live or by a backup."),
     "evacuate": ("metal.cli.verbs.evacuate", "A donor withdraws: what goes where, and when."),
     "donors": ("metal.cli.verbs.donors", "Who lends what, on what terms, and what is used."),
     "ipv4": ("metal.cli.verbs.ipv4", "Show what public IPv4 addresses are spent on."),

@@ -51,7 +51,7 @@ def upgrade_cluster(
         )
     ports = _upgrade_ports(workspace, name, shell or shell_of(workspace))
     claims = (f"cluster {name}", *(f"server {s}" for s in servers))
-    return _perform(
+    return carried_out(
         workspace,
         UPGRADE,
         name,
@@ -76,7 +76,7 @@ def leave_cluster(
     """A server that runs is taken out, and stands alone in the inventory afterwards."""
     cluster = _cluster_of(workspace, server)
     ports = _parting_ports(workspace, server, cluster, shell or shell_of(workspace))
-    done = _perform(
+    done = carried_out(
         workspace,
         LEAVE,
         server,
@@ -119,7 +119,7 @@ def replace_server(
     cluster = may_replace(workspace, old, new)
     ports = _parting_ports(workspace, old, cluster, shell or shell_of(workspace))
     address = str(workspace.inventory.servers[old].address)
-    done = _perform(
+    done = carried_out(
         workspace,
         REPLACE,
         old,
@@ -137,10 +137,7 @@ def replace_server(
     return done
 
 
-# ── parts ───────────────────────────────────────────────────────────────────────────────────────
-
-
-def _perform(
+def carried_out(
     workspace: Workspace,
     kind: str,
     subject: str,

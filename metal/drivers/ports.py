@@ -19,7 +19,14 @@ from metal.model.facts import (
     Power,
 )
 from metal.model.findings import Exposure
-from metal.model.hypervisor import Capabilities, Condition, HostResources, VmSpec
+from metal.model.hypervisor import (
+    Capabilities,
+    Condition,
+    Holding,
+    HostResources,
+    Landing,
+    VmSpec,
+)
 from metal.model.keys import Pin, Slot
 from metal.model.world import SeenCluster, SeenVm
 
@@ -298,6 +305,41 @@ class Ages(Protocol):
     def ensure_migrated(self, vmid: int, target: str) -> None: ...
 
     def where(self, vmid: int) -> tuple[str, str]: ...
+
+
+class Crosses(Protocol):
+    """A cluster that VMs leave for another one, or come to from one."""
+
+    def holding(self, vmid: int) -> Holding | None:
+        """What is there of the VM; None: nothing."""
+
+    def landing(self, node: str, token: str, storage: str, disk_gib: int) -> Landing:
+        """Where a VM may come in on `node`; Refused where it has no room or no bridge for it."""
+
+    def ensure_released(self, vmid: int) -> None:
+        """HA leaves it alone, and its node does not start it at boot. It runs on."""
+
+    def ensure_kept(self, vmid: int, ha: str | None, *, onboot: bool) -> None:
+        """HA manages it, and remembers `ha`, where that is not None; its node starts it at
+        boot."""
+
+    def send(self, vmid: int, to: Landing, *, running: bool) -> None:
+        """It is sent, live if it runs; ours stays behind, stopped. Not to be asked twice: look."""
+
+    def backup_storages(self) -> dict[str, tuple[str, ...]]:
+        """Storage for backups that other clusters can reach → by what it is known there."""
+
+    def back_up(self, vmid: int, storage: str) -> str:
+        """A new backup of a VM that is stopped: its name on the storage."""
+
+    def restore(self, vmid: int, to: Landing, storage: str, backup: str) -> None:
+        """It is made of the backup, stopped. Not to be asked twice: look."""
+
+    def ensure_started(self, vmid: int) -> None: ...
+
+    def ensure_shut_down(self, vmid: int, seconds: float = 180) -> None: ...
+
+    def ensure_removed(self, vmid: int) -> None: ...
 
 
 class Shell(Protocol):

@@ -35,6 +35,18 @@ def replacing(old: str, new: str) -> Change:
     return Change(make)
 
 
+def moved(vm: str, cluster: str) -> Change:
+    """The VM is tied to another cluster; the servers of the old one are its home no more."""
+
+    def make(splicer: Splicer, data: Data, file: Path) -> None:
+        table = data["vms"][vm]
+        table["cluster"] = cluster
+        table.pop("home", None)
+        splicer.update(("vms", vm), {"cluster": cluster, "home": None})
+
+    return Change(make)
+
+
 def standing_alone(server: str) -> Change:
     """It is in no cluster with others any more: one of its own, by its own name."""
 

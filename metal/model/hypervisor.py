@@ -2,8 +2,11 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from metal.model.addresses import Addressing
 from metal.model.base import Frozen
+from metal.model.world import VmState
 
 
 class Capabilities(Frozen):
@@ -55,6 +58,33 @@ class Condition(Frozen):
         if self.ceph not in (None, "HEALTH_OK"):
             found.append(f"Ceph is {self.ceph} ({'; '.join(self.complaints) or 'no reason told'})")
         return (*found, *self.troubled)
+
+
+class Holding(Frozen):
+    """A VM as one cluster has it."""
+
+    node: str
+    name: str
+    state: VmState
+    lock: str = ""
+    """What is being done with it, such as migrate; empty: nothing."""
+    disk_gib: int = 0
+    onboot: bool = False
+    """Its node starts it at boot."""
+    ha: str | None = None
+    """The comment that HA has of it; None where HA does not manage it."""
+
+
+class Landing(Frozen):
+    """Where a VM may come in from another cluster. Never shown or kept: it holds a token."""
+
+    node: str
+    address: str
+    port: int
+    fingerprint: str
+    token: str = Field(repr=False)
+    storage: str
+    bridge: str
 
 
 class VmSpec(Frozen):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from metal.drivers.proxmox import (
     ageing,
+    between,
     ceph,
     crush,
     forming,
@@ -24,7 +25,14 @@ from metal.drivers.proxmox.patience import Patience
 from metal.model.addresses import Addressing
 from metal.model.errors import BadInput, Refused
 from metal.model.found import FoundCluster
-from metal.model.hypervisor import Capabilities, Condition, HostResources, VmSpec
+from metal.model.hypervisor import (
+    Capabilities,
+    Condition,
+    Holding,
+    HostResources,
+    Landing,
+    VmSpec,
+)
 from metal.model.world import SeenCluster, SeenVm
 
 
@@ -229,6 +237,32 @@ class Proxmox:
 
     def ensure_home(self, vmid: int, nodes: tuple[str, ...]) -> None:
         rules.ensure_home(self._api, vmid, nodes)
+
+    # ── between clusters ────────────────────────────────────────────────────────────────────
+
+    def holding(self, vmid: int) -> Holding | None:
+        return between.holding(self._api, vmid)
+
+    def landing(self, node: str, token: str, storage: str, disk_gib: int) -> Landing:
+        return between.landing(self._api, self._node(node).name, token, storage, disk_gib)
+
+    def ensure_released(self, vmid: int) -> None:
+        between.ensure_released(self._api, vmid)
+
+    def ensure_kept(self, vmid: int, ha: str | None, *, onboot: bool) -> None:
+        between.ensure_kept(self._api, vmid, ha, onboot=onboot)
+
+    def send(self, vmid: int, to: Landing, *, running: bool) -> None:
+        between.send(self._api, vmid, to, running=running)
+
+    def backup_storages(self) -> dict[str, tuple[str, ...]]:
+        return between.backup_storages(self._api)
+
+    def back_up(self, vmid: int, storage: str) -> str:
+        return between.back_up(self._api, vmid, storage)
+
+    def restore(self, vmid: int, to: Landing, storage: str, backup: str) -> None:
+        between.restore(self._api, vmid, to, storage, backup)
 
     def ha_managed(self) -> frozenset[int]:
         """Ids of the VMs that the cluster restarts elsewhere by itself."""

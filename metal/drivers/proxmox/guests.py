@@ -84,7 +84,7 @@ def ensure_vm(
             mend=f"remove or renumber that VM; {vmid} is what {name} must have",
         )
     if ha:
-        _ensure_ha(api, vmid, label(name, addressing))
+        ensure_ha(api, vmid, label(name, addressing))
 
 
 def ha_managed(api: Api) -> frozenset[int]:
@@ -220,7 +220,7 @@ def _settled(api: Api, vmid: int) -> bool:
     return row is not None and row.get("lock") != "create"
 
 
-def _ensure_ha(api: Api, vmid: int, comment: str) -> None:
+def ensure_ha(api: Api, vmid: int, comment: str) -> None:
     api.settle(
         lambda: vmid in ha_managed(api),
         lambda: api.post(

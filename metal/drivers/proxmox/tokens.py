@@ -23,6 +23,8 @@ PRIVILEGES = frozenset(
         *("VM.Allocate", "VM.Audit", "VM.Migrate", "VM.PowerMgmt"),
         *("VM.Config.CDROM", "VM.Config.Cloudinit", "VM.Config.CPU", "VM.Config.Disk"),
         *("VM.Config.HWType", "VM.Config.Memory", "VM.Config.Network", "VM.Config.Options"),
+        # Let a VM in that another cluster sends; back one up that goes the long way.
+        *("Sys.Incoming", "VM.Backup"),
         # Put a card on a bridge.
         "SDN.Use",
     }

@@ -203,12 +203,12 @@ def _allows(cluster: Cluster, caller: Caller, check: list[Any], params: dict[str
     if kind == "userid-param" and check[1] == "self":
         return params.get("userid") == caller.user
     if kind != "perm":
-        return _has(cluster, caller, "/access", "User.Modify")
+        return has(cluster, caller, "/access", "User.Modify")
     some = any if "any" in check[3:] else all
-    return some(_has(cluster, caller, _path(check[1], params), priv) for priv in check[2])
+    return some(has(cluster, caller, _path(check[1], params), priv) for priv in check[2])
 
 
-def _has(cluster: Cluster, caller: Caller, path: str, privilege: str) -> bool:
+def has(cluster: Cluster, caller: Caller, path: str, privilege: str) -> bool:
     """A token with privilege separation needs the privilege itself, and its user too."""
     user = caller.user == "root@pam" or _granted(cluster, caller.user, path, privilege)
     if not caller.token or not cluster.tokens[caller.token].privsep:
@@ -239,7 +239,7 @@ def permissions(cluster: Cluster, caller: Caller) -> dict[str, dict[str, int]]:
     """Path → privilege → 1, as GET /access/permissions; of every path that has an entry."""
     paths = {"/", *(entry["path"] for entry in cluster.acl)}
     known = known_privileges(min(node.major for node in cluster.members.values()))
-    return {path: {p: 1 for p in sorted(known) if _has(cluster, caller, path, p)} for path in paths}
+    return {path: {p: 1 for p in sorted(known) if has(cluster, caller, path, p)} for path in paths}
 
 
 def _covers(role: frozenset[str], privilege: str) -> bool:

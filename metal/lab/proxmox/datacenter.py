@@ -54,6 +54,8 @@ class Datacenter:
         """`latency`: real seconds before each answer. `rest`: real seconds between two looks of a
         node at its power; hundreds of nodes need longer ones."""
         self.pace, self._latency, self._rest = pace or Pace(), latency, rest
+        self.backups: dict[tuple[str, ...], list[tuple[str, int, dict[str, Any]]]] = {}
+        """Storage for backups, by what it is known → (name, VM, its configuration)."""
         self.counts: Counter[str] = Counter()
         """Method and path → how often it was asked."""
         self.timeline = Timeline(clock)

@@ -2,6 +2,7 @@
 
 from metal.lab.proxmox import (
     ageing,
+    between,
     ceph_calls,
     cluster,
     firewall,
@@ -12,4 +13,4 @@ from metal.lab.proxmox import (
     users,
 )
 
-MODULES = (ageing, ceph_calls, cluster, firewall, ha_calls, nodes, qemu, storage, users)
+MODULES = (ageing, between, ceph_calls, cluster, firewall, ha_calls, nodes, qemu, storage, users)

@@ -76,7 +76,12 @@ def create(call: Call) -> str:
         raise ApiError(
             500, f"unable to create VM {vmid} - VM {vmid} already exists on node '{old.node}'"
         )
-    vm = Vm(vmid, node.name, _config(call, vmid, {}), lock="create")
+    base: dict[str, Any] = {}
+    if archive := call.params.get("archive"):
+        from metal.lab.proxmox.between import archived
+
+        base = archived(call, archive)
+    vm = Vm(vmid, node.name, _config(call, vmid, base), lock="create")
     call.cluster.vms[vmid] = vm
     return call.task("qmcreate", str(vmid), _create(call, vm))
 

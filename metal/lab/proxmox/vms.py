@@ -93,6 +93,39 @@ def _migrate(dc: Datacenter, node: Node, vm: Vm, target: Node, online: bool) -> 
     return None
 
 
+def send(
+    dc: Datacenter, node: Node, vm: Vm, target: Node, new: Vm, user: str, *, delete: bool
+) -> Task:
+    """To another cluster: `new` is there, locked, until all has come over."""
+    work = _send(dc, node, vm, target, new, delete)
+    return tasks.begin(dc, node, "qmigrate", str(vm.vmid), user, work)
+
+
+def _send(dc: Datacenter, node: Node, vm: Vm, target: Node, new: Vm, delete: bool) -> Work:
+    _unlocked(vm)
+    if new.vmid in target.cluster.vms:
+        raise TaskError(f"remote: VM {new.vmid} already exists")
+    running, life = node.name in vm.copies, target.lives
+    if running and vm.memory_mib > target.free_memory_mib():
+        raise TaskError(f"migration aborted: {target.name}: {NO_MEMORY}")
+    vm.lock = new.lock = "migrate"
+    target.cluster.vms[new.vmid] = new
+    yield dc.pace.migrate + dc.pace.migrate_per_gib * vm.memory_mib / 1024
+    vm.lock = ""
+    if not target.answers or target.lives != life or not node.answers:
+        raise TaskError("error - tunnel command failed: connection closed")
+    new.lock = ""
+    if running:
+        vm.end(node.name)
+        new.begin(target.name, dc.timeline.now)
+        # One machine, in two clusters' books.
+        new.starts, new.max_copies = vm.starts, max(new.max_copies, vm.max_copies)
+    if delete:
+        del node.cluster.vms[vm.vmid]
+    dc.event(node.name, f"VM {vm.vmid} sent to {target.name}")
+    return None
+
+
 def _unlocked(vm: Vm) -> None:
     if vm.lock:
         raise TaskError(f"VM is locked ({vm.lock})")

@@ -1,0 +1,49 @@
+"""`metal move`: a VM goes to another cluster."""
+
+import click
+
+from metal.cli.complete import clusters
+from metal.cli.face import Face
+from metal.cli.lazy import Verb
+
+
+@click.command("move", cls=Verb)
+@click.argument("vm")
+@click.argument("cluster", shell_complete=clusters)
+@click.option("--to", "server", metavar="SERVER", help="Where it comes in; the roomiest if absent.")
+@click.option("--copy", is_flag=True, help="Shut it down, and take a backup over to be restored.")
+@click.option(
+    "--mbit", type=click.IntRange(1), default=1000, show_default=True, help="To reckon the time by."
+)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def command(
+    face: Face, vm: str, cluster: str, server: str | None, copy: bool, mbit: int, yes: bool
+) -> None:
+    """Move VM to CLUSTER, another one than it is in: live, where both are Proxmox.
+
+    Proxmox sends it from one to the other with metal's token there. Where metal has none, or
+    with --copy, it is shut down, backed up to a storage that both reach, and restored. What is
+    left of it is removed once it is seen in its new place, and the inventory names that. The
+    same command goes on where it stopped: it never runs twice.
+    """
+    from metal.cli.asking import agreed
+    from metal.cli.recorded import see
+    from metal.cli.render.ageing import recipe_lines
+    from metal.cli.screen import width
+    from metal.controller.moving import move, order_of, warnings
+
+    workspace = face.open()
+    order = order_of(workspace, see(face, workspace, None), vm, cluster, server, copy=copy)
+    steps = [
+        f"{vm} (vmid {order.vmid}) goes from {order.source} to {order.target}, on {order.server}, "
+        f"its disks to {order.storage}",
+        *([f"by way of a backup on {order.shared[0]}"] if order.way == "copy" else []),
+        *warnings(workspace, order, mbit),
+    ]
+    face.say("\n".join(recipe_lines(steps, width())))
+    agreed(face, "Nothing else is done with it until then.", f"move {vm} to {cluster}", yes=yes)
+    face.resumable = f"`metal move {vm} {cluster}` goes on where it stopped"
+    with face.progress() as progress:
+        done = move(workspace, order, progress)
+    face.show([f"{vm} is in {cluster}, on {order.server}"], done)

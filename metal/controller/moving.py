@@ -1,0 +1,166 @@
+"""A VM goes to another cluster: what is chosen for it, and the operation that carries it out."""
+
+from functools import partial
+
+from metal.cluster.crossing import VERSION, Crossing, CrossingPorts, Way, cross
+from metal.cluster.ports import storage_of
+from metal.controller.ageing import carried_out
+from metal.controller.progress import Progress
+from metal.controller.tokens import secret_name
+from metal.controller.workspace import Workspace
+from metal.inventory.edit import edit
+from metal.inventory.mistakes import suggest
+from metal.inventory.replacing import moved
+from metal.model.errors import BadInput, Refused
+from metal.model.hypervisor import Landing
+from metal.model.life import Status
+from metal.model.world import SeenServer, SeenVm, World
+
+KIND = "move"
+"""Of operations, and what the command is called that goes on with one."""
+BITS = 8
+
+
+def order_of(
+    workspace: Workspace, world: World, vm: str, cluster: str, server: str | None, *, copy: bool
+) -> Crossing:
+    """What would be done; Refused with the way out where it cannot be.
+
+    One that was begun goes on as it was begun, whatever is asked now.
+    """
+    if begun := _begun(workspace, vm, cluster):
+        return begun
+    inventory = workspace.inventory
+    if cluster not in inventory.clusters:
+        mend = suggest(cluster, inventory.clusters, "cluster")
+        raise BadInput(f"there is no cluster {cluster}", where="inventory.toml", mend=mend)
+    seen = _seen(world, vm, cluster)
+    for name in (seen.cluster, cluster):
+        workspace.proxmox(name)  # Refused where it is none of Proxmox's
+    way: Way = "copy" if copy or not _token(workspace, cluster) else "live"
+    wanted = inventory.clusters[cluster]
+    return Crossing(
+        vm=vm,
+        vmid=seen.vmid,
+        source=seen.cluster,
+        target=cluster,
+        server=server or _roomiest(workspace, world, cluster, seen),
+        storage=wanted.storage or storage_of(wanted.ceph),
+        way=way,
+        shared=_shared(workspace, seen.cluster, cluster) if way == "copy" else ("", ""),
+    )
+
+
+def warnings(workspace: Workspace, order: Crossing, mbit: int) -> list[str]:
+    """What whoever agrees to it should know: how long it stands still, what changes."""
+    inventory = workspace.inventory
+    gib = inventory.needs(order.vm).disk_gib if order.vm in inventory.vms else 0
+    minutes = max(1, round(gib * 1024**3 * BITS / (mbit * 1e6) / 60))
+    if order.way == "live":
+        told = [
+            f"it runs on while its disks ({gib} GiB, some {minutes} min at {mbit} Mbit/s) are "
+            "sent, and stands still for a moment at the end; one that is stopped stays so"
+        ]
+    else:
+        told = [
+            f"it stands still while its disks ({gib} GiB) are backed up and restored: some "
+            f"{2 * minutes} min at {mbit} Mbit/s, less where they are empty"
+        ]
+    here, there = inventory.site_of(order.source), inventory.site_of(order.target)
+    if here != there:
+        told.append(
+            f"its addresses are {here}'s and lead nowhere at {there}: give it others in it, or "
+            "with cloud-init in Proxmox, when it is there"
+        )
+    return told
+
+
+def move(workspace: Workspace, order: Crossing, progress: Progress) -> dict[str, object]:
+    """Done, or Failed saying how to go on. The inventory names the cluster where it is then."""
+    source, target = workspace.proxmox(order.source), workspace.proxmox(order.target)
+
+    def landing(disk_gib: int) -> Landing:
+        token = _token(workspace, order.target)
+        return target.landing(order.server, token, order.storage, disk_gib)
+
+    every = workspace.inventory.fleet.poll_seconds
+    ports = CrossingPorts(source, target, landing, partial(_write_down, workspace, order), every)
+    return carried_out(
+        workspace,
+        KIND,
+        f"{order.vm} {order.target}",
+        (f"vm {order.vm}",),
+        lambda run: cross(run, order, ports),
+        progress,
+        VERSION,
+        {"order": order.model_dump(mode="json")},
+    )
+
+
+def _begun(workspace: Workspace, vm: str, cluster: str) -> Crossing | None:
+    for operation in workspace.store.journal.list(open_only=True):
+        if operation.kind == KIND and operation.subject == f"{vm} {cluster}":
+            return Crossing.model_validate(operation.params["order"])
+    return None
+
+
+def _seen(world: World, vm: str, cluster: str) -> SeenVm:
+    seen = world.vms.get(vm)
+    if seen is None:
+        mend = suggest(vm, world.vms, "VM")
+        raise BadInput(f"no cluster shows a VM {vm}", where=vm, mend=mend)
+    if seen.cluster == cluster:
+        raise Refused(f"it is in {cluster} already, on {seen.server}", where=vm)
+    if seen.kind != "vm":
+        raise Refused(f"it is a {seen.kind}: only VMs go to another cluster", where=vm)
+    if seen.state == "unknown":
+        raise Refused("whether it runs is unknown", where=f"{vm} on {seen.server}")
+    return seen
+
+
+def _roomiest(workspace: Workspace, world: World, cluster: str, seen: SeenVm) -> str:
+    """The server of the cluster with the most memory free; Refused where none has enough."""
+    hypervisor = workspace.proxmox(cluster)
+    free = {
+        server: hypervisor.resources(server).memory_free_mib
+        for server in workspace.inventory.clusters[cluster].servers
+        if _ready(world.servers[server])
+    }
+    best = max(free, key=lambda s: (free[s], s), default=None)
+    if best is None or free[best] < (seen.memory_mib or 0):
+        raise Refused(
+            f"none of its servers has {seen.memory_mib} MiB of memory free",
+            where=cluster,
+            mend="`metal capacity` tells what fits where",
+        )
+    return best
+
+
+def _ready(server: SeenServer) -> bool:
+    return server.node == "online" and server.status is not Status.HELD
+
+
+def _token(workspace: Workspace, cluster: str) -> str:
+    return workspace.secrets.reveal(secret_name(cluster)) or ""
+
+
+def _shared(workspace: Workspace, source: str, target: str) -> tuple[str, str]:
+    """A storage for backups that both have, as each calls it."""
+    theirs = {key: name for name, key in workspace.proxmox(target).backup_storages().items()}
+    for name, key in workspace.proxmox(source).backup_storages().items():
+        if key in theirs:
+            return name, theirs[key]
+    raise Refused(
+        f"no storage for backups is one that {source} and {target} both reach",
+        where=target,
+        mend="give both the same Proxmox Backup Server or NFS export (Datacenter → Storage)",
+    )
+
+
+def _write_down(workspace: Workspace, order: Crossing) -> None:
+    """Where the inventory ties it to the old cluster, it is tied to the new one."""
+    vm = workspace.inventory.vms.get(order.vm)
+    if vm is None or (vm.cluster is None and not vm.home):
+        return
+    edit(workspace.folder, [moved(order.vm, order.target)])
+    workspace.reload()

@@ -1,0 +1,129 @@
+"""`metal move`: a VM goes to another cluster of the inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from metal.cli.root import metal
+from metal.controller.look import look
+from metal.controller.moving import move, order_of
+from metal.controller.planning import make_plan
+from metal.controller.progress import silent
+from metal.controller.tokens import ensure_token
+from metal.controller.workspace import Workspace
+from metal.lab.proxmox.datacenter import Datacenter
+from metal.model.errors import BadInput, MetalError, Refused
+from metal.model.life import Life
+
+from .conftest import BARE, NET, PORT, SERVER
+
+NAMES = ("alba1", "alba2", "alba3", "bora1", "bora2", "bora3")
+CLUSTERS = """
+[clusters.alba]
+servers = ["alba1", "alba2", "alba3"]
+[clusters.bora]
+servers = ["bora1", "bora2", "bora3"]
+
+[vms.git]
+size = "small"
+cluster = "alba" # its old home
+home = ["alba2"]
+why = "inside only"
+adopted = { vmid = 101, called = "git", addresses = ["10.0.0.5/24"] }
+"""
+
+
+@pytest.fixture
+def two(foreign: Any, workspace: Workspace) -> Iterator[Datacenter]:
+    """Two clusters with Ceph that metal looks after with tokens of its own; git runs in alba."""
+    nodes = foreign(*NAMES)
+    nodes.datacenter.put_cluster("alba", NAMES[:3], ceph="vms")
+    nodes.datacenter.put_cluster("bora", NAMES[3:], ceph="vms")
+    text = BARE.replace("10.1.1.0/24", f"{NET}.0/24").replace("10.1.1.1", f"{NET}.254")
+    text = text.replace("[servers]\n[clusters]\n[vms]\n", "")
+    for number, name in enumerate(NAMES, 1):
+        text += SERVER.format(name=name, address=f"{NET}.{number}", port=PORT)
+    (workspace.folder / "inventory.toml").write_text(text + CLUSTERS)
+    workspace.reload()
+    for name in NAMES:
+        for life in (Life.ENROLLED, Life.INSTALLED, Life.MEMBER):
+            workspace.store.servers.move(name, life)
+        workspace.store.servers.pin(name, nodes.pins[name])
+        workspace.secrets.escrow(f"root/{name}", "secret-root", controller=True)
+    for cluster in ("alba", "bora"):
+        ensure_token(workspace, cluster)
+    disk = {"scsi0": "vms:vm-101-disk-0,size=20G", "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0"}
+    nodes.vm(101, "alba1", name="git", onboot=1, **disk)
+    yield nodes.datacenter
+
+
+def run(workspace: Workspace, *words: str) -> Any:
+    return CliRunner().invoke(metal, ["-C", str(workspace.folder), *words])
+
+
+def test_the_command_moves_it_and_writes_it_down(two: Datacenter, workspace: Workspace) -> None:
+    done = run(workspace, "move", "git", "bora", "--to", "bora2", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "git is in bora, on bora2" in done.output
+    (vm,) = [vm for vm in two.truth()["vms"] if vm["vmid"] == 101]
+    assert (vm["node"], vm["copies"], vm["starts"]) == ("bora2", ["bora2"], 0)
+    text = (workspace.folder / "inventory.toml").read_text()
+    assert 'cluster = "bora" # its old home' in text
+    assert "home = [" not in text
+    workspace.reload()
+    world = look(workspace)
+    assert world.vms["git"].cluster == "bora"
+    assert not make_plan(workspace, world).actions
+    with pytest.raises(Refused, match="it is in bora already, on bora2"):
+        order_of(workspace, world, "git", "bora", None, copy=False)
+
+
+def test_it_says_beforehand_what_it_means(two: Datacenter, workspace: Workspace) -> None:
+    """And where nobody can be asked, nothing is done."""
+    asked = run(workspace, "move", "git", "bora", "--to", "bora2")
+    assert isinstance(asked.exception, Refused)
+    assert "git (vmid 101) goes from alba to bora, on bora2, its disks to vms" in asked.output
+    assert "it runs on while its disks (20 GiB, some 3 min at 1000 Mbit/s) are sent" in (
+        " ".join(asked.output.split())
+    )
+    assert not workspace.store.journal.list(open_only=True)
+
+
+def test_without_a_storage_in_common_a_copy_is_refused(
+    two: Datacenter, workspace: Workspace
+) -> None:
+    world = look(workspace)
+    with pytest.raises(Refused, match="no storage for backups is one that alba and bora both"):
+        order_of(workspace, world, "git", "bora", None, copy=True)
+    workspace.secrets.forget("proxmox/bora")
+    with pytest.raises(Refused, match="no storage for backups"):
+        order_of(workspace, world, "git", "bora", None, copy=False)
+
+
+def test_what_makes_no_sense_is_told(two: Datacenter, workspace: Workspace) -> None:
+    world = look(workspace)
+    for vm, cluster, odd in (("gti", "bora", "no cluster shows"), ("git", "bra", "no cluster bra")):
+        with pytest.raises(BadInput, match=odd):
+            order_of(workspace, world, vm, cluster, None, copy=False)
+    with two.present() as nodes:
+        for name in NAMES[3:]:
+            nodes[name].memory_mib = 2048
+    with pytest.raises(Refused, match="none of its servers has 2048 MiB of memory free"):
+        order_of(workspace, world, "git", "bora", None, copy=False)
+
+
+def test_what_was_begun_goes_on_as_it_was_begun(two: Datacenter, workspace: Workspace) -> None:
+    order = order_of(workspace, look(workspace), "git", "bora", "bora3", copy=False)
+    two.fill["vms"] = 0.9
+    with pytest.raises(MetalError, match="90 % full"):
+        move(workspace, order, silent)
+    two.fill.clear()
+    again = order_of(workspace, look(workspace), "git", "bora", "bora1", copy=False)
+    assert again == order
+    assert move(workspace, again, silent)["server"] == "bora3"
+    assert Path(workspace.folder / "inventory.toml").read_text().count('cluster = "bora"') == 1
