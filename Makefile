@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lab-test lint bench clean
+.PHONY: demo test lab-test lab-test-full lint bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m metal.lab.demo
@@ -11,9 +11,14 @@ demo: $(VENV)/ready
 test: $(VENV)/ready lint
 	$(BIN)/pytest -n 2
 
-# Whole machines, firmware and namespaces: as root, with the packages that .ci/run names.
+# Whole machines, firmware and namespaces: as root, with the packages that .ci/run names. One after
+# the other: they measure, and two labs on two cores measure each other.
+LAB_MINUTES ?= 25
 lab-test: $(VENV)/ready
-	$(BIN)/pytest -m lab
+	timeout --foreground $(LAB_MINUTES)m $(BIN)/pytest -m lab --durations=10
+
+lab-test-full: $(VENV)/ready
+	$(BIN)/pytest -m 'lab or lab_full' --durations=20
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -31,6 +31,7 @@ COMMANDS = {
     "incident": ("metal.cli.verbs.incident", "What happened, from first signal to last VM."),
     "alarm": ("metal.cli.verbs.alarm", "Who is called, and whether it gets through."),
     "whatif": ("metal.cli.verbs.whatif", "Where VMs restart if a server or a site is lost."),
+    "drill": ("metal.cli.verbs.drill", "Rehearse a server's death on doubles, with times."),
     "capacity": ("metal.cli.verbs.capacity", "How many more VMs of a size fit, and survive."),
     "check-certificate": (
         "metal.cli.verbs.check_certificate",

@@ -101,10 +101,13 @@ class _Application:
     def perform(self) -> None:
         store, mark = self.workspace.store, self.plan.fingerprint
         operation = store.journal.open("apply", f"plan {mark[:12]}", ("fleet",), {"plan": mark})
+        accepted = store.plans.current()
+        # The same plan may have been carried out long ago, and all of it undone since.
+        since = accepted.accepted if accepted else 0.0
         self._finished = {
             o.subject
             for o in store.journal.list()
-            if o.status is Status.DONE and o.params.get("plan") == mark
+            if o.status is Status.DONE and o.params.get("plan") == mark and o.created >= since
         }
         if perform(store, operation, self._run).status is Status.DONE:
             store.plans.done(mark)
