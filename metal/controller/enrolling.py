@@ -15,6 +15,7 @@ from metal.controller.sweeping import side_by_side
 from metal.controller.targets import Target, has_store
 from metal.controller.workspace import Workspace
 from metal.drivers.bmc import connect
+from metal.drivers.connections import OPEN
 from metal.enroll import flow
 from metal.enroll.door import first_password, with_first
 from metal.enroll.flow import Credential, Door, EnrollPorts, EnrollTarget, Looked
@@ -94,14 +95,18 @@ def enroll(
     *,
     dry_run: bool = False,
     both: bool = False,
+    connections: int | None = None,
     progress: Progress,
 ) -> list[EnrollResult]:
     """Learn what each target is and take its BMC over; `dry_run` only learns.
 
     `delivered`: what the BMCs may have been delivered with, each tried once a BMC; none suits
     servers that are enrolled already. `both`: ask over IPMI too, whatever Redfish told.
+    `connections`: how many may be open at once, where that is not the process's usual number.
     `workspace` may be None for a dry run of addresses. Never raises for one target's sake.
     """
+    if connections:
+        OPEN.allow(connections)
     scene = _Scene(workspace, tuple(delivered), progress, dry_run, both)
     scene.pings = Pings([t.address for t in targets if t.address])
     one = _Enrolment(scene)

@@ -39,6 +39,12 @@ class Connections:
         self._resting: OrderedDict[Closable, float] = OrderedDict()
         self._waiting: deque[tuple[threading.Event, Closable]] = deque()
 
+    def allow(self, most: int) -> None:
+        """That many from now on; what is open already stays so until it rests or ends."""
+        with self.lock:
+            self._most = most
+            self._serve()
+
     def opening(self, connection: Closable) -> None:
         """Returns once there is room for it. First come, first served."""
         turn = threading.Event()
@@ -95,4 +101,5 @@ class Connections:
 
 
 OPEN = Connections(int(os.environ.get("METAL_CONNECTIONS") or MOST))
-"""Those of this process. Who knows that the network bears more sets METAL_CONNECTIONS."""
+"""Those of this process. Who knows that the network bears more sets METAL_CONNECTIONS, or says
+`metal enroll --connections N`."""

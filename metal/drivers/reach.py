@@ -7,7 +7,7 @@ and only a living API shakes hands in TLS.
 import socket
 import ssl
 
-from metal.drivers.pins import UNVERIFIED
+from metal.drivers.tls import UNVERIFIED
 
 SECONDS = 3.0
 

@@ -147,10 +147,10 @@ def _loaded(raw: bytes) -> Any:
 
 
 def unzipped(raw: bytes) -> bytes:
-    """Some send gzip without saying so (R18). Never more than BIGGEST bytes, whatever it holds."""
+    """Some send gzip without saying so (R18). Of more than BIGGEST bytes it is one more."""
     if not raw.startswith(b"\x1f\x8b"):
         return raw
     try:
-        return zlib.decompressobj(31).decompress(raw, BIGGEST)
+        return zlib.decompressobj(31).decompress(raw, BIGGEST + 1)
     except zlib.error:
         return raw

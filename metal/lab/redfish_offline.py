@@ -23,8 +23,6 @@ class OfflineSession(RedfishSession):
         path: str,
         body: Body | None = None,
         headers: dict[str, str] | None = None,
-        *,
-        token: bool = True,
     ) -> Answer:
         if method == "POST" and path.rstrip("/").endswith("/Sessions"):
             return Answer(201, {}, TOKEN)
@@ -37,5 +35,5 @@ class OfflineSession(RedfishSession):
             return Answer(404, {}, {})
         return Answer(200, found, {}) if isinstance(found, dict) else Answer(500, {}, {})
 
-    def _delete_session(self, path: str | None, token: str | bytes | None) -> None:
+    def _delete_session(self, path: str | None, shown: dict[str, str]) -> None:
         """There is none."""

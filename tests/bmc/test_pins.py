@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from metal.drivers.pins import fetch_fingerprint, pinned_session, seen_fingerprint
+from metal.drivers.pinned_requests import pinned_session, seen_fingerprint
+from metal.drivers.pins import fetch_fingerprint
 from metal.lab.web import Certificate, WebServer, self_signed
 from metal.model.errors import Refused, Unreachable
 

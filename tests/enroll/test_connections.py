@@ -73,6 +73,18 @@ def test_a_connection_that_rests_makes_room() -> None:
     assert second.open and not first.open and len(rules) == 1
 
 
+def test_more_are_allowed_while_somebody_waits() -> None:
+    rules = Connections(1, turn=60)
+    first = opened(rules)
+    late: list[Wire] = []
+    thread = in_background(lambda: late.append(opened(rules)))
+    while not rules._waiting:  # it has come to the queue
+        thread.join(0.01)
+    rules.allow(2)
+    thread.join(20)
+    assert late and first.open and len(rules) == 2
+
+
 def test_one_that_is_used_is_left_alone() -> None:
     rules = Connections(1, turn=60)
     first = opened(rules)

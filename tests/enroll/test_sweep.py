@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -158,11 +157,8 @@ def test_few_connections_and_one_session_a_bmc(
 ) -> None:
     bmcs, most = quick_bmcs(30), 8
     words = [f"{address(number)}:{PORT}" for number in range(30)]
-    os.environ["METAL_CONNECTIONS"] = str(most)
-    try:
-        said = fleet.metal("enroll", "--dry-run", "-o", "json", *words)
-    finally:
-        del os.environ["METAL_CONNECTIONS"]
+    options = ("--dry-run", "--connections", str(most), "-o", "json")
+    said = fleet.metal("enroll", *options, *words)
     assert said.returncode == 0, said.stderr
     assert [d["serial"] for d in json.loads(said.stdout)] == [f"BENCH{n:04d}" for n in range(30)]
     bmcs.send_signal(signal.SIGTERM)

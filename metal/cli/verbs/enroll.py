@@ -52,6 +52,14 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--rack", help="The rack new servers are in.")
 @click.option("--profile", help="The profile of new servers.  [default: solo]")
 @click.option("--both", is_flag=True, help="Ask over IPMI too, whatever Redfish tells.")
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 1024),
+    envvar="METAL_CONNECTIONS",
+    metavar="N",
+    help="Connections open at once over all BMCs; each BMC sees one. As many as there are BMCs "
+    "ends soonest, if the network bears it.  [default: 64; METAL_CONNECTIONS]",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -66,6 +74,7 @@ def command(
     rack: str | None,
     profile: str | None,
     both: bool,
+    connections: int | None,
 ) -> None:
     """Learn what servers are and take over their BMCs.
 
@@ -96,7 +105,13 @@ def command(
     face.resumable = "servers that were enrolled stay so; the same command does the others"
     with face.progress() as progress:
         results = enroll(
-            workspace, targets, delivered, dry_run=dry_run, both=both, progress=progress
+            workspace,
+            targets,
+            delivered,
+            dry_run=dry_run,
+            both=both,
+            connections=connections,
+            progress=progress,
         )
     _report(face, [*results, *bad], dry_run=dry_run)
     ctx.exit(max((r.exit_code for r in (*results, *bad)), default=0))

@@ -2,7 +2,7 @@
 
 import requests
 
-from metal.drivers.pins import pinned_session, seen_fingerprint
+from metal.drivers.pinned_requests import pinned_session, seen_fingerprint
 from metal.model.errors import Failed, MetalError, Unreachable
 
 

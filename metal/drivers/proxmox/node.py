@@ -16,7 +16,7 @@ import requests
 from proxmoxer.backends.https import JsonSerializer
 from proxmoxer.core import ProxmoxResource, ResourceException
 
-from metal.drivers.pins import pinned_session
+from metal.drivers.pinned_requests import pinned_session
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
 
 RENEW_AFTER = 3600.0

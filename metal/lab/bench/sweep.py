@@ -87,9 +87,9 @@ def _metal(delays: Sequence[float], connections: int = MOST) -> Ran:
             "PYTHONPATH": str(REPOSITORY),
             "METAL_BMC_USER": USER,
             "METAL_BMC_PASSWORD": PASSWORD,
-            "METAL_CONNECTIONS": str(connections),
         }
-        command = [sys.executable, "-m", "metal", "enroll", "--dry-run", "-o", "json", *words]
+        options = ["--dry-run", "--connections", str(connections), "-o", "json"]
+        command = [sys.executable, "-m", "metal", "enroll", *options, *words]
         ran = measured(command, folder, environment)
         answered = json.loads((folder / "out").read_text())
         refused = [one for one in answered if "refused" in one]

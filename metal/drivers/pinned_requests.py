@@ -1,0 +1,94 @@
+"""`requests` with a pinned certificate (metal.drivers.pins), for Proxmox's API.
+
+The check runs inside the connection, after the handshake and before the first byte of a request.
+"""
+
+import time
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPSConnectionPool
+
+from metal.drivers.pins import MEND, check_pin, fingerprint_of
+from metal.drivers.tls import DeadlineSocket, unverified_context
+from metal.model.errors import Refused
+
+CONNECT = 10.0
+"""Seconds: who takes a minute for an answer still shakes hands in a few seconds."""
+CONTEXT = unverified_context()
+"""Its own: urllib3 writes into it."""
+
+
+class PinnedAdapter(HTTPAdapter):
+    """Connections whose certificate must be `pin`; without one, whatever is seen first.
+
+    `fingerprint` is the pin, or what was seen at the first connection.
+    `timeout` (seconds) holds for requests that give none of their own.
+    """
+
+    def __init__(self, pin: str | None, *, timeout: float = 30) -> None:
+        self.fingerprint, self.timeout = pin, timeout
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["ssl_context"] = CONTEXT
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"https": _pool_of(self)}
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = (min(self.timeout, CONNECT), self.timeout)
+        return super().send(request, *args, **kwargs)
+
+    def check(self, der: bytes | None, where: str) -> None:
+        """Called by every new connection with the certificate its peer showed."""
+        if not der:
+            raise Refused("it shows no certificate", where=where, mend=MEND)
+        if self.fingerprint is None:
+            self.fingerprint = fingerprint_of(der)
+        check_pin(self.fingerprint, der, where)
+
+
+def _pool_of(adapter: PinnedAdapter) -> type[HTTPSConnectionPool]:
+    class Connection(HTTPSConnection):
+        def getresponse(self) -> Any:
+            if isinstance(self.sock, DeadlineSocket):
+                self.sock.until = time.monotonic() + adapter.timeout
+            return super().getresponse()
+
+        def connect(self) -> None:
+            try:
+                super().connect()
+                shown = self.sock.getpeercert(binary_form=True)  # type: ignore[union-attr]
+                adapter.check(shown, f"{self.host}:{self.port}")
+            except BaseException:
+                self.close()
+                raise
+            self.is_verified = True  # by the pin; urllib3 would warn otherwise
+
+    class Pool(HTTPSConnectionPool):
+        ConnectionCls = Connection
+
+    return Pool
+
+
+def pinned_session(pin: str | None, *, timeout: float = 30) -> requests.Session:
+    """A session that speaks to servers with that certificate only, and never in clear.
+
+    Without a pin the first certificate seen holds for the session's life; `seen_fingerprint`
+    tells it. The environment's proxies and .netrc are not used: they would see credentials.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = False  # the adapter checks the pin instead of a chain
+    session.adapters.clear()
+    session.mount("https://", PinnedAdapter(pin, timeout=timeout))
+    return session
+
+
+def seen_fingerprint(session: requests.Session) -> str | None:
+    """The certificate a pinned session is bound to; None before its first connection."""
+    adapter = session.get_adapter("https://")
+    return adapter.fingerprint if isinstance(adapter, PinnedAdapter) else None
