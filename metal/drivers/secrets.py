@@ -11,31 +11,33 @@ whom each file was encrypted to, by the file's SHA-256. It is written before the
 
 import fcntl
 import hashlib
-import hmac
 import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import pyrage
 
+from metal.drivers.age_files import (
+    Identity,
+    Recipient,
+    identity_in,
+    keep_old,
+    publish,
+    recipient,
+    stage,
+)
 from metal.drivers.age_header import Header, read_header
 from metal.drivers.durable import (
     PRIVATE,
-    from_disk,
     make_folder,
     replace_file,
     sync,
-    write_file,
 )
 from metal.model.errors import BadInput, Failed, Refused
 
-Recipient: TypeAlias = Any
-"""pyrage's x25519 or ssh recipient; pyrage ships no types."""
-Identity: TypeAlias = Any
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(/[a-z0-9][a-z0-9-]{0,62}){0,3}")
 
 
@@ -148,7 +150,7 @@ class AgeSecrets:
                         where=f"secret {name}",
                         mend="run the same command again",
                     )
-                staged = _stage(self._folder / f"{name}.age", plain, admins)
+                staged = stage(self._folder / f"{name}.age", plain, admins)
                 try:
                     self._note(name, staged[0])
                     staged[0].replace(staged[1])
@@ -173,7 +175,7 @@ class AgeSecrets:
                 if new.exists():
                     make_folder(old.parent)
                     self._copy_notes(pending, name)
-                    kept = _keep_old(old) if old.exists() else None
+                    kept = keep_old(old) if old.exists() else None
                     try:
                         new.replace(old)
                     except OSError:
@@ -192,7 +194,7 @@ class AgeSecrets:
 
     def _administrators(self, name: str) -> list[Recipient]:
         """At least one; BadInput otherwise."""
-        admins = [_recipient(key) for key in self._recipients]
+        admins = [recipient(key) for key in self._recipients]
         if not admins:
             raise BadInput(
                 "nobody to escrow to",
@@ -225,11 +227,11 @@ class AgeSecrets:
     def _write(self, name: str, plain: bytes, admins: list[Recipient], controller: bool) -> None:
         staged: list[tuple[Path, Path]] = []
         try:
-            staged.append(_stage(self._folder / f"{name}.age", plain, admins))
+            staged.append(stage(self._folder / f"{name}.age", plain, admins))
             if controller:
-                staged.append(_stage(self._held(name), plain, [self._identity().to_public()]))
+                staged.append(stage(self._held(name), plain, [self._identity().to_public()]))
             self._note(name, staged[0][0])
-            _publish(staged)
+            publish(staged)
         finally:
             for temp, _ in staged:
                 temp.unlink(missing_ok=True)
@@ -253,25 +255,7 @@ class AgeSecrets:
 
     def _identity(self) -> Identity:
         """`state/controller.key`, made the first time; an existing one is never overwritten."""
-        file = self._state / "controller.key"
-        if not file.exists():
-            _make_identity(file)
-        if file.stat().st_mode & 0o077:
-            raise Refused(
-                "others on this machine can read the controller's key",
-                where=str(file),
-                mend=f"chmod 600 {file}, and escrow anew what they may have read",
-            )
-        lines = [line for line in file.read_text().split() if line.startswith("AGE-SECRET-KEY-")]
-        try:
-            return pyrage.x25519.Identity.from_str(lines[0])
-        except (IndexError, pyrage.IdentityError):
-            # From None: the cause could carry the key.
-            raise Failed(
-                "holds no age identity",
-                where=str(file),
-                mend="restore it from a backup; without it the held secrets cannot be read here",
-            ) from None
+        return identity_in(self._state / "controller.key")
 
 
 def _unwritable(file: Path, error: OSError) -> Failed:
@@ -281,76 +265,6 @@ def _unwritable(file: Path, error: OSError) -> Failed:
         where=str(file),
         mend="make room on that disk, then run the same command again",
     )
-
-
-def _make_identity(file: Path) -> None:
-    """Link the complete file into place: never half a key, never over another process's."""
-    make_folder(file.parent)
-    temp = file.with_name(f".{file.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    try:
-        write_file(temp, f"{pyrage.x25519.Identity.generate()}\n".encode())
-        with suppress(FileExistsError):
-            os.link(temp, file)
-        sync(file.parent)
-    finally:
-        temp.unlink(missing_ok=True)
-
-
-def _stage(target: Path, plain: bytes, recipients: list[Recipient]) -> tuple[Path, Path]:
-    """Encrypt into a file beside `target`, and decrypt what the disk gives back.
-
-    Nobody here holds an administrator's private key, so a one-time identity is a recipient too;
-    its private half is gone when this returns.
-    """
-    once = pyrage.x25519.Identity.generate()
-    make_folder(target.parent)
-    temp = target.with_name(f".{target.name}.tmp")
-    try:
-        write_file(temp, pyrage.encrypt(plain, [*recipients, once.to_public()]))
-        if not hmac.compare_digest(_opened(from_disk(temp), once), plain):
-            raise OSError("what was read back differs")
-    except BaseException:
-        temp.unlink(missing_ok=True)
-        raise
-    return temp, target
-
-
-def _opened(sealed: bytes, identity: Identity) -> bytes:
-    try:
-        return bytes(pyrage.decrypt(sealed, [identity]))
-    except pyrage.DecryptError as error:
-        raise OSError("what was read back cannot be decrypted") from error
-
-
-def _publish(staged: list[tuple[Path, Path]]) -> None:
-    """Rename all into place, or none: what was done is undone when a later one fails."""
-    undo: list[tuple[Path, Path | None]] = []
-    try:
-        for temp, target in staged:
-            kept = _keep_old(target) if target.suffix == ".age" and target.exists() else None
-            undo.append((target, kept))
-            temp.replace(target)
-            sync(target.parent)
-    except OSError:
-        for target, kept in reversed(undo):
-            with suppress(OSError):
-                kept.replace(target) if kept else target.unlink(missing_ok=True)
-        raise
-
-
-def _keep_old(target: Path) -> Path:
-    """Give the file that is about to be replaced a second name: the lowest free number."""
-    number = 1
-    while True:
-        kept = target.with_name(f"{target.stem}.{number}.age")
-        try:
-            os.link(target, kept)
-            return kept
-        except FileExistsError:
-            number += 1
-
-
-# ── what was given ──────────────────────────────────────────────────────────────────────────
 
 
 def _check_name(name: str) -> None:
@@ -370,20 +284,3 @@ def _bytes_of(name: str, secret: str) -> bytes:
     if not plain:
         raise BadInput("an empty or unwritable secret", where=f"secret {name}", mend="make another")
     return plain
-
-
-def _recipient(key: str) -> Recipient:
-    """An administrator's public key as age wants it; BadInput names the key by its beginning."""
-    kind = key.split(" ", 1)[0]
-    try:
-        if key.startswith("age1"):
-            return pyrage.x25519.Recipient.from_str(key.strip())
-        return pyrage.ssh.Recipient.from_str(key.strip())
-    except pyrage.RecipientError as error:
-        why = "FIDO keys" if kind.startswith("sk-") else "ECDSA keys" if "ecdsa" in kind else ""
-        raise BadInput(
-            f"nothing can be encrypted to the key {key[:32]!r}…"
-            + (f": age knows no {why}" if why else ""),
-            where="inventory.toml, [administrators]",
-            mend="give an ssh-ed25519 or ssh-rsa public key, or an age recipient (age1…)",
-        ) from error
