@@ -15,7 +15,8 @@ from metal.drivers.ipmi_ask import ask, refusal
 from metal.drivers.ipmi_console import IpmiConsole
 from metal.drivers.ipmi_exposure import read_exposure
 from metal.drivers.ipmi_facts import read_facts, read_health
-from metal.drivers.ipmi_session import Command, Silent, log_in, silence
+from metal.drivers.ipmi_login import Command, log_in, silence
+from metal.drivers.ipmi_session import Silent
 from metal.drivers.polling import became
 from metal.model.errors import Failed, MetalError, Refused, WrongPassword
 from metal.model.facts import (

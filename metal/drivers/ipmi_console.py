@@ -12,7 +12,8 @@ from typing import Any
 from pyghmi.exceptions import IpmiException
 
 from metal.drivers.ipmi_ask import ask, ask_if_known, refusal
-from metal.drivers.ipmi_session import Command, Silent, silence
+from metal.drivers.ipmi_login import Command, silence
+from metal.drivers.ipmi_session import Silent
 from metal.model.errors import Refused, Unreachable
 
 SOL = 1

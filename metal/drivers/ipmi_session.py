@@ -14,32 +14,21 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from pyghmi import exceptions
-from pyghmi.ipmi import command, sdr
-from pyghmi.ipmi.oem import generic
+from pyghmi.ipmi import sdr
 from pyghmi.ipmi.private import simplesession
 
-from metal.model.errors import Failed, MetalError, Refused, Unreachable, WrongPassword
+from metal.model.errors import Failed
 
 SUITES = {17: (256, (3, 4, 1)), 3: (1, (1, 1, 1))}
 """Suite → pyghmi's name of its hash, and (authentication, integrity, confidentiality), 22-20."""
-LADDER = (17, 3)
 NO_SUITE = (0x04, 0x05, 0x10, 0x11, 0x12)
 """Status codes by which BMCs say that they do not speak a suite (table 13-15; I01, I02)."""
-NO_ROLE = (0x09, 0x0A)
-"""The role or privilege asked for is not to be had: said before a password is looked at."""
-ADMINISTRATOR, OPERATOR = 4, 3
-NO_RESOURCES, BAD_SESSION = (0x01, 0x0B), 0x02
-WRONG = (0x09, 0x0A, 0x0D, 0x0F)
-"""Role, privilege, name, check value: each may be what a BMC says to a wrong password."""
+BAD_SESSION = 0x02
 RESEND = 0.7
 """Seconds until a datagram is sent again; then twice as long, and so on."""
-QUIET = 3.0
-"""A BMC that answers, but not to an open session, may ignore suites it does not know (I01)."""
 
 
 class _NoSharing(dict[Any, Any]):
@@ -73,7 +62,7 @@ class Rejected(Exception):
         self.status = status
 
 
-class _Session(simplesession.Session):  # type: ignore[misc]  # pyghmi has no types
+class Session(simplesession.Session):  # type: ignore[misc]  # pyghmi has no types
     """pyghmi's session with one suite, a connected socket, retries and deadlines."""
 
     socketchecking = threading.Lock()
@@ -237,97 +226,3 @@ class _Session(simplesession.Session):  # type: ignore[misc]  # pyghmi has no ty
 def _check_status(status: int) -> None:
     if status:
         raise Rejected(f"RMCP+ status {status:#04x}", status)
-
-
-class Command(command.Command):  # type: ignore[misc]  # pyghmi has no types
-    """pyghmi's commands on a session of ours, without its makers' extras.
-
-    Those open HTTPS connections of their own, whose certificates nobody pinned.
-    """
-
-    def __init__(self, session: _Session) -> None:
-        self.ipmi_session = session
-        self.onlogon = self.bmc = None
-        self.kwargs: dict[str, Any] = {}
-        self.certverify = self._sdrcachedir = self._sdr = self._netchannel = self._ipv6support = (
-            None
-        )
-        self._oem, self._oemknown = generic.OEMHandler(None, None), True
-
-
-def log_in(
-    where: str,
-    address: str,
-    port: int,
-    user: str,
-    password: str,
-    *,
-    suite: int | None,
-    timeout: float,
-) -> tuple[Command, int]:
-    """(commands, the suite that worked). One try of the password; suites cost no try.
-
-    With `suite` only that one is spoken: falling back would let somebody in between choose.
-    """
-    suites = (suite,) if suite else LADDER
-    reason = ""
-    for number in suites:
-        quiet = timeout if number == suites[-1] else min(QUIET, timeout)
-        try:
-            open_ = partial(
-                _Session, address, port, user, password, suite=number, timeout=timeout, quiet=quiet
-            )
-            return Command(_as_high_as_it_goes(open_)), number
-        except WrongSuite as error:
-            reason = str(error)
-        except Silent as error:
-            if not error.heard or number == suites[-1]:
-                raise silence(where, error) from error
-        except Rejected as error:
-            raise _rejection(where, user, error) from error
-        except MetalError as error:
-            raise type(error)(error.what, where=where, mend=error.mend) from error
-        except OSError as error:
-            raise silence(where, error) from error
-    raise Refused(
-        f"it does not speak cipher suite {' or '.join(map(str, suites))} ({reason})",
-        where=where,
-        mend="allow one of 17 and 3 in its settings"
-        + ("; if its firmware changed, remove cipher_suite in the inventory" if suite else ""),
-    )
-
-
-def _as_high_as_it_goes(open_: Callable[..., _Session]) -> _Session:
-    """As administrator; as operator where the BMC gives nobody more (I04): power, boot and
-    sensors need no more."""
-    try:
-        return open_(privilege=ADMINISTRATOR)
-    except Rejected as error:
-        if error.status not in NO_ROLE:
-            raise
-    return open_(privilege=OPERATOR)
-
-
-def silence(where: str, error: Exception) -> Unreachable:
-    """What to tell when a BMC does not answer."""
-    closed = isinstance(error, ConnectionRefusedError)
-    return Unreachable(
-        "nothing listens there" if closed else f"no answer ({error})",
-        where=where,
-        mend="check its address, cable and power, and that IPMI over LAN is switched on",
-    )
-
-
-def _rejection(where: str, user: str, error: Rejected) -> MetalError:
-    if error.status in NO_RESOURCES:
-        return Unreachable(
-            "it has no session left", where=where, mend="old sessions end by themselves in 60 s"
-        )
-    if error.status in WRONG or "password" in str(error):
-        return WrongPassword(
-            f"wrong password for {user!r} ({error}); one try was made, so that the BMC does not "
-            "lock the account",
-            where=where,
-            mend="ask the donor for the password or reset the BMC to its factory state",
-        )
-    return Failed(f"cannot log in as {user!r}: {error}", where=where)

@@ -13,11 +13,11 @@ from metal.drivers.polling import became
 from metal.drivers.redfish_accounts import ACCOUNTS, AccountBook
 from metal.drivers.redfish_exposure import ipmi_is_off, read_exposure
 from metal.drivers.redfish_facts import read_facts
-from metal.drivers.redfish_session import ROOT, Answer, Body, RedfishSession, link
-from metal.drivers.redfish_shape import items, objects
+from metal.drivers.redfish_health import read_health
+from metal.drivers.redfish_session import ROOT, Answer, RedfishSession
 from metal.drivers.redfish_tree import Tree
 from metal.drivers.redfish_watts import watts
-from metal.drivers.redfish_words import complaint_of, conditions_of, health_of, power_of
+from metal.drivers.redfish_words import power_of
 from metal.model.errors import Failed, MetalError, Refused, WrongPassword
 from metal.model.facts import (
     Account,
@@ -135,43 +135,12 @@ class Redfish:
     def health(self) -> HealthReport:
         """System, power supplies and temperatures; memory and drives only when it is not ok."""
         with self._lock:
-            system = self._tree.system()
-            worst = [health_of(system)]
-            parts = self._environment(system)
-            if worst[0] != "ok":
-                parts += [*self._tree.parts(system, "Memory"), *self._drives(system)]
-            reasons = {reason: health_of(p) for p in parts if (reason := complaint_of(p))}
-            reasons |= dict.fromkeys(conditions_of(system), worst[0])
-            if not reasons and (reason := complaint_of(system)):
-                reasons[reason] = worst[0]
-        order = ("critical", "warning", "ok", "unknown")
-        worst += reasons.values()
-        return HealthReport(health=min(worst, key=order.index), reasons=tuple(reasons))
+            return read_health(self._tree)
 
     def watts(self) -> float | None:
         """PowerMeter: what it draws now."""
         with self._lock:
             return watts(self._tree, self._tree.system())
-
-    def _environment(self, system: Body) -> list[Body]:
-        parts: list[Body] = []
-        for chassis in self._tree.chassis(system):
-            power, thermal = (self._tree.linked(chassis, n) for n in ("Power", "Thermal"))
-            for owner, key in (
-                (power, "PowerSupplies"),
-                (thermal, "Temperatures"),
-                (thermal, "Fans"),
-            ):
-                parts += objects(owner.get(key))
-        return parts
-
-    def _drives(self, system: Body) -> list[Body]:
-        return [
-            body
-            for storage in self._tree.parts(system, "Storage")
-            for path in dict.fromkeys(filter(None, map(link, items(storage.get("Drives")))))
-            for body in self._tree.bodies(iter([path]))
-        ]
 
     # ── Power and boot ───────────────────────────────────────────────────────────────────────
 

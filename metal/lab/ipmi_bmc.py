@@ -10,10 +10,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from metal.lab.ipmi_framing import Session
 from metal.lab.ipmi_log import Sel
 from metal.lab.ipmi_sensors import fru_bytes, reading, sdr_records
 from metal.lab.ipmi_sol import Sol
-from metal.lab.ipmi_wire import NoAnswer, RmcpServer, Session
+from metal.lab.ipmi_wire import NoAnswer, RmcpServer
 from metal.lab.machine import Machine
 
 SELECTORS = {1: "network", 2: "disk", 5: "media", 8: "media"}

@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from metal.lab.ipmi_wire import Session
+from metal.lab.ipmi_framing import Session
 from metal.lab.serial_port import SerialPort
 
 OK, TAKEN, NOT_ACTIVE, DISABLED, UNKNOWN_PARAMETER = 0x00, 0x80, 0x80, 0x81, 0x80

@@ -14,13 +14,18 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
+from metal.lab.ipmi_framing import (
+    RMCP,
+    SUITES,
+    Session,
+    aes,
+    checksum,
+    plain,
+    sealed,
+)
 from metal.model.errors import Refused
 
-RMCP = b"\x06\x00\xff\x07"
 ASF_PING = b"\x06\x00\xff\x06\x00\x00\x11\xbe\x80"
 IPMI, SOL, OPEN, OPENED = 0x00, 0x01, 0x10, 0x11
 RAKP1, RAKP2, RAKP3, RAKP4 = 0x12, 0x13, 0x14, 0x15
@@ -40,42 +45,6 @@ IDLE = 60.0
 
 class NoAnswer(ValueError):
     """Raised by a command that the BMC leaves without an answer."""
-
-
-@dataclass(frozen=True)
-class Suite:
-    """A cipher suite, table 22-20. Confidentiality is AES-CBC-128 in both."""
-
-    number: int
-    authentication: int
-    integrity: int
-    digest: str
-    check_bytes: int
-
-
-SUITES = {3: Suite(3, 1, 1, "sha1", 12), 17: Suite(17, 3, 4, "sha256", 16)}
-
-
-@dataclass
-class Session:
-    """One client. Until `up`, only the handshake is spoken."""
-
-    console_id: bytes
-    id: bytes
-    suite: Suite
-    used: float
-    user: str = ""
-    up: bool = False
-    sequence: int = 0
-    keys: dict[str, bytes] = field(default_factory=dict)
-    random: bytes = b""
-    """The BMC's number of its handshake: a message that is sent again gets the same answer."""
-    client: tuple[str, int] = ("", 0)
-    """Where its last packet came from."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def mac(self, key: bytes, data: bytes) -> bytes:
-        return hmac.new(key, data, self.suite.digest).digest()
 
 
 Command = Callable[[Session | None, int, int, bytes], tuple[int, bytes]]
@@ -175,9 +144,9 @@ class RmcpServer:
             return self._in_session(datagram, client, session_id, kind & 0x3F, payload)
         handlers = {OPEN: self._open, RAKP1: self._rakp1, RAKP3: self._rakp3}
         if kind in handlers:
-            return _plain(kind + 1, handlers[kind](payload))
+            return plain(kind + 1, handlers[kind](payload))
         if kind == IPMI and not any(session_id):
-            return _plain(IPMI, self._message(None, payload))
+            return plain(IPMI, self._message(None, payload))
         return None
 
     def _message(self, session: Session | None, message: bytes) -> bytes:
@@ -186,7 +155,7 @@ class RmcpServer:
         code, data = self._command(session, netfn_lun >> 2, command, message[6:-1])
         head = bytes([sender, ((netfn_lun >> 2) + 1) << 2 | (seq_lun & 3)])
         body = bytes([to, (seq_lun & 0xFC) | (netfn_lun & 3), command, code]) + data
-        return head + _sum(head) + body + _sum(body)
+        return head + checksum(head) + body + checksum(body)
 
     # ── Handshake ────────────────────────────────────────────────────────────────────────────
 
@@ -279,48 +248,17 @@ class RmcpServer:
         if not hmac.compare_digest(session.mac(key, datagram[4:-size])[:size], datagram[-size:]):
             return None
         session.used, session.client = time.monotonic(), client
-        clear = _aes(session.keys["aes"], payload[:16]).decryptor().update(payload[16:])
+        clear = aes(session.keys["aes"], payload[:16]).decryptor().update(payload[16:])
         message = clear[: len(clear) - clear[-1] - 1]
         if kind == SOL:
             self.got_sol(session, message)
-        return _sealed(session, IPMI, self._message(session, message)) if kind == IPMI else None
+        return sealed(session, IPMI, self._message(session, message)) if kind == IPMI else None
 
     def send_sol(self, session: Session, payload: bytes) -> None:
         """Unasked, to where the session's last packet came from."""
         with contextlib.suppress(OSError):
-            self._socket.sendto(_sealed(session, SOL, payload), session.client)
+            self._socket.sendto(sealed(session, SOL, payload), session.client)
 
     def end(self, session: Session) -> None:
         self.sessions.pop(session.id, None)
         self.session_ended(session)
-
-
-def _plain(kind: int, payload: bytes) -> bytes:
-    return RMCP + bytes([0x06, kind]) + bytes(8) + struct.pack("<H", len(payload)) + payload
-
-
-def _sealed(session: Session, kind: int, message: bytes) -> bytes:
-    with session.lock:
-        session.sequence += 1
-        return _packet(session, kind, session.sequence, message)
-
-
-def _packet(session: Session, kind: int, sequence: int, message: bytes) -> bytes:
-    pad = -(len(message) + 1) % 16
-    message += bytes(range(1, pad + 1)) + bytes([pad])
-    iv = os.urandom(16)
-    payload = iv + _aes(session.keys["aes"], iv).encryptor().update(message)
-    packet = bytes([0x06, 0xC0 | kind]) + session.console_id
-    packet += struct.pack("<IH", sequence, len(payload)) + payload
-    fill = -(len(packet) + 2) % 4
-    packet += b"\xff" * fill + bytes([fill, 0x07])
-    check = session.mac(session.keys["integrity"], packet)
-    return RMCP + packet + check[: session.suite.check_bytes]
-
-
-def _aes(key: bytes, iv: bytes) -> Cipher[modes.CBC]:
-    return Cipher(algorithms.AES(key), modes.CBC(iv))
-
-
-def _sum(data: bytes) -> bytes:
-    return bytes([-sum(data) & 0xFF])

@@ -14,7 +14,7 @@ import pytest
 
 from metal.drivers.ipmi import Ipmi
 from metal.lab.ipmi_bmc import IpmiBmc
-from metal.lab.ipmi_wire import SUITES
+from metal.lab.ipmi_framing import SUITES
 from metal.lab.machine import Machine
 from metal.model.errors import Failed, Refused, Unreachable
 
