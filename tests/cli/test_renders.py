@@ -19,7 +19,7 @@ from metal.cli.render.watch import watch_lines
 from metal.cli.root import COMMANDS
 from metal.controller.auditing import Audited, Proven
 from metal.controller.bmcs import Told
-from metal.controller.enrolling import EnrollResult
+from metal.controller.enroll_result import EnrollResult
 from metal.controller.planning import plan_fleet
 from metal.controller.watching import WatchReport
 from metal.heal.diagnosis import Diagnosis

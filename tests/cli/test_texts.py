@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from metal.cli.root import COMMANDS
-from metal.controller.enrolling import EnrollResult
+from metal.controller.enroll_result import EnrollResult
 from metal.controller.planning import plan_fleet
 from metal.controller.watching import WatchReport
 from metal.heal.diagnosis import Diagnosis

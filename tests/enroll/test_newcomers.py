@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from metal.controller.enrolling import EnrollResult, enroll, unusable
+from metal.controller.enroll_result import EnrollResult, unusable
+from metal.controller.enrolling import enroll
 from metal.controller.newcomers import Wishes
 from metal.controller.progress import silent
 from metal.controller.targets import Target, targets_of, targets_of_list

@@ -12,7 +12,7 @@ from metal.tui.grid import Column, fit, safe
 
 
 class Enrolled(Protocol):
-    """What this reads of an EnrollResult (metal/controller/enrolling.py)."""
+    """What this reads of an EnrollResult (metal/controller/enroll_result.py)."""
 
     @property
     def server(self) -> str: ...

@@ -10,7 +10,7 @@ from metal.cli.face import Face
 from metal.cli.lazy import Verb
 
 if TYPE_CHECKING:
-    from metal.controller.enrolling import EnrollResult
+    from metal.controller.enroll_result import EnrollResult
     from metal.controller.newcomers import Wishes
     from metal.controller.targets import Target
     from metal.controller.workspace import Workspace
@@ -140,7 +140,7 @@ def _targets(
     dry_run: bool,
 ) -> "tuple[list[Target], list[EnrollResult]]":
     """What to enrol, each once, and what of the lists cannot be."""
-    from metal.controller.enrolling import unusable
+    from metal.controller.enroll_result import unusable
     from metal.controller.targets import (
         not_enrolled,
         other_ports,

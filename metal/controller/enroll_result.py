@@ -1,0 +1,42 @@
+"""What became of one server that was enrolled."""
+
+from collections.abc import Sequence
+
+from metal.model.base import Frozen
+from metal.model.errors import MetalError
+from metal.model.facts import Facts
+from metal.model.findings import Finding
+from metal.model.fleet import Learned
+from metal.model.passport import Passport, Route
+
+
+class EnrollResult(Frozen):
+    """What became of one server. `facts` are None when it could not be asked."""
+
+    server: str
+    """"" where it is in no inventory."""
+    address: str
+    ok: bool
+    added: bool = False
+    """It was not in the inventory before."""
+    facts: Facts | None = None
+    learned: Learned | None = None
+    """What is known now: what the BMC told, and what a person wrote where it tells nothing."""
+    changes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    unexamined: dict[str, str] = {}
+    """id of a finding → why nobody could find out whether it is there."""
+    passport: Passport | None = None
+    route: Route | None = None
+    """How it gets to an installer; None where nothing was proven."""
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+    exit_code: int = 0
+
+
+def unusable(errors: Sequence[MetalError]) -> list[EnrollResult]:
+    """Rows of a hand-over list that name no BMC."""
+    return [
+        EnrollResult(server="", address=e.where, ok=False, error=str(e), exit_code=e.exit_code)
+        for e in errors
+    ]
