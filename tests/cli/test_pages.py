@@ -26,7 +26,7 @@ def named(text: str) -> Iterator[list[str]]:
 def complaint(words: list[str]) -> str | None:
     """What is wrong with the command; None where nothing is."""
     command: click.Command = metal
-    context = click.Context(metal)
+    context = click.Context(metal, help_option_names=["-h", "--help"])
     taken = options(metal)
     words = list(words)
     while isinstance(command, click.Group):
@@ -49,10 +49,14 @@ def complaint(words: list[str]) -> str | None:
 
 
 def options(command: click.Command) -> dict[str, bool]:
-    """Each option, and whether it is a flag."""
+    """Each option, and whether it is a flag.
+
+    Asked as metal itself asks: click keeps a command's help option as it was first asked for.
+    """
+    asked = click.Context(command, help_option_names=["-h", "--help"])
     return {
         name: parameter.is_flag or parameter.count
-        for parameter in command.get_params(click.Context(command))
+        for parameter in command.get_params(asked)
         if isinstance(parameter, click.Option)
         for name in (*parameter.opts, *parameter.secondary_opts)
     }
