@@ -138,6 +138,18 @@ def test_a_node_that_is_cut_off_resets_itself_before_anyone_takes_over(cluster) 
     assert "reset by watchdog" in what
 
 
+def test_a_node_whose_power_is_cut_while_it_resets_itself_stays_off(cluster) -> None:
+    site, client = cluster
+    site.vm(client, 100, "n2")
+    settled(site, 100)
+    site.dc.cable("n2", plugged=False)
+    site.after(lambda: site.dc.truth()["nodes"]["n2"]["power"] == "off")
+    site.dc.power_off("n2")
+    site.after(lambda: site.truth(100)["copies"] not in ([], ["n2"]))
+    assert site.dc.truth()["nodes"]["n2"]["power"] == "off"
+    assert "up again" not in [e["what"] for e in site.dc.truth()["events"] if e["where"] == "n2"]
+
+
 def test_replicas_are_not_restarted_side_by_side(cluster) -> None:
     site, client = cluster
     site.vm(client, 100, "n2")

@@ -154,7 +154,9 @@ class Datacenter:
             if missing_ok and name not in self._nodes:
                 return
             self.timeline.catch_up()
-            self._die(self._node(name), "power off")
+            node = self._node(name)
+            node.boots += 1
+            self._die(node, "power off")
         self._listen()
 
     def cable(self, name: str, *, plugged: bool) -> None:
@@ -280,17 +282,22 @@ class Datacenter:
         node.runs = node.version
         node.kernels = (node.kernels[1], node.kernels[1])
         if back and node.name not in self.stays_down:
-            self.timeline.after(self.pace.reset, lambda: self._back(node))
+            self._boot_again(node)
         self.listen_soon()
 
     def reset(self, node: Node) -> None:
         """Its watchdog fires: everything on it ends, and it boots again."""
         self._die(node, "reset by watchdog")
-        self.timeline.after(self.pace.reset, lambda: self._back(node))
+        self._boot_again(node)
         self.listen_soon()
 
-    def _back(self, node: Node) -> None:
-        if self._nodes.get(node.name) is node:
+    def _boot_again(self, node: Node) -> None:
+        node.boots += 1
+        boot = node.boots
+        self.timeline.after(self.pace.reset, lambda: self._back(node, boot))
+
+    def _back(self, node: Node, boot: int) -> None:
+        if self._nodes.get(node.name) is node and node.boots == boot:
             self._wake(node, "up again")
             self.listen_soon()
 

@@ -153,6 +153,8 @@ class Node:
     password_check: Callable[[str], bool]
     cluster: Cluster
     powered: bool = False
+    boots: int = 0
+    """Counts resets and cuts of its power: a boot that was cut off never ends."""
     cabled: bool = True
     up_since: float = 0
     member_from: float = 0
