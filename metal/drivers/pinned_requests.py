@@ -11,12 +11,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPSConnectionPool
 
-from metal.drivers.pins import MEND, check_pin, fingerprint_of
-from metal.drivers.tls import DeadlineSocket, unverified_context
-from metal.model.errors import Refused
+from metal.drivers.pins import trusted
+from metal.drivers.tls import CONNECT, DeadlineSocket, unverified_context
 
-CONNECT = 10.0
-"""Seconds: who takes a minute for an answer still shakes hands in a few seconds."""
 CONTEXT = unverified_context()
 """Its own: urllib3 writes into it."""
 
@@ -44,11 +41,7 @@ class PinnedAdapter(HTTPAdapter):
 
     def check(self, der: bytes | None, where: str) -> None:
         """Called by every new connection with the certificate its peer showed."""
-        if not der:
-            raise Refused("it shows no certificate", where=where, mend=MEND)
-        if self.fingerprint is None:
-            self.fingerprint = fingerprint_of(der)
-        check_pin(self.fingerprint, der, where)
+        self.fingerprint = trusted(self.fingerprint, der, where)
 
 
 def _pool_of(adapter: PinnedAdapter) -> type[HTTPSConnectionPool]:

@@ -25,9 +25,16 @@ def fingerprint_of(der: bytes) -> str:
     return ":".join(digest[i : i + 2] for i in range(0, 64, 2))
 
 
-def check_pin(pin: str, der: bytes, where: str, mend: str = MEND) -> None:
-    """Raise Refused, naming both, unless the certificate is the pinned one."""
+def trusted(pin: str | None, der: bytes | None, where: str, mend: str = MEND) -> str:
+    """The pin that holds from now on: `pin`, or the certificate's own where none was known.
+
+    `der`: what a new connection was shown. Refused: nothing, or another certificate; names both.
+    """
+    if not der:
+        raise Refused("it shows no certificate", where=where, mend=mend)
     shown = fingerprint_of(der)
+    if pin is None:
+        return shown
     if not hmac.compare_digest(pin.upper(), shown):
         raise Refused(
             "the certificate changed, so nothing was sent: "
@@ -35,6 +42,7 @@ def check_pin(pin: str, der: bytes, where: str, mend: str = MEND) -> None:
             where=where,
             mend=mend,
         )
+    return pin
 
 
 def fetch_fingerprint(host: str, port: int, timeout: float = 10) -> str:

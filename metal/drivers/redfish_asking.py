@@ -21,7 +21,8 @@ from metal.drivers.redfish_answer import (
     unzipped,
     without,
 )
-from metal.drivers.wire import CONNECT, Call, Raw, Wire
+from metal.drivers.tls import CONNECT
+from metal.drivers.wire import Call, Raw, Wire
 from metal.model.errors import Failed, Unreachable
 
 BUSY = (429, 503)

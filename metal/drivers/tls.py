@@ -11,6 +11,8 @@ from typing import Any
 
 from metal.model.errors import Failed
 
+CONNECT = 10.0
+"""Seconds: who takes a minute for an answer still shakes hands in a few seconds."""
 OLD_TLS = (
     "UNSUPPORTED_PROTOCOL",
     "PROTOCOL_VERSION",

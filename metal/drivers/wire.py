@@ -14,15 +14,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from metal.drivers.connections import OPEN
-from metal.drivers.pins import MEND, check_pin, fingerprint_of
-from metal.drivers.tls import UNVERIFIED, DeadlineSocket, handshake_failure, legacy_context
-from metal.model.errors import Refused
+from metal.drivers.pins import MEND, trusted
+from metal.drivers.tls import (
+    CONNECT,
+    UNVERIFIED,
+    DeadlineSocket,
+    handshake_failure,
+    legacy_context,
+)
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
-
-CONNECT = 10.0
-"""Seconds: who takes a minute for an answer still shakes hands in a few seconds."""
 
 
 class Call(NamedTuple):
@@ -162,11 +164,7 @@ class Wire:
         could give it out."""
         try:
             der = tls.getpeercert(binary_form=True)
-            if not der:
-                raise Refused("it shows no certificate", where=self._where, mend=self._mend)
-            if self.fingerprint is None:
-                self.fingerprint = fingerprint_of(der)
-            check_pin(self.fingerprint, der, self._where, self._mend)
+            self.fingerprint = trusted(self.fingerprint, der, self._where, self._mend)
         except BaseException:
             tls.close()
             raise
