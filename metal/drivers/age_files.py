@@ -46,16 +46,26 @@ def identity_in(file: Path) -> Identity:
             where=str(file),
             mend=f"chmod 600 {file}, and escrow anew what they may have read",
         )
-    lines = [line for line in file.read_text().split() if line.startswith("AGE-SECRET-KEY-")]
-    try:
-        return pyrage.x25519.Identity.from_str(lines[0])
-    except (IndexError, pyrage.IdentityError):
-        # From None: the cause could carry the key.
+    found = first_identity(file.read_text())
+    if found is None:
         raise Failed(
             "holds no age identity",
             where=str(file),
             mend="restore it from a backup; without it the held secrets cannot be read here",
-        ) from None
+        )
+    return found
+
+
+def first_identity(text: str) -> Identity | None:
+    """The first age identity in `text`, as age-keygen writes it; None where there is none.
+
+    No exception tells why: it could carry the key.
+    """
+    lines = [line for line in text.split() if line.startswith("AGE-SECRET-KEY-")]
+    try:
+        return pyrage.x25519.Identity.from_str(lines[0])
+    except (IndexError, pyrage.IdentityError):
+        return None
 
 
 def _make_identity(file: Path) -> None:

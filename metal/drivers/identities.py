@@ -13,6 +13,7 @@ from typing import Any
 
 import pyrage
 
+from metal.drivers.age_files import first_identity
 from metal.drivers.age_header import MAGIC
 from metal.model.errors import BadInput, Failed, Refused
 
@@ -85,16 +86,14 @@ def load(file: Path, ask: AskPassphrase) -> Identity:
 
 
 def from_text(file: Path, text: str) -> Identity:
-    """The first age identity in `text`, as age-keygen writes it."""
-    lines = [line for line in text.split() if line.startswith("AGE-SECRET-KEY-")]
-    try:
-        identity = pyrage.x25519.Identity.from_str(lines[0])
-    except (IndexError, pyrage.IdentityError):
+    """The first age identity in `text`, as age-keygen writes it; BadInput without one."""
+    identity = first_identity(text)
+    if identity is None:
         raise BadInput(
             "holds no private key that opens secrets",
             where=str(file),
             mend="give an SSH key (ed25519 or RSA) or a file that age-keygen wrote",
-        ) from None
+        )
     return Identity(file, str(identity.to_public()), identity)
 
 

@@ -117,7 +117,7 @@ class AgeSecrets:
             raise Failed(f"cannot be read: {error.strerror}", where=f"secret {name}") from None
 
     def header(self, name: str) -> Header:
-        """Whom the file's own header names; the one-time identity of `_stage` is not counted."""
+        """Whom the file's own header names; the one-time identity of `stage` is not counted."""
         try:
             found = read_header(self.sealed(name) or b"")
         except Failed as error:

@@ -12,10 +12,23 @@ import pytest
 from metal.drivers.redfish import Redfish
 from metal.lab.machine import Hardware, Machine
 from metal.lab.redfish_bmc import RedfishBmc
-from metal.lab.web import self_signed
+from metal.lab.web import Certificate, self_signed
 from metal.model.facts import Cpu, Dimm, Drive, Nic
+from tests.bmc.tls_site import Site
 
 FACTORY = ("root", "calvin-0")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    return self_signed(tmp_path, "site", "127.0.0.1")
+
+
+@pytest.fixture
+def site(certificate: Certificate) -> Iterator[Site]:
+    made = Site(certificate)
+    yield made
+    made.web.stop()
 
 
 @pytest.fixture

@@ -1,47 +1,18 @@
 """No byte of a request reaches a server with another certificate than the pinned one."""
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 
 from metal.drivers.pinned_requests import pinned_session, seen_fingerprint
 from metal.drivers.pins import fetch_fingerprint
-from metal.lab.web import Certificate, WebServer, self_signed
+from metal.lab.web import Certificate, self_signed
 from metal.model.errors import Refused, Unreachable
+from tests.bmc.tls_site import Site
 
 OTHER = ":".join(["AB"] * 32)
-
-
-class Site:
-    """A TLS server that counts the requests it got."""
-
-    def __init__(self, certificate: Certificate) -> None:
-        self.requests: list[str] = []
-        app = Starlette(routes=[Route("/{path:path}", self._answer)])
-        self.web = WebServer(app, "127.0.0.1", certificate=certificate).start()
-
-    async def _answer(self, request: Request) -> PlainTextResponse:
-        self.requests.append(request.headers.get("authorization", ""))
-        return PlainTextResponse("hello")
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Certificate:
-    return self_signed(tmp_path, "site", "127.0.0.1")
-
-
-@pytest.fixture
-def site(certificate: Certificate) -> Iterator[Site]:
-    site = Site(certificate)
-    yield site
-    site.web.stop()
 
 
 def test_first_use_tells_the_fingerprint(site: Site, certificate: Certificate) -> None:

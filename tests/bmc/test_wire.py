@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 
 from metal.drivers.connections import OPEN
 from metal.drivers.wire import Call, Wire
-from metal.lab.web import Certificate, WebServer, self_signed
+from metal.lab.web import Certificate, self_signed
 from metal.model.errors import Refused
+from tests.bmc.tls_site import Site
 
 OTHER = ":".join(["AB"] * 32)
 ASKED = Call("GET", "/", {"X-Auth-Token": "secret"}, None)
-
-
-class Site:
-    """A TLS server that remembers the tokens it was shown."""
-
-    def __init__(self, certificate: Certificate, port: int = 0) -> None:
-        self.tokens: list[str] = []
-        app = Starlette(routes=[Route("/{path:path}", self._answer)])
-        self.web = WebServer(app, "127.0.0.1", port, certificate=certificate).start()
-
-    async def _answer(self, request: Request) -> PlainTextResponse:
-        self.tokens.append(request.headers.get("x-auth-token", ""))
-        return PlainTextResponse("hello")
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Certificate:
-    return self_signed(tmp_path, "site", "127.0.0.1")
-
-
-@pytest.fixture
-def site(certificate: Certificate) -> Iterator[Site]:
-    made = Site(certificate)
-    yield made
-    made.web.stop()
 
 
 def ask(wire: Wire, most: int = 100) -> bytes:
@@ -61,7 +32,7 @@ def test_another_certificate_is_refused_before_a_token_is_sent(site: Site) -> No
     before = len(OPEN)
     with pytest.raises(Refused, match="so nothing was sent"):
         ask(Wire("127.0.0.1", site.web.port, OTHER))
-    assert site.tokens == [] and len(OPEN) == before
+    assert site.requests == [] and len(OPEN) == before
 
 
 def test_a_connection_that_made_room_goes_on_with_its_tls_session(site: Site) -> None:
@@ -70,7 +41,7 @@ def test_a_connection_that_made_room_goes_on_with_its_tls_session(site: Site) ->
         assert ask(wire) == b"hello"
         assert wire.resumed is resumed
         wire.close()
-    assert len(site.tokens) == 3
+    assert len(site.requests) == 3
 
 
 def test_a_tls_session_opens_no_door_to_another_certificate(
@@ -85,7 +56,7 @@ def test_a_tls_session_opens_no_door_to_another_certificate(
     try:
         with pytest.raises(Refused, match=certificate.fingerprint):
             ask(wire)
-        assert thief.tokens == []
+        assert thief.requests == []
     finally:
         thief.web.stop()
 

@@ -14,6 +14,8 @@ from metal.cli.root import metal
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted([*REPOSITORY.glob("docs/*.md"), REPOSITORY / "README.md"])
 NAMED = re.compile(r"`metal ([^`]+)`|^(?:\$ |    )metal ([^#\n]+)", re.MULTILINE)
+ASKED = click.Context(metal, **metal.context_settings)
+"""As metal itself asks: click keeps a command's help option as it was first asked for."""
 OPTION = re.compile(r"--?[a-z][a-z-]*|-[A-Z]")
 
 
@@ -26,7 +28,6 @@ def named(text: str) -> Iterator[list[str]]:
 def complaint(words: list[str]) -> str | None:
     """What is wrong with the command; None where nothing is."""
     command: click.Command = metal
-    context = click.Context(metal, help_option_names=["-h", "--help"])
     taken = options(metal)
     words = list(words)
     while isinstance(command, click.Group):
@@ -39,7 +40,7 @@ def complaint(words: list[str]) -> str | None:
         if not words or not re.fullmatch(r"[a-z][a-z0-9|-]*", words[0]):
             return None  # the group itself is meant: `metal -C .lab …`
         name = words.pop(0)
-        found = [command.get_command(context, one) for one in name.split("|")]
+        found = [command.get_command(ASKED, one) for one in name.split("|")]
         if not all(found):
             return f"no command {name}"
         command, taken = found[0], options(found[0])
@@ -49,14 +50,10 @@ def complaint(words: list[str]) -> str | None:
 
 
 def options(command: click.Command) -> dict[str, bool]:
-    """Each option, and whether it is a flag.
-
-    Asked as metal itself asks: click keeps a command's help option as it was first asked for.
-    """
-    asked = click.Context(command, help_option_names=["-h", "--help"])
+    """Each option, and whether it is a flag."""
     return {
         name: parameter.is_flag or parameter.count
-        for parameter in command.get_params(asked)
+        for parameter in command.get_params(click.Context(command, parent=ASKED))
         if isinstance(parameter, click.Option)
         for name in (*parameter.opts, *parameter.secondary_opts)
     }

@@ -33,6 +33,15 @@ def in_background(act: Callable[[], object]) -> threading.Thread:
     return thread
 
 
+def queued(rules: Connections) -> tuple[list[Wire], threading.Thread]:
+    """(what is opened late, by whom), once it waits for a place."""
+    late: list[Wire] = []
+    thread = in_background(lambda: late.append(opened(rules)))
+    while not rules._waiting:
+        thread.join(0.01)
+    return late, thread
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     most=st.integers(1, 4),
@@ -76,10 +85,7 @@ def test_a_connection_that_rests_makes_room() -> None:
 def test_more_are_allowed_while_somebody_waits() -> None:
     rules = Connections(1, turn=60)
     first = opened(rules)
-    late: list[Wire] = []
-    thread = in_background(lambda: late.append(opened(rules)))
-    while not rules._waiting:  # it has come to the queue
-        thread.join(0.01)
+    late, thread = queued(rules)
     rules.allow(2)
     thread.join(20)
     assert late and first.open and len(rules) == 2
@@ -102,10 +108,7 @@ def test_one_that_is_used_is_left_alone() -> None:
 def test_after_its_turn_it_makes_room_for_who_waits() -> None:
     rules = Connections(1, turn=0)
     first = opened(rules)
-    late: list[Wire] = []
-    thread = in_background(lambda: late.append(opened(rules)))
-    while not rules._waiting:  # it has come to the queue
-        thread.join(0.01)
+    late, thread = queued(rules)
     rules.rests(first)
     thread.join(20)
     assert late and not first.open
