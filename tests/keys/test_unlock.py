@@ -1,6 +1,7 @@
 """`metal unlock`: through a real dropbear to a real LUKS2 disk, and a site in its order."""
 
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -25,6 +26,9 @@ from metal.lab.machine import DiskState
 from metal.model.errors import Refused, Unreachable
 from metal.model.life import Life
 
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""Dropbear's port is fixed: tests that run side by side have addresses of their own."""
+DROPBEAR = f"127.17.{WORKER}.1"
 KEY = "firstkeyfirstkeyfirstkey"
 UNLOCK = """\
 #!/bin/sh
@@ -66,7 +70,7 @@ def dropbear(tmp_path, disk, new_key, monkeypatch):
         make = ("dropbearkey", "-t", "ed25519", "-f", str(host_key))
         told = Here().run(make).out.decode().splitlines()
         public = next(" ".join(x.split()[:2]) for x in told if x.startswith("ssh-ed25519"))
-        options = f"-F -E -s -j -k -I 300 -p 127.17.0.1:2222 -r {host_key} -P {tmp_path}/pid"
+        options = f"-F -E -s -j -k -I 300 -p {DROPBEAR}:2222 -r {host_key} -P {tmp_path}/pid"
         # Dropbear finds authorized_keys in root's own home only.
         inside = f"mount --bind {home} /root && exec dropbear {options} -c {script}"
         process = subprocess.Popen(
@@ -79,7 +83,7 @@ def dropbear(tmp_path, disk, new_key, monkeypatch):
         else:
             raise AssertionError("dropbear did not start")
         threading.Thread(target=process.stderr.read, daemon=True).start()
-        system = SshHost("alba1", "127.17.0.1", (), identity=tmp_path / "mine", patience=5)
+        system = SshHost("alba1", DROPBEAR, (), identity=tmp_path / "mine", patience=5)
         return Dropbear(system, [public])
 
     yield start
@@ -113,7 +117,7 @@ def test_a_system_that_boots_on_cuts_the_answer_off(dropbear, tmp_path):
 def test_no_key_is_sent_to_another_host_key(dropbear, tmp_path, new_key):
     door = dropbear()
     stranger = new_key(tmp_path / "other")
-    system = SshHost("alba1", "127.17.0.1", (), identity=tmp_path / "mine")
+    system = SshHost("alba1", DROPBEAR, (), identity=tmp_path / "mine")
     with pytest.raises(Refused, match="another host key"):
         Dropbear(system, [stranger]).ensure_unlocked(KEY)
     with pytest.raises(Refused, match="not known"):
@@ -230,7 +234,8 @@ def site(tmp_path, new_key):
     (folder / "profiles" / "servers").mkdir(parents=True)
     (folder / "profiles" / "servers" / "solo.toml").write_text('description = "alone"\n')
     ana = new_key(tmp_path / "ana", passphrase="correct horse")
-    (folder / "inventory.toml").write_text(SITE.format(ana=ana, thumb="A" * 43))
+    text = SITE.format(ana=ana, thumb="A" * 43)
+    (folder / "inventory.toml").write_text(text.replace("127.16.1.", f"127.16.{1 + WORKER}."))
     workspace, doors, log = Workspace(folder), Doors(), []
     doors.start()
     let_in = [ana, workspace.controller_key]
