@@ -35,6 +35,12 @@ class Crossing(Frozen):
     way: Way
     shared: tuple[str, str] = ("", "")
     """The storage for backups that both reach, as each calls it."""
+    limit_mbit: int = 0
+    """That it may take of the way; 0: all it gets."""
+
+    @property
+    def limit_kib(self) -> int:
+        return self.limit_mbit * 1_000_000 // 8 // 1024
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class CrossingPorts:
     write_down: Callable[[], None] = lambda: None
     """The inventory names the cluster where it is now. Safe to repeat."""
     every: float = 1.0
-    arriving: float = 24 * 3600.0
+    arriving: float = 14 * 86_400.0
     """Seconds for all its disks to come over."""
 
 
@@ -136,7 +142,7 @@ class _Crossing:
     def _copy(self, ran: bool) -> None:
         order, (ours, theirs) = self._order, self._order.shared
         self._step(0.15, "shut it down", partial(self._source.ensure_shut_down, self._vmid))
-        backup = self._step(0.2, "back it up", partial(self._source.back_up, self._vmid, ours))
+        backup = self._step(0.2, "back it up", partial(self._back_up, ours))
 
         def restore(held: Holding) -> None:
             landing = self._ports.landing(held.disk_gib)
@@ -145,6 +151,9 @@ class _Crossing:
         self._arrive(restore)
         if ran:
             self._step(0.7, f"start it in {order.target}", self._start)
+
+    def _back_up(self, storage: str) -> str:
+        return self._source.back_up(self._vmid, storage, self._order.limit_kib)
 
     def _start(self) -> None:
         """Only while the old one is seen stopped."""

@@ -14,7 +14,9 @@ from metal.inventory.replacing import moved
 from metal.model.errors import BadInput, Refused
 from metal.model.hypervisor import Landing
 from metal.model.life import Status
-from metal.model.world import SeenServer, SeenVm, World
+from metal.model.world import SeenVm, World
+from metal.schedule.arrive import arrive
+from metal.schedule.explain import Unplaced
 
 KIND = "move"
 """Of operations, and what the command is called that goes on with one."""
@@ -22,13 +24,22 @@ BITS = 8
 
 
 def order_of(
-    workspace: Workspace, world: World, vm: str, cluster: str, server: str | None, *, copy: bool
+    workspace: Workspace,
+    world: World,
+    vm: str,
+    cluster: str,
+    server: str | None,
+    *,
+    copy: bool,
+    rather: str | None = None,
+    limit_mbit: int = 0,
 ) -> Crossing:
     """What would be done; Refused with the way out where it cannot be.
 
-    One that was begun goes on as it was begun, whatever is asked now.
+    `server`: there and nowhere else; `rather`: there if it can be. `limit_mbit`: that it may take
+    of the way. One that was begun goes on as it was begun, whatever is asked now.
     """
-    if begun := _begun(workspace, vm, cluster):
+    if begun := begun_move(workspace, vm, cluster):
         return begun
     inventory = workspace.inventory
     if cluster not in inventory.clusters:
@@ -44,10 +55,11 @@ def order_of(
         vmid=seen.vmid,
         source=seen.cluster,
         target=cluster,
-        server=server or _roomiest(workspace, world, cluster, seen),
+        server=_server(workspace, world, vm, cluster, server, rather),
         storage=wanted.storage or storage_of(wanted.ceph),
         way=way,
         shared=_shared(workspace, seen.cluster, cluster) if way == "copy" else ("", ""),
+        limit_mbit=limit_mbit,
     )
 
 
@@ -55,6 +67,7 @@ def warnings(workspace: Workspace, order: Crossing, mbit: int) -> list[str]:
     """What whoever agrees to it should know: how long it stands still, what changes."""
     inventory = workspace.inventory
     gib = inventory.needs(order.vm).disk_gib if order.vm in inventory.vms else 0
+    mbit = min(mbit, order.limit_mbit or mbit)
     minutes = max(1, round(gib * 1024**3 * BITS / (mbit * 1e6) / 60))
     if order.way == "live":
         told = [
@@ -81,7 +94,8 @@ def move(workspace: Workspace, order: Crossing, progress: Progress) -> dict[str,
 
     def landing(disk_gib: int) -> Landing:
         token = _token(workspace, order.target)
-        return target.landing(order.server, token, order.storage, disk_gib)
+        place = target.landing(order.server, token, order.storage, disk_gib)
+        return place.model_copy(update={"limit_kib": order.limit_kib})
 
     every = workspace.inventory.fleet.poll_seconds
     ports = CrossingPorts(source, target, landing, partial(_write_down, workspace, order), every)
@@ -97,7 +111,8 @@ def move(workspace: Workspace, order: Crossing, progress: Progress) -> dict[str,
     )
 
 
-def _begun(workspace: Workspace, vm: str, cluster: str) -> Crossing | None:
+def begun_move(workspace: Workspace, vm: str, cluster: str) -> Crossing | None:
+    """The move that is open, as it was begun."""
     for operation in workspace.store.journal.list(open_only=True):
         if operation.kind == KIND and operation.subject == f"{vm} {cluster}":
             return Crossing.model_validate(operation.params["order"])
@@ -118,26 +133,39 @@ def _seen(world: World, vm: str, cluster: str) -> SeenVm:
     return seen
 
 
-def _roomiest(workspace: Workspace, world: World, cluster: str, seen: SeenVm) -> str:
-    """The server of the cluster with the most memory free; Refused where none has enough."""
-    hypervisor = workspace.proxmox(cluster)
-    free = {
-        server: hypervisor.resources(server).memory_free_mib
-        for server in workspace.inventory.clusters[cluster].servers
-        if _ready(world.servers[server])
-    }
-    best = max(free, key=lambda s: (free[s], s), default=None)
-    if best is None or free[best] < (seen.memory_mib or 0):
+def _server(
+    workspace: Workspace,
+    world: World,
+    vm: str,
+    cluster: str,
+    server: str | None,
+    rather: str | None,
+) -> str:
+    """Of the cluster (or `server`, if it may be no other) where every server may still die
+    with it there; Refused where there is none."""
+    members = workspace.inventory.clusters[cluster].servers
+    if server is not None and server not in members:
+        mend = suggest(server, members, "server")
+        raise BadInput(f"{cluster} has no server {server}", where=cluster, mend=mend)
+    asked = (server,) if server else members
+    ready = [s for s in asked if world.servers[s].status is not Status.HELD]
+    needs, hypervisor = world.vms[vm].memory_mib or 0, workspace.proxmox(cluster)
+    online = [s for s in ready if world.servers[s].node == "online"]
+    short = [s for s in online if hypervisor.resources(s).memory_free_mib < needs]
+    if short and len(short) == len(online):
         raise Refused(
-            f"none of its servers has {seen.memory_mib} MiB of memory free",
+            f"{' and '.join(short)} {'have' if short[1:] else 'has'} not {needs} MiB of memory "
+            "free now",
             where=cluster,
             mend="`metal capacity` tells what fits where",
         )
-    return best
-
-
-def _ready(server: SeenServer) -> bool:
-    return server.node == "online" and server.status is not Status.HELD
+    ready = [s for s in ready if s not in short]
+    found = arrive(workspace.inventory, world, vm, cluster, [s for s in ready if s == rather])
+    if isinstance(found, Unplaced):
+        found = arrive(workspace.inventory, world, vm, cluster, ready)
+    if isinstance(found, Unplaced):
+        raise Refused(f"no place for {vm}: {found.why}", where=cluster, mend=found.mend)
+    return found.server
 
 
 def _token(workspace: Workspace, cluster: str) -> str:

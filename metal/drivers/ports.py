@@ -192,12 +192,8 @@ class Hypervisor(Protocol):
         Asks only: the target is online, has the storages, bridges, version, processor and memory.
         """
 
-    def ensure_migrated(self, vmid: int, target: str, mib_s: int = 0) -> None:
-        """The VM runs on `target`, moved live; returns once it does.
-
-        `mib_s`: MiB a second that its way may take of the network; 0: all there is. Others may
-        be moved at the same time, from other threads.
-        """
+    def ensure_migrated(self, vmid: int, target: str) -> None:
+        """The VM runs on `target`, moved live; returns once it does."""
 
     def ensure_restarted(self, vm: VmSpec, target: str, fenced: str) -> None:
         """The VM, last on `fenced`, runs: on `target`, or wherever it was seen to run already.
@@ -333,8 +329,9 @@ class Crosses(Protocol):
     def backup_storages(self) -> dict[str, tuple[str, ...]]:
         """Storage for backups that other clusters can reach → by what it is known there."""
 
-    def back_up(self, vmid: int, storage: str) -> str:
-        """A new backup of a VM that is stopped: its name on the storage."""
+    def back_up(self, vmid: int, storage: str, limit_kib: int = 0) -> str:
+        """A new backup of a VM that is stopped: its name on the storage. `limit_kib` a second; 0:
+        as fast as it goes."""
 
     def restore(self, vmid: int, to: Landing, storage: str, backup: str) -> None:
         """It is made of the backup, stopped. Not to be asked twice: look."""

@@ -85,6 +85,8 @@ class Landing(Frozen):
     token: str = Field(repr=False)
     storage: str
     bridge: str
+    limit_kib: int = 0
+    """KiB a second that it may take of the way; 0: all it gets."""
 
 
 class VmSpec(Frozen):

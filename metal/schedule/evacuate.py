@@ -32,9 +32,11 @@ class Departure:
     site: str
     gib: int
     """Of its disks, all of which are copied."""
+    mbit: float | None
+    """That it may take of the uplink; None where nobody told what that carries."""
     begins: datetime | None
     ends: datetime | None
-    """Both None where nobody told what the uplinks carry. It is down in between."""
+    """Both None where nobody told what the uplinks carry. It is sent in between."""
     renumbered: bool
     """It gets other addresses, for it comes to another site: its names must follow."""
 
@@ -122,6 +124,7 @@ def evacuate(
                 server=server,
                 site=site,
                 gib=gib,
+                mbit=rate,
                 begins=at if ends else None,
                 ends=ends,
                 renumbered=site != home,

@@ -69,9 +69,16 @@ class Attempt:
     """One run through the VMs in one order. VMs that stay together go by the first one's name."""
 
     def __init__(
-        self, inventory: Inventory, world: World, ready: Collection[str], forming: Collection[str]
+        self,
+        inventory: Inventory,
+        world: World,
+        ready: Collection[str],
+        forming: Collection[str],
+        servers: Collection[str] | None = None,
     ) -> None:
+        """`servers`: no other takes anything new."""
         self.inventory = inventory
+        self.servers = servers
         self.world = world
         self.fleet = survey(inventory, world, ready, forming)
         self.units = Together(inventory, world, self.fleet.where)
@@ -216,6 +223,8 @@ class Attempt:
         barred: dict[str, bool] = {}
         for room, host in hosts:
             if anchor not in (None, host.name):
+                continue
+            if self.servers is not None and host.name not in self.servers:
                 continue
             if room.name not in barred:
                 barred[room.name] = bool(

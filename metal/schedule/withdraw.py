@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from metal.model.fleet import Inventory, Vm
 from metal.model.world import World
+from metal.schedule.arrive import as_seen
 from metal.schedule.place import Placement, Unplaced, place
 
 
@@ -43,7 +44,11 @@ def relocate(inventory: Inventory, world: World, site: str) -> Relocation:
             "servers": {n: s for n, s in inventory.servers.items() if n not in servers},
             "clusters": {n: c for n, c in inventory.clusters.items() if n not in clusters},
             "vms": {
-                name: _freed(vm, clusters, name in managed)
+                name: _freed(
+                    as_seen(inventory, name, world.vms[name]) if name in managed else vm,
+                    clusters,
+                    name in managed,
+                )
                 for name, vm in inventory.vms.items()
                 if name in managed or name in world.vms
             },

@@ -19,10 +19,16 @@ from metal.controller.workspace import Workspace
 from metal.lab.proxmox.datacenter import Datacenter
 from metal.model.errors import BadInput, MetalError, Refused
 from metal.model.life import Life
+from metal.model.world import SeenVm
 
 from .conftest import BARE, NET, PORT, SERVER
 
 NAMES = ("alba1", "alba2", "alba3", "bora1", "bora2", "bora3")
+HAS = """[servers.{name}.learned]
+memory_gib = 64
+threads = 16
+disks = [{{ name = "sda", size_gib = 200 }}, {{ name = "sdb", size_gib = 900 }}]
+"""
 CLUSTERS = """
 [clusters.alba]
 servers = ["alba1", "alba2", "alba3"]
@@ -48,6 +54,7 @@ def two(foreign: Any, workspace: Workspace) -> Iterator[Datacenter]:
     text = text.replace("[servers]\n[clusters]\n[vms]\n", "")
     for number, name in enumerate(NAMES, 1):
         text += SERVER.format(name=name, address=f"{NET}.{number}", port=PORT)
+        text += HAS.format(name=name)
     (workspace.folder / "inventory.toml").write_text(text + CLUSTERS)
     workspace.reload()
     for name in NAMES:
@@ -113,8 +120,36 @@ def test_what_makes_no_sense_is_told(two: Datacenter, workspace: Workspace) -> N
     with two.present() as nodes:
         for name in NAMES[3:]:
             nodes[name].memory_mib = 2048
-    with pytest.raises(Refused, match="none of its servers has 2048 MiB of memory free"):
+    with pytest.raises(
+        Refused, match="bora1 and bora2 and bora3 have not 2048 MiB of memory free now"
+    ):
         order_of(workspace, world, "git", "bora", None, copy=False)
+
+
+def test_the_server_is_one_with_which_every_server_may_still_die(
+    two: Datacenter, workspace: Workspace
+) -> None:
+    """bora2 has the most memory free, and its death could not be survived with git on it."""
+    file = workspace.folder / "inventory.toml"
+    text = file.read_text()
+    where = text.index("[servers.bora2.learned]")
+    file.write_text(text[:where] + text[where:].replace("memory_gib = 64", "memory_gib = 512", 1))
+    big = """
+[vms.big]
+size = "small"
+cluster = "bora"
+memory_gib = 62
+why = "fills what may fail over"
+"""
+    file.write_text(file.read_text() + big)
+    workspace.reload()
+    full = SeenVm(vmid=300, cluster="bora", server="bora2", state="running", memory_mib=59 * 1024)
+    seen = look(workspace)
+    world = seen.model_copy(update={"vms": seen.vms | {"big": full}})
+    with pytest.raises(Refused, match=r"no place for git: .*death of one server"):
+        order_of(workspace, world, "git", "bora", "bora2", copy=False)
+    with pytest.raises(BadInput, match="bora has no server alba1"):
+        order_of(workspace, world, "git", "bora", "alba1", copy=False)
 
 
 def test_what_was_begun_goes_on_as_it_was_begun(two: Datacenter, workspace: Workspace) -> None:

@@ -10,15 +10,27 @@ from metal.cli.lazy import Verb
 @click.command("move", cls=Verb)
 @click.argument("vm")
 @click.argument("cluster", shell_complete=clusters)
-@click.option("--to", "server", metavar="SERVER", help="Where it comes in; the roomiest if absent.")
+@click.option(
+    "--to", "server", metavar="SERVER", help="Where it comes in; the scheduler chooses if absent."
+)
 @click.option("--copy", is_flag=True, help="Shut it down, and take a backup over to be restored.")
 @click.option(
     "--mbit", type=click.IntRange(1), default=1000, show_default=True, help="To reckon the time by."
 )
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="MBIT", help="What it may take of the way, Mbit/s."
+)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def command(
-    face: Face, vm: str, cluster: str, server: str | None, copy: bool, mbit: int, yes: bool
+    face: Face,
+    vm: str,
+    cluster: str,
+    server: str | None,
+    copy: bool,
+    mbit: int,
+    limit: int | None,
+    yes: bool,
 ) -> None:
     """Move VM to CLUSTER, another one than it is in: live, where both are Proxmox.
 
@@ -34,7 +46,8 @@ def command(
     from metal.controller.moving import move, order_of, warnings
 
     workspace = face.open()
-    order = order_of(workspace, see(face, workspace, None), vm, cluster, server, copy=copy)
+    world = see(face, workspace, None)
+    order = order_of(workspace, world, vm, cluster, server, copy=copy, limit_mbit=limit or 0)
     steps = [
         f"{vm} (vmid {order.vmid}) goes from {order.source} to {order.target}, on {order.server}, "
         f"its disks to {order.storage}",

@@ -110,7 +110,8 @@ def send(api: Api, vmid: int, to: Landing, *, running: bool) -> None:
     }
     if running:
         wanted["online"] = 1
-    api.run(f"nodes/{node}/qemu/{vmid}/remote_migrate", wanted, api.patience.migrate)
+    wanted |= _limit(to.limit_kib)
+    api.run(f"nodes/{node}/qemu/{vmid}/remote_migrate", wanted, api.patience.cross)
 
 
 # ── by way of a backup ──────────────────────────────────────────────────────────────────────────
@@ -126,14 +127,14 @@ def backup_storages(api: Api) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def back_up(api: Api, vmid: int, storage: str) -> str:
+def back_up(api: Api, vmid: int, storage: str, limit_kib: int = 0) -> str:
     """A new backup of a VM that is stopped: its name on the storage, without the storage's."""
     held = holding(api, vmid)
     if held is None or held.state != "stopped":
         raise Refused(f"VM {vmid} is not stopped", where=storage)
     before = _backups(api, held.node, vmid, storage)
     given = {"vmid": str(vmid), "storage": storage, "mode": "stop", "compress": "zstd"}
-    api.run(f"nodes/{held.node}/vzdump", given, api.patience.migrate)
+    api.run(f"nodes/{held.node}/vzdump", given | _limit(limit_kib), api.patience.cross)
     new = _backups(api, held.node, vmid, storage) - before
     if not new:
         raise Failed(f"no backup of VM {vmid} came of it", where=storage, mend="see its task log")
@@ -142,7 +143,12 @@ def back_up(api: Api, vmid: int, storage: str) -> str:
 
 def restore(api: Api, vmid: int, to: Landing, storage: str, backup: str) -> None:
     given = {"vmid": vmid, "archive": f"{storage}:{backup}", "storage": to.storage}
-    api.run(f"nodes/{to.node}/qemu", given, api.patience.migrate)
+    api.run(f"nodes/{to.node}/qemu", given | _limit(to.limit_kib), api.patience.cross)
+
+
+def _limit(kib: int) -> dict[str, Any]:
+    """Left out, the datacenter's own limit holds; 0 would be none at all."""
+    return {"bwlimit": kib} if kib else {}
 
 
 def _backups(api: Api, node: str, vmid: int, storage: str) -> set[str]:

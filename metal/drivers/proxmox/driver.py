@@ -226,10 +226,8 @@ class Proxmox:
     def obstacles(self, vmid: int, target: str) -> tuple[str, ...]:
         return preflight.obstacles(self._api, vmid, target)
 
-    def ensure_migrated(self, vmid: int, target: str, mib_s: int = 0) -> None:
-        if mib_s and vmid in self.ha_managed():
-            settings.ensure_slower(self._api, mib_s)
-        running.ensure_migrated(self._api, vmid, target, mib_s)
+    def ensure_migrated(self, vmid: int, target: str) -> None:
+        running.ensure_migrated(self._api, vmid, target)
 
     def ensure_apart(self, group: str, vmids: tuple[int, ...]) -> None:
         rules.ensure_apart(self._api, group, vmids)
@@ -260,8 +258,8 @@ class Proxmox:
     def backup_storages(self) -> dict[str, tuple[str, ...]]:
         return between.backup_storages(self._api)
 
-    def back_up(self, vmid: int, storage: str) -> str:
-        return between.back_up(self._api, vmid, storage)
+    def back_up(self, vmid: int, storage: str, limit_kib: int = 0) -> str:
+        return between.back_up(self._api, vmid, storage, limit_kib)
 
     def restore(self, vmid: int, to: Landing, storage: str, backup: str) -> None:
         between.restore(self._api, vmid, to, storage, backup)

@@ -24,6 +24,8 @@ class Patience:
     """For a VM to run: the HA manager works in rounds of ten seconds."""
     migrate: float = 3600.0
     """For one live migration: memory over a slow network."""
+    cross: float = 14 * 86_400.0
+    """For all disks of a VM to go to another cluster, over an uplink that others need, too."""
     lock: float = 60.0
     """For a lock that another task holds on the same configuration."""
 
