@@ -9,7 +9,9 @@ from pydantic import ValidationError
 from metal.controller.workspace import Workspace
 from metal.model.erasure import Erasure
 from metal.model.errors import BadInput
+from metal.model.fleet import Inventory
 from metal.model.world import World
+from metal.network.addresses import plan_addresses
 from metal.schedule.evacuate import Departure, Evacuation, HandBack, evacuate
 from metal.schedule.missing import Missing, missing
 
@@ -51,6 +53,26 @@ def _records(workspace: Workspace) -> Iterable[Erasure]:
             yield Erasure.model_validate_json(file.read_bytes())
         except (ValidationError, OSError):
             continue  # no record that could prove anything
+
+
+def new_addresses(inventory: Inventory, world: World, vm: str) -> tuple[str, ...]:
+    """What a VM is to be given where it is now, beside what it has already."""
+    wanted = inventory.vms.get(vm)
+    if wanted is None:
+        return ()
+    # One that was adopted brought its addresses along; at another site they lead nowhere.
+    chosen = wanted.model_copy(update={"adopted": None})
+    anew = inventory.model_copy(update={"vms": inventory.vms | {vm: chosen}})
+    given = plan_addresses(
+        anew,
+        homes={v: seen.cluster for v, seen in world.vms.items() if anew.chosen(v)},
+        current={v: seen.addresses for v, seen in world.vms.items()},
+        shared={v: seen.shared for v, seen in world.vms.items() if seen.shared},
+    ).given.get(vm)
+    if given is None:
+        return ()
+    own = (given.private_ipv4, given.public_ipv4, given.ipv6)
+    return tuple(a for a in own if a and a not in world.vms[vm].addresses)
 
 
 def document(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,16 @@ private_ipv4 = "10.1.128.0/20"
 class Foreign:
     """Nodes of a datacenter, and what somebody put on them without metal."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...], version: str) -> None:
+    def __init__(
+        self, folder: Path, names: tuple[str, ...], version: str, numbers: Sequence[int] = ()
+    ) -> None:
+        """`numbers`: the last part of each one's address; from 1 on when not told."""
+        self.numbers = dict(zip(names, numbers or range(1, len(names) + 1), strict=True))
         self.datacenter = Datacenter(Clock(300), folder / "certificates")
         self.datacenter.judging = True
         self.names = names
         self.pins: dict[str, str] = {}
-        for number, name in enumerate(names, 1):
+        for name, number in self.numbers.items():
             handle = self.datacenter.add_node(
                 name,
                 f"{NET}.{number}",
@@ -81,7 +85,7 @@ class Foreign:
         """Root's hands, as those of whoever made it."""
         access = {
             name: NodeAccess(f"{NET}.{number}", PORT, self.pins[name])
-            for number, name in enumerate(self.names, 1)
+            for name, number in self.numbers.items()
         }
         return Proxmox(access, password=lambda _n: "secret-root", patience=PATIENCE)
 
@@ -114,8 +118,8 @@ def foreign(tmp_path: Path) -> Iterator[Any]:
     """Makes foreign nodes; they end with the test."""
     made: list[Foreign] = []
 
-    def make(*names: str, version: str = "9.2.1") -> Foreign:
-        made.append(Foreign(tmp_path, names, version))
+    def make(*names: str, version: str = "9.2.1", numbers: Sequence[int] = ()) -> Foreign:
+        made.append(Foreign(tmp_path, names, version, numbers))
         return made[-1]
 
     yield make

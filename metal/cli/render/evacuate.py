@@ -14,7 +14,7 @@ MOVES = (
     Column("PRIO", rank=3, right=True),
     Column("TO"),
     Column("GIB", right=True),
-    Column("DOWN", right=True),
+    Column("TAKES", right=True),
     Column("ADDRESSES", rank=2),
 )
 SERVERS = (
@@ -58,11 +58,15 @@ def _summary(found: Evacuation) -> Iterator[str]:
         begins = found.departures[0].begins
         days = (found.ends - begins).total_seconds() / 86_400 if begins else 0
         text += f", in {days:.1f} days: done {found.ends:%Y-%m-%d %H:%M}"
-    yield text
+    stays = found.departures or found.relocation.stranded or found.relocation.unmanaged
+    yield text if stays else f"{found.name}: no VM is left there"
     if found.by is not None:
         yield f"All must be gone by {found.by:%Y-%m-%d %H:%M}."
     if found.departures:
-        yield f"Each is down while its disks are copied, over {SHARE:.0%} of the slower uplink."
+        yield (
+            f"Each is sent over {SHARE:.0%} of the slower uplink, while it runs; where metal has "
+            "no token of its new cluster it goes by a backup, and is down so long."
+        )
 
 
 def _move(departure: Departure) -> tuple[str, ...]:

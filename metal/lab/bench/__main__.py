@@ -13,7 +13,6 @@ from metal.lab.bench import (
     repairing,
     surviving,
     sweep,
-    watching,
 )
 
 PARTS = {
@@ -29,8 +28,6 @@ PARTS = {
     "sweep": sweep.sweep,
     "forming": forming.forming,
     "looks": looks.looks,
-    "watching": watching.watching,
-    "calm": watching.calm,
 }
 
 if __name__ == "__main__":
