@@ -20,6 +20,7 @@ from metal.inventory.mistakes import suggest
 from metal.inventory.replacing import replacing, standing_alone
 from metal.model.errors import BadInput, Failed, Refused
 from metal.model.life import Life, Status
+from metal.operations.leading import Term
 from metal.operations.run import Run, perform
 
 UPGRADE, LEAVE, REPLACE = "cluster upgrade", "cluster leave", "cluster replace"
@@ -146,18 +147,22 @@ def carried_out(
     progress: Progress,
     version: int,
     params: dict[str, Any] | None = None,
+    term: Term | None = None,
 ) -> dict[str, Any]:
-    """What the flow returns; Failed, saying how to go on, when it stopped."""
+    """What the flow returns; Failed, saying how to go on, when it stopped.
+
+    With `term`, nothing is begun or written once that is over (Deposed, LeaseLost).
+    """
     store, result = workspace.store, {}
 
     def kept(run: Run) -> None:
         result.update(flow(run))
 
-    operation = store.journal.open(kind, subject, claims, params or {}, version)
+    operation = store.journal.open(kind, subject, claims, params or {}, version, term)
     key = f"{kind} {subject}"
     progress.begin(key, key)
     with Shown(workspace, operation.id, key, progress):
-        outcome = perform(store, operation, kept, version=version)
+        outcome = perform(store, operation, kept, version=version, term=term)
     done = outcome.status is Status.DONE
     progress.end(key, done, "" if done else (outcome.error or "stopped").splitlines()[0])
     if not done:

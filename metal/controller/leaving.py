@@ -8,13 +8,16 @@ from typing import Any
 from metal.controller.ageing import carried_out
 from metal.controller.evacuating import new_addresses
 from metal.controller.look import look
+from metal.controller.moving import KIND as MOVE
 from metal.controller.moving import begun_move, move, order_of
 from metal.controller.progress import Progress, silent
 from metal.controller.workspace import Workspace
 from metal.heal.leaving import VERSION, Leaving, LeavingPorts, Leg, leave
 from metal.model.errors import Refused, Unreachable
+from metal.model.life import Status
 from metal.model.world import World
 from metal.operations.journal import Operation
+from metal.operations.leading import Term
 from metal.schedule.evacuate import Departure, Evacuation
 from metal.schedule.wishes import members, together_sets
 from metal.schedule.withdraw import leaving
@@ -30,6 +33,21 @@ def begun(workspace: Workspace, name: str) -> tuple[Leaving, Operation] | None:
     for operation in workspace.store.journal.list(open_only=True):
         if operation.kind == KIND and operation.subject == name:
             return Leaving.model_validate(operation.params["order"]), operation
+    return None
+
+
+def left_behind(workspace: Workspace) -> Leaving | None:
+    """An evacuation that has not failed and that nobody runs any more.
+
+    None while anybody runs a move: its process may have died with the evacuation's, and its
+    lease may end a moment later.
+    """
+    opened = workspace.store.journal.list(open_only=True)
+    if any(o.kind == MOVE and o.alive for o in opened):
+        return None
+    for operation in opened:
+        if operation.kind == KIND and operation.status is Status.RUNNING and not operation.alive:
+            return Leaving.model_validate(operation.params["order"])
     return None
 
 
@@ -73,12 +91,13 @@ def carry_out(
     progress: Progress,
     *,
     see: Look | None = None,
+    term: Term | None = None,
 ) -> dict[str, Any]:
     """What became of each VM; Failed saying which did not go, and how to go on."""
     servers, clusters = leaving(workspace.inventory, order.name)
     ports = LeavingPorts(
         now=workspace.store.database.clock.wall,
-        bring=partial(_bring, workspace, servers, see or partial(look, workspace)),
+        bring=partial(_bring, workspace, servers, see or partial(look, workspace), term),
         every=workspace.inventory.fleet.poll_seconds,
     )
     return carried_out(
@@ -90,10 +109,13 @@ def carry_out(
         progress,
         VERSION,
         {"order": order.model_dump(mode="json")},
+        term,
     )
 
 
-def _bring(workspace: Workspace, servers: set[str], see: Look, leg: Leg) -> dict[str, Any]:
+def _bring(
+    workspace: Workspace, servers: set[str], see: Look, term: Term | None, leg: Leg
+) -> dict[str, Any]:
     """It is asked anew whether every server may die with it there: days have passed."""
     world, opened = see(), begun_move(workspace, leg.vm, leg.cluster)
     was = world.vms.get(leg.vm)
@@ -112,7 +134,7 @@ def _bring(workspace: Workspace, servers: set[str], see: Look, leg: Leg) -> dict
             rather=leg.server,
             limit_mbit=leg.mbit,
         )
-    move(workspace, opened, silent)
+    move(workspace, opened, silent, term)
     return _told(workspace, see(), leg.vm)
 
 

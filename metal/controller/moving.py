@@ -15,6 +15,7 @@ from metal.model.errors import BadInput, Refused
 from metal.model.hypervisor import Landing
 from metal.model.life import Status
 from metal.model.world import SeenVm, World
+from metal.operations.leading import Term
 from metal.schedule.arrive import arrive
 from metal.schedule.explain import Unplaced
 
@@ -88,7 +89,9 @@ def warnings(workspace: Workspace, order: Crossing, mbit: int) -> list[str]:
     return told
 
 
-def move(workspace: Workspace, order: Crossing, progress: Progress) -> dict[str, object]:
+def move(
+    workspace: Workspace, order: Crossing, progress: Progress, term: Term | None = None
+) -> dict[str, object]:
     """Done, or Failed saying how to go on. The inventory names the cluster where it is then."""
     source, target = workspace.proxmox(order.source), workspace.proxmox(order.target)
 
@@ -108,6 +111,7 @@ def move(workspace: Workspace, order: Crossing, progress: Progress) -> dict[str,
         progress,
         VERSION,
         {"order": order.model_dump(mode="json")},
+        term,
     )
 
 

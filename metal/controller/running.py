@@ -1,17 +1,36 @@
 """Operations as people see them: list, show, resume, cancel."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 
+from metal.cluster.crossing import Crossing
+from metal.controller import leaving, moving
 from metal.controller.applying import apply
 from metal.controller.flows import action_of
 from metal.controller.performing import perform_shown
 from metal.controller.progress import Progress
 from metal.controller.serving import BootService
 from metal.controller.workspace import Workspace
+from metal.heal.leaving import Leaving
 from metal.model.errors import Failed, Refused
 from metal.model.life import Status
 from metal.model.plan import InstallServer
 from metal.operations.journal import Operation
+
+
+def _leave(workspace: Workspace, operation: Operation, progress: Progress) -> None:
+    leaving.carry_out(workspace, Leaving.model_validate(operation.params["order"]), progress)
+
+
+def _move(workspace: Workspace, operation: Operation, progress: Progress) -> None:
+    moving.move(workspace, Crossing.model_validate(operation.params["order"]), progress)
+
+
+BY_ORDER: dict[str, Callable[[Workspace, Operation, Progress], None]] = {
+    leaving.KIND: _leave,
+    moving.KIND: _move,
+}
+"""Kind → how to go on with one that keeps its own order of what is to be done."""
 
 
 def list_runs(workspace: Workspace, *, everything: bool = False) -> list[Operation]:
@@ -43,6 +62,9 @@ def resume_run(workspace: Workspace, number: int, progress: Progress) -> None:
         outcome = apply(workspace, None, progress=progress)
         if outcome.failed:
             raise Failed(f"{len(outcome.failed)} actions were not done", where=operation.subject)
+        return
+    if operation.kind in BY_ORDER:
+        BY_ORDER[operation.kind](workspace, operation, progress)
         return
     if "action" not in operation.params:
         raise Refused(

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from metal.controller.alarming import send_due
+from metal.controller.departures import Departures
 from metal.controller.post import Post
 from metal.controller.progress import Progress
 from metal.controller.watching import Watcher, WatchReport
@@ -37,6 +38,7 @@ class WatchLoop:
         self._workspace, self._meter = workspace, meter
         self._every = every or workspace.inventory.watch.every
         self._watcher = Watcher(workspace, progress, place=place, every=self._every)
+        self._departures = Departures(workspace, progress)
         self._act = act
 
     def rounds(self, end: threading.Event) -> Iterator[WatchReport]:
@@ -54,6 +56,7 @@ class WatchLoop:
                     report = self._round(post)
                     if post and post.term:
                         send_due(self._workspace)
+                        self._departures.go_on(post.term)
                     yield report
                 except MetalError as error:
                     log.warning("this round failed, the next is tried all the same: %s", error)

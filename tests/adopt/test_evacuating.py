@@ -9,18 +9,21 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from threading import Event
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from metal.cli.root import metal
+from metal.controller.departures import Departures
 from metal.controller.evacuating import evacuation
-from metal.controller.leaving import carry_out, order_to_leave
+from metal.controller.leaving import carry_out, left_behind, order_to_leave
 from metal.controller.look import look
 from metal.controller.progress import silent
 from metal.controller.running import cancel_run
 from metal.controller.tokens import ensure_token
+from metal.controller.watch_loop import WatchLoop
 from metal.controller.workspace import Workspace
 from metal.drivers.proxmox.api import Api
 from metal.heal.leaving import Leaving
@@ -303,3 +306,56 @@ def test_a_process_that_is_killed_for_good(
     all_away(fleet)
     assert not twice
     assert fleet.datacenter.counts["POST nodes/*/qemu/*/remote_migrate"] == 2
+
+
+def killed(workspace: Workspace, steps: int = 4) -> None:
+    """Begun by a process that dies in the middle of the first move."""
+    words = ["-C", str(workspace.folder), "evacuate", "home", "--act", "--yes"]
+    command = [sys.executable, "-c", KILLING, str(steps), *words]
+    assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
+
+
+def test_resumed_as_other_operations_are(
+    fleet: Any, workspace: Workspace, twice: list[int]
+) -> None:
+    killed(workspace)
+    number = workspace.store.journal.holder("evacuation home")
+    done = run(workspace, "run", "resume", str(number))
+    assert done.exit_code == 0, done.output
+    all_away(fleet)
+    assert not twice
+    assert not workspace.store.journal.list(open_only=True)
+
+
+def test_a_watcher_goes_on_with_it(fleet: Any, workspace: Workspace, twice: list[int]) -> None:
+    killed(workspace)
+    loop, end = WatchLoop(workspace, silent, act=True, every=0.05, place="here"), Event()
+    for number, report in enumerate(loop.rounds(end)):
+        assert not report.actions and number < 1000
+        if not workspace.store.journal.list(open_only=True):
+            end.set()
+    all_away(fleet)
+    assert not twice
+    assert fleet.datacenter.counts["POST nodes/*/qemu/*/remote_migrate"] == 2
+
+
+def test_a_watcher_that_leads_no_more_moves_nothing(
+    fleet: Any, workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed(workspace, steps=2)
+    term = workspace.store.leading.seek("watch", "here", 60)
+    assert term is not None
+    workspace.store.leading.resign(term)
+    departures = Departures(workspace, silent)
+    departures.go_on(term)
+    assert departures.settle(60)
+    assert {server for server, _ in where(fleet).values()} == {"alba1"}
+    assert "leaving home: " in caplog.text
+
+
+def test_a_watcher_leaves_what_failed_to_a_person(fleet: Any, workspace: Workspace) -> None:
+    planned = order(workspace)
+    fleet.vm(101, "bora1", name="impostor", running=False)
+    with pytest.raises(Failed, match="one VM did not go"):
+        carry_out(workspace, planned, silent)
+    assert left_behind(workspace) is None
