@@ -13,6 +13,7 @@ from metal.lab.bench import (
     repairing,
     surviving,
     sweep,
+    watching,
 )
 
 PARTS = {
@@ -28,6 +29,8 @@ PARTS = {
     "sweep": sweep.sweep,
     "forming": forming.forming,
     "looks": looks.looks,
+    "watching": watching.watching,
+    "calm": watching.calm,
 }
 
 if __name__ == "__main__":

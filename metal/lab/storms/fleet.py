@@ -1,5 +1,6 @@
 """The fleet that the storms blow over."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metal.model.fleet import Inventory
@@ -8,14 +9,17 @@ SITES = {"lisbon": ("alba", "brio"), "utrecht": ("cala",), "porto": ("duna",)}
 VMS_A_SERVER = 3
 
 
-def fleet() -> Inventory:
-    """Three sites, four clusters of three, 36 VMs that any one loss leaves room for."""
-    clusters = {c: [f"{c}{n}" for n in (1, 2, 3)] for names in SITES.values() for c in names}
-    servers, number = {}, 0
-    for site, names in SITES.items():
-        for server in (s for cluster in names for s in clusters[cluster]):
-            number += 1
-            servers[server] = _server(site, list(SITES).index(site) + 1, 10 + number)
+def fleet(sites: Mapping[str, Sequence[str]] = SITES) -> Inventory:
+    """Three sites, four clusters of three, 36 VMs that any one loss leaves room for.
+
+    Or as many as `sites` (site → its clusters) says, up to 80 clusters a site.
+    """
+    clusters = {c: [f"{c}{n}" for n in (1, 2, 3)] for names in sites.values() for c in names}
+    servers = {
+        server: _server(site, net, host)
+        for net, (site, names) in enumerate(sites.items(), 1)
+        for host, server in enumerate((s for c in names for s in clusters[c]), 11)
+    }
     vms = {
         f"{cluster}-{n}": {"size": "small", "why": "any", "cluster": cluster}
         for cluster in clusters
@@ -25,7 +29,7 @@ def fleet() -> Inventory:
         {
             "fleet": {"name": "storms", "domain": "example.org"},
             "administrators": {},
-            "sites": {s: _site(s, i) for i, s in enumerate(SITES, 1)},
+            "sites": {s: _site(s, i) for i, s in enumerate(sites, 1)},
             "servers": servers,
             "clusters": {c: {"servers": members} for c, members in clusters.items()},
             "profiles": {"node": {"description": "any"}},

@@ -43,6 +43,9 @@ class Eyes:
     fuse: int | None = None
     """After so many calls `blow` is called, once."""
     blow: Callable[[], None] = lambda: None
+    asked: int = 0
+    missed: int = 0
+    """Questions that chance alone left without an answer."""
 
     def reaches(self, site: str) -> bool:
         if self.cut:
@@ -54,7 +57,9 @@ class Eyes:
         """Raise Unreachable unless the question gets there and back."""
         if not self.reaches(site):
             raise Unreachable("no route", where=what)
+        self.asked += 1
         if self.luck.random() < self.lost:
+            self.missed += 1
             raise Unreachable("timed out after 5 s", where=what)
 
     def answered(self) -> None:
@@ -132,8 +137,8 @@ class SimHypervisor:
         self._eyes.answered()
         return seen.server, seen.state
 
-    def ensure_migrated(self, vmid: int, target: str) -> None:
-        """Live, at once; HA's service goes along."""
+    def ensure_migrated(self, vmid: int, target: str, mib_s: int = 0) -> None:
+        """Live, in no time; HA's service goes along."""
         via, vm = self._via(), self._name(vmid)
         source = self._trio.place_of(vm)
         if source == target:
@@ -214,7 +219,10 @@ class AtOnce(Executor):
 
     def submit(self, fn: Any, /, *args: Any, **more: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        future.set_result(fn(*args, **more))
+        try:
+            future.set_result(fn(*args, **more))
+        except Exception as error:  # a watcher's death is none, and comes at once
+            future.set_exception(error)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None: ...

@@ -118,9 +118,9 @@ class Storm:
 
     # ── running it ───────────────────────────────────────────────────────────────────────────
 
-    def run(self) -> Report:
-        """To the end, or to the first law that breaks."""
-        end = self._days * DAY + CALM
+    def run(self, calm: float = CALM) -> Report:
+        """To the end and `calm` seconds more, or to the first law that breaks."""
+        end = self._days * DAY + calm
         try:
             while self.rack.now < end:
                 self._tick()
