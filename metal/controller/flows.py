@@ -153,6 +153,7 @@ def _heal_ports(workspace: Workspace, action: DrainServer | RecoverServer) -> He
         place=place_now,
         storage=cluster.storage or storage_of(cluster.ceph),
         draining=lambda server: servers.move(server, Life.DRAINING),
+        crew=workspace.crew,
         pause=workspace.pause,
         monotonic=workspace.store.database.clock.monotonic,
         every=workspace.inventory.fleet.poll_seconds,

@@ -77,6 +77,8 @@ def drain_action(inventory: Inventory, world: World, server: str) -> DrainServer
         server=server,
         cluster=cluster,
         moves=moves.moves,
+        at_once=inventory.watch.moves_at_once,
+        mib_s=inventory.watch.move_mib_s,
     )
 
 

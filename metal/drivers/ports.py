@@ -192,8 +192,12 @@ class Hypervisor(Protocol):
         Asks only: the target is online, has the storages, bridges, version, processor and memory.
         """
 
-    def ensure_migrated(self, vmid: int, target: str) -> None:
-        """The VM runs on `target`, moved live; returns once it does."""
+    def ensure_migrated(self, vmid: int, target: str, mib_s: int = 0) -> None:
+        """The VM runs on `target`, moved live; returns once it does.
+
+        `mib_s`: MiB a second that its way may take of the network; 0: all there is. Others may
+        be moved at the same time, from other threads.
+        """
 
     def ensure_restarted(self, vm: VmSpec, target: str, fenced: str) -> None:
         """The VM, last on `fenced`, runs: on `target`, or wherever it was seen to run already.

@@ -4,13 +4,15 @@ Recovering proves that the server is off, keeps it off, and sees what becomes of
 cluster's HA starts them, once each, nothing is started here; where there is none, restart.py does.
 """
 
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any
 
 from metal.drivers.ports import PowerSwitch
 from metal.heal.ports import HealPorts
 from metal.heal.restart import Proof, restart
-from metal.model.errors import Failed, Refused, Unreachable
+from metal.model.errors import Failed, MetalError, Refused, Unreachable
 from metal.model.plan import DrainServer, MigrateVm, RecoverServer
 from metal.operations.run import Run
 
@@ -74,14 +76,14 @@ def drain(run: Run, action: DrainServer, ports: HealPorts) -> dict[str, Any]:
     """Every VM of the plan was moved live, in order, and none is left on the server."""
     server, total = action.server, len(action.moves)
     run.step(f"mark {server} draining", lambda: ports.draining(server))
-    for done, move in enumerate(action.moves):
-        run.progress(done / (total + 1), f"move {move.vm} to {move.target} ({done + 1}/{total})")
-        run.step(
-            f"move {move.vm} to {move.target}",
-            partial(_move, move, ports),
-            tries=TRIES,
-            backoff=ports.every,
-        )
+    with ports.crew(action.at_once) as crew:
+        under_way: dict[str, Future[None]] = {}
+        for done, move in enumerate(action.moves):
+            text = f"move {move.vm} to {move.target}"
+            run.progress(done / (total + 1), f"{text} ({done + 1}/{total})")
+            ahead = action.moves[done : done + action.at_once]
+            act = partial(_move_with, ahead, action.mib_s, under_way, crew, ports)
+            run.step(text, act, tries=TRIES, backoff=ports.every)
     run.progress(total / (total + 1), f"see that {server} is empty")
     run.step(f"see that {server} is empty", lambda: _see_empty(server, ports), tries=TRIES)
     return {"server": server, "moved": [move.vm for move in action.moves]}
@@ -162,9 +164,28 @@ def _is_back(server: str, ports: HealPorts) -> bool:
     return cluster.quorate is True and nodes.get(server) == "online"
 
 
-def _move(move: MigrateVm, ports: HealPorts) -> None:
+def _move_with(
+    ahead: Sequence[MigrateVm],
+    mib_s: int,
+    under_way: dict[str, Future[None]],
+    crew: Executor,
+    ports: HealPorts,
+) -> None:
+    """The first of `ahead` is there. The others set out too: so many move side by side, and each
+    is waited for in a step of its own."""
+    for move in ahead:
+        if move.vm not in under_way:
+            under_way[move.vm] = crew.submit(_move, move, mib_s, ports)
     try:
-        ports.hypervisor.ensure_migrated(move.vmid, move.target)
+        under_way[ahead[0].vm].result()
+    except MetalError:
+        del under_way[ahead[0].vm]  # tried again, it is to set out again
+        raise
+
+
+def _move(move: MigrateVm, mib_s: int, ports: HealPorts) -> None:
+    try:
+        ports.hypervisor.ensure_migrated(move.vmid, move.target, mib_s)
     except Refused as error:
         raise Refused(
             f"{move.vm} stays where it is: {error.what}", where=error.where, mend=error.mend

@@ -188,6 +188,8 @@ def _drain(
         server=name,
         cluster=cluster,
         moves=moves,
+        at_once=inventory.watch.moves_at_once,
+        mib_s=inventory.watch.move_mib_s,
         what=f"empty {name} by live migration of {count(len(moves), 'VM')}",
         why=said,
         risk=Risk.DISRUPTS,

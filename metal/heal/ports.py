@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from metal.drivers.ports import Hypervisor
@@ -28,6 +29,8 @@ class HealPorts:
     """Seconds to wait for the cluster's HA: 180 are usual when the HA master died."""
     every: float = 1.0
     """Seconds between two looks, and before the first repetition of a step."""
+    crew: Callable[[int], Executor] = ThreadPoolExecutor
+    """So many at once, for what is done side by side."""
     pause: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
     """Seconds that never jump."""

@@ -153,6 +153,10 @@ class DrainServer(_Action):
     server: str
     cluster: str
     moves: tuple[MigrateVm, ...]
+    at_once: int = 1
+    """VMs that move side by side."""
+    mib_s: int = 0
+    """MiB a second that each of them may take of the network; 0: all there is."""
 
     @property
     def id(self) -> str:

@@ -16,6 +16,10 @@ class WatchPolicy(Frozen):
     """A leader that is silent for so long is followed by another watcher."""
     actions_an_hour: int = Field(default=4, ge=0, le=1000)
     """Servers recovered or emptied within an hour; more than that is a person's to decide."""
+    moves_at_once: int = Field(default=2, ge=1, le=16)
+    """VMs that are moved off one server side by side, the most important first."""
+    move_mib_s: int = Field(default=200, ge=0, le=100_000)
+    """MiB a second that each of those moves may take of the network; 0: all there is."""
     flaps: int = Field(default=3, ge=2, le=100)
     """A server that failed so often within `flap_hours` is kept out."""
     flap_hours: float = Field(default=24, gt=0, le=24 * 30)

@@ -1,5 +1,6 @@
 """Recovering and draining as durable operations, against the Proxmox double."""
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from metal.model.addresses import Addressing
 from metal.model.errors import Unreachable
 from metal.model.life import Status
 from metal.model.plan import DrainServer, MigrateVm, RecoverServer, Risk
+from metal.model.world import SeenCluster
 from metal.operations.run import Outcome, perform
 from metal.operations.store import Store, open_store
 from metal.operations.switching import Switching
@@ -237,14 +239,81 @@ def test_a_drain_killed_in_the_middle_is_resumed(bench: Bench) -> None:
         def __init__(self, real: Any) -> None:
             self._real = real
 
-        def ensure_migrated(self, vmid: int, target: str) -> None:
-            self._real.ensure_migrated(vmid, target)
+        def ensure_migrated(self, vmid: int, target: str, mib_s: int = 0) -> None:
+            self._real.ensure_migrated(vmid, target, mib_s)
             raise Killed
 
     with pytest.raises(Killed):
         bench.run(drain, DRAIN, hypervisor=Dying(bench.driver))
     outcome = bench.run(drain, DRAIN)
     assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert {n: v["node"] for n, v in bench.truth().items()} == {"git": "alba2", "wiki": "alba3"}
+
+
+class Counting:
+    """Moves of which the first three end only once three are under way."""
+
+    def __init__(self, fails: str = "") -> None:
+        self.order: list[int] = []
+        self.speeds: set[int] = set()
+        self.under_way = self.most = 0
+        self._fails, self._door = fails, threading.Condition()
+
+    def ensure_migrated(self, vmid: int, target: str, mib_s: int = 0) -> None:
+        with self._door:
+            self.order.append(vmid)
+            self.speeds.add(mib_s)
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            self._door.notify_all()
+            assert vmid > 103 or self._door.wait_for(lambda: self.most >= 3, 20)
+            self.under_way -= 1
+        if target == self._fails and self.order.count(vmid) == 1:
+            raise Unreachable("no answer", where=target)
+
+    def look(self) -> Any:
+        return SeenCluster(formed=True, quorate=True), {}, {}
+
+
+def six(**more: Any) -> DrainServer:
+    names = {f"vm{n}": 100 + n for n in range(1, 7)}
+    moves = tuple(
+        MigrateVm(vm=vm, vmid=vmid, cluster="alba", source="alba1", target=f"t{vmid}", **WHY)
+        for vm, vmid in names.items()
+    )
+    return DRAIN.model_copy(update={"moves": moves, **more})
+
+
+def test_no_more_vms_move_at_once_than_may_the_most_important_first(bench: Bench) -> None:
+    moves = Counting()
+    outcome = bench.run(drain, six(at_once=3, mib_s=80), hypervisor=moves)
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert moves.most == 3
+    assert moves.speeds == {80}
+    assert sorted(moves.order[:3]) == [101, 102, 103]
+    assert sorted(moves.order) == [101, 102, 103, 104, 105, 106]
+
+
+def test_one_that_gets_no_answer_sets_out_again_and_the_others_only_once(bench: Bench) -> None:
+    moves = Counting(fails="t102")
+    outcome = bench.run(drain, six(at_once=3), hypervisor=moves)
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert sorted(moves.order) == [101, 102, 102, 103, 104, 105, 106]
+
+
+def test_a_drain_begun_before_there_were_limits_goes_on_one_after_the_other() -> None:
+    old = DRAIN.model_dump(mode="json", exclude={"at_once", "mib_s"})
+    assert (DrainServer.model_validate(old).at_once, DrainServer.model_validate(old).mib_s) == (
+        1,
+        0,
+    )
+
+
+def test_what_ha_moves_goes_no_faster_than_the_drain_says(bench: Bench) -> None:
+    bench.vms(ha=True)
+    outcome = bench.run(drain, DRAIN.model_copy(update={"at_once": 2, "mib_s": 50}))
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert bench.driver._api.get("cluster/options")["bwlimit"] == "migration=51200"
     assert {n: v["node"] for n, v in bench.truth().items()} == {"git": "alba2", "wiki": "alba3"}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from metal.drivers.proxmox import tokens
+from metal.drivers.proxmox import settings, tokens
 from metal.drivers.proxmox.node import asks_root
 from metal.lab.proxmox.carry import API
 from metal.model.errors import Refused
@@ -49,6 +49,26 @@ def test_ha_weighs_memory_and_what_else_was_set_stays(lab: Any) -> None:
     options = driver._api.get("cluster/options")
     assert set(options["crs"].split(",")) == {"ha=static", "ha-rebalance-on-start=1"}
     assert options["keyboard"] == "de"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, {"migration=51200"}),
+        ("migration=10000", {"migration=10000"}),
+        ("migration=99999,restore=7", {"migration=51200", "restore=7"}),
+        ("default=4000", {"default=4000"}),
+    ],
+)
+def test_migrations_are_made_slower_and_never_faster(
+    lab: Any, before: str | None, after: set[str]
+) -> None:
+    driver = lab.form()
+    if before:
+        driver._api.put("cluster/options", {"bwlimit": before})
+    for _ in range(2):
+        settings.ensure_slower(driver._api, 50)
+    assert set(driver._api.get("cluster/options")["bwlimit"].split(",")) == after
 
 
 def test_with_a_token_everything_but_roots_own_is_done(lab: Any) -> None:

@@ -97,8 +97,9 @@ class Libvirt:
     def obstacles(self, vmid: int, target: str) -> tuple[str, ...]:
         return moving.obstacles(self._hosts, vmid, target)
 
-    def ensure_migrated(self, vmid: int, target: str) -> None:
-        moving.ensure_migrated(self._hosts, vmid, target, shared_unseen=self._shared_unseen)
+    def ensure_migrated(self, vmid: int, target: str, mib_s: int = 0) -> None:
+        unseen = self._shared_unseen
+        moving.ensure_migrated(self._hosts, vmid, target, mib_s, shared_unseen=unseen)
 
     def ensure_restarted(self, vm: VmSpec, target: str, fenced: str) -> None:
         guests.ensure_restarted(self._hosts, self._machine, vm, target, fenced)

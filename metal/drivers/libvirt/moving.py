@@ -10,7 +10,9 @@ from metal.drivers.libvirt.look import Copy
 from metal.model.errors import Failed, Refused, Unreachable
 
 
-def ensure_migrated(hosts: Hosts, vmid: int, target: str, *, shared_unseen: bool) -> None:
+def ensure_migrated(
+    hosts: Hosts, vmid: int, target: str, mib_s: int = 0, *, shared_unseen: bool
+) -> None:
     """`shared_unseen`: the pool's directory is shared in a way that libvirt cannot tell."""
     at = find(hosts, vmid)
     if at.node == target and at.state != "unknown":
@@ -28,7 +30,7 @@ def ensure_migrated(hosts: Hosts, vmid: int, target: str, *, shared_unseen: bool
     if at.state == "stopped":
         _redefine(hosts, at, target)
     else:
-        _live(hosts, at, target, there, shared_unseen)
+        _live(hosts, at, target, there, mib_s, shared_unseen)
         forget_stale(hosts, vmid)
 
 
@@ -79,7 +81,7 @@ def _redefine(hosts: Hosts, at: Copy, target: str) -> None:
     hosts.call(at.node, lambda connection: connection.lookupByName(at.told.name).undefine())
 
 
-def _live(hosts: Hosts, at: Copy, target: str, there: Any, shared_unseen: bool) -> None:
+def _live(hosts: Hosts, at: Copy, target: str, there: Any, mib_s: int, shared_unseen: bool) -> None:
     module = libvirt()
     flags = (
         module.VIR_MIGRATE_LIVE
@@ -96,7 +98,7 @@ def _live(hosts: Hosts, at: Copy, target: str, there: Any, shared_unseen: bool) 
     def move(connection: Any) -> None:
         domain = connection.lookupByName(at.told.name)
         try:
-            domain.migrate3(there, _params(hosts[target]), flags)
+            domain.migrate3(there, way(hosts[target], mib_s), flags)
         except module.libvirtError as error:
             raise told(error, at.node) from error
 
@@ -113,9 +115,12 @@ def _live(hosts: Hosts, at: Copy, target: str, there: Any, shared_unseen: bool) 
         raise
 
 
-def _params(target: Host) -> dict[str, Any]:
+def way(target: Host, mib_s: int) -> dict[str, Any]:
+    """Where a VM is sent, and how fast: its disk, where that is copied along, counts too."""
+    module = libvirt()
     address = target.address or (target.where[0] if target.where else "")
-    return {libvirt().VIR_MIGRATE_PARAM_URI: f"tcp://{address}"} if address else {}
+    found: dict[str, Any] = {module.VIR_MIGRATE_PARAM_URI: f"tcp://{address}"} if address else {}
+    return found | ({module.VIR_MIGRATE_PARAM_BANDWIDTH: mib_s} if mib_s else {})
 
 
 def _abort(hosts: Hosts, at: Copy) -> None:

@@ -226,8 +226,10 @@ class Proxmox:
     def obstacles(self, vmid: int, target: str) -> tuple[str, ...]:
         return preflight.obstacles(self._api, vmid, target)
 
-    def ensure_migrated(self, vmid: int, target: str) -> None:
-        running.ensure_migrated(self._api, vmid, target)
+    def ensure_migrated(self, vmid: int, target: str, mib_s: int = 0) -> None:
+        if mib_s and vmid in self.ha_managed():
+            settings.ensure_slower(self._api, mib_s)
+        running.ensure_migrated(self._api, vmid, target, mib_s)
 
     def ensure_apart(self, group: str, vmids: tuple[int, ...]) -> None:
         rules.ensure_apart(self._api, group, vmids)

@@ -7,6 +7,7 @@ from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.fullness import refuse_full
 from metal.drivers.proxmox.node import ApiError
 from metal.drivers.proxmox.preflight import forbidden, unfit
+from metal.drivers.proxmox.settings import KIB
 from metal.model.errors import Failed, Refused, Unreachable
 from metal.model.world import VmState
 
@@ -34,7 +35,8 @@ def ensure_started(api: Api, vmid: int) -> None:
     until_at(api, vmid, None, api.patience.start)
 
 
-def ensure_migrated(api: Api, vmid: int, target: str) -> None:
+def ensure_migrated(api: Api, vmid: int, target: str, mib_s: int = 0) -> None:
+    """`mib_s` binds what HA does not manage: HA goes by the cluster's own limit."""
     node, state = where(api, vmid)
     if node == target and state != "unknown":
         return
@@ -45,6 +47,8 @@ def ensure_migrated(api: Api, vmid: int, target: str) -> None:
             mend="choose another target: plan again",
         )
     params = _allowed(api, node, vmid, target, running=state == "running")
+    if mib_s:
+        params["bwlimit"] = mib_s * KIB
     api.settle(
         lambda: where(api, vmid)[0] == target or _moving(api, vmid),
         lambda: api.run(f"nodes/{node}/qemu/{vmid}/migrate", params, api.patience.migrate),

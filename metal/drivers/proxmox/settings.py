@@ -13,17 +13,15 @@ PEERS, MESH = "metal-peers", "metal-mesh"
 MANAGEMENT = "22,3128,8006,5900:5999"
 """SSH, SPICE, the API, consoles."""
 MARK = "metal: "
+KIB = 1024
+"""Proxmox limits in KiB a second."""
 
 
 def ensure_scheduling(api: Api) -> None:
     """`crs: ha=static`; what else stands there is kept."""
 
     def now() -> dict[str, str]:
-        told = api.get("cluster/options").get("crs") or {}
-        if isinstance(told, str):
-            pairs = (part.partition("=") for part in told.split(",") if part)
-            told = {key: value for key, _, value in pairs}
-        return {str(key): str(value) for key, value in told.items()}
+        return _pairs(api.get("cluster/options").get("crs"))
 
     def put() -> None:
         wanted = {**now(), **STATIC}
@@ -31,6 +29,35 @@ def ensure_scheduling(api: Api) -> None:
 
     late = "HA does not weigh memory (crs ha=static)"
     api.settle(lambda: STATIC.items() <= now().items(), put, late=late)
+
+
+def ensure_slower(api: Api, mib_s: int) -> None:
+    """No migration of the cluster takes more than `mib_s` MiB a second; a lower limit stays.
+
+    HA starts migrations by itself and takes no limit along: only the cluster's own binds it.
+    """
+
+    def now() -> dict[str, str]:
+        return _pairs(api.get("cluster/options").get("bwlimit"))
+
+    def put() -> None:
+        wanted = {**now(), "migration": str(mib_s * KIB)}
+        api.put("cluster/options", {"bwlimit": ",".join(f"{k}={v}" for k, v in wanted.items())})
+
+    def slow() -> bool:
+        limits = now()
+        limit = float(limits.get("migration", limits.get("default", 0)))
+        return 0 < limit <= mib_s * KIB
+
+    api.settle(slow, put, late=f"migrations are not limited to {mib_s} MiB a second")
+
+
+def _pairs(told: Any) -> dict[str, str]:
+    """What an option of the form a=1,b=2 says; nodes answer it as a text or taken apart."""
+    if isinstance(told, str):
+        parts = (part.partition("=") for part in told.split(",") if part)
+        told = {key: value for key, _, value in parts}
+    return {str(key): str(value) for key, value in (told or {}).items()}
 
 
 def ensure_firewall(api: Api, mesh: Sequence[str]) -> None:
