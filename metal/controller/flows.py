@@ -11,6 +11,7 @@ from metal.cluster.host_networks import give_networks
 from metal.cluster.hosts import make_hosts
 from metal.cluster.ports import ClusterPorts, storage_of
 from metal.cluster.vms import migrate, place, start
+from metal.controller.blocklisting import SHUT_OUT, blocklist
 from metal.controller.disk_keys import disks_of, dropbear
 from metal.controller.hosting import ceph_networks, host_ports, network_ports, rings
 from metal.controller.look import look
@@ -153,6 +154,9 @@ def _heal_ports(workspace: Workspace, action: DrainServer | RecoverServer) -> He
         place=place_now,
         storage=cluster.storage or storage_of(cluster.ceph),
         draining=lambda server: servers.move(server, Life.DRAINING),
+        shut_out=lambda addresses: blocklist(
+            workspace, action.cluster, but=action.server
+        ).ensure_listed(addresses, SHUT_OUT),
         crew=workspace.crew,
         pause=workspace.pause,
         monotonic=workspace.store.database.clock.monotonic,

@@ -2,6 +2,7 @@
 
 import time
 
+from metal.controller.blocklisting import let_in
 from metal.controller.look import look
 from metal.controller.powering import switch
 from metal.controller.progress import Progress
@@ -38,6 +39,7 @@ def release(
             where=server,
             mend=f"repair it, then `metal release {server} --power-on`",
         )
+    let_in(workspace, server)
     workspace.store.words.withdraw(server)
     workspace.store.records.forget(server, "signs")  # it is taken as it is now
     workspace.store.records.put(server, "released", True)  # what failed before counts no more

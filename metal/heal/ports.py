@@ -1,13 +1,18 @@
 """What the flows of this stage need, put together by whoever composes the stages."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from metal.drivers.ports import Hypervisor
+from metal.model.errors import Failed
 from metal.model.plan import Restart
 from metal.operations.switching import Switching
+
+
+def _nobody(addresses: Sequence[str]) -> dict[str, str]:
+    raise Failed(f"nobody can tell Ceph to shut out {', '.join(addresses)}")
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class HealPorts:
     """Seconds to wait for the cluster's HA: 180 are usual when the HA master died."""
     every: float = 1.0
     """Seconds between two looks, and before the first repetition of a step."""
+    shut_out: Callable[[Sequence[str]], dict[str, str]] = _nobody
+    """Addresses → until when Ceph lets no client there write, as read back from it."""
     crew: Callable[[int], Executor] = ThreadPoolExecutor
     """So many at once, for what is done side by side."""
     pause: Callable[[float], None] = time.sleep

@@ -1,5 +1,9 @@
 """Restart a dead server's VMs elsewhere, where no HA does it.
 
+Where the disks are in Ceph, its clients on the dead server are shut out first: whatever the proof
+is worth, nothing writes from there any more, and the first write of the new copy does not wait for
+the old one's lock to run out.
+
 Three things keep a VM from running twice: nothing is restarted on a proof that is old, every host
 but the proven one must say that it does not run the VM, and every step belongs to one operation
 of one leader's term, which is asked for again just before the VM is started.
@@ -58,6 +62,14 @@ def restart(
     host is silent that may run one of them.
     """
     server = action.server
+    if restarts.shut_out:
+        run.progress(0.25, f"shut {server} out of Ceph")
+        run.step(
+            f"shut {server} out of Ceph",
+            lambda: ports.shut_out(restarts.shut_out),
+            tries=TRIES,
+            backoff=ports.every,
+        )
     landed: dict[str, str] = {}
     failed: dict[str, str] = {}
     planned = {one.vm: one for one in restarts.planned}

@@ -185,6 +185,9 @@ class Restarts(Frozen):
     """Replicas that wait for their server: each of the others runs one of their group."""
     stranded: dict[str, str] = {}
     """VM → why there is no place for it."""
+    shut_out: tuple[str, ...] = ()
+    """The dead server's addresses, where the disks are in Ceph: none of its clients may write any
+    more before one of these VMs starts."""
 
 
 class RecoverServer(_Action):

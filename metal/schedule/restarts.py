@@ -53,7 +53,16 @@ def plan_restarts(
         ),
         waits=waits,
         stranded=stranded | dict.fromkeys(strangers, unknown),
+        shut_out=ceph_addresses(inventory, server) if inventory.clusters[cluster].ceph else (),
     )
+
+
+def ceph_addresses(inventory: Inventory, server: str) -> tuple[str, ...]:
+    """Where Ceph may have seen the server's clients come from."""
+    places = inventory.places(server, inventory.links(server))
+    own = str(inventory.servers[server].address)
+    on_ceph = [str(places["ceph"].address.ip)] if "ceph" in places else []
+    return tuple(dict.fromkeys((*on_ceph, own)))
 
 
 def _targets(fleet: Fleet, room: Room, world: World, source: Host) -> list[Host]:

@@ -1,11 +1,14 @@
 """Restarting what ran on a dead server where no HA does, against libvirt's own test driver."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from metal.drivers.ceph import Blocklist
+from metal.drivers.commands import Result
 from metal.heal.flow import recover
 from metal.heal.ports import HealPorts
 from metal.model.addresses import Addressing
@@ -75,6 +78,35 @@ class Spy:
         return getattr(self._real, name)
 
 
+class CephDouble:
+    """The `ceph` command on a living server; it knows its blocklist and what came before."""
+
+    where = "alba2"
+
+    def __init__(self, restarted: list[str]) -> None:
+        self.listed: dict[str, str] = {}
+        self.restarted = restarted
+        self.before: list[tuple[str, ...]] = []
+        self.forgets = self.silent = False
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
+        if self.silent:
+            raise Unreachable("no answer", where=self.where)
+        match list(argv)[3:]:
+            case ["osd", "blocklist", "add", address, "3600"]:
+                self.before.append(tuple(self.restarted))
+                if not self.forgets:
+                    self.listed[address] = "2027-01-15T08:00:00+0000"
+                return Result(0, b"", f"blocklisting {address}:0/0")
+            case ["osd", "blocklist", "rm", address]:
+                return Result(0 if self.listed.pop(address, None) else 2, b"", "not blocklisted")
+            case ["osd", "blocklist", "ls", "--format", "json"]:
+                rows = [{"addr": f"{a}:0/0", "until": until} for a, until in self.listed.items()]
+                rows.append({"addr": "10.0.0.9:0/123", "until": "one client alone"})
+                return Result(0, f"\n{json.dumps(rows)}[]".encode(), "")
+        return Result(22, b"", f"Error EINVAL: {list(argv)}")
+
+
 class Bench:
     """git and wiki ran on alba1, which has lost its power."""
 
@@ -86,6 +118,7 @@ class Bench:
         self.on_read: Callable[[], None] = lambda: None
         self.held: list[str] = []
         self.place: Callable[[str, str], Restart] = self.nowhere
+        self.ceph = CephDouble(self.spy.asked)
         for name, vmid in VMS.items():
             bed.driver.ensure_vm(
                 vmid=vmid,
@@ -126,6 +159,7 @@ class Bench:
             power=Switching(lambda _key, _why: self, every=0.01),
             hold=lambda server, _note: self.held.append(server),
             place=self.place,
+            shut_out=lambda addresses: Blocklist([self.ceph]).ensure_listed(addresses, 3600),
             storage="vms",
             draining=lambda _server: pytest.fail("a dead server is not drained"),
             patience=patience,
@@ -153,6 +187,54 @@ def test_each_runs_where_it_was_planned_the_most_important_first(bench: Bench) -
     assert bench.running() == {"git": "alba2", "wiki": "alba3"}
     assert bench.spy.asked == ["wiki", "git"]
     assert bench.held == ["alba1"]
+
+
+OUT = PLANNED.model_copy(update={"shut_out": ("10.0.0.1", "fd00::1")})
+
+
+def test_its_ceph_clients_are_shut_out_before_the_first_vm_starts(bench: Bench) -> None:
+    outcome = bench.run(OUT)
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert bench.ceph.before == [(), ()], "both addresses before any VM"
+    assert set(bench.ceph.listed) == {"10.0.0.1", "fd00::1"}
+    assert bench.running() == {"git": "alba2", "wiki": "alba3"}
+    (operation,) = bench.store.journal.list()
+    results = {s.name: s.result for s in bench.store.journal.show(operation.id).steps}
+    assert "2027-01-15" in str(results["shut alba1 out of Ceph"]), "the evidence"
+
+
+def test_nothing_starts_while_ceph_does_not_answer(bench: Bench) -> None:
+    bench.ceph.silent = True
+    outcome = bench.run(OUT)
+    assert outcome.exit_code == Unreachable.exit_code
+    assert "works nowhere: alba2: no answer" in outcome.error
+    assert (bench.running(), bench.held) == ({}, ["alba1"])
+    bench.ceph.silent = False
+    assert bench.run(OUT).status is Status.DONE
+    assert bench.running() == {"git": "alba2", "wiki": "alba3"}
+
+
+def test_nothing_starts_when_ceph_does_not_list_what_it_was_told_to(bench: Bench) -> None:
+    bench.ceph.forgets = True
+    outcome = bench.run(OUT)
+    assert "does not list it" in outcome.error
+    assert bench.running() == {}
+
+
+def test_a_server_is_let_in_again_and_others_stay_out() -> None:
+    ceph = CephDouble([])
+    ceph.listed = {"10.0.0.1": "then", "10.0.0.2": "then"}
+    Blocklist([ceph]).ensure_not_listed(["10.0.0.1", "fd00::1"])
+    assert set(ceph.listed) == {"10.0.0.2"}
+
+
+def test_the_next_host_is_asked_where_one_has_no_ceph() -> None:
+    bare, good = CephDouble([]), CephDouble([])
+    bare.run = lambda *_a, **_k: Result(127, b"", "ceph: not found")  # type: ignore[method-assign]
+    Blocklist([bare, good]).ensure_listed(["10.0.0.1"], 3600)
+    assert set(good.listed) == {"10.0.0.1"}
+    with pytest.raises(Failed, match="alba2: ceph: not found"):
+        Blocklist([bare]).listed()
 
 
 def test_nothing_runs_before_the_server_is_proven_off(bench: Bench) -> None:
