@@ -1,4 +1,4 @@
-"""A server's sudden death, rehearsed on doubles of its cluster: what the watcher does, and when.
+"""The sudden death of a server or a site, rehearsed on doubles: what the watcher does, and when.
 
 The real watcher, store and flows; BMCs, Proxmox's HA and the clock are models (metal/lab/storms).
 So the order and the waiting are true, and what guests need to boot is not in it.
@@ -6,10 +6,11 @@ So the order and the waiting are true, and what guests need to boot is not in it
 
 import random
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from metal.controller.post import Post
-from metal.controller.progress import silent
+from metal.controller.progress import Progress, silent
 from metal.controller.watching import Watcher
 from metal.lab.ha.shared import Resource
 from metal.lab.storms.laws import Laws
@@ -19,13 +20,15 @@ from metal.model.base import Frozen
 from metal.model.errors import BadInput, Refused
 from metal.model.fleet import Inventory
 from metal.model.life import Life, Status
-from metal.model.world import World
+from metal.model.world import SeenVm, World
 from metal.operations.database import Clock
 from metal.operations.store import Store, open_store
 
 EPOCH = 1_800_000_000.0
 WARM = 6
 """Rounds before the failure: HA has a master by then, and the watcher has seen all well."""
+NOTICED = 120.0
+"""Seconds for which it is waited until a server that runs nothing is noticed, too."""
 LONGEST = 1200.0
 """Seconds after which what does not run counts as lost."""
 
@@ -34,7 +37,11 @@ class Rehearsed(Frozen):
     """Seconds since the server lost its power."""
 
     server: str
+    """Or the site."""
     cluster: str
+    """"" where it is a site that was lost."""
+    verdict: str
+    """The watcher's, at the end: "suspect", "dead", "site-trouble"; "" when it noticed nothing."""
     noticed: float | None
     proven: float | None
     """When it was proven off and set aside."""
@@ -44,6 +51,42 @@ class Rehearsed(Frozen):
     """VMs that run nowhere, a quarter of an hour and more later."""
 
 
+class Drill(Frozen):
+    """Each server's death, one after the other."""
+
+    servers: tuple[Rehearsed, ...]
+    skipped: dict[str, str]
+    """Server → why its death cannot be rehearsed."""
+
+
+def rehearse_each(inventory: Inventory, world: World, *, progress: Progress = silent) -> Drill:
+    """Every server of the inventory, on a world that is whole again for each."""
+    played: list[Rehearsed] = []
+    skipped: dict[str, str] = {}
+    for number, server in enumerate(inventory.servers):
+        progress.begin("drill", f"let {server} die ({number + 1}/{len(inventory.servers)})")
+        try:
+            played.append(rehearse(inventory, world, server))
+        except Refused as error:
+            skipped[server] = error.what
+    progress.end("drill", True, "")
+    return Drill(servers=tuple(played), skipped=skipped)
+
+
+def rehearse_site(inventory: Inventory, world: World, site: str) -> Rehearsed:
+    """What the watcher does when every server of a site loses power, BMC and link at once.
+
+    Refused where nothing is known to run at the site, or no HA does there.
+    """
+    clusters = [c for c, about in inventory.clusters.items() if about.has_ha]
+    vms = {n: vm.server for c in clusters for n, vm in _running(inventory, world, c).items()}
+    here = [s for s, about in inventory.servers.items() if about.site == site]
+    here = [s for s in here if inventory.cluster_of(s) in clusters]
+    if not set(vms.values()) & set(here):
+        raise Refused("nothing is known to run there on Proxmox", where=site)
+    return _rehearsed(_narrowed(inventory, clusters, world, vms), vms, site, here)
+
+
 def rehearse(inventory: Inventory, world: World, server: str) -> Rehearsed:
     """What the death of `server` would come to, with VMs where `world` has them.
 
@@ -51,33 +94,53 @@ def rehearse(inventory: Inventory, world: World, server: str) -> Rehearsed:
     rehearsal.
     """
     cluster = _cluster_of(inventory, world, server)
-    vms = {
-        name: vm.server
+    vms = {name: vm.server for name, vm in _running(inventory, world, cluster).items()}
+    return _rehearsed(_narrowed(inventory, [cluster], world, vms), vms, server, [server])
+
+
+def _running(inventory: Inventory, world: World, cluster: str) -> dict[str, SeenVm]:
+    return {
+        name: vm
         for name, vm in world.vms.items()
         if vm.cluster == cluster and vm.state == "running" and name in inventory.vms
     }
-    small = _narrowed(inventory, cluster, vms)
+
+
+def _rehearsed(
+    small: Inventory, vms: dict[str, str], lost: str, servers: Sequence[str]
+) -> Rehearsed:
+    """`vms`: VM → server."""
     rack = Rack(small)
     for vm, home in vms.items():
-        trio = rack.clusters[cluster]
+        trio = rack.clusters[small.cluster_of(home) or ""]
         rack.boxes[trio.place_of(vm)].running.discard(vm)
         rack.boxes[home].running.add(vm)
         trio.shared.resources[vm] = Resource(home, "started")
     with tempfile.TemporaryDirectory(prefix="metal-drill-") as folder:
         clock = Clock(lambda: EPOCH + rack.now, lambda: rack.now)
         with open_store("sqlite", Path(folder), clock=clock) as store:
-            return _play(small, rack, store, Path(folder), server, cluster)
+            return _play(small, rack, store, Path(folder), lost, servers)
 
 
 def _play(
-    inventory: Inventory, rack: Rack, store: Store, folder: Path, server: str, cluster: str
+    inventory: Inventory,
+    rack: Rack,
+    store: Store,
+    folder: Path,
+    subject: str,
+    servers: Sequence[str],
 ) -> Rehearsed:
+    site = subject in inventory.sites and subject not in inventory.servers
+    cluster = "" if site else inventory.cluster_of(subject) or ""
     for name in inventory.servers:
         for life in (Life.ENROLLED, Life.INSTALLED, Life.MEMBER):
             store.servers.move(name, life)
         store.servers.pin(name, "ab" * 32)
     laws, every = Laws(rack), inventory.watch.every
-    eyes = Eyes(rack, inventory.site_of(cluster), random.Random(0))
+    # Who looks stands where the failure is, unless that is a whole site.
+    elsewhere = (s for s in inventory.sites if s != subject)
+    place = next(elsewhere, "") if site else inventory.site_of(cluster)
+    eyes = Eyes(rack, place, random.Random(0))
     workspace = SimWorkspace(folder, inventory, store, eyes, laws.fence)
     watcher = Watcher(workspace, silent, place="drill", every=every, pool=AtOnce(), stop=Leave)
     post = Post(store, "drill", 2 * every)
@@ -89,22 +152,33 @@ def _play(
 
     for _ in range(WARM):
         turn()
-    lost, at = sorted(rack.boxes[server].running), rack.now
-    rack.cut(server, "its power is gone")
+    lost, at = sorted(vm for s in servers for vm in rack.boxes[s].running), rack.now
+    for server in servers:
+        rack.boxes[server].mains = not site
+        rack.cut(server, "its power is gone")
+    if site:
+        rack.site_link[subject] = False
     back: dict[str, tuple[str, float]] = {}
     proven: float | None = None
-    while rack.now < at + LONGEST and (len(back) < len(lost) or store.journal.list(open_only=True)):
+
+    def is_open() -> bool:
+        unseen = proven is None and rack.now < at + NOTICED
+        return unseen or len(back) < len(lost) or bool(store.journal.list(open_only=True))
+
+    while rack.now < at + LONGEST and is_open():
         turn()
-        if proven is None and store.servers.get(server).status is Status.HELD:
+        if proven is None and any(store.servers.get(s).status is Status.HELD for s in servers):
             proven = rack.now - at
         for vm in lost:
-            where = [box for box in rack.copies(vm) if box != server]
+            where = [box for box in rack.copies(vm) if box not in servers]
             if where and vm not in back:
                 back[vm] = (where[0], rack.now - at)
-    seen = [i for i in store.incidents.list() if i.subject == f"server {server}"]
+    kind = "site" if site else "server"
+    seen = [i for i in store.incidents.list() if i.subject in (f"{kind} {subject}", "fleet")]
     return Rehearsed(
-        server=server,
+        server=subject,
         cluster=cluster,
+        verdict=seen[0].state if seen else "",
         noticed=seen[0].began - EPOCH - at if seen else None,
         proven=proven,
         vms=dict(sorted(back.items(), key=lambda item: (item[1][1], item[0]))),
@@ -131,17 +205,21 @@ def _cluster_of(inventory: Inventory, world: World, server: str) -> str:
     return cluster
 
 
-def _narrowed(inventory: Inventory, cluster: str, vms: dict[str, str]) -> Inventory:
-    """The cluster alone, with what runs there."""
-    about = inventory.clusters[cluster]
-    site = inventory.site_of(cluster)
+def _narrowed(
+    inventory: Inventory, clusters: Sequence[str], world: World, vms: dict[str, str]
+) -> Inventory:
+    """These clusters alone, with what runs there."""
+    kept = {name: inventory.clusters[name] for name in clusters}
+    sites = {inventory.site_of(name) for name in clusters}
+    servers = [s for about in kept.values() for s in about.servers]
     return inventory.model_copy(
         update={
-            "sites": {site: inventory.sites[site]},
-            "servers": {name: inventory.servers[name] for name in about.servers},
-            "clusters": {cluster: about},
+            "sites": {n: about for n, about in inventory.sites.items() if n in sites},
+            "servers": {name: inventory.servers[name] for name in servers},
+            "clusters": kept,
             "vms": {
-                name: inventory.vms[name].model_copy(update={"cluster": cluster}) for name in vms
+                name: inventory.vms[name].model_copy(update={"cluster": world.vms[name].cluster})
+                for name in vms
             },
             "alarms": {},
         }

@@ -1,8 +1,11 @@
 """`metal drill`: a death rehearsed on doubles of the cluster as it is."""
 
+from collections.abc import Callable
+
 import pytest
 
-from metal.lab.rehearsal import rehearse
+from metal.cli.render.drill import drill_lines, drills_lines
+from metal.lab.rehearsal import Drill, rehearse, rehearse_each, rehearse_site
 from metal.lab.storms.fleet import fleet
 from metal.lab.storms.laws import PROMISED
 from metal.model.errors import BadInput, Refused
@@ -36,6 +39,41 @@ def test_each_of_its_vms_runs_elsewhere_after_the_proof_and_in_time() -> None:
     for at, after in found.vms.values():
         assert at in ("alba2", "alba3")
         assert found.noticed <= after <= PROMISED
+
+
+def test_every_server_dies_in_turn_on_a_world_that_is_whole_again() -> None:
+    inventory = fleet()
+    alone = inventory.clusters["brio"].model_copy(update={"libvirt": LibvirtAccess()})
+    inventory = inventory.model_copy(update={"clusters": inventory.clusters | {"brio": alone}})
+    seen = world(inventory, alba_1="alba1", alba_2="alba2", brio_1="brio1", cala_1="cala3")
+    found = rehearse_each(inventory, seen)
+    assert [one.server for one in found.servers] == [
+        s for s in inventory.servers if not s.startswith("brio")
+    ]
+    assert set(found.skipped) == {"brio1", "brio2", "brio3"}
+    back = {one.server: set(one.vms) for one in found.servers if one.vms}
+    assert back == {"alba1": {"alba-1"}, "alba2": {"alba-2"}, "cala3": {"cala-1"}}
+    assert all(one == rehearse(inventory, seen, one.server) for one in found.servers[:2])
+
+
+def test_a_site_that_goes_dark_is_acted_on_by_nobody_and_alarmed() -> None:
+    inventory = fleet()
+    seen = world(inventory, alba_1="alba1", brio_1="brio2", cala_1="cala1")
+    found = rehearse_site(inventory, seen, "lisbon")
+    assert found.verdict == "site-trouble"
+    assert found.noticed is not None and found.noticed <= 60
+    assert (found.proven, found.vms, found.down) == (None, {}, ("alba-1", "brio-1"))
+    with pytest.raises(Refused, match="nothing is known to run there"):
+        rehearse_site(inventory, seen, "porto")
+
+
+def test_it_is_told_a_line_a_vm(golden: Callable[[str, str], None]) -> None:
+    inventory = fleet()
+    seen = world(inventory, alba_1="alba1", alba_2="alba1", cala_1="cala3")
+    every = rehearse_each(inventory, seen)
+    small = Drill(servers=every.servers[:2], skipped={"brio1": "it stands alone"})
+    dark = rehearse_site(inventory, seen, "utrecht")
+    golden("drill.txt", "\n".join([*drills_lines(small), "", *drill_lines(dark)]) + "\n")
 
 
 def test_it_is_the_same_each_time() -> None:

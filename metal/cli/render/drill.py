@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING
 
 from metal.cli.render.hang import hanging
+from metal.model.plan import count
 from metal.tui.grid import Column, fit
 
 if TYPE_CHECKING:
-    from metal.lab.rehearsal import Rehearsed
+    from metal.lab.rehearsal import Drill, Rehearsed
 
 COLUMNS = (Column("VM"), Column("RUNS ON"), Column("AFTER", right=True))
 
@@ -17,10 +18,39 @@ def drill_lines(found: "Rehearsed", width: int = 80) -> list[str]:
     rows += [(vm, "nowhere", "-") for vm in found.down]
     grid = fit(COLUMNS, rows, width)
     said = f"noticed after {_seconds(found.noticed)}, proven off after {_seconds(found.proven)}"
+    if not found.cluster:
+        seen = f"noticed after {_seconds(found.noticed)}"
+        said = f"{seen}, judged {found.verdict or 'nothing'}; {_of_a_site(found)}"
+    what = f"{found.server} of {found.cluster}" if found.cluster else f"the site {found.server}"
     return [
-        *hanging(f"{found.server} of {found.cluster} loses its power: ", said, width, under=2),
+        *hanging(f"{what} loses its power: ", said, width, under=2),
         *([grid.header, *map(grid.line, rows)] if rows else ["It runs nothing."]),
     ]
+
+
+def _of_a_site(found: "Rehearsed") -> str:
+    if found.proven is not None or not found.down:
+        return f"proven off after {_seconds(found.proven)}"
+    return (
+        f"metal acts on nothing and calls you. `metal whatif --fail {found.server}` tells where "
+        f"its VMs fit, `metal rebuild {found.server}` brings them back"
+    )
+
+
+def drills_lines(found: "Drill", width: int = 80) -> list[str]:
+    """Every server's, and what they come to together."""
+    lines: list[str] = []
+    for one in found.servers:
+        lines += [*drill_lines(one, width), ""]
+    for server, why in found.skipped.items():
+        lines += hanging(f"{server} is not rehearsed: ", why, width, under=2)
+    back = [after for one in found.servers for _, after in one.vms.values()]
+    down = sorted({vm for one in found.servers for vm in one.down})
+    longest = f", the last after {max(back):.0f} s" if back else ""
+    said = f"{count(len(found.servers), 'death')}: {count(len(back), 'VM')} came back{longest}"
+    if down:
+        said += f"; what would not: {', '.join(down)}"
+    return [*lines, *hanging("", f"{said}.", width)]
 
 
 def _seconds(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""`metal drill`: rehearse a server's death, and tell how long each VM would be down."""
+"""`metal drill`: rehearse a death, and tell how long each VM would be down."""
 
 from pathlib import Path
 
@@ -10,22 +10,32 @@ from metal.cli.recorded import see, world_option
 
 
 @click.command("drill", cls=Verb)
-@click.option("--fail", required=True, metavar="SERVER", help="What dies.")
+@click.option("--fail", metavar="SERVER|SITE", help="What dies; each server in turn when absent.")
 @world_option
 @click.pass_context
-def command(ctx: click.Context, fail: str, recorded: Path | None) -> None:
-    """Let SERVER die, on doubles of its cluster, and watch what the watcher does.
+def command(ctx: click.Context, fail: str | None, recorded: Path | None) -> None:
+    """Let SERVER, SITE or each server in turn die, on doubles, and see what the watcher does.
 
     `metal whatif` tells where there is room; this plays it: the real watcher heals a model of the
-    cluster as it is now, with a fast clock. Times are those until a VM is started elsewhere; what
-    it needs to boot comes on top. Nothing real is touched. Ends with 1 when a VM stays down.
+    clusters as they are now, with a fast clock. Times are those until a VM is started elsewhere;
+    what it needs to boot comes on top. Nothing real is touched. Ends with 1 when a VM stays down.
     """
-    from metal.cli.render.drill import drill_lines
+    from metal.cli.render.drill import drill_lines, drills_lines
     from metal.cli.screen import width
-    from metal.lab.rehearsal import rehearse
+    from metal.controller.proving import what_is_lost
+    from metal.lab.rehearsal import rehearse, rehearse_each, rehearse_site
 
     face = ctx.ensure_object(Face)
     workspace = face.open()
-    found = rehearse(workspace.inventory, see(face, workspace, recorded), fail)
+    inventory = workspace.inventory
+    kind = what_is_lost(inventory, fail) if fail else ""
+    world = see(face, workspace, recorded)
+    if not fail:
+        with face.progress() as progress:
+            every = rehearse_each(inventory, world, progress=progress)
+        face.show(drills_lines(every, width()), every)
+        ctx.exit(1 if any(one.down for one in every.servers) else 0)
+    play = rehearse_site if kind == "site" else rehearse
+    found = play(inventory, world, fail)
     face.show(drill_lines(found, width()), found)
     ctx.exit(1 if found.down else 0)
