@@ -42,6 +42,10 @@ COMMANDS = {
     "drain": ("metal.cli.verbs.drain", "Move every VM off a server, live."),
     "move": ("metal.cli.verbs.move", "A VM goes to another cluster, live or by a backup."),
     "evacuate": ("metal.cli.verbs.evacuate", "A donor withdraws: what goes where, and when."),
+    "rebuild": (
+        "metal.cli.verbs.rebuild",
+        "After a fire: what was there, elsewhere, from backups.",
+    ),
     "donors": ("metal.cli.verbs.donors", "Who lends what, on what terms, and what is used."),
     "ipv4": ("metal.cli.verbs.ipv4", "Show what public IPv4 addresses are spent on."),
     "network": ("metal.cli.verbs.network", "What gateways, name servers and the mesh are told."),

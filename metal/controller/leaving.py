@@ -123,7 +123,7 @@ def _bring(
         if was is None:
             raise _not_seen(workspace, world, leg.vm)
         if was.server not in servers:
-            return _told(workspace, world, leg.vm)  # it went before, by us or by somebody
+            return told(workspace, world, leg.vm)  # it went before, by us or by somebody
         opened = order_of(
             workspace,
             world,
@@ -135,7 +135,7 @@ def _bring(
             limit_mbit=leg.mbit,
         )
     move(workspace, opened, silent, term)
-    return _told(workspace, see(), leg.vm)
+    return told(workspace, see(), leg.vm)
 
 
 def _not_seen(workspace: Workspace, world: World, vm: str) -> Refused | Unreachable:
@@ -145,7 +145,7 @@ def _not_seen(workspace: Workspace, world: World, vm: str) -> Refused | Unreacha
     return Refused("no cluster shows it any more", where=vm, mend="is it removed? `metal look`")
 
 
-def _told(workspace: Workspace, world: World, vm: str) -> dict[str, Any]:
+def told(workspace: Workspace, world: World, vm: str) -> dict[str, Any]:
     """Where it is now, and what is left for a person to do."""
     seen = world.vms.get(vm)
     if seen is None:

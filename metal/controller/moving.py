@@ -49,7 +49,7 @@ def order_of(
     seen = _seen(world, vm, cluster)
     for name in (seen.cluster, cluster):
         workspace.proxmox(name)  # Refused where it is none of Proxmox's
-    way: Way = "copy" if copy or not _token(workspace, cluster) else "live"
+    way: Way = "copy" if copy or not token_of(workspace, cluster) else "live"
     wanted = inventory.clusters[cluster]
     return Crossing(
         vm=vm,
@@ -96,12 +96,14 @@ def move(
     source, target = workspace.proxmox(order.source), workspace.proxmox(order.target)
 
     def landing(disk_gib: int) -> Landing:
-        token = _token(workspace, order.target)
+        token = token_of(workspace, order.target)
         place = target.landing(order.server, token, order.storage, disk_gib)
         return place.model_copy(update={"limit_kib": order.limit_kib})
 
     every = workspace.inventory.fleet.poll_seconds
-    ports = CrossingPorts(source, target, landing, partial(_write_down, workspace, order), every)
+    ports = CrossingPorts(
+        source, target, landing, partial(write_down, workspace, order.vm, order.target), every
+    )
     return carried_out(
         workspace,
         KIND,
@@ -172,7 +174,7 @@ def _server(
     return found.server
 
 
-def _token(workspace: Workspace, cluster: str) -> str:
+def token_of(workspace: Workspace, cluster: str) -> str:
     return workspace.secrets.reveal(secret_name(cluster)) or ""
 
 
@@ -189,10 +191,10 @@ def _shared(workspace: Workspace, source: str, target: str) -> tuple[str, str]:
     )
 
 
-def _write_down(workspace: Workspace, order: Crossing) -> None:
-    """Where the inventory ties it to the old cluster, it is tied to the new one."""
-    vm = workspace.inventory.vms.get(order.vm)
+def write_down(workspace: Workspace, name: str, cluster: str) -> None:
+    """Where the inventory ties the VM to the old cluster, it is tied to the new one."""
+    vm = workspace.inventory.vms.get(name)
     if vm is None or (vm.cluster is None and not vm.home):
         return
-    edit(workspace.folder, [moved(order.vm, order.target)])
+    edit(workspace.folder, [moved(name, cluster)])
     workspace.reload()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 from metal.cluster.crossing import Crossing
-from metal.controller import leaving, moving
+from metal.controller import leaving, moving, rebuilding
 from metal.controller.applying import apply
 from metal.controller.flows import action_of
 from metal.controller.performing import perform_shown
@@ -12,6 +12,7 @@ from metal.controller.progress import Progress
 from metal.controller.serving import BootService
 from metal.controller.workspace import Workspace
 from metal.heal.leaving import Leaving
+from metal.heal.rebuilding import Rebuilding
 from metal.model.errors import Failed, Refused
 from metal.model.life import Status
 from metal.model.plan import InstallServer
@@ -22,6 +23,10 @@ def _leave(workspace: Workspace, operation: Operation, progress: Progress) -> No
     leaving.carry_out(workspace, Leaving.model_validate(operation.params["order"]), progress)
 
 
+def _rebuild(workspace: Workspace, operation: Operation, progress: Progress) -> None:
+    rebuilding.carry_out(workspace, Rebuilding.model_validate(operation.params["order"]), progress)
+
+
 def _move(workspace: Workspace, operation: Operation, progress: Progress) -> None:
     moving.move(workspace, Crossing.model_validate(operation.params["order"]), progress)
 
@@ -29,6 +34,7 @@ def _move(workspace: Workspace, operation: Operation, progress: Progress) -> Non
 BY_ORDER: dict[str, Callable[[Workspace, Operation, Progress], None]] = {
     leaving.KIND: _leave,
     moving.KIND: _move,
+    rebuilding.KIND: _rebuild,
 }
 """Kind → how to go on with one that keeps its own order of what is to be done."""
 

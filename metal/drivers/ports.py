@@ -20,6 +20,7 @@ from metal.model.facts import (
 )
 from metal.model.findings import Exposure
 from metal.model.hypervisor import (
+    Backup,
     Capabilities,
     Condition,
     Holding,
@@ -332,6 +333,9 @@ class Crosses(Protocol):
 
     def backup_storages(self) -> dict[str, tuple[str, ...]]:
         """Storage for backups that other clusters can reach → by what it is known there."""
+
+    def backups(self, storage: str) -> tuple[Backup, ...]:
+        """All that are on it; Failed where it does not answer."""
 
     def back_up(self, vmid: int, storage: str, limit_kib: int = 0) -> str:
         """A new backup of a VM that is stopped: its name on the storage. `limit_kib` a second; 0:

@@ -75,6 +75,20 @@ class Holding(Frozen):
     """The comment that HA has of it; None where HA does not manage it."""
 
 
+class Backup(Frozen):
+    """One backup of a VM, on a storage that several clusters may reach."""
+
+    storage: str
+    name: str
+    """On the storage, without the storage's."""
+    vmid: int
+    """In the cluster where it was made: another cluster's VM may have the same."""
+    called: str = ""
+    """The VM's name then; "" where whoever made it noted none."""
+    made: float
+    """Seconds since 1970."""
+
+
 class Landing(Frozen):
     """Where a VM may come in from another cluster. Never shown or kept: it holds a token."""
 

@@ -12,7 +12,10 @@ from metal.drivers.proxmox.configs import disk_of
 from metal.drivers.proxmox.fullness import refuse_full
 from metal.drivers.proxmox.node import ApiError
 from metal.model.errors import Failed, Refused
-from metal.model.hypervisor import Holding, Landing
+from metal.model.hypervisor import Backup, Holding, Landing
+
+NOTE = "{{guestname}}"
+"""As Proxmox's own backup jobs note it: by its name a VM is found when its cluster is no more."""
 
 SAME_STORAGE: Mapping[str, tuple[str, ...]] = {
     "pbs": ("server", "datastore", "namespace"),
@@ -127,6 +130,21 @@ def backup_storages(api: Api) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def backups(api: Api, storage: str) -> tuple[Backup, ...]:
+    """Of VMs; a container's is left out. The name is in the note, where there is one."""
+    return tuple(
+        Backup(
+            storage=storage,
+            name=str(row["volid"]).partition(":")[2],
+            vmid=int(row["vmid"]),
+            called=str(row.get("notes") or "").partition("\n")[0].strip(),
+            made=float(row["ctime"]),
+        )
+        for row in _content(api, api.node().name, storage)
+        if row.get("vmid") and row.get("subtype", "qemu") == "qemu"
+    )
+
+
 def back_up(api: Api, vmid: int, storage: str, limit_kib: int = 0) -> str:
     """A new backup of a VM that is stopped: its name on the storage, without the storage's."""
     held = holding(api, vmid)
@@ -134,6 +152,7 @@ def back_up(api: Api, vmid: int, storage: str, limit_kib: int = 0) -> str:
         raise Refused(f"VM {vmid} is not stopped", where=storage)
     before = _backups(api, held.node, vmid, storage)
     given = {"vmid": str(vmid), "storage": storage, "mode": "stop", "compress": "zstd"}
+    given["notes-template"] = NOTE
     api.run(f"nodes/{held.node}/vzdump", given | _limit(limit_kib), api.patience.cross)
     new = _backups(api, held.node, vmid, storage) - before
     if not new:
@@ -152,9 +171,15 @@ def _limit(kib: int) -> dict[str, Any]:
 
 
 def _backups(api: Api, node: str, vmid: int, storage: str) -> set[str]:
-    path = f"nodes/{node}/storage/{storage}/content"
+    rows = _content(api, node, storage, vmid=vmid)
+    return {str(row["volid"]).partition(":")[2] for row in rows}
+
+
+def _content(api: Api, node: str, storage: str, **more: int) -> list[dict[str, Any]]:
     try:
-        rows = api.get(path, content="backup", vmid=vmid)
+        found: list[dict[str, Any]] = api.get(
+            f"nodes/{node}/storage/{storage}/content", content="backup", **more
+        )
     except ApiError as error:
         raise Failed(error.message, where=f"{node}, storage {storage}") from error
-    return {str(row["volid"]).partition(":")[2] for row in rows}
+    return found

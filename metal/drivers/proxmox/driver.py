@@ -26,6 +26,7 @@ from metal.model.addresses import Addressing
 from metal.model.errors import BadInput, Refused
 from metal.model.found import FoundCluster
 from metal.model.hypervisor import (
+    Backup,
     Capabilities,
     Condition,
     Holding,
@@ -259,6 +260,9 @@ class Proxmox:
 
     def backup_storages(self) -> dict[str, tuple[str, ...]]:
         return between.backup_storages(self._api)
+
+    def backups(self, storage: str) -> tuple[Backup, ...]:
+        return between.backups(self._api, storage)
 
     def back_up(self, vmid: int, storage: str, limit_kib: int = 0) -> str:
         return between.back_up(self._api, vmid, storage, limit_kib)

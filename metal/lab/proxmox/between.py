@@ -86,6 +86,8 @@ def _vzdump(call: Call, vmid: int) -> Work:
     vm.lock = ""
     name = f"backup/vzdump-qemu-{vmid}-{len(kept):04d}.vma.zst"
     kept.append((name, vmid, dict(vm.config)))
+    note = str(call.params.get("notes-template", ""))
+    call.dc.notes[name] = note.replace("{{guestname}}", str(vm.config.get("name", "")))
     return None
 
 
@@ -95,8 +97,11 @@ def content(call: Call) -> list[dict[str, Any]]:
     storage, vmid = call.params["storage"], call.params.get("vmid")
     return [
         {"volid": f"{storage}:{name}", "format": "vma.zst", "size": 1 << 30, "vmid": whose}
-        | {"content": "backup"}
-        for name, whose, _ in call.dc.backups.get(_known_by(call.cluster, storage), [])
+        | {"content": "backup", "subtype": "qemu", "ctime": 1_800_000_000 + number}
+        | ({"notes": note} if (note := call.dc.notes.get(name)) else {})
+        for number, (name, whose, _) in enumerate(
+            call.dc.backups.get(_known_by(call.cluster, storage), [])
+        )
         if vmid in (None, whose) and call.params.get("content", "backup") == "backup"
     ]
 

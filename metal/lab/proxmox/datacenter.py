@@ -56,6 +56,8 @@ class Datacenter:
         self.pace, self._latency, self._rest = pace or Pace(), latency, rest
         self.backups: dict[tuple[str, ...], list[tuple[str, int, dict[str, Any]]]] = {}
         """Storage for backups, by what it is known → (name, VM, its configuration)."""
+        self.notes: dict[str, str] = {}
+        """Backup → what was noted with it."""
         self.counts: Counter[str] = Counter()
         """Method and path → how often it was asked."""
         self.timeline = Timeline(clock)
