@@ -1,5 +1,6 @@
 """What is wanted: the inventory as the operator wrote it."""
 
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
@@ -520,7 +521,8 @@ class VmSize(Frozen):
     disk_gib: int = Field(ge=1)
 
 
-class Needs(Frozen):
+@dataclass(frozen=True, slots=True)
+class Needs:
     """What a VM takes, size and overrides resolved."""
 
     vcpus: int
@@ -548,8 +550,7 @@ class Inventory(Frozen):
         """What the VM takes, in units the planners count in."""
         wanted = self.vms[vm]
         size = self.sizes[wanted.size]
-        # Made of checked values, for thousands of VMs: nothing to check again.
-        return Needs.model_construct(
+        return Needs(
             vcpus=wanted.vcpus or size.vcpus,
             memory_mib=round((wanted.memory_gib or size.memory_gib) * 1024),
             disk_gib=wanted.disk_gib or size.disk_gib,

@@ -1,8 +1,9 @@
 """What a site's public addresses can still carry: the judge of "does this VM fit here?"."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -169,6 +170,8 @@ class Ledger:
         self.flows: dict[str, int] = {}
         """Of those who go out through a shared address."""
         self._through = 0
+        self._named: dict[str, frozenset[tuple[str, int]]] = {}
+        """`proxy_names` of those that were asked about."""
         self._packing: Shared | None = None
         """None when it must be packed anew."""
         self._bins = bins_of(share(self.claims()))
@@ -191,7 +194,7 @@ class Ledger:
         if why:
             return why
         if wanted.ipv4 == "proxy":
-            for name, port in sorted(proxy_names(wanted)):
+            for name, port in sorted(self._names_of(vm)):
                 other = self.names.get((name, port))
                 if other not in (None, vm):
                     return f"{other} serves {name} port {port} here already"
@@ -219,11 +222,24 @@ class Ledger:
             elif wanted.ipv4 == "proxy":
                 if bins != self._bins or not self._routed(vm):
                     self._packing = None
-                new = proxy_names(wanted) - self.names.keys()
-                self._proxy_ports.update(port for _, port in new)
+                named = self._names_of(vm)
+                self._proxy_ports.update(port for _, port in named - self.names.keys())
                 self.proxied.add(vm)
-                self.names.update((key, vm) for key in proxy_names(wanted))
+                self.names.update(dict.fromkeys(named, vm))
             self._bins = bins
+
+    @contextmanager
+    def trying(self) -> Iterator[None]:
+        """What is added inside was never added, once it ends."""
+        kept = (self.dedicated.copy(), self.nat.copy(), self.names.copy(), self.proxied.copy())
+        ports, flows = self._proxy_ports.copy(), self.flows.copy()
+        through, bins, packing = self._through, self._bins, self._packing
+        try:
+            yield
+        finally:
+            self.dedicated, self.nat, self.names, self.proxied = kept
+            self._proxy_ports, self.flows = ports, flows
+            self._through, self._bins, self._packing = through, bins, packing
 
     def _take(self, ports: frozenset[Port], bins: int) -> None:
         if self._packing is None:
@@ -234,7 +250,7 @@ class Ledger:
         if number is None:
             self._packing = None
         else:
-            self._packing.take(number, ports)
+            self._packing = self._packing.taking(number, ports)
 
     def remove(self, vm: str) -> None:
         self.dedicated.discard(vm)
@@ -261,7 +277,7 @@ class Ledger:
             claims[vm] = nat_ports(self._vms[vm])
         elif vm is not None and self._vms[vm].ipv4 == "proxy":
             proxied = True
-            ports |= {port for _, port in proxy_names(self._vms[vm])}
+            ports |= {port for _, port in self._names_of(vm)}
         if proxied:
             claims[PROXY] = frozenset(("tcp", port, port) for port in ports)
         return claims
@@ -292,8 +308,12 @@ class Ledger:
 
     def _routed(self, vm: str) -> bool:
         """Whether the proxy has all of its ports already."""
-        wanted = (port for _, port in proxy_names(self._vms[vm]))
-        return bool(self.proxied) and all(port in self._proxy_ports for port in wanted)
+        return bool(self.proxied) and all(p in self._proxy_ports for _, p in self._names_of(vm))
+
+    def _names_of(self, vm: str) -> frozenset[tuple[str, int]]:
+        if vm not in self._named:
+            self._named[vm] = proxy_names(self._vms[vm])
+        return self._named[vm]
 
 
 def _addresses(flows: int) -> int:

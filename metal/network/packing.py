@@ -28,11 +28,17 @@ class Shared:
         single = [port for port in ports if port[1] == port[2]]
         return any(not any(taken.free([port]) for taken in self._taken) for port in single)
 
-    def take(self, number: int, ports: Iterable[Port]) -> None:
-        """On that address; one behind the last is a new one."""
+    def taking(self, number: int, ports: Iterable[Port]) -> "Shared":
+        """With the ports taken on that address; one behind the last is a new one. This one stays
+        as it is: whoever only tries keeps it."""
+        other = Shared()
+        other._taken = [*self._taken]
         if number == len(self._taken):
-            self._taken.append(_Taken())
-        self._taken[number].take(ports)
+            other._taken.append(_Taken())
+        else:
+            other._taken[number] = self._taken[number].copy()
+        other._taken[number].take(ports)
+        return other
 
 
 class _Taken:
@@ -41,6 +47,11 @@ class _Taken:
     def __init__(self) -> None:
         self._single: set[tuple[str, int]] = set()
         self._ranges: list[Port] = []
+
+    def copy(self) -> "_Taken":
+        other = _Taken()
+        other._single, other._ranges = self._single.copy(), self._ranges.copy()
+        return other
 
     def take(self, ports: Iterable[Port]) -> None:
         for protocol, first, last in ports:

@@ -96,10 +96,8 @@ class Attempt:
         waiting = sorted(new, key=lambda vm: order(self.inventory, vm))
         firsts = list(dict.fromkeys(self.units.first(vm) for vm in waiting))
         # A machine on its own gets replicas only, so the others come first.
-        for solo in (False, True):
-            for first in firsts:
-                if self._pinned_to_solo(first) is solo:
-                    self.settle(first)
+        for first in sorted(firsts, key=self._pinned_to_solo):
+            self.settle(first)
         self._drop_lonely()
         placed = {vm for first in self.new for vm in self.units.unit(first)}
         homes = {vm: self._home(vm) for vm in waiting if vm in placed}
@@ -247,16 +245,14 @@ class Attempt:
             mates = (cluster for cluster, _ in self.units.mates_of(vm))
             if shared_scope(self.inventory, vm, room.name, mates):
                 return True
-        served = []
-        for vm in before:
-            if ledger.refuses(vm):
-                break
-            ledger.add(vm)
-            served.append(vm)
-        refused = len(served) < len(before) or bool(ledger.refuses(last))
-        for vm in served:
-            ledger.remove(vm)
-        return refused
+        if not before:
+            return bool(ledger.refuses(last))
+        with ledger.trying():
+            for vm in before:
+                if ledger.refuses(vm):
+                    return True
+                ledger.add(vm)
+            return bool(ledger.refuses(last))
 
     def _may_stand_alone(self, first: str, room: Room) -> bool:
         """Each of it may wait, or has a replica placed elsewhere, or going to be: another solo

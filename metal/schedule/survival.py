@@ -16,6 +16,9 @@ UNCOUNTED = 1 << 30
 """vCPUs of a server of which nobody told the threads: not a limit, and never a proof."""
 
 
+NOTHING: frozenset[str] = frozenset()
+
+
 class Verdict(StrEnum):
     SURVIVABLE = "survivable"
     NOT = "not"
@@ -200,6 +203,8 @@ class Item:
 
     @classmethod
     def of(cls, those: Sequence[Guest]) -> "Item":
+        if len(those) == 1:
+            return cls._of_one(those[0])
         groups = [g.apart for g in those if g.apart is not None]
         return cls(
             guests=tuple(those),
@@ -211,6 +216,21 @@ class Item:
             sound=len(set(groups)) == len(groups),
             usual=any(g.cpu is None for g in those),
             cpus=frozenset(g.cpu for g in those if g.cpu not in (None, HOST)),
+        )
+
+    @classmethod
+    def _of_one(cls, guest: Guest) -> "Item":
+        """Most are: thousands are made while a fleet is placed."""
+        return cls(
+            guests=(guest,),
+            memory=guest.memory,
+            vcpus=guest.vcpus,
+            disk_gib=guest.disk_gib,
+            widest=guest.vcpus,
+            groups=NOTHING if guest.apart is None else frozenset((guest.apart,)),
+            sound=True,
+            usual=guest.cpu is None,
+            cpus=NOTHING if guest.cpu is None or guest.cpu == HOST else frozenset((guest.cpu,)),
         )
 
     def suits(self, node: Node) -> bool:
@@ -248,16 +268,31 @@ def waiting(items: Sequence[Item], survivors: Sequence[Node]) -> list[Item]:
 
 def verdict(nodes: Sequence[Node]) -> Verdict:
     """Whether every single node may die and all its VMs restart on the others."""
-    if any(n.free < 0 for n in nodes):
+    frees = [n.room - n.used for n in nodes]
+    if frees and min(frees) < 0:
         return Verdict.NOT
-    worst = Verdict.SURVIVABLE
-    for node in nodes:
+    worst, total = Verdict.SURVIVABLE, sum(frees)
+    for node, free in zip(nodes, frees, strict=True):
+        if _ample(nodes, node, total - free):
+            continue
         found = failure_verdict(nodes, node)
         if found is Verdict.NOT:
             return found
         if found is Verdict.UNKNOWN:
             worst = found
     return worst
+
+
+def _ample(nodes: Sequence[Node], failed: Node, spare: int) -> bool:
+    """Whether what the others have free (`spare`, none below nothing) is so much that any filling
+    of them takes the VMs of `failed`: most clusters, told without a search."""
+    slack = spare - failed.used
+    if slack < 0 or slack < (len(nodes) - 2) * max(failed.largest, failed.bulk):
+        return False
+    for n in nodes:
+        if n is not failed and (n.old or n.cpus_free < failed.vcpus):
+            return False
+    return not failed.items or _loose(failed, [n for n in nodes if n is not failed])
 
 
 def failure_verdict(nodes: Sequence[Node], failed: Node) -> Verdict:
@@ -294,11 +329,15 @@ def failure_verdict(nodes: Sequence[Node], failed: Node) -> Verdict:
 
 def _loose(failed: Node, survivors: Sequence[Node]) -> bool:
     """Whether each of its VMs may go to any survivor, size aside."""
-    return len(failed.groups()) == failed.replicas and all(
-        failed.groups().isdisjoint(n.groups())
-        and (not failed.wanted or (n.offers is not None and failed.wanted <= n.offers))
-        for n in survivors
-    )
+    groups, wanted = failed.groups(), failed.wanted
+    if len(groups) != failed.replicas:
+        return False
+    for n in survivors:
+        if groups and not groups.isdisjoint(n.groups()):
+            return False
+        if wanted and (n.offers is None or not wanted <= n.offers):
+            return False
+    return True
 
 
 Forced = tuple[list[Item], list[Item], list[Item]]
