@@ -55,7 +55,8 @@ def metal(drill: Drill, *words: str) -> str:
 
 def healthy(drill: Drill, server: str) -> bool:
     """Asked by a process of its own: its BMC may have forgotten the sessions of this one."""
-    seen = json.loads(metal(drill, "status", "-o", "json"))["servers"][server]
+    rows = json.loads(metal(drill, "status", "-o", "json"))["servers"]
+    seen = next(row for row in rows if row["server"] == server)
     return (seen["power"], seen["health"], seen["node"]) == ("on", "ok", "online")
 
 
