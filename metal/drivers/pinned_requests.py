@@ -4,6 +4,7 @@ The check runs inside the connection, after the handshake and before the first b
 """
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -18,44 +19,60 @@ CONTEXT = unverified_context()
 """Its own: urllib3 writes into it."""
 
 
-class PinnedAdapter(HTTPAdapter):
-    """Connections whose certificate must be `pin`; without one, whatever is seen first.
+@dataclass
+class Trust:
+    """What each connection of a session holds to: the certificate, and the seconds it waits.
 
-    `fingerprint` is the pin, or what was seen at the first connection.
-    `timeout` (seconds) holds for requests that give none of their own.
+    A thing of its own, that knows no pool: urllib3 keeps the connections of a pool for the day
+    that nobody uses it, so a connection that led to its pool would keep it open for ever.
     """
 
-    def __init__(self, pin: str | None, *, timeout: float = 30) -> None:
-        self.fingerprint, self.timeout = pin, timeout
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["ssl_context"] = CONTEXT
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"https": _pool_of(self)}
-
-    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
-        if kwargs.get("timeout") is None:
-            kwargs["timeout"] = (min(self.timeout, CONNECT), self.timeout)
-        return super().send(request, *args, **kwargs)
+    fingerprint: str | None
+    timeout: float
 
     def check(self, der: bytes | None, where: str) -> None:
         """Called by every new connection with the certificate its peer showed."""
         self.fingerprint = trusted(self.fingerprint, der, where)
 
 
-def _pool_of(adapter: PinnedAdapter) -> type[HTTPSConnectionPool]:
+class PinnedAdapter(HTTPAdapter):
+    """Connections whose certificate must be `pin`; without one, whatever is seen first.
+
+    `timeout` (seconds) holds for requests that give none of their own.
+    """
+
+    def __init__(self, pin: str | None, *, timeout: float = 30) -> None:
+        self._trust = Trust(pin, timeout)
+        super().__init__()
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The pin, or what was seen at the first connection."""
+        return self._trust.fingerprint
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["ssl_context"] = CONTEXT
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"https": _pool_of(self._trust)}
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = (min(self._trust.timeout, CONNECT), self._trust.timeout)
+        return super().send(request, *args, **kwargs)
+
+
+def _pool_of(trust: Trust) -> type[HTTPSConnectionPool]:
     class Connection(HTTPSConnection):
         def getresponse(self) -> Any:
             if isinstance(self.sock, DeadlineSocket):
-                self.sock.until = time.monotonic() + adapter.timeout
+                self.sock.until = time.monotonic() + trust.timeout
             return super().getresponse()
 
         def connect(self) -> None:
             try:
                 super().connect()
                 shown = self.sock.getpeercert(binary_form=True)  # type: ignore[union-attr]
-                adapter.check(shown, f"{self.host}:{self.port}")
+                trust.check(shown, f"{self.host}:{self.port}")
             except BaseException:
                 self.close()
                 raise

@@ -1,10 +1,13 @@
 """No byte of a request reaches a server with another certificate than the pinned one."""
 
+import gc
 import socket
+import weakref
 from pathlib import Path
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 
 from metal.drivers.pinned_requests import pinned_session, seen_fingerprint
 from metal.drivers.pins import fetch_fingerprint
@@ -47,6 +50,19 @@ def test_a_certificate_that_changes_during_a_session_is_refused(site: Site, tmp_
         session.get(other.web.url)
     assert other.requests == []
     other.web.stop()
+
+
+def test_a_session_that_nobody_closed_leaves_no_connection_behind(site: Site) -> None:
+    """A watcher makes thousands; urllib3 closes their connections when their pool is gone."""
+    session = pinned_session(None)
+    session.get(site.web.url)
+    adapter = session.get_adapter(site.web.url)
+    assert isinstance(adapter, HTTPAdapter)
+    pool = weakref.ref(adapter.poolmanager.connection_from_url(site.web.url))
+    assert pool() is not None
+    del session, adapter
+    gc.collect()
+    assert pool() is None
 
 
 def test_never_in_clear() -> None:
