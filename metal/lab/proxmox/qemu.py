@@ -26,6 +26,9 @@ NET_KEYS = NET_MODELS | {
     *("model", "macaddr", "bridge", "queues", "rate", "tag", "trunks", "firewall"),
     *("link_down", "mtu"),
 }
+DESTROYING = "destroy"
+UNTOLD = ("", DESTROYING)
+"""Who destroys holds the lock of the file; its contents say nothing of it meanwhile."""
 
 
 def _vm(call: Call) -> Vm:
@@ -52,7 +55,7 @@ def summary(call: Call, vm: Vm) -> dict[str, Any]:
         "uptime": 0 if since is None else int(call.now - since),
         "cpu": 0 if since is None else 0.01,
     }
-    if vm.lock:
+    if vm.lock not in UNTOLD:
         told["lock"] = vm.lock
     if "tags" in vm.config:
         told["tags"] = vm.config["tags"]
@@ -159,7 +162,7 @@ def subdirs(call: Call) -> list[dict[str, str]]:
 def config(call: Call) -> dict[str, Any]:
     vm = _vm(call)
     digest = hashlib.sha1(json.dumps(vm.config, sort_keys=True).encode()).hexdigest()
-    return vm.config | {"digest": digest} | ({"lock": vm.lock} if vm.lock else {})
+    return vm.config | {"digest": digest} | ({} if vm.lock in UNTOLD else {"lock": vm.lock})
 
 
 @handles("PUT", "/nodes/{node}/qemu/{vmid}/config")
@@ -361,7 +364,7 @@ def destroy(call: Call) -> str:
 
 
 def _destroy(call: Call, vm: Vm) -> Work:
-    vm.lock = "destroy"
+    vm.lock = DESTROYING
     yield call.dc.pace.stop
     call.cluster.vms.pop(vm.vmid, None)
     return None
