@@ -11,7 +11,7 @@ from metal.drivers.placeholders import told
 from metal.drivers.redfish_answer import Body
 from metal.drivers.redfish_shape import number, positive, section
 from metal.drivers.redfish_tree import Tree, place_of
-from metal.drivers.redfish_words import present
+from metal.drivers.redfish_words import name_of, present
 from metal.model.facts import Cpu, Dimm
 
 OTHERS = {"gpu", "fpga", "dsp", "accelerator", "core", "thread", "partition", "oem"}
@@ -100,9 +100,7 @@ def _cpu_model(cpu: Body) -> str | None:
 def _slot(module: Body) -> str:
     label = section(section(module.get("Location")).get("PartLocation")).get("ServiceLabel")
     names = (module.get("DeviceLocator"), module.get("SocketLocator"), label)
-    return next((n for n in map(told, names) if n), None) or str(
-        module.get("Id") or module.get("Name")
-    )
+    return next((n for n in map(told, names) if n), None) or name_of(module, "Id")
 
 
 def _mib(module: Body) -> int | None:

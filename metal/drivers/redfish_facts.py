@@ -127,8 +127,9 @@ class _Reader:
         except BROKEN as error:
             self.unknown[key] = error.what if isinstance(error, Failed) else f"odd answer: {error}"
             return None
-        if value is None and len(self.tree.lost) > lost:
+        if not value and len(self.tree.lost) > lost:  # what would have been listed is not none
             self.unknown[key] = self.tree.lost[lost]
+            return None
         return value
 
     # ── The rest of the box ──────────────────────────────────────────────────────────────────
@@ -221,7 +222,8 @@ class _Reader:
             *self.tree.parts(self.system, "VirtualMedia"),
         ]
         able = [m for m in media if can_insert(m)]
-        return tuple(dict.fromkeys(str(m.get("Id")) for m in able))
+        none = () if self.manager else None
+        return tuple(dict.fromkeys(name_of(m, "Id") for m in able)) or none
 
     def _logs(self) -> tuple[str, ...] | None:
         logs = [

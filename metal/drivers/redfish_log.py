@@ -10,6 +10,7 @@ from typing import Any
 
 from metal.drivers.redfish_answer import Body, link
 from metal.drivers.redfish_tree import Tree
+from metal.drivers.redfish_words import name_of
 from metal.model.errors import Failed, Refused
 from metal.model.facts import Health, LogEntry
 
@@ -51,7 +52,7 @@ def ensure_log_empty(tree: Tree) -> None:
         complaint = _clear(tree, service)
         if before & set(_entries_of(tree, service)):
             raise Failed(
-                f"the log {_name(service)} was not cleared ({complaint})",
+                f"the log {name_of(service)} was not cleared ({complaint})",
                 where=tree.session.where,
                 mend="clear it in the BMC's web page",
             )
@@ -87,7 +88,7 @@ def _clear(tree: Tree, service: Body) -> str:
     target = action.get("target") if isinstance(action, dict) else None
     if not target:
         raise Refused(
-            f"its log {_name(service)} cannot be cleared over Redfish",
+            f"its log {name_of(service)} cannot be cleared over Redfish",
             where=tree.session.where,
             mend="clear it in the BMC's web page",
         )
@@ -95,10 +96,6 @@ def _clear(tree: Tree, service: Body) -> str:
     if not answer.ok:
         answer = tree.session.post(str(target), {"ClearType": "ClearAll"})
     return answer.complaint
-
-
-def _name(service: Body) -> str:
-    return str(service.get("Name") or service.get("Id"))
 
 
 def _rank(service: Body) -> int:

@@ -13,7 +13,7 @@ from metal.drivers.placeholders import told
 from metal.drivers.redfish_session import Body, link
 from metal.drivers.redfish_shape import items, objects, section
 from metal.drivers.redfish_tree import Tree
-from metal.drivers.redfish_words import oem_parts
+from metal.drivers.redfish_words import name_of, oem_parts
 from metal.model.facts import Nic
 
 MAC = re.compile(r"[0-9a-f]{12}")
@@ -64,11 +64,11 @@ def _adapters(tree: Tree, system: Body, chassis: list[Body]) -> Iterator[tuple[s
             for port in () if told_here else _ports(tree, adapter, name):
                 for mac in list(_port_macs(port))[:1]:
                     told_here = True
-                    yield mac, str(port.get("Id") or port.get("Name"))
+                    yield mac, name_of(port, "Id")
         for port in objects(adapter.get("PhysicalPorts")):
             burnt_in = _mac(port.get("MacAddress") or port.get("MACAddress"))
             if burnt_in:
-                yield burnt_in, told(port.get("Name")) or str(adapter.get("Id"))
+                yield burnt_in, told(port.get("Name")) or name_of(adapter, "Id")
 
 
 def _ports(tree: Tree, adapter: Body, name: str) -> Iterator[Body]:
@@ -107,7 +107,7 @@ def _name(body: Body) -> str:
     """Makers call all of them the same; then the id tells them apart."""
     name = told(body.get("Name"))
     generic = not name or "interface" in name.lower()
-    return str(body.get("Id") or name) if generic else str(name)
+    return name_of(body, "Id") if generic else str(name)
 
 
 def _mac(text: Any) -> str | None:

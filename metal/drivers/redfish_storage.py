@@ -123,7 +123,7 @@ def _drive(body: Body) -> Drive:
     protocol = told(body.get("Protocol"))
     left = number(body.get("PredictedMediaLifeLeftPercent"))
     return Drive(
-        name=told(body.get("Name")) or str(body.get("Id")),
+        name=name_of(body),
         size_bytes=_size(body),
         media=_media(protocol, body),
         protocol=protocol,
@@ -139,7 +139,7 @@ def _smart(body: Body) -> Drive:
     """A drive in HPE's own words."""
     protocol = told(body.get("InterfaceType"))
     return Drive(
-        name=told(body.get("Name")) or str(body.get("Id")),
+        name=name_of(body),
         size_bytes=_size(body),
         media=_media(protocol, body),
         protocol=protocol,

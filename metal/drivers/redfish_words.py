@@ -6,8 +6,10 @@ from metal.drivers.placeholders import told
 from metal.drivers.redfish_session import Body
 from metal.drivers.redfish_shape import objects
 from metal.model.facts import Health, Power
+from metal.model.visible import UNSEEN
 
 WORST_FIRST: tuple[Health, ...] = ("critical", "warning", "ok")
+NAMELESS = "nameless"
 ABSENT = {"absent", "notpresent", "emptyornotinstalled"}
 
 
@@ -29,9 +31,24 @@ def oem_parts(resource: Body) -> list[Body]:
     return [v for v in oem.values() if isinstance(v, dict)] if isinstance(oem, dict) else []
 
 
-def name_of(resource: Body) -> str:
-    """What people call it: its name, else its id."""
-    return told(resource.get("Name")) or str(resource.get("Id") or resource.get("MemberId"))
+def name_of(resource: Body, *keys: str) -> str:
+    """What people call it: the first of `keys` (Name) that it tells, else its id, else the last
+    part of its path."""
+    for key in keys or ("Name",):
+        if name := told(resource.get(key)):
+            return name
+    return id_of(resource) or told(resource.get("Name")) or NAMELESS
+
+
+def id_of(resource: Body) -> str | None:
+    """Some write it as a number, and some leave it to the path."""
+    for key in ("Id", "MemberId"):
+        said = resource.get(key)
+        text = UNSEEN.sub("", str(said)).strip() if isinstance(said, str | int) else ""
+        if text and not isinstance(said, bool):
+            return text
+    path = resource.get("@odata.id")
+    return path.rstrip("/").rpartition("/")[2] or None if isinstance(path, str) else None
 
 
 def power_of(system: Body) -> Power:

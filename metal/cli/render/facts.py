@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from metal.cli.render.hang import hanging
+from metal.cli.render.untold import reasons
 from metal.model.facts import Drive, Facts, Health
 from metal.tui.grid import safe
 
@@ -15,8 +16,11 @@ LABEL = 14
 
 
 def facts_document(facts: Facts) -> dict[str, Any]:
-    """One server as JSON, in the words that Redfish itself uses; null where it is not known."""
-    return {
+    """One server as JSON, in the words that Redfish itself uses; null where it is not known.
+
+    Each null has its reason below "unknown".
+    """
+    document: dict[str, Any] = {
         "address": facts.address,
         "protocol": facts.protocol,
         "node": facts.node,
@@ -45,8 +49,10 @@ def facts_document(facts: Facts) -> dict[str, Any]:
         "logs": _list(facts.logs),
         "board_serial": facts.board_serial,
         "bmc_mac": facts.bmc_mac,
+        "notes": list(facts.notes),
         "unknown": facts.unknown,
     }
+    return document | {"unknown": reasons(document)}
 
 
 def refusal_document(address: str, why: str, exit_code: int) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from metal.drivers.redfish_facts import read_facts
 from metal.drivers.redfish_tree import Tree
 from metal.lab.redfish_offline import OfflineSession
 
+from ..lawful import assert_lawful
+
 ROOT = "/redfish/v1"
 SYSTEM, CHASSIS, MANAGER = f"{ROOT}/Systems/1", f"{ROOT}/Chassis/1", f"{ROOT}/Managers/1"
 Body = dict[str, Any]
@@ -59,7 +61,9 @@ def look() -> Look:
     """The document that `metal enroll --dry-run -o json` prints of such a tree."""
 
     def look(tree: Machine, node: str | None = None) -> Body:
-        return facts_document(read_facts(Tree(OfflineSession(tree), node), "198.51.100.1"))
+        document = facts_document(read_facts(Tree(OfflineSession(tree), node), "198.51.100.1"))
+        assert_lawful(document)
+        return document
 
     return look
 
