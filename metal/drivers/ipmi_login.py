@@ -11,6 +11,7 @@ from typing import Any
 from pyghmi.ipmi import command
 from pyghmi.ipmi.oem import generic
 
+from metal.drivers.ipmi_records import Records
 from metal.drivers.ipmi_session import Rejected, Session, Silent, WrongSuite
 from metal.model.errors import Failed, MetalError, Refused, Unreachable, WrongPassword
 
@@ -35,10 +36,15 @@ class Command(command.Command):  # type: ignore[misc]  # pyghmi has no types
         self.ipmi_session = session
         self.onlogon = self.bmc = None
         self.kwargs: dict[str, Any] = {}
-        self.certverify = self._sdrcachedir = self._sdr = self._netchannel = self._ipv6support = (
-            None
-        )
+        self.certverify = self._sdrcachedir = self._netchannel = self._ipv6support = None
+        self._sdr: Records | None = None
         self._oem, self._oemknown = generic.OEMHandler(None, None), True
+
+    def init_sdr(self) -> Records:
+        """Read once a session: what sensors there are does not change meanwhile."""
+        if self._sdr is None:
+            self._sdr = Records(self)
+        return self._sdr
 
 
 def log_in(

@@ -17,7 +17,6 @@ import time
 from typing import Any
 
 from pyghmi import exceptions
-from pyghmi.ipmi import sdr
 from pyghmi.ipmi.private import simplesession
 
 from metal.model.errors import Failed
@@ -29,17 +28,6 @@ NO_SUITE = (0x04, 0x05, 0x10, 0x11, 0x12)
 BAD_SESSION = 0x02
 RESEND = 0.7
 """Seconds until a datagram is sent again; then twice as long, and so on."""
-
-
-class _NoSharing(dict[Any, Any]):
-    """pyghmi shares sensor records between BMCs of one kind and date: two machines that differ
-    in their drives would be told each other's. This table keeps nothing."""
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        pass
-
-
-sdr.shared_sdrs = _NoSharing()
 
 
 class Silent(Exception):

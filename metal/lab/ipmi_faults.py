@@ -35,6 +35,7 @@ FAULTS = {
     "fru-host-name": "has the name of its host for a product name",
     "fru-part-number": "has no name of a product or board, only a part number",
     "no-maker": "has a FRU without a maker",
+    "records-twice": "has every sensor record twice, as if it wrote them again when it started",
     "duplicate-sensors": "calls the sensors of its power supplies all the same",
     "broken-fru": "has a FRU that ends in its middle",
     "silent-fru": "does not answer to the reading of a FRU, but to all else",

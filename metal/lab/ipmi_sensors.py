@@ -66,10 +66,12 @@ def _complains(machine: Machine, sensor: Sensor, names: set[str]) -> bool:
 def sdr_records(machine: Machine, faults: Set[str] = frozenset()) -> list[bytes]:
     """Full records (43.1) for thresholds, compact ones (43.2) for states."""
     same = "duplicate-sensors" in faults
-    return [
+    once = [
         _record(i, replace(s, name="Status") if same and s.kind == POWER_SUPPLY else s)
         for i, s in enumerate(sensors(machine))
     ]
+    again = once if "records-twice" in faults else []
+    return once + [_numbered(i, record) for i, record in enumerate(again, len(once))]
 
 
 def _record(index: int, sensor: Sensor) -> bytes:
@@ -87,8 +89,12 @@ def _record(index: int, sensor: Sensor) -> bytes:
     else:
         body += bytes([1, 0, 0, 0, 0, 0, 0, 0])
     body += bytes([0xC0 | len(name)]) + name
-    head = index.to_bytes(2, "little") + bytes([0x51, 1 if analog else 2, len(body)])
-    return head + body
+    head = bytes(2) + bytes([0x51, 1 if analog else 2, len(body)])
+    return _numbered(index, head + body)
+
+
+def _numbered(number: int, record: bytes) -> bytes:
+    return number.to_bytes(2, "little") + record[2:]
 
 
 def fru_bytes(machine: Machine, faults: Set[str] = frozenset()) -> bytes:

@@ -311,6 +311,15 @@ def test_i19_sensors_of_one_name_are_told_apart(open_ipmi: Open, machine: Machin
     assert driver.health().reasons == (f"{names[1]}: failure",)
 
 
+def test_i19_a_record_that_is_there_twice_is_one_sensor(open_ipmi: Open) -> None:
+    once = open_ipmi()
+    names = [p.name for p in once.facts().psus or ()]
+    once.close()
+    driver = open_ipmi("records-twice")
+    assert [p.name for p in driver.facts().psus or ()] == names and len(names) == 2
+    assert driver.health().health == "ok"
+
+
 @pytest.mark.parametrize(
     ("order", "text"),
     [

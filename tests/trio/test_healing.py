@@ -29,18 +29,25 @@ def drill(trio: Any) -> Iterator[Drill]:
     ran = sorted(vm for s in trio.truth()["servers"].values() for vm in s["vms"])
     assert ran == ["git", "lists", "mail", "wiki"]
     yield made
-    for server in trio.servers:
-        trio.break_(server, "repair")
-        trio.wait(lambda s=server: healthy(made, s), 120, f"{server} does not get well")
-        if made.workspace.store.servers.get(server).status != "done" or draining(made, server):
-            metal(made, "release", server)
+    try:
+        for server in trio.servers:
+            trio.break_(server, "repair")
+        for server in trio.servers:
+            trio.wait(lambda s=server: healthy(made, s), 120, f"{server} does not get well")
+            if made.workspace.store.servers.get(server).status != "done" or draining(made, server):
+                metal(made, "release", server)
+    finally:
+        remove_guests(trio)
+        made.close()
+
+
+def remove_guests(trio: Any) -> None:
     driver = trio.driver()
     for name, vm in driver.look()[2].items():
         driver.ensure_off(vm.vmid)
         driver.ensure_removed(vm.vmid)
         for server in trio.servers.values():
             server.console(name).unlink(missing_ok=True)
-    made.close()
 
 
 def metal(drill: Drill, *words: str) -> str:

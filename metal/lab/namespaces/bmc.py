@@ -73,6 +73,9 @@ class Bmc:
 
     def start(self) -> int:
         """Its process id. It answers as soon as its socket is there."""
+        # It keeps its sensors' records, and would add them again to those of an earlier start.
+        for kept in (self.folder / "bmc").rglob("sdr.*"):
+            kept.unlink()
         words = ["ip", "netns", "exec", self.names.bmc(self.name), "ipmi_sim", "-n"]
         words += ["-c", str(self.folder / "bmc.conf"), "-f", str(self.folder / "bmc.commands")]
         with (self.folder / "bmc.log").open("ab") as log:
