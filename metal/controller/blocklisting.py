@@ -26,11 +26,7 @@ def let_in(workspace: Workspace, server: str) -> None:
     """Its Ceph clients may write again. Nothing is asked where metal shuts nobody out."""
     inventory = workspace.inventory
     cluster = inventory.cluster_of(server)
-    if (
-        cluster is None
-        or inventory.clusters[cluster].has_ha
-        or not inventory.clusters[cluster].ceph
-    ):
+    if cluster is None or not inventory.clusters[cluster].shuts_out:
         return
     addresses = ceph_addresses(inventory, server)
     blocklist(workspace, cluster, but=server).ensure_not_listed(addresses)

@@ -46,7 +46,8 @@ def _clusters(draft: Draft) -> None:
         if cluster.libvirt and cluster.ceph:
             what = f"`{name}` runs libvirt, which forms no Ceph cluster"
             mend = (
-                "write ceph = false; `storage` names a pool of libvirt that all its servers share"
+                "write ceph = false; `storage` names a pool of libvirt that all its servers share, "
+                f"[clusters.{name}.libvirt] ceph = true that it is in a Ceph of somebody's"
             )
             draft.at_key(("clusters", name), what, mend)
         site = draft.site_of(name)

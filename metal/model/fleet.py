@@ -321,6 +321,9 @@ class LibvirtAccess(Frozen):
     """tcg where the servers are virtual themselves: slow, but it runs anywhere."""
     shared_unseen: bool = False
     """The pool's directory is shared in a way that libvirt does not recognise."""
+    ceph: bool = False
+    """The pool is in a Ceph that its servers can administer, made by somebody else: a dead
+    server's clients are shut out of it before its VMs restart."""
     kernel: str | None = None
     initrd: str | None = None
     cmdline: str = ""
@@ -332,6 +335,7 @@ class Cluster(Frozen):
 
     servers: tuple[Name, ...] = Field(min_length=1)
     ceph: bool = True
+    """metal makes one of its servers' data disks."""
     called: str | None = None
     """What Proxmox calls it, where that is no name of ours: it was there before metal."""
     storage: str | None = None
@@ -352,6 +356,11 @@ class Cluster(Frozen):
     def has_ha(self) -> bool:
         """Whether its hypervisor restarts a dead server's VMs by itself; else metal does."""
         return self.libvirt is None
+
+    @property
+    def shuts_out(self) -> bool:
+        """Whether metal keeps a dead server's clients from writing to Ceph: nobody else does."""
+        return self.libvirt is not None and self.libvirt.ceph
 
 
 class Service(Frozen):

@@ -53,7 +53,7 @@ def plan_restarts(
         ),
         waits=waits,
         stranded=stranded | dict.fromkeys(strangers, unknown),
-        shut_out=ceph_addresses(inventory, server) if inventory.clusters[cluster].ceph else (),
+        shut_out=ceph_addresses(inventory, server) if inventory.clusters[cluster].shuts_out else (),
     )
 
 

@@ -17,10 +17,11 @@ MakeFleet = Callable[..., Inventory]
 Formed = Callable[..., World]
 
 
-def libvirt(fleet: Inventory, storage: str | None = "vms") -> Inventory:
-    """The same with libvirt on the cluster a, its disks shared or not."""
+def libvirt(fleet: Inventory, storage: str | None = "vms", *, ceph: bool = False) -> Inventory:
+    """The same with libvirt on the cluster a, its disks shared or not, in Ceph or not."""
+    access = LibvirtAccess(ceph=ceph)
     made = fleet.clusters["a"].model_copy(
-        update={"libvirt": LibvirtAccess(), "ceph": False, "storage": storage}
+        update={"libvirt": access, "ceph": False, "storage": storage}
     )
     return fleet.model_copy(update={"clusters": fleet.clusters | {"a": made}})
 
@@ -53,6 +54,20 @@ def breaches(fleet: Inventory, world: World, server: str, restarts: Restarts) ->
     )
     plan = Plan(fingerprint=fingerprint(fleet, world), actions=(action,))
     return [f"{b.law} {b.subject}: {b.what}" for b in judge(plan, fleet, world)]
+
+
+def test_where_the_disks_are_in_ceph_the_dead_server_is_shut_out(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    on_ceph = libvirt(make_fleet({"a": [6, 6, 6]}, {"git": {"memory_gib": 2}}), ceph=True)
+    dead = without(formed(on_ceph, {"git": on("a1", 101)}), "a1")
+    found = plan_restarts(on_ceph, dead, "a1", ["git"])
+    assert found.shut_out == (str(on_ceph.servers["a1"].address),)
+    assert breaches(on_ceph, dead, "a1", found) == []
+    open_ = found.model_copy(update={"shut_out": ()})
+    assert any("could still write" in said for said in breaches(on_ceph, dead, "a1", open_))
+    elsewhere = libvirt(on_ceph)
+    assert plan_restarts(elsewhere, dead, "a1", ["git"]).shut_out == ()
 
 
 def test_it_is_what_the_proof_said_before(make_fleet: MakeFleet, formed: Formed) -> None:

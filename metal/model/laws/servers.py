@@ -108,6 +108,9 @@ def _drain(action: DrainServer, after: After) -> Iterator[str]:
 def _recover(action: RecoverServer, after: After) -> Iterator[str]:
     if after.seen(action.server).node == "online":
         yield "is online: what still runs must not be started elsewhere"
+    restarts, shuts_out = action.restarts, after.inventory.clusters[action.cluster].shuts_out
+    if restarts and restarts.planned and shuts_out and not restarts.shut_out:
+        yield "could still write to the disks of its VMs: its Ceph clients are not shut out"
     for vm, vmid in action.vms.items():
         seen = after.world.vms.get(vm)
         if seen is None:
