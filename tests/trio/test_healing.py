@@ -3,9 +3,6 @@
 Times are told by `pytest -rP`, and not judged here: a busy machine is no broken promise.
 """
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +10,10 @@ from typing import Any
 import pytest
 
 from metal.lab.namespaces.counting import counts, gaps
-from metal.lab.namespaces.drill import Drill, Drilled
+from metal.lab.namespaces.drill import Drill
 from metal.operations.words import Words
+
+from .drilling import begin, busiest, end, written_once
 
 pytestmark = pytest.mark.lab
 
@@ -22,66 +21,13 @@ pytestmark = pytest.mark.lab
 @pytest.fixture
 def drill(trio: Any) -> Iterator[Drill]:
     """Four guests run on three servers that are well."""
-    folder = trio.folder.parent
-    made = Drill(folder)
-    said = metal(made, "apply", "--yes")
-    assert "4 done, 0 failed" in said, said
-    ran = sorted(vm for s in trio.truth()["servers"].values() for vm in s["vms"])
-    assert ran == ["git", "lists", "mail", "wiki"]
-    yield made
+    made = Drill(trio.folder.parent)
     try:
-        for server in trio.servers:
-            trio.break_(server, "repair")
-        for server in trio.servers:
-            trio.wait(lambda s=server: healthy(made, s), 120, f"{server} does not get well")
-            if made.workspace.store.servers.get(server).status != "done" or draining(made, server):
-                metal(made, "release", server)
+        begin(made)
+        yield made
+        end(made)
     finally:
-        remove_guests(trio)
         made.close()
-
-
-def remove_guests(trio: Any) -> None:
-    driver = trio.driver()
-    for name, vm in driver.look()[2].items():
-        driver.ensure_off(vm.vmid)
-        driver.ensure_removed(vm.vmid)
-        for server in trio.servers.values():
-            server.console(name).unlink(missing_ok=True)
-
-
-def metal(drill: Drill, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "metal", "-C", str(drill.folder), *words],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def healthy(drill: Drill, server: str) -> bool:
-    """Asked by a process of its own: its BMC may have forgotten the sessions of this one."""
-    rows = json.loads(metal(drill, "status", "-o", "json"))["servers"]
-    seen = next(row for row in rows if row["server"] == server)
-    return (seen["power"], seen["health"], seen["node"]) == ("on", "ok", "online")
-
-
-def draining(drill: Drill, server: str) -> bool:
-    return drill.workspace.store.servers.get(server).life == "draining"
-
-
-def busiest(drill: Drill) -> str:
-    servers: dict[str, Any] = drill.trio.truth()["servers"]
-    return max(servers, key=lambda name: len(servers[name]["vms"]))
-
-
-def written_once(found: Drilled) -> None:
-    """Each goes on where it was, at the next number: none lost, none written by two copies."""
-    print(found.model_dump_json(indent=1))
-    assert found.vms
-    for vm in found.vms.values():
-        assert vm.first in (vm.last + 1, vm.last + 2)
 
 
 def test_what_ran_on_a_server_that_dies_runs_elsewhere(drill: Drill) -> None:

@@ -62,6 +62,7 @@ def trio_lines(status: "TrioStatus", width: int = 80) -> list[str]:
     return [
         f"trio in {status.folder}",
         *hanging("guests run with ", status.accelerator, width, under=2),
+        *([f"Ceph says {status.ceph}"] if status.ceph else []),
         grid.header,
         *map(grid.line, rows),
         *([f"RUNS TWICE: {', '.join(twice)}"] if twice else []),

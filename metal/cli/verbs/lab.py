@@ -11,6 +11,7 @@ from metal.cli.complete import servers
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
 from metal.cli.numbers import Finite
+from metal.model.errors import BadInput
 
 if TYPE_CHECKING:
     from metal.lab.control import LabStatus
@@ -52,13 +53,22 @@ def command() -> None:
     default="simulated",
     help="What the servers are made of.  [default: simulated]",
 )
+@click.option(
+    "--ceph", is_flag=True, help="Of namespaces: the VMs' disks in a real Ceph of the servers."
+)
 @click.pass_obj
-def up(face: Face, folder: Path, speed: float, engine: str) -> None:
+def up(face: Face, folder: Path, speed: float, engine: str, ceph: bool) -> None:
     """Start the servers of this workspace's inventory as doubles, or the trio."""
+    if ceph and engine != "namespaces":
+        raise BadInput(
+            "only the servers of namespaces have a real Ceph",
+            where="--ceph",
+            mend="add --engine namespaces; the simulated ones' double has a Ceph of its own",
+        )
     if engine == "namespaces":
         from metal.lab.namespaces import workspace
 
-        _show_trio(face, workspace.up(folder))
+        _show_trio(face, workspace.up(folder, ceph=ceph))
         face.say(f"make its VMs with: metal -C {folder} apply")
         return
     from metal.lab.control import up

@@ -85,6 +85,12 @@ def told(error: Any, where: str) -> BaseException:
     return Failed(text, where=where, mend="its libvirtd's journal tells more")
 
 
+def busy(error: Any) -> bool:
+    """Whether a storage pool says that it is at work for somebody else: that has no code of its
+    own."""
+    return "asynchronous jobs" in str(error.get_error_message())
+
+
 def missing(error: Any) -> bool:
     """Whether it says that there is no such domain, pool or volume."""
     module = libvirt()

@@ -1,9 +1,10 @@
 """Disks of VMs in libvirt's storage pools: a directory, a volume group, an RBD pool."""
 
+import time
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from metal.drivers.libvirt.calls import libvirt, missing
+from metal.drivers.libvirt.calls import busy, libvirt, missing
 from metal.drivers.libvirt.domain import Disk
 from metal.model.errors import Failed
 
@@ -11,6 +12,9 @@ LOCAL = "local"
 """Asked for where nothing is shared: the host's own directory, made when it is not there."""
 LOCAL_FOLDER = "/var/lib/libvirt/images"
 RBD_PORT = 6789
+BUSY = 60.0
+"""Seconds for the pool's other work to end."""
+POLL = 0.1
 
 
 def volume_of(vmid: int, name: str) -> str:
@@ -90,13 +94,26 @@ def ensure_no_volume(pool: Any, name: str) -> None:
 def _lookup(pool: Any, name: str) -> Any:
     """The volume or None. Others may share the pool: what it was when this host last looked
     tells nothing."""
-    pool.refresh(0)
+    _refresh(pool)
     try:
         return pool.storageVolLookupByName(name)
     except libvirt().libvirtError as error:
         if not missing(error):
             raise
     return None
+
+
+def _refresh(pool: Any) -> None:
+    """libvirt refuses while another VM's disk is being made there: a matter of seconds on RBD."""
+    deadline = time.monotonic() + BUSY
+    while True:
+        try:
+            pool.refresh(0)
+            return
+        except libvirt().libvirtError as error:
+            if not busy(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(POLL)
 
 
 def _kind(pool: Any) -> str:

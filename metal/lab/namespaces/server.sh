@@ -16,7 +16,19 @@ mount --bind "$folder/../../disks" /var/lib/libvirt/images
 mount --bind "$folder/etc/hosts" /etc/hosts
 hostname "$name"
 # As an init would: a service that ends is started again, orphans are collected.
-while :; do
-    libvirtd -l -f /etc/libvirt/libvirtd.conf </dev/null >>/var/log/libvirt/libvirtd.out 2>&1 || true
-    sleep 1
-done
+keep() {
+    while :; do
+        "$@" </dev/null >>"$folder/${1##*/}.log" 2>&1 || true
+        sleep 1
+    done
+}
+if [ -d "$folder/etc/ceph" ]; then
+    ceph=$folder/var/lib/ceph
+    mkdir -p /run/ceph /run/sshd
+    mount --bind "$folder/etc/ceph" /etc/ceph
+    keep /usr/sbin/sshd -D -e -f "$folder/etc/ssh/sshd_config" &
+    keep ceph-mon -f -i "$name" &
+    [ ! -e "$ceph/manages" ] || keep ceph-mgr -f -i "$name" &
+    { until [ -e "$ceph/osd/made" ]; do sleep 0.2; done; keep ceph-osd -f -i "$(cat "$ceph/osd/whoami")"; } &
+fi
+keep libvirtd -l -f /etc/libvirt/libvirtd.conf

@@ -15,9 +15,11 @@ from typing import Any
 
 from metal.drivers.libvirt import Host, Libvirt, Patience
 from metal.drivers.libvirt.domain import Accelerator, Boot, Machine
-from metal.lab.namespaces import wire
+from metal.lab.namespaces import sshd, wire
 from metal.lab.namespaces.accel import accelerator
 from metal.lab.namespaces.bmc import CPU_ILL, CPU_WELL, Bmc
+from metal.lab.namespaces.ceph import Ceph
+from metal.lab.namespaces.ceph import missing as ceph_missing
 from metal.lab.namespaces.guest import Guest, ensure_guest
 from metal.lab.namespaces.server import Server
 from metal.lab.namespaces.wire import Names
@@ -48,8 +50,17 @@ class Trio:
     """A lab of namespaces in `folder`; `up` makes it, `Trio.of` finds it again."""
 
     def __init__(
-        self, folder: Path, names: Names, accel: Accelerator, why: str, guest: Guest, password: str
+        self,
+        folder: Path,
+        names: Names,
+        accel: Accelerator,
+        why: str,
+        guest: Guest,
+        password: str,
+        *,
+        ceph: bool = False,
     ) -> None:
+        """`ceph`: the disks of its VMs are in a Ceph on its servers, else in a shared folder."""
         self.folder, self.names = folder, names
         self.accel, self.why, self.guest, self.password = accel, why, guest, password
         self.servers: dict[str, Server] = {}
@@ -58,13 +69,15 @@ class Trio:
             own = folder / "servers" / name
             self.servers[name] = Server(name, own, names, number)
             self.bmcs[name] = Bmc(name, own, names, number)
+        self.ceph = Ceph(folder, self.servers) if ceph else None
 
     # ── up and down ─────────────────────────────────────────────────────────────────────────
 
     @classmethod
-    def up(cls, folder: Path) -> "Trio":
-        """Returns once every libvirtd answers. What fails on the way is taken down again."""
-        missing = why_not()
+    def up(cls, folder: Path, *, ceph: bool = False) -> "Trio":
+        """Returns once every libvirtd answers, and Ceph is well. What fails on the way is taken
+        down again."""
+        missing = why_not(ceph=ceph)
         if missing:
             raise Refused(
                 missing, where="this machine", mend="as root; apt install what is missing"
@@ -75,7 +88,8 @@ class Trio:
         guest = ensure_guest()
         accel, why = accelerator(guest)
         names = wire.claim()
-        trio = cls(folder, names, accel, why, guest, secrets.token_urlsafe(12)[:16])
+        password = secrets.token_urlsafe(12)[:16]
+        trio = cls(folder, names, accel, why, guest, password, ceph=ceph)
         try:
             trio._start()
         except BaseException:
@@ -97,7 +111,8 @@ class Trio:
             ) from None
         guest = Guest(Path(told["kernel"]), Path(told["initrd"]))
         names = Names(told["lab"])
-        return cls(file.parent, names, told["accel"], told["why"], guest, told["password"])
+        known = (told["accel"], told["why"], guest, told["password"])
+        return cls(file.parent, names, *known, ceph=told["ceph"])
 
     def _start(self) -> None:
         (self.folder / "disks").mkdir(parents=True)
@@ -110,11 +125,17 @@ class Trio:
             server.folder.mkdir(parents=True)
             server.write(hosts)
             self.bmcs[name].write(self.password)
+            if self.ceph:
+                sshd.write(server)
+        if self.ceph:
+            self.ceph.write()
         for name, server in self.servers.items():
             server.power("on")
             self.bmcs[name].start()
         for name in SERVERS:
             self.await_up(name)
+        if self.ceph:
+            self.ceph.form(self.wait)
 
     def down(self) -> None:
         """No process, mount, namespace, cable or file of it is left."""
@@ -136,6 +157,7 @@ class Trio:
             "kernel": str(self.guest.kernel),
             "initrd": str(self.guest.initrd),
             "password": self.password,
+            "ceph": self.ceph is not None,
         }
         file.write_text(json.dumps(told, indent=2) + "\n")
 
@@ -147,7 +169,7 @@ class Trio:
             hosts,
             cluster="trio",
             machine=Machine(accel=self.accel, boot=boot),
-            shared_unseen=True,
+            shared_unseen=self.ceph is None,
             patience=patience or Patience(connect=1, poll=0.1),
         )
 
@@ -231,13 +253,14 @@ class Trio:
         }
 
 
-def why_not() -> str:
+def why_not(*, ceph: bool = False) -> str:
     """Why no such lab can run here; "" when it can, as far as that can be told beforehand."""
     if os.geteuid() != 0:
         return "only root may make namespaces"
     if importlib.util.find_spec("libvirt") is None:
         return "missing: libvirt-python, metal's extra: pip install 'metal[libvirt]'"
     missing = [package for tool, package in NEEDED.items() if shutil.which(tool) is None]
+    missing += ceph_missing() if ceph else []
     if missing:
         return f"missing: apt install {' '.join(missing)}"
     done = subprocess.run(

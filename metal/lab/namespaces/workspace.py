@@ -8,6 +8,8 @@ from typing import Any
 import tomlkit
 
 from metal.controller.workspace import Workspace
+from metal.drivers.ssh import controller_key
+from metal.lab.namespaces import sshd
 from metal.lab.namespaces.bmc import USER
 from metal.lab.namespaces.trio import SERVERS, Trio
 from metal.lab.topology import add_administrator
@@ -48,10 +50,14 @@ class TrioStatus(Frozen):
     """kvm or tcg, and why."""
     servers: dict[str, dict[str, Any]]
     """Name → power, address, bmc, vms."""
+    ceph: str | None = None
+    """Its health, by its own word; None where there is none."""
 
 
-def up(folder: Path) -> TrioStatus:
+def up(folder: Path, *, ceph: bool = False) -> TrioStatus:
     """Servers, BMCs and a workspace for them in the new folder `folder`.
+
+    `ceph`: their VMs' disks are in a real Ceph on them, not in a folder that they share.
 
     Refused where the folder holds anything, or no such lab can run; nothing is left then.
     """
@@ -62,7 +68,7 @@ def up(folder: Path) -> TrioStatus:
             where=str(folder),
             mend="name a folder that does not exist yet; `metal lab down` removes a lab's",
         )
-    trio = Trio.up(folder / LAB)
+    trio = Trio.up(folder / LAB, ceph=ceph)
     try:
         _write(trio, folder)
         _enrol(trio, folder)
@@ -72,10 +78,19 @@ def up(folder: Path) -> TrioStatus:
     return status(folder)
 
 
+def _let_in(trio: Trio, workspace: Workspace) -> None:
+    """The controller logs in to the servers: that is how it speaks to their Ceph."""
+    _, mine = controller_key(workspace.state)
+    for name, server in trio.servers.items():
+        sshd.allow(server, mine)
+        workspace.host_keys.pin(name, "system", [sshd.host_key(server)])
+
+
 def status(folder: Path) -> TrioStatus:
     """Refused where no such lab is up."""
-    truth = Trio.of(folder / LAB).truth()
-    return TrioStatus(folder=folder, accelerator=truth["accelerator"], servers=truth["servers"])
+    trio = Trio.of(folder / LAB)
+    health = trio.ceph.health() if trio.ceph else None
+    return TrioStatus(folder=folder, ceph=health, **trio.truth())
 
 
 def break_(folder: Path, server: str, fault: str) -> None:
@@ -107,6 +122,7 @@ def _write(trio: Trio, folder: Path) -> None:
         kernel=trio.guest.kernel,
         initrd=trio.guest.initrd,
         cmdline=trio.guest.cmdline,
+        shared="ceph = true" if trio.ceph else "shared_unseen = true",
     )
     document = tomlkit.parse(text)
     add_administrator(document, folder)
@@ -121,5 +137,7 @@ def _enrol(trio: Trio, folder: Path) -> None:
             workspace.secrets.escrow(f"bmc/{name}", trio.password, controller=True)
             for life in (Life.ENROLLED, Life.INSTALLED, Life.MEMBER):
                 workspace.store.servers.move(name, life)
+        if trio.ceph:
+            _let_in(trio, workspace)
     finally:
         workspace.store.close()
