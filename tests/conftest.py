@@ -8,6 +8,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Nothing is judged by seconds: a law that holds slowly on a busy machine holds.
+settings.register_profile("metal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("metal")
 
 HERE = Path(__file__).resolve().parent
 

@@ -75,7 +75,7 @@ def broken(tree: dict[str, Any], paths: tuple[str, ...], random: Random) -> dict
     return tree
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(NAMES or [""]), st.integers(0, 2**32))
 def test_whatever_is_broken_nothing_but_a_metal_error_comes(name: str, seed: int) -> None:
     tree, paths, _ = machine(name)

@@ -42,7 +42,7 @@ def queued(rules: Connections) -> tuple[list[Wire], threading.Thread]:
     return late, thread
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     most=st.integers(1, 4),
     workers=st.integers(1, 9),

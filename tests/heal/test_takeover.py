@@ -31,7 +31,7 @@ def watcher(store: Store, place: str) -> Post:
     return Post(store, place, LEASE, Owner(place, place, "pid:[1]", 1, 1))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(falls=st.floats(0, LEASE / 3), phase=st.floats(0, LEASE / 3))
 def test_another_leads_within_fifteen_seconds(store: Store, falls: float, phase: float) -> None:
     """Everybody seeks the post each third of a lease; `phase` is how their turns lie."""

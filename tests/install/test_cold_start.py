@@ -212,7 +212,7 @@ def can_open(inventory, server, running):
     return "tpm2" in unlock.by or ("tang" in unlock.by and len(alive_tang) >= unlock.threshold)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(fleets())
 def test_the_order_holds_and_leaves_out_nobody_who_can_be_opened(inventory):
     found = cold_start(inventory)
@@ -232,7 +232,7 @@ def test_the_order_holds_and_leaves_out_nobody_who_can_be_opened(inventory):
         assert "dropbear" not in inventory.servers[name].unlock.by
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(fleets())
 def test_every_server_that_waits_for_tang_in_vain_is_behind_a_deadlock_or_a_person(inventory):
     found = cold_start(inventory)
@@ -249,7 +249,7 @@ def test_every_server_that_waits_for_tang_in_vain_is_behind_a_deadlock_or_a_pers
         assert found.deadlocks, "with no person about, only a circle can be why"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(fleets(), st.sampled_from(NAMES))
 def test_a_tpm_more_never_makes_anyone_wait_longer(inventory, name):
     before = cold_start(inventory)

@@ -313,7 +313,7 @@ def shape(text):
     return [line.split()[:2] for line in text.splitlines() if line.startswith("d-i ")]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(value=hostile, where=st.sampled_from(["disk", "serial", "package", "mirror", "key", "url"]))
 def test_no_text_of_the_inventory_adds_an_answer_or_a_command(value, where):
     templates, inventory = Templates([defaults()]), _INVENTORY

@@ -73,7 +73,7 @@ def hashless(learned: Learned) -> bool:
     return "#" not in learned.model_dump_json()
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["rio1", "rio2", "rio3", "zee1"]), LEARNED.filter(hashless), BMC),

@@ -57,7 +57,7 @@ def _packs(items: list[Item], bins: list[Bin], way: tuple[int, ...]) -> bool:
     return True
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(ITEMS, BINS)
 def test_the_verdict_is_that_of_brute_force(items: list[Item], bins: list[Bin]) -> None:
     assert fits(items, bins) == by_brute_force(items, bins)

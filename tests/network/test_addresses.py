@@ -207,9 +207,7 @@ def wishes(draw: st.DrawFn) -> tuple[dict[str, dict[str, Any]], dict[str, str], 
     return vms, homes, site
 
 
-quick = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+quick = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @given(wishes())

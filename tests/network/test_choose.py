@@ -63,7 +63,7 @@ def is_lawful(choice: Choice, wants: list[Want], addresses: int, flows: int) -> 
 
 
 @given(wishes(), st.integers(0, 4), st.sampled_from([0, 0, 1, FLOWS]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_choice_serves_more(wants: list[Want], addresses: int, flows: int) -> None:
     choice = choose(wants, addresses, flows)
     is_lawful(choice, wants, addresses, flows)
@@ -72,7 +72,7 @@ def test_no_choice_serves_more(wants: list[Want], addresses: int, flows: int) ->
 
 
 @given(wishes(), st.integers(0, 4), st.sampled_from([0, 0, 1, FLOWS]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_cp_sat_serves_as_much(wants: list[Want], addresses: int, flows: int) -> None:
     pytest.importorskip("ortools", reason="OR-tools is not installed (the extra `solver`)")
     from metal.network.exact import choose_exactly

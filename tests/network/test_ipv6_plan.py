@@ -27,9 +27,7 @@ from metal.network.zones import TTL, zones
 
 MakeFleet = Callable[..., Inventory]
 OLD, NEW = "2001:db8:1::/48", "2001:db8:77::/56"
-quick = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 names = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
 lengths = st.sampled_from([44, 47, 48, 50, 56, 57, 60, 63, 64])
 

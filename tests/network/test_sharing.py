@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metal.network.sharing import Port, fewest, share
@@ -28,7 +28,6 @@ def fewest_by_force(claims: dict[str, frozenset[Port]]) -> int:
 
 
 @given(claims_strategy)
-@settings(deadline=None)
 def test_no_port_meets_an_address_twice_and_no_fewer_addresses_do(
     claims: dict[str, frozenset[Port]],
 ) -> None:
@@ -43,7 +42,6 @@ def test_no_port_meets_an_address_twice_and_no_fewer_addresses_do(
 
 
 @given(claims_strategy, st.data())
-@settings(deadline=None)
 def test_settled_owners_keep_their_address(
     claims: dict[str, frozenset[Port]], data: st.DataObject
 ) -> None:

@@ -20,9 +20,7 @@ from metal.schedule.balance import balance
 
 MakeFleet = Callable[..., Inventory]
 Formed = Callable[..., World]
-quick = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 GIB = 1024
 
 

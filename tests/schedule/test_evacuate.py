@@ -163,9 +163,7 @@ def crowds(draw: st.DrawFn) -> tuple[dict[str, list[int]], dict[str, dict[str, A
 
 
 @given(crowds())
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_everybody_is_accounted_for_and_less_room_would_not_do(
     make_fleet: MakeFleet, formed: Formed, case: Any
 ) -> None:

@@ -65,9 +65,7 @@ wished = st.fixed_dictionaries(
 
 
 @given(st.lists(wished, max_size=7))
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_named_does_it_and_no_part_of_it_does(
     make_fleet: MakeFleet, formed: Formed, drawn: list[dict[str, Any]]
 ) -> None:

@@ -28,9 +28,7 @@ from metal.schedule.withdraw import relocate
 
 MakeFleet = Callable[..., Inventory]
 Formed = Callable[..., World]
-quick = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+quick = settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CHECKER = Path(__file__).resolve().parents[2] / "metal" / "check_certificate.py"
 
 
@@ -163,7 +161,6 @@ def test_proofs_agree_with_brute_force_and_the_checker(
     st.tuples(st.integers(0, 20), st.integers(0, 20)),
     st.tuples(st.integers(0, 9), st.integers(0, 9)),
 )
-@settings(deadline=None)
 def test_memory_and_cpu_together_are_exact_for_three(
     drawn: list[tuple[int, int]], rooms: tuple[int, int], cpus: tuple[int, int]
 ) -> None:

@@ -63,7 +63,7 @@ def fewest(start: State, scale: Scale) -> int | None:
 
 
 @given(clusters())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_as_few_moves_as_there_are(nodes: list[Node]) -> None:
     start, scale, movable = opened(nodes)
     found = repair(start, movable, scale)

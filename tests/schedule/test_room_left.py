@@ -38,9 +38,7 @@ def test_what_limits_is_named(make_fleet: MakeFleet, formed: Formed) -> None:
 
 
 @given(st.lists(st.integers(0, 12), min_size=2, max_size=4), st.integers(1, 4))
-@settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_spreading_of_more_survives(
     make_fleet: MakeFleet, formed: Formed, memories: list[int], gib: int
 ) -> None:

@@ -19,9 +19,7 @@ MakeFleet = Callable[..., Inventory]
 Formed = Callable[..., World]
 Applied = Callable[..., World]
 
-quick = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+quick = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 CHIPS = ("Haswell", "Haswell", "Westmere", "Opteron_G3", None)

@@ -105,7 +105,7 @@ def test_a_replaced_secret_stays_readable_beside_the_new_one(keep, tmp_path, ana
     assert keep.reveal("disk/alba1") == "third"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(secret=st.text(min_size=1))
 def test_any_text_survives(tmp_path_factory, secret):
     keep = AgeSecrets(
@@ -115,7 +115,7 @@ def test_any_text_survives(tmp_path_factory, secret):
     assert keep.reveal("bmc/alba1") == secret
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(name=st.one_of(st.text(), st.text("./ab-\x00", max_size=12)))
 def test_no_name_leaves_its_folder(tmp_path_factory, name):
     base = tmp_path_factory.mktemp("names")
