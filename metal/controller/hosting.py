@@ -8,7 +8,7 @@ from metal.cluster.hosts import HostPorts
 from metal.controller.rehearsing import refuse_if_pinned
 from metal.controller.unlocking import unlock_held
 from metal.controller.workspace import Workspace
-from metal.drivers.proxmox.hosting import NetworkShell
+from metal.drivers.proxmox.network_trial import NetworkShell
 from metal.drivers.ssh import Ssh
 from metal.install.render import Templates
 from metal.inventory.defaults import defaults

@@ -10,7 +10,7 @@ from metal.cluster.flow import form
 from metal.cluster.host_networks import NetworkPorts, give_networks
 from metal.cluster.ports import ClusterPorts
 from metal.controller.hosting import ceph_networks, rings
-from metal.drivers.proxmox.hosting import NetworkShell
+from metal.drivers.proxmox.network_trial import NetworkShell
 from metal.inventory import load
 from metal.inventory.defaults import defaults
 from metal.lab.proxmox.shell import Shell
