@@ -3,6 +3,7 @@
 import logging
 import threading
 
+from metal.controller.incident_book import IncidentBook
 from metal.controller.leaving import carry_out, left_behind
 from metal.controller.progress import Progress
 from metal.controller.workspace import Workspace
@@ -48,3 +49,5 @@ class Departures:
             carry_out(self._workspace, order, self._progress, term=term)
         except MetalError as error:
             log.warning("leaving %s: %s", order.name, error)
+            if left_behind(self._workspace) != order:  # else it is gone on with, by us or the next
+                IncidentBook(self._workspace).stopped(order.name, str(error))

@@ -1,6 +1,8 @@
 """While watching: servers that wait at boot get their disk's key, where the inventory allows it.
 
-Beside the rounds, a server at a time: one that hangs keeps nobody waiting.
+Beside the rounds, a server at a time: one that hangs keeps nobody waiting. In no order: a disk that
+its key opens needs no other server, and what waits for Tang opens itself once that is up. The order
+of `metal keys graph` is for people, who want to type as few keys as can be.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait

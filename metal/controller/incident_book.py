@@ -52,6 +52,15 @@ class IncidentBook:
             if self._incidents.note(incident.id, "action", said) and why:
                 self._tell(incident, f"{_name(incident.subject)}: a person must act", said)
 
+    def stopped(self, name: str, why: str) -> None:
+        """An evacuation of `name` stopped where only a person goes on: told, and no more of it is
+        awaited here."""
+        incident, _ = self._incidents.open(f"leaving {name}", "stopped")
+        said = f"FAILED: leave {name}: {why}"
+        self._incidents.note(incident.id, "action", said)
+        self._tell(incident, f"leaving {name}: a person must act", said)
+        self._incidents.close(incident.id, f"`metal evacuate {name} --act` goes on with it")
+
     def _of(self, action: Action) -> Incident | None:
         subject = f"server {getattr(action, 'server', '')}"
         return next((i for i in self._incidents.list(open_only=True) if i.subject == subject), None)

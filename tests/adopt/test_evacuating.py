@@ -359,3 +359,21 @@ def test_a_watcher_leaves_what_failed_to_a_person(fleet: Any, workspace: Workspa
     with pytest.raises(Failed, match="one VM did not go"):
         carry_out(workspace, planned, silent)
     assert left_behind(workspace) is None
+
+
+def test_a_watcher_tells_that_it_failed(fleet: Any, workspace: Workspace) -> None:
+    killed(workspace)
+    fleet.vm(101, "bora1", name="impostor", running=False)
+    term = workspace.store.leading.seek("watch", "here", 60)
+    assert term is not None
+    departures = Departures(workspace, silent)
+    departures.go_on(term)
+    assert departures.settle(120)
+    (incident,) = workspace.store.incidents.list()
+    assert (incident.subject, incident.state) == ("leaving home", "stopped")
+    told = [note.text for note in workspace.store.incidents.show(incident.id).notes]
+    assert any("one VM did not go" in text for text in told)
+    assert "`metal evacuate home --act` goes on with it" in told
+    departures.go_on(term)
+    assert departures.settle(1), "a person goes on with it"
+    assert len(workspace.store.incidents.list()) == 1
