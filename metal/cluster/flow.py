@@ -63,6 +63,8 @@ def form(run: Run, action: FormCluster, ports: ClusterPorts) -> dict[str, Any]:
     if action.management_from and forms:
         close = partial(forms.ensure_firewall, action.management_from)
         step("close management to all but the mesh", close)
+    if action.wishes and forms:
+        step("tell HA what the VMs wish for", partial(forms.ensure_wishes, action.wishes))
     for server in action.servers:
         step(f"record {server} as a member", partial(ports.member, server))
     return {"cluster": action.cluster, "servers": list(action.servers)}

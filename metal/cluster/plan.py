@@ -5,7 +5,7 @@ from collections.abc import Set
 from metal.model.disks import data_disks
 from metal.model.fleet import Inventory
 from metal.model.life import Life, Status
-from metal.model.plan import FormCluster, Osd, Risk
+from metal.model.plan import FormCluster, HaWishes, Osd, Risk
 from metal.model.world import SeenCluster, SeenServer, World
 
 LEAVING = frozenset({Life.DRAINING, Life.RETIRED})
@@ -85,7 +85,7 @@ def _action(
     )
 
 
-def form_again(inventory: Inventory, world: World, name: str) -> FormCluster:
+def form_again(inventory: Inventory, world: World, name: str, wishes: HaWishes) -> FormCluster:
     """A cluster that is formed, gone through once more: what is as it should be stays so."""
     servers = tuple(sorted(world.clusters[name].nodes, key=inventory.clusters[name].servers.index))
     action = _action(inventory, world, frozenset(), name, servers)
@@ -95,6 +95,7 @@ def form_again(inventory: Inventory, world: World, name: str) -> FormCluster:
             "what": f"see that {name} is wholly formed",
             "why": "asked for; what is as it should be is left alone",
             "risk": Risk.SAFE,
+            "wishes": wishes if inventory.clusters[name].has_ha and len(servers) > 1 else None,
         }
     )
 

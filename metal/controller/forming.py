@@ -8,6 +8,7 @@ from metal.model.errors import BadInput, Refused, Unreachable
 from metal.model.life import Life, Status
 from metal.model.plan import FormCluster, Plan, fingerprint
 from metal.model.world import World
+from metal.schedule.wishes import ha_wishes
 
 READY = frozenset({Life.INSTALLED, Life.MEMBER})
 
@@ -52,4 +53,4 @@ def _action(workspace: Workspace, world: World, name: str) -> FormCluster:
             where=name,
             mend="check power and network of its servers: `metal status`",
         )
-    return form_again(inventory, world, name)
+    return form_again(inventory, world, name, ha_wishes(inventory, world, name))

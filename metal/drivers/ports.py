@@ -29,6 +29,7 @@ from metal.model.hypervisor import (
     VmSpec,
 )
 from metal.model.keys import Pin, Slot
+from metal.model.plan import HaWishes
 from metal.model.world import SeenCluster, SeenVm
 
 
@@ -238,6 +239,10 @@ class Forms(Protocol):
 
     def ensure_joined(self, node: str, through: str, links: Sequence[str] = ()) -> None:
         """`node` is a member, online, and the cluster is quorate again."""
+
+    def ensure_wishes(self, wishes: HaWishes) -> None:
+        """HA knows these wishes of its VMs, and none that metal told it of before. Rules that
+        somebody else made stay, and count more."""
 
     def ensure_scheduling(self) -> None:
         """Where VMs are restarted is chosen by memory and CPUs, not by counting VMs."""

@@ -70,6 +70,17 @@ class Osd(Frozen):
     """Finds the disk whatever the kernel calls it today; None when not known."""
 
 
+class HaWishes(Frozen):
+    """All that HA is to be told of a cluster's VMs."""
+
+    apart: dict[str, tuple[int, ...]] = {}
+    """Replica group → ids of its VMs here, where there are several."""
+    together: dict[str, tuple[int, ...]] = {}
+    """The first name of a set → ids of all of it."""
+    home: dict[int, tuple[str, ...]] = {}
+    """VM's id → servers that it is brought back to, the best first."""
+
+
 class FormCluster(_Action):
     kind: Literal["form"] = "form"
     cluster: str
@@ -83,6 +94,8 @@ class FormCluster(_Action):
     """A storage that keeps its VM disks already: none is made."""
     management_from: tuple[str, ...] = ()
     """Networks that the nodes' management answers to; none: no firewall."""
+    wishes: HaWishes | None = None
+    """None: each VM's are told when it is made."""
 
     @property
     def id(self) -> str:

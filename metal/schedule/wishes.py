@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from metal.model.fleet import Inventory, Vm
-from metal.model.world import SeenVm
+from metal.model.plan import HaWishes
+from metal.model.world import SeenVm, World
 from metal.schedule.survival import Guest, units
 
 
@@ -22,6 +23,32 @@ def together_sets(vms: Mapping[str, Vm]) -> dict[str, str]:
             first[a] = first.get(a, a)
             first[b] = a
     return {vm: find(vm) for vm in first if vm in vms}
+
+
+def ha_wishes(inventory: Inventory, world: World, cluster: str) -> HaWishes:
+    """What HA should know of the VMs that are in the cluster. Pure."""
+    here = {
+        vm: seen.vmid
+        for vm, seen in world.vms.items()
+        if seen.cluster == cluster and vm in inventory.vms
+    }
+    apart: dict[str, list[int]] = {}
+    for vm, vmid in here.items():
+        if group := inventory.vms[vm].apart:
+            apart.setdefault(group, []).append(vmid)
+    sets = members(together_sets(inventory.vms))
+    beside = {
+        first: tuple(sorted(here[v] for v in vms if v in here)) for first, vms in sets.items()
+    }
+    servers = inventory.clusters[cluster].servers
+    homes = {
+        vmid: tuple(s for s in inventory.vms[vm].home if s in servers) for vm, vmid in here.items()
+    }
+    return HaWishes(
+        apart={group: tuple(sorted(ids)) for group, ids in apart.items() if len(ids) > 1},
+        together={first: ids for first, ids in beside.items() if len(ids) > 1},
+        home={vmid: nodes for vmid, nodes in sorted(homes.items()) if nodes},
+    )
 
 
 def members(sets: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

@@ -100,3 +100,63 @@ def test_no_secret_in_the_journal(installed: Any, workspace: Any) -> None:
         if file.is_file():
             assert secret.encode() not in file.read_bytes()
             assert b"secret-root" not in file.read_bytes()
+
+
+WISHES = """
+[vms.db1]
+size = "small"
+cluster = "alba"
+apart = "db"
+home = ["alba2"]
+why = "a replica"
+
+[vms.db2]
+size = "small"
+cluster = "alba"
+apart = "db"
+why = "the other"
+
+[vms.web]
+size = "small"
+cluster = "alba"
+home = ["alba1", "alba3"]
+why = "somebody has a rule for it"
+"""
+
+
+def test_wishes_that_changed_are_told_to_ha(installed: Any, workspace: Any) -> None:
+    file = workspace.folder / "inventory.toml"
+    bare = file.read_text()
+    disks = ", ".join(f'{{ name = "sd{d}", size_gib = 894 }}' for d in "abc")
+    for name in NODES:
+        head = f"[servers.{name}]\n"
+        learned = f"learned = {{ memory_gib = 64, threads = 16, disks = [{disks}] }}\n"
+        bare = bare.replace(head, head + learned)
+    file.write_text(bare)
+    workspace.reload()
+    assert form(workspace) == {}
+    file.write_text(bare + WISHES)
+    workspace.reload()
+    made = apply(workspace, make_plan(workspace, look(workspace)), progress=silent)
+    assert made.failed == {}
+    ids = {vm: seen.vmid for vm, seen in look(workspace).vms.items()}
+    api = workspace.hypervisor("alba")._api
+    api.delete(f"cluster/ha/rules/metal-home-{ids['web']}")
+    theirs = {"type": "node-affinity", "nodes": "alba2", "resources": f"vm:{ids['web']}"}
+    api.post("cluster/ha/rules", {"rule": "theirs", **theirs})
+
+    changed = WISHES.replace('home = ["alba2"]', 'home = ["alba3", "alba1"]')
+    file.write_text(bare + changed)
+    workspace.reload()
+    for _ in range(2):
+        assert form(workspace) == {}
+        rules = {r["rule"]: r for r in api.get("cluster/ha/rules")}
+        assert set(rules) == {"metal-apart-db", f"metal-home-{ids['db1']}", "theirs"}
+        assert rules[f"metal-home-{ids['db1']}"]["nodes"] == "alba3:2,alba1:1"
+
+    file.write_text(
+        bare + changed.replace('home = ["alba3", "alba1"]\n', "").replace('apart = "db"\n', "")
+    )
+    workspace.reload()
+    assert form(workspace) == {}
+    assert [r["rule"] for r in api.get("cluster/ha/rules")] == ["theirs"]

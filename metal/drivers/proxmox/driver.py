@@ -34,6 +34,7 @@ from metal.model.hypervisor import (
     Landing,
     VmSpec,
 )
+from metal.model.plan import HaWishes
 from metal.model.world import SeenCluster, SeenVm
 
 
@@ -240,6 +241,9 @@ class Proxmox:
 
     def ensure_home(self, vmid: int, nodes: tuple[str, ...]) -> None:
         rules.ensure_home(self._api, vmid, nodes)
+
+    def ensure_wishes(self, wishes: HaWishes) -> None:
+        rules.ensure_wishes(self._api, wishes)
 
     # ── between clusters ────────────────────────────────────────────────────────────────────
 

@@ -10,6 +10,7 @@ from metal.drivers.proxmox import guests
 from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.node import ApiError
 from metal.model.found import FoundRule
+from metal.model.plan import HaWishes
 
 
 def has_rules(api: Api) -> bool:
@@ -78,6 +79,35 @@ def ensure_home(api: Api, vmid: int, nodes: tuple[str, ...]) -> None:
         lambda: api.put(resource, {"group": group}),
         late=f"VM {vmid} is not in the HA group {group}",
     )
+
+
+def ensure_wishes(api: Api, wishes: HaWishes) -> None:
+    """All of them, and of metal's rules no other. What somebody else's rule says of a VM's nodes
+    stays: Proxmox takes one such rule a VM. On PVE 8 a group that is wished no more stays too."""
+    for group, vmids in wishes.apart.items():
+        ensure_apart(api, group, vmids)
+    for name, vmids in wishes.together.items():
+        ensure_together(api, name, vmids)
+    ours = tuple(f"{guests.TAG}-{kind}-" for kind in ("apart", "together", "home"))
+    theirs = {
+        vmid
+        for rule in found(api)
+        if rule.kind == "nodes" and not rule.name.startswith(ours)
+        for vmid in rule.vmids
+    }
+    for vmid, nodes in wishes.home.items():
+        if vmid not in theirs:
+            ensure_home(api, vmid, nodes)
+    if not has_rules(api):
+        return
+    wanted = {
+        *(f"{guests.TAG}-apart-{group}" for group in wishes.apart),
+        *(f"{guests.TAG}-together-{name}" for name in wishes.together),
+        *(f"{guests.TAG}-home-{vmid}" for vmid in wishes.home),
+    }
+    for row in api.get("cluster/ha/rules"):
+        if str(row["rule"]).startswith(ours) and row["rule"] not in wanted:
+            api.delete(f"cluster/ha/rules/{row['rule']}")
 
 
 def _ensure(api: Api, path: str, key: str, name: str, wanted: dict[str, Any], nodes: str) -> None:
