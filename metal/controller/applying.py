@@ -13,7 +13,7 @@ from metal.controller.look import look
 from metal.controller.performing import carry_out
 from metal.controller.planning import in_order, judged, today_of
 from metal.controller.progress import Progress
-from metal.controller.serving import BootService
+from metal.controller.serving import boot_service
 from metal.controller.workspace import Workspace
 from metal.model.base import Frozen
 from metal.model.errors import Failed, Refused
@@ -109,8 +109,11 @@ class _Application:
             for o in store.journal.list()
             if o.status is Status.DONE and o.params.get("plan") == mark and o.created >= since
         }
-        if perform(store, operation, self._run).status is Status.DONE:
+        outcome = perform(store, operation, self._run)
+        if outcome.status is Status.DONE:
             store.plans.done(mark)
+        elif outcome.status is Status.FAILED and not self.failed:
+            raise Failed(outcome.error or "it was not carried out", where=f"plan {mark[:12]}")
 
     def _run(self, run: Run) -> None:
         with self._boot_service(), ThreadPoolExecutor(self.workers) as pool:
@@ -129,7 +132,7 @@ class _Application:
     def _boot_service(self) -> AbstractContextManager[Any]:
         """Servers that are installed need somebody to answer them."""
         if any(isinstance(a, InstallServer) for a in self.plan.actions):
-            return BootService(self.workspace)
+            return boot_service(self.workspace)
         return nullcontext()
 
     def _schedule(self, pool: ThreadPoolExecutor) -> None:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from metal.controller.erasures import keep
 from metal.controller.following import Followed
 from metal.controller.powering import switching
 from metal.controller.progress import Progress
-from metal.controller.serving import BootService
+from metal.controller.serving import boot_service
 from metal.controller.sweeping import side_by_side
 from metal.controller.workspace import Workspace
 from metal.inventory.mistakes import suggest
@@ -22,7 +21,7 @@ from metal.live.build import LiveImage
 from metal.live.session import LivePorts, Patience
 from metal.model.base import Frozen
 from metal.model.burnin import BurnIn
-from metal.model.errors import BadInput, MetalError, Refused
+from metal.model.errors import BadInput, MetalError
 from metal.model.life import Status
 from metal.operations.run import Run, perform
 
@@ -51,7 +50,7 @@ def burn_in(
 ) -> list[Worked]:
     """Burn each of `servers` in. `serving`: answer them ourselves when they boot."""
     known(workspace, servers)
-    ports = burning.BurnInPorts(_live_ports(workspace), workspace.inventory)
+    ports = burning.BurnInPorts(live_ports(workspace), workspace.inventory)
     params = {"minutes": wishes.minutes, "overwrite": wishes.overwrite}
 
     def act(name: str, run: Run) -> Worked:
@@ -78,7 +77,7 @@ def wipe(
 ) -> list[Worked]:
     """Erase disks: server → serial numbers. The caller has the operator's consent."""
     known(workspace, list(disks))
-    ports = wiping.WipePorts(_live_ports(workspace), workspace.inventory, partial(keep, workspace))
+    ports = wiping.WipePorts(live_ports(workspace), workspace.inventory, partial(keep, workspace))
 
     def act(name: str, run: Run) -> Worked:
         files = wiping.wipe(run, name, disks[name], by, ports)
@@ -96,7 +95,7 @@ def wipe(
 
 def wipe_check(workspace: Workspace, disks: dict[str, tuple[str, ...]]) -> None:
     """What `wipe` would refuse, before anybody is asked for consent."""
-    ports = wiping.WipePorts(_live_ports(workspace), workspace.inventory, partial(keep, workspace))
+    ports = wiping.WipePorts(live_ports(workspace), workspace.inventory, partial(keep, workspace))
     for name, serials in disks.items():
         wiping.check(name, serials, ports)
 
@@ -118,7 +117,7 @@ def known(workspace: Workspace, servers: Sequence[str]) -> None:
             raise BadInput(f"there is no server {name}", where="inventory.toml", mend=mend)
 
 
-def _live_ports(workspace: Workspace) -> LivePorts:
+def live_ports(workspace: Workspace) -> LivePorts:
     return LivePorts(
         store=workspace.store,
         bmc=workspace.bmc,
@@ -197,29 +196,3 @@ def _said(result: Worked) -> str:
         return ""
     appraisal = result.burnin.appraisal
     return f"grade {appraisal.grade}, {appraisal.verdict}"
-
-
-def boot_service(workspace: Workspace, serving: bool) -> AbstractContextManager[Any]:
-    """Ours, unless `metal serve` answers booting servers here already."""
-    if not serving:
-        return nullcontext()
-    try:
-        return BootService(workspace)
-    except Refused:
-        if not _answers(workspace):
-            raise
-        return nullcontext()
-
-
-def _answers(workspace: Workspace) -> bool:
-    """Whether what listens there is a boot service."""
-    import requests
-
-    host, _, port = workspace.inventory.fleet.boot_listen.rpartition(":")
-    here = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}.get(host, host)
-    try:
-        with requests.Session() as http:
-            http.trust_env = False
-            return http.get(f"http://{here}:{port}/healthz", timeout=5).json().get("ok") is True
-    except (requests.RequestException, ValueError, AttributeError):
-        return False

@@ -1,7 +1,6 @@
 """Operations as people see them: list, show, resume, cancel."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 
 from metal.cluster.crossing import Crossing
 from metal.controller import leaving, moving, rebuilding
@@ -9,7 +8,7 @@ from metal.controller.applying import apply
 from metal.controller.flows import action_of
 from metal.controller.performing import perform_shown
 from metal.controller.progress import Progress
-from metal.controller.serving import BootService
+from metal.controller.serving import boot_service
 from metal.controller.workspace import Workspace
 from metal.heal.leaving import Leaving
 from metal.heal.rebuilding import Rebuilding
@@ -79,7 +78,7 @@ def resume_run(workspace: Workspace, number: int, progress: Progress) -> None:
             mend=f"run `metal {operation.kind} {operation.subject}` again",
         )
     action = action_of(operation.params["action"])
-    serving = BootService(workspace) if isinstance(action, InstallServer) else nullcontext()
+    serving = boot_service(workspace, isinstance(action, InstallServer))
     with serving:
         why = perform_shown(workspace, number, action, progress)
     if why:

@@ -1,5 +1,7 @@
 """The boot service, run by whoever needs servers answered."""
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 from urllib.parse import urlsplit
 
 from metal.controller.workspace import Workspace
@@ -7,8 +9,10 @@ from metal.drivers.netboot import boot_app
 from metal.drivers.package_cache import PackageCache
 from metal.drivers.web import WebServer
 from metal.install.answers import archives
+from metal.install.by_image import KIND
 from metal.install.desk import Desk
 from metal.live.desk import LiveDesk
+from metal.model.errors import Refused
 
 
 class BootService:
@@ -19,10 +23,11 @@ class BootService:
 
     def __init__(self, workspace: Workspace) -> None:
         fleet = workspace.inventory.fleet
+        desk = Desk(workspace)
         app = boot_app(
-            Desk(workspace),
+            desk,
             workspace.state / "firmware",
-            LiveDesk(workspace),
+            LiveDesk(workspace, {KIND: desk.image_job}),
             PackageCache(workspace.state / "packages", lambda: archives(workspace.inventory)),
         )
         self._servers = [WebServer(app, *_address(fleet.boot_listen))]
@@ -45,6 +50,32 @@ class BootService:
     def __exit__(self, *_: object) -> None:
         for server in self._servers:
             server.stop()
+
+
+def boot_service(workspace: Workspace, serving: bool = True) -> AbstractContextManager[Any]:
+    """Ours, unless `metal serve` answers booting servers here already."""
+    if not serving:
+        return nullcontext()
+    try:
+        return BootService(workspace)
+    except Refused:
+        if not _answers(workspace):
+            raise
+        return nullcontext()
+
+
+def _answers(workspace: Workspace) -> bool:
+    """Whether what listens there is a boot service."""
+    import requests
+
+    host, _, port = workspace.inventory.fleet.boot_listen.rpartition(":")
+    here = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}.get(host, host)
+    try:
+        with requests.Session() as http:
+            http.trust_env = False
+            return http.get(f"http://{here}:{port}/healthz", timeout=5).json().get("ok") is True
+    except (requests.RequestException, ValueError, AttributeError):
+        return False
 
 
 def _address(listen: str) -> tuple[str, int]:

@@ -102,7 +102,7 @@ def test_a_machine_that_dies_under_load_is_refused(rack: Any) -> None:
 
 def test_a_bmc_that_ignores_boot_once_is_found_out(rack: Any) -> None:
     rack.machines["alba1"].on_boot = lambda _machine, _boot: None  # boots what is on its disk
-    live = replace(live_work._live_ports(rack), patience=Patience(boot=0.1, poll=0.01))
+    live = replace(live_work.live_ports(rack), patience=Patience(boot=0.1, poll=0.01))
     ports = BurnInPorts(live, rack.inventory)
     operation = rack.store.journal.open("burnin", "alba1", ["server alba1"], {}, 1)
     outcome = perform(
@@ -195,7 +195,7 @@ STEPS = 15
 
 
 def test_killed_after_every_step_it_ends_the_same(served: Any) -> None:
-    ports = BurnInPorts(live_work._live_ports(served), served.inventory)
+    ports = BurnInPorts(live_work.live_ports(served), served.inventory)
     params = {"minutes": 1, "overwrite": True}
     ends: list[Status | None] = []
     # A slow machine may need a step more: it is looked at once again. There is an end to it.
@@ -221,7 +221,7 @@ def dying_burnin(run: Any, *, at: int, ports: BurnInPorts) -> None:
 
 
 def test_resumed_while_the_machine_works_its_power_is_left_alone(served: Any) -> None:
-    ports = live_work._live_ports(served)
+    ports = live_work.live_ports(served)
     operation = served.store.journal.open("burnin", "alba1", ["server alba1"], {}, 1)
     served.store.jobs.open("alba1", ("02:00:5e:00:01:01",), None, {"kind": "burnin"}, operation.id)
     served.store.jobs.boot("02:00:5e:00:01:01", (), "hash")
