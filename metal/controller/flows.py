@@ -14,12 +14,15 @@ from metal.cluster.vms import migrate, place, start
 from metal.controller.blocklisting import SHUT_OUT, blocklist
 from metal.controller.disk_keys import disks_of, dropbear
 from metal.controller.hosting import ceph_networks, host_ports, network_ports, rings
+from metal.controller.images import have_root
+from metal.controller.live_work import live_ports
 from metal.controller.look import look
 from metal.controller.powering import switching
 from metal.controller.tokens import ensure_token
 from metal.controller.workspace import Workspace
 from metal.heal.flow import drain, recover
 from metal.heal.ports import HealPorts
+from metal.install.by_image import KIND
 from metal.install.flow import install
 from metal.install.installer.pinning import ensure_installer
 from metal.install.medium import medium_of
@@ -111,13 +114,14 @@ def _install_ports(workspace: Workspace, action: InstallServer) -> InstallPorts:
         host_keys=workspace.host_keys,
         bmc=workspace.bmc,
         power=switching(workspace, action.server),
-        fetch=fetch,
+        fetch=partial(have_root, workspace, action) if action.method == KIND else fetch,
         disks=lambda: disks_of(workspace, action.server),
         pins=wanted_pins(workspace.inventory, action.server),
         unlock=lambda key: dropbear(workspace, action.server).ensure_unlocked(key),
         held=workspace.inventory.servers[action.server].unlock.held,
         patience=Patience.at_pace(workspace.inventory.fleet.poll_seconds),
         medium=medium_of(workspace, action) if action.by_medium else None,
+        live=live_ports(workspace) if action.method == KIND else None,
     )
 
 

@@ -1,6 +1,7 @@
 """The boot service's share for the live system: its files, its job, and what it tells.
 
     GET  /live/KEY/FILE               linux and initrd of the live system
+    GET  /image/KEY/root.tar.zst      what an install from an image unpacks
     GET  /job/TOKEN                   what it is to do, handed out exactly once
     POST /job/TOKEN/progress          {"phase", "fraction", "text"}: how far it is
     POST /job/TOKEN/evidence/NAME     what it found, at most 1 MiB of JSON
@@ -36,6 +37,9 @@ class LiveDesk(Protocol):
     def file(self, key: str, name: str) -> Path | None:
         """A file of the live system of that key."""
 
+    def root(self, key: str) -> Path | None:
+        """The root of that key, to be unpacked."""
+
     def job(self, token: str) -> dict[str, Any] | None:
         """None for an unknown token, Refused the second time."""
 
@@ -53,6 +57,7 @@ def live_routes(desk: LiveDesk, count: Callable[[str], None]) -> list[Any]:
     service = _Live(desk, count)
     return [
         Route("/live/{key}/{name}", service.file),
+        Route("/image/{key}/root.tar.zst", service.root),
         Route("/job/{token}", service.job, methods=["GET"]),
         Route("/job/{token}/progress", service.progress, methods=["POST"]),
         Route("/job/{token}/evidence/{name}", service.evidence, methods=["POST"]),
@@ -65,11 +70,18 @@ class _Live:
         self._desk, self._count = desk, count
 
     async def file(self, request: Any) -> Any:
-        from starlette.responses import FileResponse
-
         key, name = request.path_params["key"], request.path_params["name"]
         known = KEY.fullmatch(key) and name in FILES
-        file = await _in_thread(self._desk.file, key, name) if known else None
+        return self._sent(await _in_thread(self._desk.file, key, name) if known else None)
+
+    async def root(self, request: Any) -> Any:
+        key = request.path_params["key"]
+        known = KEY.fullmatch(key)
+        return self._sent(await _in_thread(self._desk.root, key) if known else None)
+
+    def _sent(self, file: Path | None) -> Any:
+        from starlette.responses import FileResponse
+
         if file is None:
             return self._no(404, "unknown_file", "no such file")
         return FileResponse(file, media_type="application/octet-stream")

@@ -10,14 +10,18 @@ from metal.drivers.authority import Authority
 from metal.drivers.ports import Secrets
 from metal.drivers.ssh import HOST_KEY
 from metal.install.answers import Answers, answers
+from metal.install.by_image import KIND
 from metal.install.derived import TOLD, address_of, hash_of, proof_of, report_key_of, token_of
+from metal.install.image import ImageSecrets, image_job, root_wanted
 from metal.install.render import Templates, render_disk_script, render_preseed, render_script
 from metal.inventory.defaults import defaults
 from metal.live.desk import swapped
+from metal.live.root import pinned
 from metal.model.errors import BadInput, Failed, Refused
 from metal.model.fleet import Fingerprint, Inventory
 from metal.model.plan import InstallServer
 from metal.operations.installs import PHASES, Install
+from metal.operations.jobs import Job
 from metal.operations.store import Store
 
 _FINGERPRINT: TypeAdapter[str] = TypeAdapter(Fingerprint)
@@ -25,6 +29,7 @@ PROVEN = ("finished", "up")
 """Phases whose reports tell by which keys the server is known."""
 BCRYPT_ROUNDS = 8
 """The password is random and long: a slow hash protects it no better."""
+_ANEW = "metal run cancel the operation, then plan the install anew"
 
 
 class DeskWorkspace(Protocol):
@@ -65,7 +70,7 @@ class Desk:
         if server is None and uuid is not None:
             server = installs.for_machine(mac, swapped(uuid))
         install = installs.latest(server) if server else None
-        if server is None or install is None or self._action(install).by_medium:
+        if server is None or install is None or not _by_installer(self._action(install)):
             return render_disk_script(self._templates)
         token = token_of(self._secret(f"disk/{server}"))
         script = render_script(self._templates, self._answers(install), token)
@@ -76,13 +81,37 @@ class Desk:
         """Rendered first, then taken: what fails to render leaves the install as it was."""
         installs = self._workspace.store.installs
         install = installs.by_token(hash_of(token))
-        if install is None:
+        if install is None or self._action(install).method == KIND:
             return None
         if install.taken:
             raise Refused("its answers were handed out already", where=install.server)
         text = self._preseed(install, token)
         installs.take(hash_of(token))
         return text
+
+    def image_job(self, job: Job) -> dict[str, Any]:
+        """What the live system is to do for the install that opened `job`: with its secrets, once.
+
+        Rendered first, then taken, as the preseed is.
+        """
+        installs = self._workspace.store.installs
+        install = installs.latest(job.server)
+        if install is None or install.closed or install.operation != job.operation:
+            raise Refused("its install is not open any more", where=job.server)
+        told, key = self._answers(install), self._secret(f"disk/{job.server}")
+        root = pinned(self._workspace.state, root_wanted(told))
+        if root is None:
+            raise Failed("the image that it unpacks is gone", where=job.server, mend=_ANEW)
+        token = token_of(key)
+        secrets = ImageSecrets(
+            passphrase=key,
+            root_hash=self._root_hash(job.server),
+            token=token,
+            report_key=report_key_of(key),
+        )
+        body = image_job(self._templates, told, root, secrets)
+        installs.take(hash_of(token))
+        return body
 
     def report(self, token: str, phase: str, details: dict[str, Any]) -> bool:
         """Only a machine that had its answers reports; by which keys it is known must be proven."""
@@ -125,8 +154,6 @@ class Desk:
         return file if file.is_file() else None
 
     def _preseed(self, install: Install, token: str) -> str:
-        import bcrypt
-
         key = self._secret(f"disk/{install.server}")
         if not hmac.compare_digest(token_of(key), token):
             raise Failed(
@@ -134,16 +161,20 @@ class Desk:
                 where=install.server,
                 mend=f"metal run cancel {install.operation}, then plan it anew",
             )
-        password = self._secret(f"root/{install.server}").encode()
-        root_hash = bcrypt.hashpw(password, bcrypt.gensalt(BCRYPT_ROUNDS)).decode()
         return render_preseed(
             self._templates,
             self._answers(install),
             passphrase=key,
-            root_hash=root_hash,
+            root_hash=self._root_hash(install.server),
             token=token,
             report_key=report_key_of(key),
         )
+
+    def _root_hash(self, server: str) -> str:
+        import bcrypt
+
+        password = self._secret(f"root/{server}").encode()
+        return bcrypt.hashpw(password, bcrypt.gensalt(BCRYPT_ROUNDS)).decode()
 
     def _answers(self, install: Install) -> Answers:
         """For the action that the install's operation was opened for: the plan chose, not we."""
@@ -162,6 +193,11 @@ class Desk:
                 mend="serve from the workspace whose state/ holds it, or plan the install anew",
             )
         return secret
+
+
+def _by_installer(action: InstallServer) -> bool:
+    """Whether it is Debian's installer that boots over the network."""
+    return not action.by_medium and action.method != KIND
 
 
 def medium_file(state: Path, server: str, token: str) -> Path:
@@ -185,7 +221,7 @@ def answers_of(workspace: DeskWorkspace, action: InstallServer) -> Answers:
 def _check_told(phase: str, told: dict[str, str]) -> None:
     """BadInput for keys that are none."""
     try:
-        if phase == "up":
+        if phase == "up" and told["fingerprint"]:  # a plain Debian has no certificate
             _FINGERPRINT.validate_python(told["fingerprint"])
     except ValidationError as error:
         raise BadInput(

@@ -8,6 +8,7 @@ replace the key that crossed the boot network (metal/install/rekey.py).
 
 from collections.abc import Callable
 
+from metal.install.by_image import install_image
 from metal.install.by_medium import boot_of, put_away
 from metal.install.derived import hash_of, token_of
 from metal.install.ports import InstallPorts, has_reached, record_of
@@ -81,13 +82,18 @@ class _Install:
 
     def perform(self) -> None:
         run = self.run
-        run.progress(0.0, "fetching the installer")
-        run.step("fetch the installer", self.ports.fetch, tries=3, backoff=2)
+        what = "the image" if self.ports.live else "the installer"
+        run.progress(0.0, f"fetching {what}")
+        run.step(f"fetch {what}", self.ports.fetch, tries=3, backoff=2)
         run.step("forget its old certificate and keys", self._unpin)
         run.step("escrow the keys", self._escrow)
         run.step("open the install", self._open)
-        boot_of(run, self.action, self.ports).perform()
-        self._follow()
+        if self.ports.live:
+            install_image(run, self.action, self.ports)
+        else:
+            boot_of(run, self.action, self.ports).perform()
+            self._follow()
+        self._first_boot()
         run.step("pin the node", self._pin)
         run.progress(0.95, "up; replacing the key that crossed the network")
         rekey(run, self.name, self._rekey_ports(), alone=True)
@@ -133,6 +139,8 @@ class _Install:
             ("finished", self.patience.finished, 0.5, "installing packages", "finish"),
         ):
             self._wait_for(phase, seconds, fraction, saying, late)
+
+    def _first_boot(self) -> None:
         self.run.step("pin its SSH keys", self._pin_ssh)
         key = f"come up: was its disk unlocked with the key in secrets/disk/{self.name}.age?"
         first = FirstBoot(self.name, self.ports, self.run.say)
@@ -184,7 +192,8 @@ class _Install:
         self.ports.host_keys.pin(self.name, "initramfs", [install.details["initramfs_key"]])
 
     def _pin(self) -> None:
-        """Trust the certificate that the machine told when it came up: its first contact."""
+        """Trust the certificate that the machine told when it came up: its first contact. A plain
+        Debian has none; it gets one when it is made a host (metal/cluster/hosts.py)."""
         install = self._record()
         if install is None or "fingerprint" not in install.details:
             raise Failed(
@@ -192,7 +201,8 @@ class _Install:
                 where=self.name,
                 mend="look at /etc/pve/local/pve-ssl.pem on it",
             )
-        self.ports.store.servers.pin(self.name, install.details["fingerprint"])
+        if pin := install.details["fingerprint"]:
+            self.ports.store.servers.pin(self.name, pin)
 
     def _rekey_ports(self) -> RekeyPorts:
         escrow = self.ports.secrets

@@ -25,8 +25,9 @@ from metal.model.base import Frozen
 
 CARD = "@card@"
 """In the network's file: the name that the installed system gives the card."""
-INSTALLER_PACKAGES = ("console-setup", "cryptsetup", "lvm2", "zstd")
-"""What Debian's installer adds to its base system for such a disk, beside kernel and loader."""
+INSTALLER_PACKAGES = ("console-setup", "cryptsetup", "grub2-common", "lvm2", "zstd")
+"""What Debian's installer adds to its base system for such a disk, beside the kernel and what of
+the loader is the firmware's own."""
 LOADERS = {
     "bios": ("grub-pc",),
     "efi": ("grub-efi-amd64", "grub-efi-amd64-signed", "shim-signed"),
@@ -58,9 +59,7 @@ def root_wanted(answers: Answers) -> RootWanted:
         mirror=_mirror(answers),
         sources=tuple(_sources(answers)),
         key_url=answers.proxmox.key if answers.proxmox else None,
-        packages=tuple(
-            dict.fromkeys(("linux-image-amd64", *INSTALLER_PACKAGES, *answers.packages))
-        ),
+        packages=tuple(sorted({"linux-image-amd64", *INSTALLER_PACKAGES, *answers.packages})),
         loaders=LOADERS,
     )
 

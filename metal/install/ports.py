@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 from metal.drivers.ports import Bmc, DiskKeys, Escrow, HostKeys
+from metal.live.session import LivePorts
 from metal.model.keys import Pin
 from metal.operations.installs import PHASES, Install
 from metal.operations.store import Store
@@ -73,10 +74,12 @@ class InstallPorts:
     held: bool
     """Whether the controller keeps the disk's final key."""
     fetch: Callable[[], None]
-    """Fetches the installer of the action's release from its site's mirror."""
+    """Makes what is installed from: the installer of the action's release, or the image."""
     patience: Patience = Patience()
     medium: Medium | None = None
     """None: it is installed over the network."""
+    live: LivePorts | None = None
+    """How the live system is booted that unpacks an image; None: Debian's installer does it."""
 
 
 def record_of(store: Store, server: str, operation: int) -> Install | None:

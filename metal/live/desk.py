@@ -2,18 +2,21 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from metal.inventory.defaults import defaults
-from metal.live import build
+from metal.live import build, root
 from metal.model.fleet import Inventory
 from metal.operations.jobs import Job
 from metal.operations.store import Store
 
 TEMPLATE = "pxe/live.ipxe.j2"
+Complete = Callable[[Job], dict[str, Any]]
+"""Makes the whole of a job that the store keeps without its secrets; Refused the second time."""
 
 
 class DeskWorkspace(Protocol):
@@ -39,8 +42,11 @@ def hash_of(token: str) -> str:
 class LiveDesk:
     """Implements netboot_live.LiveDesk. Opens nothing before the first question."""
 
-    def __init__(self, workspace: DeskWorkspace) -> None:
-        self._workspace = workspace
+    def __init__(
+        self, workspace: DeskWorkspace, complete: Mapping[str, Complete] | None = None
+    ) -> None:
+        """`complete`: for the kinds of jobs that need it."""
+        self._workspace, self._complete = workspace, complete or {}
 
     def script(self, mac: str, uuid: str | None) -> str | None:
         """Each script has a token of its own; the one before is forgotten with it.
@@ -59,9 +65,18 @@ class LiveDesk:
     def file(self, key: str, name: str) -> Path | None:
         return build.file_of(self._workspace.state, key, name)
 
+    def root(self, key: str) -> Path | None:
+        return root.file_of(self._workspace.state, key, root.FILE)
+
     def job(self, token: str) -> dict[str, Any] | None:
-        job = self._workspace.store.jobs.take(hash_of(token))
-        return job.body if job else None
+        """Completed first, then taken: what cannot be completed leaves the job as it was."""
+        jobs = self._workspace.store.jobs
+        job = jobs.by_token(hash_of(token))
+        if job is None:
+            return None
+        complete = self._complete.get(job.body.get("kind", "")) if not job.taken else None
+        body = complete(job) if complete else job.body
+        return body if jobs.take(hash_of(token)) else None
 
     def progress(self, token: str, phase: str, fraction: float, text: str) -> bool:
         return self._workspace.store.jobs.tell(hash_of(token), phase, fraction, text)

@@ -125,7 +125,8 @@ class LiveSession:
     def _switch(
         self, name: str, act: Callable[[PowerSwitch], Any], unless: Callable[[], bool] | None = None
     ) -> Any:
-        why = "it is tested or wiped by a system from the network, by its boot menu if need be"
+        why = "a system from the network works on it: it must boot that, by its boot menu if "
+        why += "need be"
         unless = unless or (lambda: False)
         return self.power.step(self.run, name, act, why=why, unless=unless, tries=BMC_TRIES)
 

@@ -77,6 +77,12 @@ class Jobs:
             _heard(conn, self._database, fits[0], token_hash=token_hash, phase=BOOTED)
             return _job(conn, fits[0].id)
 
+    def by_token(self, token_hash: str) -> Job | None:
+        """The open job of that token, taken or not."""
+        with self._database.read() as conn:
+            row = _of_token(conn, token_hash)
+            return _job(conn, row.id) if row else None
+
     def take(self, token_hash: str) -> Job | None:
         """The job, once; Refused the second time, None for a token nobody knows."""
         with self._database.write() as conn:

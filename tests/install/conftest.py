@@ -111,6 +111,9 @@ class MachineBmc:
     def __init__(self, site: "Site") -> None:
         self.site = site
 
+    def power(self) -> str:
+        return self.site.machine.power
+
     def ensure_power(self, wanted: str) -> None:
         self.site.bmc_calls.append(f"power {wanted}")
         machine = self.site.machine

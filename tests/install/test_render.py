@@ -216,6 +216,7 @@ def test_the_late_command_prepares_the_first_boot(templates, plain, tmp_path):
     # BOOTIF: on its card, where initramfs-tools would else take any.
     assert (target / "etc/initramfs-tools/conf.d/metal").read_text() == (
         "IP=10.11.1.11::10.11.1.1:255.255.255.0:alba1\nBOOTIF=01-02-00-5e-00-01-01\n"
+        "COMPRESSLEVEL=1\n"
     )
     script = target / "usr/local/sbin/metal-up"
     assert subprocess.run(["sh", "-n", script]).returncode == 0
@@ -234,12 +235,7 @@ def test_the_late_command_prepares_the_first_boot(templates, plain, tmp_path):
 @pytest.mark.parametrize("phase", ["finished", "up"])
 def test_a_report_is_proven_and_the_last_one_removes_its_script(templates, plain, tmp_path, phase):
     """The script as printed by the late command, run with real host keys."""
-    command = parse_preseed(render_preseed(templates, plain, **SECRETS))["preseed/late_command"]
-    print_script = command[command.index("printf '%s\\n' '#!/bin/sh'") :].split(" >/target")[0]
-    text = subprocess.run(["sh", "-c", print_script], capture_output=True, text=True).stdout
-    script, keys = tmp_path / "metal-up", host_keys(tmp_path)
-    text = text.replace("/usr/local/sbin/metal-up", str(script)).replace("/etc/", f"{tmp_path}/")
-    script.write_text(text)
+    script, keys = metal_up(templates, plain, tmp_path), host_keys(tmp_path)
     environment = stubs(
         tmp_path / "bin",
         openssl='echo "sha256 Fingerprint=AB:CD"',
@@ -258,6 +254,33 @@ def test_a_report_is_proven_and_the_last_one_removes_its_script(templates, plain
     assert first.endswith(f" {words} --data proof={proof} {BOOT}/report/{TOKEN}/{phase}")
     assert rest == (["systemctl disable metal-up.service"] if phase == "up" else [])
     assert script.exists() == (phase != "up")
+
+
+@pytest.mark.skipif(not shutil.which("dropbearkey"), reason="needs dropbear-bin")
+def test_a_plain_debian_is_up_without_a_certificate(templates, plain, tmp_path):
+    """It has no Proxmox that makes one: it gets one when it is made a host."""
+    packages = tuple(name for name in plain.packages if name != "proxmox-ve")
+    script = metal_up(templates, plain.model_copy(update={"packages": packages}), tmp_path)
+    host_keys(tmp_path)
+    log = f'printf "%s\n" "$*" >>{tmp_path}/log'
+    quiet = {"systemctl": "exit 0", "openssl": "exit 1", "sleep": "exit 1"}
+    environment = stubs(tmp_path / "bin", curl=log, **quiet)
+    ran = subprocess.run(["sh", script, "up"], env=environment, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "--data-urlencode fingerprint= --data-urlencode host_key=ssh-" in (
+        (tmp_path / "log").read_text()
+    )
+
+
+def metal_up(templates, told, folder):
+    """metal-up as the late command prints it, in `folder` in the place of /etc."""
+    command = parse_preseed(render_preseed(templates, told, **SECRETS))["preseed/late_command"]
+    print_script = command[command.index("printf '%s\\n' '#!/bin/sh'") :].split(" >/target")[0]
+    text = subprocess.run(["sh", "-c", print_script], capture_output=True, text=True).stdout
+    script = folder / "metal-up"
+    text = text.replace("/usr/local/sbin/metal-up", str(script)).replace("/etc/", f"{folder}/")
+    script.write_text(text)
+    return script
 
 
 def host_keys(etc):
