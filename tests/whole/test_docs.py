@@ -137,7 +137,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         made.end()
 
 
-@pytest.mark.parametrize("page", ["enroll.md", "tutorial.md", "keys.md"])
+@pytest.mark.parametrize("page", ["enroll.md", "tutorial.md", "keys.md", "install.md"])
 def test_what_a_page_shows_is_what_is_printed(page: str, reader: Reader) -> None:
     wrong = []
     for step in shown(page):
