@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from metal.live.agent import cpu, machine, memory, sensors, smart, surface, wipe
+from metal.live.agent import cpu, machine, memory, sensors, smart, surface, system, wipe
 from metal.live.agent.__main__ import arguments, perform
 from metal.live.agent.disks import Disk, smart_name
 from metal.live.agent.talk import Gone, Talk
@@ -272,3 +272,16 @@ def test_without_a_job_it_does_nothing() -> None:
     wire = Wire(None)
     assert perform(talk_to(wire), {}) == 3
     assert wire.ends == []
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ("ID_NET_NAMING_SCHEME=v257\nID_NET_NAME_MAC=enx02\nID_NET_NAME_PATH=enp0s3\n", "enp0s3"),
+        ("ID_NET_NAME_PATH=enp3s0f0\nID_NET_NAME_SLOT=ens1f0\n", "ens1f0"),
+        ("ID_NET_NAME_PATH=enp3s0f0\nID_NET_NAME_ONBOARD=eno1\n", "eno1"),
+        ("ID_NET_NAME_MAC=enx02\nID_NET_LABEL_ONBOARD=NIC1\n", None),
+    ],
+)
+def test_a_card_gets_the_name_that_udev_will_give_it(told: str, name: str | None) -> None:
+    assert system.predictable(told) == name

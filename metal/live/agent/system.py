@@ -68,15 +68,21 @@ def crypttab(made: Made, uuid: str) -> str:
 
 
 def card_name(mac: str, target: Path) -> str:
-    """What udev of the new system calls the card; the kernel's name where it would not rename."""
+    """What udev of the new system will call the card; the kernel's name where it would not rename.
+
+    net_setup_link would say so itself, but only where a udev has run before: here none does.
+    """
     kernel = next((name for name, own in network.cards().items() if own == mac), None)
     if kernel is None:
         raise Failed(f"no network card has the address {mac}")
-    asked = run(
-        ["in-target", "udevadm", "test-builtin", "net_setup_link", f"/sys/class/net/{kernel}"]
-    )
-    found = re.search(r"^ID_NET_NAME=(\S+)$", asked.out, re.MULTILINE)
-    return found[1] if found else kernel
+    asked = run(["in-target", "udevadm", "test-builtin", "net_id", f"/sys/class/net/{kernel}"])
+    return predictable(asked.out + asked.err) or kernel
+
+
+def predictable(told: str) -> str | None:
+    """The name that 99-default.link chooses of those that the builtin net_id tells."""
+    found = dict(re.findall(r"^ID_NET_NAME_([A-Z]+)=(\S+)$", told, re.MULTILINE))
+    return next((found[way] for way in ("ONBOARD", "SLOT", "PATH") if way in found), None)
 
 
 def identity(target: Path, server: str) -> None:
