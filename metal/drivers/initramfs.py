@@ -28,7 +28,11 @@ fi
 [ -n "$image" ] || image=$(ls -v /boot/initrd.img-*[0-9a-z] | grep -v '\.bak$' | tail -n 1)
 unmkinitramfs "$image" "$folder/all" >/dev/null || exit 1
 root=$folder/all
-[ ! -d "$root/main" ] || root=$root/main
+if [ -d "$root/main" ]; then
+    # What stands before it is unpacked first: what both have is the later's.
+    for part in "$root"/early*; do [ ! -d "$part" ] || cp -an "$part/." "$root/main/"; done
+    root=$root/main
+fi
 mkdir "$folder/told"
 cd "$root" || exit 1
 told=$folder/told

@@ -24,6 +24,7 @@ from metal.model.base import Frozen
 FILE = "root.tar.zst"
 ZSTD_LEVEL = "-9"
 THE_ROOT = "the root to install"
+HOOK = Path(__file__).parent / "initramfs-hook"
 LOADERS = "var/cache/metal-loaders"
 """In the root: the packages of each boot loader, not installed yet."""
 UNIQUE = (
@@ -58,7 +59,8 @@ class RootWanted(Frozen):
     @property
     def digest(self) -> str:
         told = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(f"{told}\n{UNIQUE}".encode()).hexdigest()[:16]
+        ours = f"{told}\n{UNIQUE}\n{HOOK.read_text()}"
+        return hashlib.sha256(ours.encode()).hexdigest()[:16]
 
 
 class RootImage(Frozen):
@@ -192,5 +194,12 @@ def _hooks(wanted: RootWanted, key_file: Path | None, status: Path) -> Iterator[
         yield f'cp {shlex.quote(str(key_file))} "$1"/etc/apt/trusted.gpg.d/apt-setup-local0.gpg'
     yield f'cp "$1"/var/lib/dpkg/status {shlex.quote(str(status))}'
     yield f'cd "$1" && rm -f {" ".join(UNIQUE)}'
-    # Built anew on the machine, which alone knows its disk; an empty one says for which kernel.
-    yield 'for image in "$1"/boot/initrd.img-*; do : >"$image"; done'
+    yield from _initramfs()
+
+
+def _initramfs() -> Iterator[str]:
+    """Built here, where that takes seconds; the machine adds what it alone knows."""
+    yield f'cp {shlex.quote(str(HOOK))} "$1"/etc/initramfs-tools/hooks/metal'
+    yield 'echo "/dev/root / ext4 defaults 0 1" >"$1"/etc/fstab'  # which fsck it needs
+    yield 'chroot "$1" update-initramfs -u -k all'
+    yield 'rm "$1"/etc/initramfs-tools/hooks/metal "$1"/etc/fstab'

@@ -19,13 +19,18 @@ os.environ |= {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 
 
 def enter(target: Path) -> None:
-    """Its /proc, /sys, /dev and /run are there; `in-target COMMAND` runs in it, as in d-i."""
+    """Its /proc, /sys, /dev and /run are there; `in-target COMMAND` runs in it, as in d-i, but
+    that its initramfs is completed and not built."""
     for kind, where in (("proc", "proc"), ("sysfs", "sys"), ("tmpfs", "run")):
         must(["mount", "-t", kind, kind, str(target / where)])
     must(["mount", "--rbind", "/dev", str(target / "dev")])
     if EFI.is_dir():
         must(["mount", "-t", "efivarfs", "efivarfs", str(target / "sys/firmware/efi/efivars")])
-    IN_TARGET.write_text(f'#!/bin/sh\nexec chroot {target} "$@"\n')
+    IN_TARGET.write_text(
+        "#!/bin/sh\n"
+        f'[ "$1" != update-initramfs ] || exec python3 -m agent.initramfs {target}\n'
+        f'exec chroot {target} "$@"\n'
+    )
     IN_TARGET.chmod(0o755)
 
 
