@@ -1,0 +1,98 @@
+"""A machine's BMC, as a process on its wire: python -m metal.lab.machines FOLDER.
+
+The double of an IPMI BMC (metal/lab/ipmi_bmc.py), with a real machine behind its power button:
+OpenIPMI's simulator forgets that the boot device it was told is valid.
+"""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from metal.lab import machine as simulated
+from metal.lab.ipmi_bmc import IpmiBmc
+from metal.lab.machines.machine import Machine
+from metal.model.facts import Cpu, Nic
+
+USER, PORT, CIPHER_SUITE = "metal", 623, 3
+
+
+class Button:
+    """What power-on starts and power-off kills."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def __call__(self, button: simulated.Machine, boot: simulated.Boot) -> None:
+        """One stretch of power: QEMU, and again QEMU where it restarts for the first time."""
+        self._note(f"power on, from {boot.device}")
+        ended = self._live(boot.device, boot.off)
+        while ended == "restart" and not boot.off.is_set():
+            self._note("restart, from disk")
+            ended = self._live("disk", boot.off)
+        self._note("power off")
+        if not boot.off.is_set():
+            button.power_off()
+
+    def _live(self, device: str, off: threading.Event) -> str:
+        machine = self._machine
+        with ExitStack() as parts, (machine.folder / "qemu.log").open("ab") as log:
+            if machine.tpm:
+                parts.enter_context(_killed(subprocess.Popen(machine.tpm_words(), stderr=log)))
+                _wait_for(machine.tpm_socket)
+            qemu = subprocess.Popen(
+                machine.qemu_words(device), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+            parts.enter_context(_killed(qemu))
+            while qemu.poll() is None and not off.wait(0.1):
+                pass
+            return "restart" if device == "network" and not off.is_set() else "off"
+
+    def _note(self, what: str) -> None:
+        with (self._machine.folder / "power.log").open("a") as file:
+            file.write(f"{time.time():.1f} {what}\n")
+
+
+class _killed:
+    """The process does not outlive the `with` block."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def _wait_for(socket: Path) -> None:
+    while not socket.exists():
+        time.sleep(0.02)
+
+
+def main(folder: Path) -> None:
+    machine = Machine.read(folder)
+    nic = Nic(name="eth0", mac=machine.mac)
+    hardware = simulated.Hardware(
+        "QEMU", "Q35", machine.serial, machine.uuid, "1", "1", Cpu(), (), (), (nic,)
+    )
+    button = simulated.Machine(machine.name, hardware)
+    button.on_boot = Button(machine)
+    accounts = {USER: machine.password}
+    bmc = IpmiBmc(button, machine.bmc, PORT, accounts, cipher_suite=CIPHER_SUITE).start()
+    print("its BMC answers", flush=True)
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    bmc.stop()
+    button.power_off()
+    for thread in threading.enumerate():
+        if thread.name.startswith("boot-"):
+            thread.join(10)
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    main(Path(sys.argv[1]))

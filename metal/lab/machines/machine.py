@@ -1,0 +1,108 @@
+"""One whole machine: its folder with disk, firmware and TPM, and the QEMU that all of it is."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from metal.model.base import Frozen
+
+OVMF = Path("/usr/share/OVMF")
+DISK_BYTES = 16 * 10**9
+
+
+class Machine(Frozen):
+    """`folder` holds all of it; what it prints on its serial port is in `console.log` there."""
+
+    name: str
+    folder: Path
+    firmware: Literal["bios", "efi"]
+    mac: str
+    uuid: str
+    serial: str
+    """Of its only disk."""
+    bmc: str
+    """The address of its BMC, ours on the wire."""
+    password: str
+    tap: str
+    tpm: bool = False
+
+    def write(self) -> None:
+        """Its parts, brand new: an empty disk, and firmware that knows nothing."""
+        self.folder.mkdir()
+        with self.disk.open("wb") as file:
+            file.truncate(DISK_BYTES)
+        if self.firmware == "efi":
+            shutil.copy(OVMF / "OVMF_VARS_4M.fd", self._variables)
+        (self.folder / "tpm").mkdir()
+        file_ = self.folder / "machine.json"
+        file_.touch(mode=0o600)
+        file_.write_text(self.model_dump_json())
+
+    @classmethod
+    def read(cls, folder: Path) -> "Machine":
+        return cls.model_validate_json((folder / "machine.json").read_text())
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / "disk.img"
+
+    @property
+    def console(self) -> str:
+        file = self.folder / "console.log"
+        return file.read_text(errors="replace") if file.exists() else ""
+
+    @property
+    def _variables(self) -> Path:
+        return self.folder / "vars.fd"
+
+    @property
+    def tpm_socket(self) -> Path:
+        return self.folder / "tpm.sock"
+
+    def tpm_words(self) -> list[str]:
+        """The command of its TPM, which ends with the machine."""
+        state, control = f"dir={self.folder / 'tpm'}", f"type=unixio,path={self.tpm_socket}"
+        return ["swtpm", "socket", "--tpm2", "--tpmstate", state, "--ctrl", control,
+                "--flags", "startup-clear", "--terminate"]  # fmt: skip
+
+    def qemu_words(self, device: str) -> list[str]:
+        """The command that is the machine; `device`: "network", or what else it boots first.
+
+        TCG: KVM hangs ordinary kernels on some clouds. Told to boot from the network it ends where
+        the machine restarts: what its BMC asked for was for one boot.
+        """
+        once = device == "network"
+        console = f"file,id=console,path={self.folder / 'console.log'},append=on"
+        wire = f"tap,id=wire,ifname={self.tap},script=no,downscript=no"
+        disk = f"file={self.disk},if=none,id=disk,format=raw,cache=unsafe,discard=unmap"
+        return [
+            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max",
+            "-smp", "2", "-m", "2048", "-uuid", self.uuid,
+            "-display", "none", "-monitor", "none",
+            "-chardev", console, "-serial", "chardev:console",
+            "-object", "rng-random,id=noise,filename=/dev/urandom",
+            "-device", "virtio-rng-pci,rng=noise",
+            "-netdev", wire, "-device", self._card + (",bootindex=1" if once else ""),
+            "-drive", disk,
+            "-device", f"virtio-blk-pci,drive=disk,serial={self.serial},bootindex=2",
+            *(["-no-reboot"] if once else []),
+            *self._firmware_words(),
+            *self._tpm_words(),
+        ]  # fmt: skip
+
+    @property
+    def _card(self) -> str:
+        """Under BIOS QEMU's own iPXE is in its ROM; under UEFI the firmware's PXE loads one."""
+        rom = ",romfile=" if self.firmware == "efi" else ""
+        return f"virtio-net-pci,netdev=wire,mac={self.mac}{rom}"
+
+    def _firmware_words(self) -> Iterator[str]:
+        if self.firmware == "efi":
+            for file, mode in ((OVMF / "OVMF_CODE_4M.fd", "on"), (self._variables, "off")):
+                yield from ("-drive", f"if=pflash,format=raw,readonly={mode},file={file}")
+
+    def _tpm_words(self) -> Iterator[str]:
+        if self.tpm:
+            yield from ("-chardev", f"socket,id=tpm,path={self.tpm_socket}")
+            yield from ("-tpmdev", "emulator,id=tpm,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm")

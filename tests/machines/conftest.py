@@ -1,0 +1,278 @@
+"""A site of whole machines: its wire, its workspace, `metal serve` there, and a BMC each."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+
+from metal.controller.workspace import Workspace
+from metal.drivers.commands import Here
+from metal.drivers.luks import Luks
+from metal.inventory.apt import apt_mirror
+from metal.lab.machines import Machine, Wire
+from metal.lab.machines.__main__ import USER
+from metal.model.life import Life
+
+CACHE = Path(os.environ.get("METAL_LAB_CACHE", "/var/tmp/metal-lab-cache"))
+NEEDED = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "dnsmasq": "dnsmasq-base",
+    "mmdebstrap": "mmdebstrap",
+    "zstd": "zstd",
+    "cryptsetup": "cryptsetup-bin",
+}
+FILES = {"/usr/lib/ipxe/snponly.efi": "ipxe", "/usr/share/OVMF/OVMF_CODE_4M.fd": "ovmf"}
+OURS, ADDRESS, BMC = "10.77.0.1", "10.77.0.11", "10.78.0.11"
+PASSWORD, SERIAL = "a-lab-of-machines", "DISK0001"
+INVENTORY = """\
+[fleet]
+name = "machines"
+domain = "machines.example.org"
+boot_listen = "0.0.0.0:8080"
+boot_url = "http://10.77.0.1:8080"
+mirror = "{mirror}"
+poll_seconds = 2.0
+
+[administrators.ana]
+name = "Ana"
+keys = ["{key}"]
+
+[sites.here]
+place = "a namespace"
+donor = {{ name = "D", contact = "d@example.org" }}
+boot = {{ dhcp = "ours" }}
+
+[sites.here.subnets]
+bmc = "10.78.0.0/24"
+management = "10.77.0.0/24"
+gateway = "10.77.0.1"
+private_ipv4 = "10.79.0.0/24"
+
+[servers.one]
+site = "here"
+rack = "R"
+profile = "plain"
+address = "{address}"
+method = "image"
+bmc = {{ address = "{bmc}", protocol = "ipmi", cipher_suite = 3, user = "{user}" }}
+
+[servers.one.learned]
+vendor = "QEMU"
+model = "Standard PC (Q35 + ICH9, 2009)"
+uuid = "{uuid}"
+macs = ["{mac}"]
+disks = [{{ name = "vda", size_gib = 15, serial = "{serial}" }}]
+
+[clusters.alone]
+servers = ["one"]
+ceph = false
+"""
+PROFILE = """\
+description = "Debian and nothing else: what every server has"
+debian = "trixie"
+recipe = "luks-lvm"
+packages = []
+reserved_memory_gib = 1
+cpu_factor = 4
+system_disk = "smallest"
+"""
+
+
+class Site:
+    """One machine and who looks after it; commands of metal run on its wire."""
+
+    def __init__(self, folder: Path, wire: Wire, machine: Machine) -> None:
+        self.folder, self.wire, self.machine = folder, wire, machine
+        self.workspace = Workspace(folder)
+
+    @property
+    def identity(self) -> Path:
+        """The administrator's SSH key."""
+        return self.folder / "ana"
+
+    def metal(self, *words: str, timeout: float = 600) -> str:
+        """What it printed; it must succeed."""
+        done = self.wire.run(*self._metal(*words), timeout=timeout)
+        assert done.returncode == 0, (words, done.stdout[-3000:], done.stderr[-3000:])
+        return done.stdout
+
+    def build(self) -> None:
+        """The live system and the root, where they are not kept already. Not on the wire: it has
+        no way out."""
+        words = self._metal("live", "build")
+        subprocess.run(words, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    def begin_install(self) -> "subprocess.Popen[bytes]":
+        """`metal apply` of the plan's install alone: no cluster is formed of it."""
+        file = self.folder / "plan.json"
+        self.wire.run(*self._metal("plan", "--out", str(file)))
+        plan = json.loads(file.read_text())
+        plan["actions"] = plan["actions"][:1]
+        file.write_text(json.dumps(plan))
+        return self.start("install.log", "apply", "--yes", str(file))
+
+    def install(self, seconds: float = 900) -> str:
+        """To its end; the throw-away key that crossed the wire."""
+        install = self.begin_install()
+        self.wait(lambda: self.workspace.store.installs.latest("one"), "the install to open", 60)
+        key = self.workspace.secrets.reveal("disk/one")
+        assert key is not None
+        self.wait(lambda: install.poll() is not None, "the install", seconds)
+        assert install.returncode == 0, self.log("install.log") + self.machine.console[-5000:]
+        return key
+
+    def log(self, name: str) -> str:
+        return (self.wire.folder / name).read_text(errors="replace")
+
+    def tell(self, what: str) -> None:
+        """When each phase began, in seconds from power-on."""
+        power = (self.machine.folder / "power.log").read_text().splitlines()
+        began = float(power[0].split()[0])
+        found = {line.split(" ", 1)[1]: float(line.split()[0]) for line in power}
+        for event in self.workspace.store.events.since():
+            found.setdefault(event.text.split()[0] if event.at > began else "", event.at)
+        with sqlite3.connect(self.folder / "state" / "metal.db") as database:
+            found |= dict(
+                database.execute("select name, ended from steps where ended > ?", (began,))
+            )
+        rows = sorted((at - began, name) for name, at in found.items() if at >= began)
+        print(f"{what}: " + ", ".join(f"{name} {seconds:.0f}" for seconds, name in rows))
+
+    def administrator_opens(self, name: str) -> str:
+        sealed = (self.folder / "secrets" / f"{name}.age").read_bytes()
+        key = pyrage.ssh.Identity.from_buffer(self.identity.read_bytes())
+        return pyrage.decrypt(sealed, [key]).decode()
+
+    def start(self, log: str, *words: str) -> "subprocess.Popen[bytes]":
+        return self.wire.start(log, *self._metal(*words))
+
+    def _metal(self, *words: str) -> tuple[str, ...]:
+        return (sys.executable, "-m", "metal", "-C", str(self.folder), *words)
+
+    def serve(self) -> None:
+        options = ("--interface", "br0", "--announce", "fd77::/64")
+        served = self.start("serve.log", "serve", "--site", "here", *options)
+        log = self.wire.folder / "serve.log"
+
+        def up() -> bool:
+            assert served.poll() is None, log.read_text()
+            return "TFTP and HTTP" in log.read_text()
+
+        self.wait(up, "metal serve", 60)
+
+    def ssh(self, command: str, *, port: int = 22, door: str = "system") -> str | None:
+        """What `command` printed there, by the pinned host key; None where it cannot log in."""
+        known = self.wire.folder / f"known-{door}"
+        name = ADDRESS if port == 22 else f"[{ADDRESS}]:{port}"
+        pins = self.workspace.host_keys.of("one", door)
+        known.write_text("".join(f"{name} {key}\n" for key in pins))
+        options = ("BatchMode=yes", "ConnectTimeout=5", f"UserKnownHostsFile={known}")
+        words = ["ssh", "-F", "none", "-i", str(self.identity), "-p", str(port)]
+        words += [word for option in options for word in ("-o", option)]
+        done = self.wire.run(*words, f"root@{ADDRESS}", command)
+        return done.stdout if done.returncode == 0 else None
+
+    def header(self) -> Luks:
+        """A copy of the header on its encrypted partition: what is on the disk really."""
+        copy = self.wire.folder / "header.img"
+        with self.machine.disk.open("rb") as disk:
+            disk.seek(2 * 512)  # the entries of a GPT; the encrypted partition is the last
+            entries = [disk.read(128) for _ in range(128)]
+            first = [int.from_bytes(e[32:40], "little") for e in entries if any(e[:16])]
+            disk.seek(first[-1] * 512)
+            copy.write_bytes(disk.read(32 << 20))
+        return Luks(Here(), str(copy))
+
+    def wait(self, reached: Callable[[], object], what: str, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not reached():
+            late = f"waited {seconds:g} s for {what}\n{self.machine.console[-3000:]}"
+            assert time.monotonic() < deadline, late
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="session")
+def mirror() -> str:
+    """Skips, saying why, where whole machines cannot be had."""
+    if os.geteuid() != 0:
+        pytest.skip("makes network namespaces: only root may")
+    missing = {p for tool, p in NEEDED.items() if not shutil.which(tool, path=_PATH)}
+    missing |= {package for file, package in FILES.items() if not Path(file).is_file()}
+    if missing:
+        pytest.skip(f"needs the packages {', '.join(sorted(missing))}")
+    found = apt_mirror()
+    if found is None:
+        pytest.skip("this machine's apt sources name no Debian mirror")
+    return found
+
+
+_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
+@pytest.fixture
+def site_of(tmp_path: Path, mirror: str) -> Iterator[Callable[..., Site]]:
+    """Makes the test's site: enrolled, `metal serve` answers, the machine is off."""
+    opened: list[tuple[Wire, Site]] = []
+
+    def make(firmware: Any, *, packages: str = "[]", more: str = "", tpm: bool = False) -> Site:
+        wire = Wire(tmp_path, (f"{OURS}/24", f"{BMC}/24", "fd77::1/64")).__enter__()
+        number = len(opened) + 1
+        machine = Machine(
+            name="one",
+            folder=tmp_path / "one",
+            firmware=firmware,
+            mac=f"52:54:00:77:01:{number:02x}",
+            uuid=str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{firmware}.machines.example.org")),
+            serial=SERIAL,
+            bmc=BMC,
+            password=PASSWORD,
+            tap=wire.tap(),
+            tpm=tpm,
+        )
+        site = Site(tmp_path / "fleet", wire, machine)
+        opened.append((wire, site))
+        _workspace(site, mirror, packages, more)
+        site.build()
+        machine.write()
+        wire.start("bmc.log", sys.executable, "-m", "metal.lab.machines", str(machine.folder))
+        site.serve()
+        return site
+
+    try:
+        yield make
+    finally:
+        for wire, site in opened:
+            site.workspace.store.close()
+            wire.__exit__()
+
+
+def _workspace(site: Site, mirror: str, packages: str, more: str) -> None:
+    folder, machine = site.folder, site.machine
+    (folder / "profiles" / "servers").mkdir(parents=True)
+    profile = PROFILE.replace("packages = []", f"packages = {packages}")
+    (folder / "profiles" / "servers" / "plain.toml").write_text(profile)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(site.identity)], check=True
+    )
+    key = (folder / "ana.pub").read_text().strip()
+    text = INVENTORY.format(
+        mirror=mirror, key=key, address=ADDRESS, bmc=BMC, user=USER, uuid=machine.uuid,
+        mac=machine.mac, serial=SERIAL,
+    )  # fmt: skip
+    (folder / "inventory.toml").write_text(text + more)
+    (folder / "state").mkdir()
+    for kept in ("live", "image"):
+        (CACHE / kept).mkdir(parents=True, exist_ok=True)
+        (folder / "state" / kept).symlink_to(CACHE / kept)
+    site.workspace.secrets.escrow("bmc/one", PASSWORD, controller=True)
+    site.workspace.store.servers.move("one", Life.ENROLLED)
