@@ -3,7 +3,6 @@
 Source: IPMI 2.0 rev. 1.1, chapter 15 (packets, table 15-2), 24.1 and 24.2 (payloads), 26.2.
 """
 
-import select
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pyghmi.exceptions import IpmiException
 from metal.drivers.ipmi_ask import ask, ask_if_known, refusal
 from metal.drivers.ipmi_login import Command, silence
 from metal.drivers.ipmi_session import Silent
+from metal.drivers.readable import readable
 from metal.model.errors import Refused, Unreachable
 
 SOL = 1
@@ -106,7 +106,7 @@ class IpmiConsole:
             if left <= 0:
                 return b""
             try:
-                select.select([udp], [], [], min(left, SLICE))
+                readable([udp], min(left, SLICE))
             except (OSError, ValueError):
                 self._broken = self._broken or "it was closed"
 
@@ -123,7 +123,7 @@ class IpmiConsole:
             until = time.monotonic() + ACK_SECONDS
             while (left := until - time.monotonic()) > 0:
                 self._acked, self._count = 0, 0
-                select.select([self._live()], [], [], min(left, SLICE))
+                readable([self._live()], min(left, SLICE))
                 self._pump()
                 if self._acked == self._mine:
                     if self._count or not self._status & NACK:

@@ -10,15 +10,16 @@ Protocol: IPMI 2.0 rev. 1.1, chapter 13. Quirk numbers (I…) are those of docs/
 """
 
 import contextlib
-import select
 import socket
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 from pyghmi import exceptions
 from pyghmi.ipmi.private import simplesession
 
+from metal.drivers.readable import readable
 from metal.model.errors import Failed
 
 SUITES = {17: (256, (3, 4, 1)), 3: (1, (1, 1, 1))}
@@ -28,6 +29,12 @@ NO_SUITE = (0x04, 0x05, 0x10, 0x11, 0x12)
 BAD_SESSION = 0x02
 RESEND = 0.7
 """Seconds until a datagram is sent again; then twice as long, and so on."""
+
+
+simplesession.select = SimpleNamespace(
+    select=lambda sockets, _writers, _failing, seconds: (readable(sockets, seconds), [], [])
+)
+"""It asks select(2) whether a datagram came, which fails beyond 1023 open files."""
 
 
 class Silent(Exception):
@@ -107,7 +114,7 @@ class Session(simplesession.Session):  # type: ignore[misc]  # pyghmi has no typ
         if now >= self._deadline:
             raise Silent(heard=self.sockaddr is not None)
         until = min(self._resend_at, self._deadline)
-        if select.select([self.socket], [], [], max(0.0, until - now))[0]:
+        if readable([self.socket], until - now):
             self.process_pktqueue()
         elif time.monotonic() >= self._resend_at:
             self._pause *= 2

@@ -5,11 +5,12 @@ rev. 1.1, 13.2.3) and Get Channel Authentication Capabilities (22.13), which nee
 """
 
 import contextlib
-import select
 import socket
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from metal.drivers.readable import readable
 
 ASF_PING = bytes.fromhex("0600ff06 000011be 80 00 00 00")
 CAPABILITIES = bytes.fromhex("0600ff07 00 00000000 00000000 09 20 18 c8 81 00 38 8e 04 b5")
@@ -116,7 +117,7 @@ def _answers(sockets: dict[int, socket.socket], until: float) -> Iterator[tuple[
     """(sender, datagram) of whatever is RMCP, until then."""
     families = {udp: family for family, udp in sockets.items()}
     while (left := until - time.monotonic()) > 0:
-        for udp in select.select(list(families), [], [], left)[0]:
+        for udp in readable(families, left):
             with contextlib.suppress(OSError):  # "port unreachable", for one of the hosts
                 datagram, sender = udp.recvfrom(1024)
                 if datagram[:1] == b"\x06" and len(datagram) > 8:
