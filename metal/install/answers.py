@@ -27,6 +27,8 @@ SECURITY = "security.debian.org"
 BASE_PACKAGES = ("openssh-server", "dropbear-initramfs", "cryptsetup-initramfs", "curl", "openssl")
 """What the rest of the preseed relies on, whatever the profile says."""
 
+PROXMOX = "proxmox-ve"
+
 
 class Mirror(Frozen):
     """A Debian mirror in the parts that debconf asks for."""
@@ -35,13 +37,6 @@ class Mirror(Frozen):
     host: str
     """With its port, if it has one."""
     directory: str
-
-
-class Proxmox(Frozen):
-    """An apt source and the URL of the key that signs it."""
-
-    repository: str
-    key: str
 
 
 class SystemDisk(Frozen):
@@ -67,7 +62,6 @@ class Answers(Frozen):
     mirror: Mirror
     proxy: str
     """The cache that the installer fetches packages through; empty: from the mirror itself."""
-    proxmox: Proxmox | None
     disk: SystemDisk
     packages: tuple[str, ...]
     root_keys: tuple[str, ...]
@@ -96,6 +90,12 @@ def answers(
     network, where = subnets.management, f"servers.{action.server}"
     needed = (*BASE_PACKAGES, *pin_packages(inventory, action.server))
     packages = dict.fromkeys((*needed, *profile.packages))
+    if PROXMOX in packages:
+        raise BadInput(
+            f"{PROXMOX} is in no source that the installer has",
+            where=f"profile {action.profile}",
+            mend="take it out of its packages: forming the cluster installs Proxmox VE",
+        )
     return Answers(
         server=action.server,
         domain=inventory.fleet.domain,
@@ -108,7 +108,6 @@ def answers(
         nameservers=tuple(map(str, subnets.nameservers or (subnets.gateway,))),
         mirror=_mirror(mirror),
         proxy=_proxy(inventory, mirror, boot_url),
-        proxmox=_proxmox(inventory.fleet.proxmox_mirror, action.debian),
         disk=_disk(action, where),
         packages=tuple(
             _checked(PACKAGE, p, "no name of a Debian package", f"profile {action.profile}")
@@ -160,20 +159,6 @@ def archives(inventory: Inventory) -> frozenset[str]:
     fleet, sites = inventory.fleet, inventory.sites.values()
     urls = (fleet.mirror, fleet.proxmox_mirror, *(site.mirror for site in sites))
     return frozenset({SECURITY, *(urlsplit(url).netloc for url in urls if url)})
-
-
-def _proxmox(url: str | None, debian: str) -> Proxmox | None:
-    """Debian's release names Proxmox's too; the key lies beside the folder of the packages."""
-    if url is None:
-        return None
-    base = _url(url, "a mirror of Proxmox packages")
-    keyring = (
-        "proxmox-archive-keyring-trixie" if debian == "trixie" else f"proxmox-release-{debian}"
-    )
-    return Proxmox(
-        repository=f"{base} {debian} pve-no-subscription",
-        key=f"{base.rpartition('/')[0]}/{keyring}.gpg",
-    )
 
 
 def _disk(action: InstallServer, where: str) -> SystemDisk:

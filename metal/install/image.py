@@ -58,7 +58,6 @@ def root_wanted(answers: Answers) -> RootWanted:
         suite=answers.debian,
         mirror=_mirror(answers),
         sources=tuple(_sources(answers)),
-        key_url=answers.proxmox.key if answers.proxmox else None,
         packages=tuple(sorted({"linux-image-amd64", *INSTALLER_PACKAGES, *answers.packages})),
         loaders=LOADERS,
     )
@@ -130,5 +129,3 @@ def _sources(answers: Answers) -> Iterator[str]:
     yield f"deb {mirror} {suite} {parts}"
     yield f"deb {SECURITY} {suite}-security {parts}"
     yield f"deb {mirror} {suite}-updates {parts}"
-    if answers.proxmox:
-        yield f"deb {answers.proxmox.repository}"

@@ -9,10 +9,12 @@ from metal.lab.clock import Clock
 from metal.lab.doors import DoorKey, Doors, new_door_key
 from metal.lab.firmware import Firmware, root_password_ok, system_disk
 from metal.lab.hardware import hardware_for
+from metal.lab.installed import InstalledSystem
 from metal.lab.ipmi_bmc import IpmiBmc
 from metal.lab.luks_double import PretendInitramfs, PretendSystem
 from metal.lab.machine import Boot, Machine
 from metal.lab.proxmox import Datacenter
+from metal.lab.proxmox.shell import Shell
 from metal.lab.redfish_bmc import RedfishBmc
 from metal.lab.topology import FACTORY_PASSWORD, FACTORY_USER, IPMI_PORT, REDFISH_PORT, Topology
 from metal.lab.web import Certificate, self_signed
@@ -47,6 +49,9 @@ class Rack:
         self.ssh = Doors()
         self.doors: dict[str, dict[str, DoorKey]] = {}
         """Machine → the host keys of its SSH servers, by the name they are reported under."""
+        self._installed: dict[str, str] = {}
+        """Machine → UUID of the disk whose system is in the datacenter: another after each
+        installation."""
         firmware = Firmware(
             shape.boot_url, self.clock, self._system_up, self._host_keys, self._ask_for_key
         )
@@ -96,10 +101,12 @@ class Rack:
         return {door: key.public for door, key in self.doors[machine.name].items()}
 
     def _system_up(self, machine: Machine) -> dict[str, str]:
-        """The installed system has booted: its Proxmox answers until the power goes."""
-        name = machine.name
+        """The installed system has booted: it answers until the power goes. A plain Debian at
+        first, which forming makes a Proxmox VE host of."""
+        name, disk = machine.name, system_disk(machine)
         certificate = self._node_certificate(name)
-        if name not in self.datacenter.truth()["nodes"]:
+        if disk and self._installed.get(name) != disk.luks_uuid:
+            self._installed[name] = disk.luks_uuid
             threads = machine.hardware.cpu.threads or 1
             self.datacenter.add_node(
                 name,
@@ -110,12 +117,14 @@ class Rack:
                 serials={d.name: d.serial for d in machine.hardware.drives if d.serial},
                 root_password_check=lambda password: root_password_ok(machine, password),
                 certificate=certificate,
+                proxmox=False,
             )
         self.datacenter.power_on(name)
         if boot := machine.boot:
             self._open_door(machine, boot)
             threading.Thread(target=self._until_off, args=(name, boot), daemon=True).start()
-        return {"fingerprint": certificate.fingerprint}
+        has_proxmox = self.datacenter.truth()["nodes"][name]["proxmox"]
+        return {"fingerprint": certificate.fingerprint} if has_proxmox else {}
 
     def _open_door(self, machine: Machine, boot: Boot) -> None:
         disk = system_disk(machine)
@@ -126,7 +135,11 @@ class Rack:
             self.inventory.fleet.ssh_port,
             self.doors[machine.name]["host_key"],
             disk.installed_with["root_keys"],
-            PretendSystem(machine.name, disk, self._host_keys(machine)["initramfs_key"]),
+            InstalledSystem(
+                PretendSystem(machine.name, disk, self._host_keys(machine)["initramfs_key"]),
+                Shell(self.datacenter, machine.name),
+                machine.reboot,
+            ),
             boot.off,
         )
 

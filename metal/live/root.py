@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from metal.drivers.commands import Here
-from metal.live.bootstrap import Say, alone, components, fetched, index, run_tool
+from metal.live.bootstrap import Say, alone, components, index, run_tool
 from metal.live.build import installed
 from metal.model.base import Frozen
 
@@ -50,8 +50,6 @@ class RootWanted(Frozen):
     mirror: str
     sources: tuple[str, ...]
     """Lines of sources.list."""
-    key_url: str | None
-    """Of the key that signs sources which Debian's own keys do not."""
     packages: tuple[str, ...]
     loaders: dict[str, tuple[str, ...]]
     """Kind of firmware → packages of its boot loader."""
@@ -132,7 +130,7 @@ def _build(wanted: RootWanted, key: str, folder: Path, say: Say) -> None:
         made.mkdir()
         say("bootstrapping Debian")
         status, tar = work / "status", work / "root.tar"
-        command = bootstrap_command(wanted, _key_file(wanted, work), status, tar)
+        command = bootstrap_command(wanted, status, tar)
         run_tool(here, command, THE_ROOT)
         say("compressing the image")
         run_tool(
@@ -153,34 +151,22 @@ def _build(wanted: RootWanted, key: str, folder: Path, say: Say) -> None:
         made.replace(folder)
 
 
-def _key_file(wanted: RootWanted, work: Path) -> Path | None:
-    """The key that the preseed, too, takes from that URL."""
-    if wanted.key_url is None:
-        return None
-    file = work / "sources.gpg"
-    file.write_bytes(fetched(wanted.key_url))
-    return file
-
-
-def bootstrap_command(
-    wanted: RootWanted, key_file: Path | None, status: Path, tar: Path
-) -> list[str]:
+def bootstrap_command(wanted: RootWanted, status: Path, tar: Path) -> list[str]:
     """mmdebstrap's words; `status` gets dpkg's list. As root, or in a user namespace."""
     return [
         "mmdebstrap",
         "--quiet",
         "--variant=important",
         '--aptopt=Apt::Install-Recommends "false"',
-        *([f"--keyring={key_file}"] if key_file else []),
         f"--include={','.join(wanted.packages)}",
-        *(f"--customize-hook={hook}" for hook in _hooks(wanted, key_file, status)),
+        *(f"--customize-hook={hook}" for hook in _hooks(wanted, status)),
         wanted.suite,
         str(tar),
         *components(wanted.sources),
     ]
 
 
-def _hooks(wanted: RootWanted, key_file: Path | None, status: Path) -> Iterator[str]:
+def _hooks(wanted: RootWanted, status: Path) -> Iterator[str]:
     """Shell commands; $1 is the root. Failing ones end the build."""
     for kind, packages in wanted.loaders.items():
         cache = f'"$1"/{LOADERS}/{kind}'
@@ -190,8 +176,6 @@ def _hooks(wanted: RootWanted, key_file: Path | None, status: Path) -> Iterator[
             f"-o Dir::Cache::archives={cache} install {' '.join(packages)}"
         )
         yield f"rm -rf {cache}/partial {cache}/lock"
-    if key_file:
-        yield f'cp {shlex.quote(str(key_file))} "$1"/etc/apt/trusted.gpg.d/apt-setup-local0.gpg'
     yield f'cp "$1"/var/lib/dpkg/status {shlex.quote(str(status))}'
     yield f'cd "$1" && rm -f {" ".join(UNIQUE)}'
     yield from _initramfs()

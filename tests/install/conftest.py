@@ -86,9 +86,7 @@ def make_inventory(**changes: Any) -> Inventory:
             },
             "servers": {"alba1": server},
             "clusters": {"alba": {"servers": ["alba1"], "ceph": False}},
-            "profiles": {
-                "ceph-node": {"description": "a node", "packages": ["proxmox-ve", "chrony"]}
-            },
+            "profiles": {"ceph-node": {"description": "a node", "packages": ["postfix", "chrony"]}},
         }
     )
 

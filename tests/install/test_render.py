@@ -80,11 +80,11 @@ def test_golden_preseed(templates, plain):
     check_golden("alba1.cfg", render_preseed(templates, plain, **SECRETS))
 
 
-def test_golden_preseed_with_proxmox_on_bookworm_by_kernel_name(templates, made):
-    inventory = with_fleet(made.inventory(), proxmox_mirror="https://mirror.example.org/pve/")
+def test_golden_preseed_on_bookworm_by_kernel_name(templates, made):
+    inventory = made.inventory()
     action = action_for(debian="bookworm", disk="/dev/nvme0n1", disk_serial=None)
     told = answers(inventory, action, "https://mirror.example.org", BOOT + "/")
-    check_golden("alba1-bookworm-proxmox.cfg", render_preseed(templates, told, **SECRETS))
+    check_golden("alba1-bookworm.cfg", render_preseed(templates, told, **SECRETS))
 
 
 def test_golden_scripts(templates, plain):
@@ -93,7 +93,7 @@ def test_golden_scripts(templates, plain):
 
 
 @pytest.mark.skipif(not shutil.which("debconf-set-selections"), reason="no debconf here")
-@pytest.mark.parametrize("name", ["alba1.cfg", "alba1-bookworm-proxmox.cfg"])
+@pytest.mark.parametrize("name", ["alba1.cfg", "alba1-bookworm.cfg"])
 def test_debconf_accepts_the_preseed(name):
     check = ["debconf-set-selections", "--checkonly", GOLDEN / name]
     ran = subprocess.run(check, capture_output=True, text=True)
@@ -390,3 +390,11 @@ def _baseline():
 
 
 _INVENTORY, _SHAPE, _COMMANDS = _baseline()
+
+
+def test_proxmox_is_not_the_installers_affair(made):
+    inventory = made.inventory()
+    profile = inventory.profiles["ceph-node"].model_copy(update={"packages": ("proxmox-ve",)})
+    other = inventory.model_copy(update={"profiles": {**inventory.profiles, "ceph-node": profile}})
+    with pytest.raises(BadInput, match="forming the cluster installs"):
+        answers(other, action_for(), "https://mirror.example.org", BOOT)

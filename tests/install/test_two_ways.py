@@ -66,7 +66,7 @@ def action(**changes):
     return InstallServer(**{**told, **changes})
 
 
-@pytest.fixture(params=["trixie", "bookworm, Proxmox, by name", "IPv6"])
+@pytest.fixture(params=["trixie", "bookworm, by name", "IPv6"])
 def told(request, made):
     """The answers of one server, from which both ways are rendered."""
     inventory = made.inventory()
@@ -75,8 +75,6 @@ def told(request, made):
     if request.param == "IPv6":
         six = {"address": "2001:db8::11", "netmask": "64", "gateway": "2001:db8::1"}
         return answers(inventory, action(), MIRROR, BOOT).model_copy(update=six)
-    proxmox = {"proxmox_mirror": "https://mirror.example.org/pve/"}
-    inventory = inventory.model_copy(update={"fleet": inventory.fleet.model_copy(update=proxmox)})
     other = action(debian="bookworm", disk="/dev/nvme0n1", disk_serial=None)
     return answers(inventory, other, "https://mirror.example.org", BOOT + "/")
 
@@ -131,8 +129,6 @@ def test_the_same_network_names_and_sources(templates, told):
     host = preseed[f"mirror/{protocol}/hostname"]
     folder = preseed[f"mirror/{protocol}/directory"].rstrip("/")
     assert sources.startswith(f"deb {protocol}://{host}{folder} {preseed['mirror/suite']} main")
-    if "apt-setup/local0/repository" in preseed:
-        assert f"deb {preseed['apt-setup/local0/repository']}\n" in sources
 
 
 def test_the_same_packages(templates, told):
@@ -140,10 +136,8 @@ def test_the_same_packages(templates, told):
     wanted = root_wanted(told)
     assert set(preseed["pkgsel/include"].split()) <= set(wanted.packages)
     assert preseed["base-installer/install-recommends"] == "false"
-    command = bootstrap_command(wanted, Path("key"), Path("status"), Path("tar"))
+    command = bootstrap_command(wanted, Path("status"), Path("tar"))
     assert '--aptopt=Apt::Install-Recommends "false"' in command
-    key = preseed.get("apt-setup/local0/key")
-    assert wanted.key_url == key
 
 
 def test_the_same_partitions(templates, told):

@@ -281,8 +281,6 @@ class Datacenter:
     def restart(self, node: Node, *, back: bool) -> None:
         """Somebody asked it to reboot, or to shut down."""
         self._die(node, "reboot" if back else "shutdown")
-        node.runs = node.version
-        node.kernels = (node.kernels[1], node.kernels[1])
         if back and node.name not in self.stays_down:
             self._boot_again(node)
         self.listen_soon()
@@ -309,6 +307,7 @@ class Datacenter:
         now = self.timeline.now
         node.powered, node.up_since = True, now
         node.lives += 1
+        node.runs, node.kernels = node.version, (node.kernels[1], node.kernels[1])
         node.member_from = now + (self.pace.membership if node.cluster.name else 0)
         self.event(node.name, why)
         for vm in node.cluster.vms.values():
@@ -362,6 +361,7 @@ class Datacenter:
 
     def _node_truth(self, node: Node) -> dict[str, Any]:
         return {
+            "proxmox": node.proxmox,
             "power": "on" if node.powered else "off",
             "cabled": node.cabled,
             "cluster": node.cluster.name,

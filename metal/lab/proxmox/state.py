@@ -35,7 +35,7 @@ class Pace:
     ceph: float = 5
     osd: float = 15
     ha_round: float = 10
-    packages: float = 600
+    packages: float = 300
     """To fetch and install Proxmox's kernel, or Proxmox VE itself."""
     reset: float = 60
     """A node that its watchdog reset answers again after so long."""
