@@ -121,7 +121,7 @@ class Site:
         file.write_text(json.dumps(plan))
         return self.start("install.log", "apply", "--yes", str(file))
 
-    def install(self, seconds: float = 900) -> str:
+    def install(self, seconds: float = 1800) -> str:
         """To its end; the throw-away key that crossed the wire."""
         install = self.begin_install()
         self.wait(lambda: self.workspace.store.installs.latest("one"), "the install to open", 60)
