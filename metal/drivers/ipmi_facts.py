@@ -18,7 +18,7 @@ from metal.drivers.ipmi_judge import Sensor, psus, report
 from metal.drivers.ipmi_sel import sel_info
 from metal.drivers.ipmi_sensors import read_sensors
 from metal.drivers.ipmi_session import Silent
-from metal.drivers.placeholders import told
+from metal.drivers.placeholders import told_uuid
 from metal.model.facts import Cpu, Facts, HealthReport
 
 T = TypeVar("T")
@@ -100,4 +100,4 @@ def _uuid(command: Any) -> str | None:
     raw = raw[:16]
     ways = [uuid.UUID(bytes_le=raw), uuid.UUID(bytes=raw), uuid.UUID(bytes=raw[::-1])]
     sound = (u for u in ways if u.variant == uuid.RFC_4122 and u.version in range(1, 6))
-    return told(str(next(sound, ways[0])))
+    return told_uuid(str(next(sound, ways[0])))

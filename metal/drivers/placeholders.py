@@ -1,21 +1,31 @@
 """Texts that makers leave in serial numbers and names because nobody filled them in (R32)."""
 
 import re
+import uuid
 
 from metal.model.visible import UNSEEN
 
 _PLACEHOLDER = re.compile(
-    r"""^(?: [\s.\-_x0]*                                # blanks, dots, zeros
+    r"""^[\[<({]?(?: [\s.\-_x0]*                         # blanks, dots, zeros
         | (.)\1{5,}                                     # XXXXXXXX, ffffffff
-        | f{8}-f{4}-f{4}-f{4}-f{12} | 03000200-0400-0500-0006-000700080009
-        | to\ be\ filled.* | default\ string | not\ (?:specified|available|applicable|present)
-        | n/?a | none | null | nil | unknown | undefined | empty
+        | to\ be\ filled.* | (?:\$\()?default[\ _]string
+        | not\ (?:specified|available|applicable|present|set|provided|programmed|filled.*)
+        | n/?a | none | null | nil | unknown | undefined | empty | invalid | tbd
         | system\ .*(?:serial|sku|version).*
-        | (?:chassis|product|board|base\ board)\ (?:serial|part|product)\ (?:number|name)
-        | o\.?e\.?m\.? | no\ asset.* | asset.*tag.* | 0?123456789.* | 1234567890.* )$""",
+        | (?:(?:chassis|product|board|base\ board)\ )?(?:serial|part|product)\ ?(?:number|name)
+        | o\.?e\.?m\.? | no\ asset.* | asset.*tag.* | 0?1234567(?:8(?:9.*)?)? )[\]>)}]?$""",
     re.IGNORECASE | re.VERBOSE,
 )
-
+PLACEHOLDER_UUIDS = frozenset(
+    {
+        "03000200-0400-0500-0006-000700080009",
+        "00020003-0004-0005-0006-000700080009",
+        "12345678-1234-5678-90ab-cddeefaabbcc",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        "00000000-0000-0000-0000-000000000000",
+    }
+)
+"""What boards say whose maker never wrote one."""
 LARGEST_FLAG = 999
 """Up to here a bare number where a text belongs is no text that anybody wrote."""
 
@@ -26,3 +36,20 @@ def told(value: object) -> str | None:
         value = str(value)  # a serial number of digits only
     text = " ".join(UNSEEN.sub("", value).split()) if isinstance(value, str) else ""
     return None if _PLACEHOLDER.match(text) else text
+
+
+def told_uuid(value: object) -> str | None:
+    """As it is told, if it is written as DSP0266 wants it, else so; None for what is none."""
+    text = told(value) or ""
+    try:
+        found = uuid.UUID(text)
+    except ValueError:
+        return None
+    if both_orders(found) & PLACEHOLDER_UUIDS:
+        return None
+    return text if text.lower() == str(found) else str(found)
+
+
+def both_orders(found: uuid.UUID) -> set[str]:
+    """Some firmware turns the byte order round (R31)."""
+    return {str(found), str(uuid.UUID(bytes=found.bytes_le))}

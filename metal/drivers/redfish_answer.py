@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from metal.drivers.redfish_shape import items
+from metal.drivers.redfish_shape import items, section
 
 BIGGEST = 4 * 1024 * 1024
 """Bytes. No resource is that large (message registries are, but nobody needs one)."""
@@ -105,6 +105,20 @@ def link(value: Any) -> str | None:
         value = value.get("@odata.id") or value.get("href")
         return value if isinstance(value, str) and value else None
     return value if isinstance(value, str) and value.startswith("/") else None
+
+
+def pointed(body: Body, pointer: str) -> Body:
+    """The object that a JSON pointer (RFC 6901) leads to; LookupError if there is none."""
+    value: Any = body
+    for step in pointer.strip("/").split("/"):
+        key = unquote(step).replace("~1", "/").replace("~0", "~")
+        if isinstance(value, list) and key.isdecimal():
+            value = value[int(key)]
+        else:
+            value = section(value)[key]
+    if not isinstance(value, dict):
+        raise LookupError(pointer)
+    return value
 
 
 def path_of(url: str) -> str:

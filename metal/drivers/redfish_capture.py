@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from metal.drivers.redfish_session import ROOT, Body, RedfishSession
+from metal.drivers.redfish_shape import items
 from metal.model.errors import Failed, Unreachable
 
 MOST = 3000
@@ -79,7 +80,9 @@ def _whole(session: RedfishSession, body: Body, path: str) -> Body:
     whole = {k: v for k, v in body.items() if not k.endswith("@odata.nextLink")}
     if len(whole) == len(body) or "/LogServices/" in path:
         return whole
-    return whole | {"Members": [{"@odata.id": target} for target in session.members(path)]}
+    return whole | {
+        "Members": [m for page in session.pages(path) for m in items(page.get("Members"))]
+    }
 
 
 def scrubbed(value: Any, name: str = "") -> Any:

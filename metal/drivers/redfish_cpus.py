@@ -1,24 +1,28 @@
 """Processors and memory as Redfish tells them, module by module or only in sum.
 
 Members are counted; a summary's count may be cores or GPUs (R33), so it only stands where a BMC
-lists no members anywhere. iLO 4 calls the size of a module SizeMB.
+lists no members anywhere.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from metal.drivers.placeholders import told
 from metal.drivers.redfish_answer import Body
-from metal.drivers.redfish_shape import number, positive, section
+from metal.drivers.redfish_shape import positive, section
 from metal.drivers.redfish_tree import Tree, place_of
-from metal.drivers.redfish_words import name_of, present
+from metal.drivers.redfish_units import module_mib, total_gib
+from metal.drivers.redfish_words import holders, name_of, present
 from metal.model.facts import Cpu, Dimm
 
-OTHERS = {"gpu", "fpga", "dsp", "accelerator", "core", "thread", "partition", "oem"}
+OTHERS = {"gpu", "fpga", "dsp", "npu", "accelerator", "core", "thread", "partition", "oem"}
 """Types of processor that run no operating system."""
+ACCELERATOR = re.compile(r"\bgpu\b|nvidia (?!grace)|tesla|instinct|alveo|ascend", re.IGNORECASE)
+"""Names of those where their type is not told."""
 MOST_SOCKETS = 8
-SMALLEST_MIB = 256
-"""No module is smaller: such a number counts GiB, as on some Inspur and Quanta."""
+CORES = ("TotalCores", "TotalEnabledCores", "MaxCores", "CoreCount")
+THREADS = ("TotalThreads", "MaxThreads", "ThreadCount", "LogicalProcessorCount")
 
 
 def read_cpu(tree: Tree, system: Body) -> Cpu:
@@ -30,9 +34,8 @@ def read_cpu(tree: Tree, system: Body) -> Cpu:
     return Cpu(
         model=next(iter(names), None) or told(summary.get("Model")),
         sockets=len(cpus),
-        cores=_sum(p.get("TotalCores") or p.get("TotalEnabledCores") for p in cpus)
-        or positive(summary.get("CoreCount")),
-        threads=_sum(p.get("TotalThreads") for p in cpus)
+        cores=_sum(_count(p, CORES) for p in cpus) or positive(summary.get("CoreCount")),
+        threads=_sum(_count(p, THREADS) for p in cpus)
         or positive(summary.get("LogicalProcessorCount")),
     )
 
@@ -40,7 +43,7 @@ def read_cpu(tree: Tree, system: Body) -> Cpu:
 def read_modules(tree: Tree, system: Body) -> list[tuple[str, int]]:
     """(slot, MiB) of every module that is there."""
     modules = tree.parts(system, "Memory")
-    return [(_slot(m), mib) for m in modules if present(m) and (mib := _mib(m))]
+    return [(_slot(m), mib) for m in modules if present(m) and (mib := module_mib(m))]
 
 
 def dimms_of(modules: list[tuple[str, int]]) -> tuple[Dimm, ...] | None:
@@ -49,19 +52,22 @@ def dimms_of(modules: list[tuple[str, int]]) -> tuple[Dimm, ...] | None:
 
 def memory_gib(system: Body, modules: list[tuple[str, int]]) -> float | None:
     """The summary's total; 0 is said by machines that are off, and means unknown (R36)."""
+    of_modules = sum(mib for _, mib in modules)
     for total in _totals(system):
-        if total is not None and total > 0:
-            return total
-    return round(sum(mib for _, mib in modules) / 1024, 2) if modules else None
+        if told_here := total_gib(total, of_modules):
+            return told_here
+    return round(of_modules / 1024, 2) or None
 
 
-def _totals(system: Body) -> Iterator[float | None]:
-    yield number(section(system.get("MemorySummary")).get("TotalSystemMemoryGiB"))
-    yield number(section(system.get("Memory")).get("TotalSystemMemoryGB"))  # iLO 4 before 2.30
+def _totals(system: Body) -> Iterator[Any]:
+    yield section(system.get("MemorySummary")).get("TotalSystemMemoryGiB")
+    yield section(system.get("Memory")).get("TotalSystemMemoryGB")  # iLO 4 before 2.30
 
 
 def _is_cpu(processor: Body) -> bool:
-    kind = str(processor.get("ProcessorType") or "CPU").strip().lower()
+    kind = str(processor.get("ProcessorType") or "").strip().lower()
+    if not kind and ACCELERATOR.search(str(processor.get("Model"))):
+        return False
     return kind not in OTHERS and present(processor) and not _stub(processor)
 
 
@@ -103,11 +109,12 @@ def _slot(module: Body) -> str:
     return next((n for n in map(told, names) if n), None) or name_of(module, "Id")
 
 
-def _mib(module: Body) -> int | None:
-    mib = positive(module.get("CapacityMiB") or module.get("SizeMB"))
-    return mib * 1024 if mib is not None and mib < SMALLEST_MIB else mib
+def _count(processor: Body, keys: Iterable[str]) -> int | None:
+    told_here = (positive(h.get(key)) for h in holders(processor) for key in keys)
+    return next((count for count in told_here if count), None)
 
 
-def _sum(values: Iterable[Any]) -> int | None:
-    numbers = [positive(n) for n in values]
-    return sum(n for n in numbers if n) if numbers and all(numbers) else None
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """Of all of them, None where one is not known."""
+    known = list(counts)
+    return sum(n for n in known if n) if known and all(known) else None

@@ -7,16 +7,17 @@ or broken becomes None with its reason, it never fails the whole.
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from metal.drivers.placeholders import told
+from metal.drivers.placeholders import told, told_uuid
 from metal.drivers.redfish_accounts import AccountBook
 from metal.drivers.redfish_boot import offered
 from metal.drivers.redfish_cpus import dimms_of, memory_gib, read_cpu, read_modules
 from metal.drivers.redfish_media import can_insert
 from metal.drivers.redfish_nics import own_macs, read_nics
 from metal.drivers.redfish_session import Body
-from metal.drivers.redfish_shape import objects, positive, section
+from metal.drivers.redfish_shape import objects, section
 from metal.drivers.redfish_storage import read_controllers, read_drives
 from metal.drivers.redfish_tree import Tree
+from metal.drivers.redfish_units import watts
 from metal.drivers.redfish_words import (
     complaint_of,
     conditions_of,
@@ -31,6 +32,7 @@ from metal.drivers.redfish_words import (
 from metal.drivers.vendors import vendor_name
 from metal.model.errors import BadInput, Failed, Refused
 from metal.model.facts import Cpu, Facts, Power, Psu
+from metal.model.visible import UNSEEN
 
 __all__ = [
     "Tree",
@@ -49,6 +51,8 @@ MACHINE_OFF = "the machine is off; switched on, its firmware would tell"
 NEEDS_POWER = ("cpu.model", "cpu.sockets", "cpu.cores", "cpu.threads", "memory_gib", "dimms")
 """Told by the firmware when it starts: a BMC of a machine that is off may not know them (R36)."""
 
+FILLED_IN = {"serial": "SerialNumber", "sku": "SKU", "uuid": "UUID", "model": "Model"}
+"""Who makes the machine should have written them (R32)."""
 BOARD_SERIALS = (
     "BoardSerialNumber",
     "BoardSerial",
@@ -82,7 +86,7 @@ class _Reader:
             or self._of_chassis("Model"),
             "serial": told(system.get("SerialNumber")),
             "sku": told(system.get("SKU")),
-            "uuid": told(system.get("UUID")),
+            "uuid": told_uuid(system.get("UUID")),
             "bios_version": told(system.get("BiosVersion")) or self._version_of("Bios", system),
             "bmc_firmware": self._part("bmc_firmware", self._firmware),
             "memory_gib": memory_gib(system, modules),
@@ -102,8 +106,7 @@ class _Reader:
         }
         for key, value in [*found.items(), *((f"cpu.{k}", v) for k, v in cpu)]:
             if value is None:
-                off = key in NEEDS_POWER and power_of(system) == "off"
-                self.unknown.setdefault(key, MACHINE_OFF if off else NOT_TOLD)
+                self.unknown.setdefault(key, self._why(key))
         return Facts(
             address=address,
             protocol="redfish",
@@ -116,6 +119,14 @@ class _Reader:
             notes=tuple(f"not read: {why}" for why in dict.fromkeys(tree.lost)),
             **found,
         )
+
+    def _why(self, key: str) -> str:
+        """Why nothing is known of `key`: nobody filled it in, the machine is off, or so."""
+        said = self.system.get(FILLED_IN.get(key, ""))
+        if isinstance(said, str) and (text := UNSEEN.sub("", said).strip()):
+            return f"the BMC says {text[:60]!r} there, as boards do that nobody gave one"
+        off = key in NEEDS_POWER and power_of(self.system) == "off"
+        return MACHINE_OFF if off else NOT_TOLD
 
     def _part(self, key: str, read: Callable[[], T]) -> T | None:
         """`read()`, or None with the reason: a part that is broken never fails the rest."""
@@ -236,6 +247,6 @@ class _Reader:
 
 def _watts(supply: Body) -> int | None:
     ranges = objects(supply.get("InputRanges"))
-    return positive(supply.get("PowerCapacityWatts")) or next(
-        (watts for r in ranges if (watts := positive(r.get("OutputWattage")))), None
-    )
+    told_here = [supply.get("PowerCapacityWatts")]
+    told_here += [r.get(key) for key in ("OutputWattage", "CapacityWatts") for r in ranges]
+    return next(filter(None, map(watts, told_here)), None)

@@ -31,6 +31,8 @@ class RedfishLogin(RedfishAsking):
         self._collection: str | None = None
         self.root: Body = {}
         """The service root, as it was when the log-in was looked for."""
+        self._in_place: dict[str, Body] = {}
+        """Path → a resource that was written where the link to it belongs."""
         self.must_change: str | None = None
         """Path of the account whose password must be changed first (R49), "" if not told."""
 

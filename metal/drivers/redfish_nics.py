@@ -18,10 +18,13 @@ from metal.model.facts import Nic
 
 MAC = re.compile(r"[0-9a-f]{12}")
 TO_BMC = re.compile(
-    r"to ?-?manager|(?:host|interface) ?-?(?:to ?-?)?bmc|usb ?-?lan|\b(?:usb|veth)\d\b|\brndis\b",
+    r"to ?-?manager|(?:host|interface|\bos) ?-?(?:to ?-?)?bmc|redfish host"
+    r"|\busb|\bveth\d|\brndis\b",
     re.I,
 )
 """How the inner link between host and BMC is called (R29)."""
+OVER_USB = re.compile(r"usb\(", re.I)
+"""In a UEFI device path: no card that a server boots from hangs on USB."""
 WORTHLESS = {"00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"}
 
 
@@ -43,8 +46,7 @@ def read_nics(
     """Every card once, the system's own list first; None where no MAC is told."""
     nics: dict[str, Nic] = {}
     for body in tree.parts(system, "EthernetInterfaces"):
-        named = [str(body.get(k) or "") for k in ("Id", "Name", "Description")]
-        if any(map(TO_BMC.search, named)) or link(section(body.get("Links")).get("HostInterface")):
+        if _inner(body):
             own.update(_macs(body))
             continue
         for mac in list(_macs(body))[:1]:
@@ -56,13 +58,32 @@ def read_nics(
     return tuple(nics.values()) or None
 
 
+def _inner(body: Body) -> bool:
+    """Whether it is the host's end of the link to the BMC, by its name, path, link or address."""
+    named = (str(body.get(key) or "") for key in ("Id", "Name", "Description"))
+    return (
+        any(map(TO_BMC.search, named))
+        or bool(OVER_USB.search(str(body.get("UefiDevicePath"))))
+        or link(section(body.get("Links")).get("HostInterface")) is not None
+        or any(map(_given_by_bmc, objects(body.get("IPv4Addresses"))))
+    )
+
+
+def _given_by_bmc(address: Body) -> bool:
+    """169.254.x that somebody gave: who finds no DHCP takes one by itself, and says so."""
+    local = str(address.get("Address")).startswith("169.254.")
+    return local and address.get("AddressOrigin") != "IPv4LinkLocal"
+
+
 def _adapters(tree: Tree, system: Body, chassis: list[Body]) -> Iterator[tuple[str, str]]:
     """(MAC, name) of the adapters' ports. What an adapter's functions tell, its ports repeat."""
     for adapter in _all_adapters(tree, system, chassis):
+        if _inner(adapter):
+            continue
         told_here = False
         for name in ("NetworkDeviceFunctions", "Ports", "NetworkPorts"):
             for port in () if told_here else _ports(tree, adapter, name):
-                for mac in list(_port_macs(port))[:1]:
+                for mac in [] if _inner(port) else list(_port_macs(port))[:1]:
                     told_here = True
                     yield mac, name_of(port, "Id")
         for port in objects(adapter.get("PhysicalPorts")):
@@ -111,8 +132,8 @@ def _name(body: Body) -> str:
 
 
 def _mac(text: Any) -> str | None:
-    """Written with colons, hyphens, dots or nothing between."""
-    bare = re.sub(r"[:.-]", "", text.strip().lower()) if isinstance(text, str) else ""
+    """Written with colons, hyphens, dots, blanks or nothing between."""
+    bare = re.sub(r"^0x|[:.\s-]", "", text.strip().lower()) if isinstance(text, str) else ""
     mac = ":".join(bare[i : i + 2] for i in range(0, 12, 2)) if MAC.fullmatch(bare) else ""
     return mac if mac and mac not in WORTHLESS else None
 

@@ -7,8 +7,9 @@ links, where most quirks sit. Quirk numbers (R…) are those of docs/bmc-quirks.
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
-from metal.drivers.redfish_answer import BIGGEST, Answer, Body, link
+from metal.drivers.redfish_answer import BIGGEST, Answer, Body, link, pointed
 from metal.drivers.redfish_asking import BUSY, Busy
 from metal.drivers.redfish_login import MUST_CHANGE, ROOT, RedfishLogin, account_to_change
 from metal.drivers.redfish_shape import items, section
@@ -34,8 +35,27 @@ class RedfishSession(RedfishLogin):
     """Log in with `login`, then get/patch/post. Not for several threads at once."""
 
     def get(self, path: str) -> Body:
-        """The resource. Failed names path and status when there is none."""
-        return self.fetch(path).body
+        """The resource, or the part of one behind its "#". Failed names path and status when
+        there is none."""
+        resource, _, pointer = path.partition("#")
+        try:
+            body = self.fetch(resource).body if resource else {}
+            return pointed(body, pointer) if pointer else body
+        except (Missing, LookupError) as error:
+            if path in self._in_place:
+                return self._in_place[path]
+            if isinstance(error, Missing):
+                raise
+            raise Missing(f"cannot read {path}: nothing stands there", where=self.where) from error
+
+    def path_to(self, value: Any) -> str | None:
+        """Where a link leads. Some BMCs write the whole resource in its place: that is kept, for
+        where the link leads nowhere, and gets a path if it has none."""
+        path = link(value)
+        if isinstance(value, dict) and set(value) - {"@odata.id", "href"}:
+            path = path or f"#{len(self._in_place)}"
+            self._in_place[path] = value
+        return path
 
     def fetch(self, path: str) -> Answer:
         """Like `get`, with status, ETag and headers."""
@@ -81,7 +101,7 @@ class RedfishSession(RedfishLogin):
         seen: set[str] = set()
         for body in self.pages(path):
             for member in items(body.get("Members")) or items(_older(body).get("Member")):
-                target = link(member)
+                target = self.path_to(member)
                 if target and target not in seen:
                     if len(seen) >= MEMBERS:
                         what = f"{path} has no end: {MEMBERS} members were read"

@@ -13,14 +13,20 @@ from metal.drivers.placeholders import told
 from metal.drivers.redfish_session import Body, link
 from metal.drivers.redfish_shape import items, number, objects, positive, section, words
 from metal.drivers.redfish_tree import Tree
-from metal.drivers.redfish_words import name_of, oem_parts, present
+from metal.drivers.redfish_units import disk_bytes
+from metal.drivers.redfish_words import holders, name_of, present
 from metal.model.facts import Controller, Drive, Media
 
-MIB, GIB = 2**20, 2**30
 RAID = re.compile(r"raid|perc|smart ?array|megaraid", re.IGNORECASE)
 PRETENDED = re.compile(r"virtual ?(?:cd-?rom|cd|dvd|floppy|hdisk|hdd|disk|media)", re.IGNORECASE)
 NO_DRIVE = re.compile(r"backplane|expander|enclosure", re.IGNORECASE)
 """Older iDRACs list these among the devices of SimpleStorage, without a size."""
+MEDIA_KEYS = ("MediaType", "DriveMediaType", "DriveType")
+MEDIA: tuple[tuple[Media, re.Pattern[str]], ...] = (
+    ("nvme", re.compile("nvme", re.IGNORECASE)),
+    ("ssd", re.compile(r"ssd|solid ?state|flash", re.IGNORECASE)),
+    ("hdd", re.compile(r"hdd|\bsmr\b|hard ?dis[ck]|rotat|magnetic", re.IGNORECASE)),
+)
 PREDICTED = re.compile(r"predict|smart ?alert ?present", re.IGNORECASE)
 
 
@@ -69,7 +75,7 @@ def _listed(tree: Tree, owner: Body, name: str, seen: set[str]) -> Iterator[Body
     if path := link(owner.get(name)):  # to a collection, or to the only one
         paths = list(tree.members_of(owner, name)) or [path]
     else:
-        paths = [p for p in map(link, items(owner.get(name))) if p]
+        paths = [p for p in map(tree.session.path_to, items(owner.get(name))) if p]
     for path in paths:
         if path.rstrip("/") not in seen:
             seen.add(path.rstrip("/"))
@@ -104,7 +110,7 @@ def _real(body: Body) -> bool:
 
 
 def _simple(device: Body) -> bool:
-    sized = positive(device.get("CapacityBytes"))
+    sized = disk_bytes(holders(device))
     return _real(device) and (sized is not None or not NO_DRIVE.search(str(device.get("Name"))))
 
 
@@ -116,7 +122,7 @@ def _pretended(body: Body) -> bool:
 def _says(body: Body) -> bool:
     """Empty bays are listed as drives too, without a word about what would be in them."""
     texts = (body.get("SerialNumber"), body.get("Model"))
-    return _size(body) is not None or any(map(told, texts))
+    return disk_bytes(holders(body)) is not None or any(map(told, texts))
 
 
 def _drive(body: Body) -> Drive:
@@ -124,7 +130,7 @@ def _drive(body: Body) -> Drive:
     left = number(body.get("PredictedMediaLifeLeftPercent"))
     return Drive(
         name=name_of(body),
-        size_bytes=_size(body),
+        size_bytes=disk_bytes(holders(body)),
         media=_media(protocol, body),
         protocol=protocol,
         serial=told(body.get("SerialNumber")),
@@ -140,7 +146,7 @@ def _smart(body: Body) -> Drive:
     protocol = told(body.get("InterfaceType"))
     return Drive(
         name=name_of(body),
-        size_bytes=_size(body),
+        size_bytes=disk_bytes(holders(body)),
         media=_media(protocol, body),
         protocol=protocol,
         serial=told(body.get("SerialNumber")),
@@ -151,17 +157,6 @@ def _smart(body: Body) -> Drive:
     )
 
 
-def _size(body: Body) -> int | None:
-    for key, unit in (("CapacityBytes", 1), ("CapacityMiB", MIB), ("CapacityGiB", GIB)):
-        if size := positive(number(body.get(key))):
-            return size * unit
-    blocks, each = positive(body.get("CapacityLogicalBlocks")), positive(body.get("BlockSizeBytes"))
-    if blocks and each:
-        return blocks * each
-    size = positive(body.get("CapacityGB"))
-    return size * 10**9 if size else None
-
-
 def _failing(body: Body) -> bool | None:
     """What it says itself, else what its maker's part or its list of reasons says."""
     said = body.get("FailurePredicted")
@@ -170,18 +165,17 @@ def _failing(body: Body) -> bool | None:
     if isinstance(said, bool):
         return said
     own: list[Any] = list(words(body.get("DiskDriveStatusReasons")) or ())
-    for extra in oem_parts(body):
-        own += [e.get("PredictiveFailureState") for e in (extra, *objects(list(extra.values())))]
+    own += [holder.get("PredictiveFailureState") for holder in holders(body)]
     return True if any(PREDICTED.search(w) for w in own if isinstance(w, str)) else None
 
 
 def _media(protocol: str | None, body: Body) -> Media | None:
-    if protocol and "nvme" in protocol.lower():
-        return "nvme"
-    kinds: dict[str, Media] = {"ssd": "ssd", "hdd": "hdd", "nvme": "nvme"}
-    kind = kinds.get(str(body.get("MediaType")).strip().lower())
-    turns = positive(body.get("RotationSpeedRPM")) or positive(body.get("RotationalSpeedRpm"))
-    return kind or ("hdd" if turns else None)  # 0 may mean that it is not known
+    said = [protocol, *(h.get(key) for h in holders(body) for key in MEDIA_KEYS)]
+    for kind, word in MEDIA:
+        if any(word.search(text) for text in said if isinstance(text, str)):
+            return kind
+    turns = (positive(body.get(key)) for key in ("RotationSpeedRPM", "RotationalSpeedRpm"))
+    return "hdd" if any(turns) else None  # 0 may mean that it is not known
 
 
 def _wear(used: float | None) -> float | None:

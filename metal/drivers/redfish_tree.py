@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from metal.drivers.redfish_session import ROOT, Body, Missing, RedfishSession, link
-from metal.drivers.redfish_shape import items, number, objects, section, words
+from metal.drivers.redfish_shape import items, objects, section, words
+from metal.drivers.redfish_units import total_gib
 from metal.drivers.redfish_words import oem_parts
 from metal.model.errors import BadInput, Failed, Refused, Unreachable
 
@@ -68,7 +69,7 @@ class Tree:
         bootable = {p: b for p, b in systems.items() if b.get("Boot")}
         # A board of accelerators can be reset but not booted: it belongs to a server beside it.
         found = {p: b for p, b in (bootable or systems).items() if not _board(b)} or systems
-        return {str(b.get("Id") or p.rstrip("/").rsplit("/", 1)[1]): p for p, b in found.items()}
+        return {str(b.get("Id") or p.rstrip("/").rpartition("/")[2]): p for p, b in found.items()}
 
     def _systems(self, node: str | None) -> Iterator[tuple[str, Body]]:
         """One that cannot be read fails all, unless another one is asked for: to be taken for the
@@ -267,7 +268,7 @@ def _board(system: Body) -> bool:
 
 
 def _counted(system: Body) -> bool:
-    total = number(section(system.get("MemorySummary")).get("TotalSystemMemoryGiB"))
+    total = total_gib(section(system.get("MemorySummary")).get("TotalSystemMemoryGiB"), 0)
     return total is not None and total >= 64
 
 

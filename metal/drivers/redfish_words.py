@@ -1,5 +1,6 @@
 """What a Redfish resource says of itself: present, powered, healthy, and what is wrong with it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from metal.drivers.placeholders import told
@@ -29,6 +30,13 @@ def oem_parts(resource: Body) -> list[Body]:
     """The makers' own parts below Oem."""
     oem = resource.get("Oem")
     return [v for v in oem.values() if isinstance(v, dict)] if isinstance(oem, dict) else []
+
+
+def holders(resource: Body) -> Iterator[Body]:
+    """The resource, its makers' parts, and what these hold: where one of its facts may stand."""
+    yield resource
+    for part in oem_parts(resource):
+        yield from (part, *objects(list(part.values())))
 
 
 def name_of(resource: Body, *keys: str) -> str:

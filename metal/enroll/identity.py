@@ -9,18 +9,8 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from metal.drivers.placeholders import told
+from metal.drivers.placeholders import PLACEHOLDER_UUIDS, both_orders, told
 
-PLACEHOLDER_UUIDS = frozenset(
-    {
-        "03000200-0400-0500-0006-000700080009",
-        "00020003-0004-0005-0006-000700080009",
-        "12345678-1234-5678-90ab-cddeefaabbcc",
-        "ffffffff-ffff-ffff-ffff-ffffffffffff",
-        "00000000-0000-0000-0000-000000000000",
-    }
-)
-"""What boards say whose maker never wrote one."""
 KEYS = ("serial", "uuid", "board_serial", "bmc_mac")
 
 
@@ -47,7 +37,7 @@ def canonical_uuid(text: str | None) -> str | None:
         found = uuid.UUID(text or "")
     except ValueError:
         return None
-    both = {str(found), str(uuid.UUID(bytes=found.bytes_le))}
+    both = both_orders(found)
     return None if both & PLACEHOLDER_UUIDS else min(both)
 
 
