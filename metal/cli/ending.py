@@ -21,6 +21,7 @@ def ended(command: click.Command, words: list[str]) -> int:
     """Run `command` with `words`; the exit code, whatever happens."""
     _tolerate_odd_terminals()
     face = Face()
+    face.typed = tuple(words)
     try:
         with command.make_context("metal", words, obj=face) as context:
             if face.no_color:

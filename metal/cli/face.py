@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from metal.model.visible import escaped, visible
+from metal.model.visible import escaped, visible, without_login
 
 if TYPE_CHECKING:
     from metal.cli.bars import Talk
@@ -33,6 +33,8 @@ class Face:
     output: str = "table"
     no_color: bool = field(default_factory=lambda: bool(os.environ.get("NO_COLOR")))
     verbose: bool = False
+    typed: tuple[str, ...] = ()
+    """The words of the command."""
     resumable: str = ""
     """What Ctrl-C says: how to go on with what was begun."""
 
@@ -58,7 +60,9 @@ class Face:
         return Workspace.open(self.folder)
 
     def say(self, text: str = "") -> None:
-        """Talk: stderr. Parts of it may be a BMC's own words."""
+        """Talk: stderr. Parts of it may be a BMC's own words; what was typed may be a password."""
+        for word in self.typed:
+            text = text.replace(word, without_login(word))
         shown = visible(self.here(text))
         click.echo(shown, err=True, color=False if self.no_color else None)
 

@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from metal.model.errors import BadInput, MetalError, Refused
+from metal.model.visible import without_login
 
 SPELLINGS = """
 address   ip bmc bmcip bmcaddress ipaddress bmcipaddress ipmi ipmiip ipmiaddress ilo iloip idrac
@@ -219,9 +220,19 @@ def _row(where: str, cells: dict[str, str]) -> Row:
 def split_address(text: str, where: str = "") -> tuple[str, int | None]:
     """(host, port) of "10.0.0.5", "10.0.0.5:8443", "[2001:db8::5]:8443", "https://bmc1.example/".
 
-    BadInput when it is neither an IP address nor a host name.
+    BadInput when it is neither an IP address nor a host name; what may be a password in it is not
+    repeated.
     """
-    where = where or text
+    first, *more = text.split() or [""]
+    shown = f"{first} …" if more else first
+    if "@" in text:
+        raise BadInput(
+            "no log-in may stand before the address: others can read it there",
+            where=where or without_login(text),
+            mend="a list has columns user and password; else --credentials FILE, or "
+            "METAL_BMC_USER and METAL_BMC_PASSWORD. Change a password that stood there",
+        )
+    where = where or shown
     plain = re.sub(r"^https?://|/.*$", "", text.strip())
     host, port = plain, None
     if match := re.fullmatch(r"(?:\[(.+)\]|([^:]+)):(\d+)", plain):
@@ -239,7 +250,7 @@ def split_address(text: str, where: str = "") -> tuple[str, int | None]:
             r"(?=.{1,253}$)[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62})*", name
         ) and re.search("[a-z]", name):
             return name, port
-    what = f"{text!r} is no address of a BMC" if text else "no address"
+    what = f"{shown!r} is no address of a BMC" if text else "no address"
     raise BadInput(what, where=where, mend="an IP address or a host name, such as 10.0.0.11")
 
 

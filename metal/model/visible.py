@@ -1,5 +1,5 @@
 """Texts that others wrote, made fit to be shown: nothing in them can move a terminal's cursor,
-set its title or turn what follows around."""
+set its title or turn what follows around, and no password that stands in an address is repeated."""
 
 import re
 
@@ -8,6 +8,14 @@ UNSEEN = re.compile(
     "\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"  # invisible, bidirectional
     "|[\ud800-\udfff]"  # halves of surrogate pairs
 )
+
+LOG_IN = re.compile(r"(?!\w+://[^/:@]*(?::\d+)?/)(\w+://)?\S*:.*@", re.DOTALL)
+"""USER:PASSWORD@ before a host: whatever the password holds, but no @ in the path of a URL."""
+
+
+def without_login(text: str) -> str:
+    """ "…@10.0.0.5" of "root:calvin@10.0.0.5", with a scheme before it or not."""
+    return LOG_IN.sub(r"\1…@", text, count=1) if LOG_IN.match(text) else text
 
 
 def visible(text: str) -> str:

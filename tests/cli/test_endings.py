@@ -50,6 +50,26 @@ def test_an_unknown_option(metal) -> None:
     ended(metal("plan", "--outt", "x"), BAD_INPUT, "--out")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("enroll", "--dry-run", "root:calvin-0@10.0.0.5"),
+        ("enroll", "--dry-run", "https://root:calvin-0@10.0.0.5:8443/redfish/v1"),
+        ("enroll", "--dry-run", "--scan", "root:calvin-0@10.0.0.0/24"),
+        ("enroll", "--dry-run", "--file", "root:calvin-0@10.0.0.5"),
+        ("enroll", "--dry-run", "10.0.0.5", "--site", "x", "--port", "root:calvin-0@10.0.0.5"),
+        ("bmc", "capture", "root:calvin-0@10.0.0.5"),
+        ("bmc", "audit", "root:calvin-0@10.0.0.5"),
+        ("power", "status", "root:calvin-0@10.0.0.5"),
+        ("root:calvin-0@10.0.0.5",),
+    ],
+)
+def test_a_password_that_was_typed_is_not_repeated(metal, workspace: Path, words) -> None:
+    said = metal("-C", str(workspace), *words)
+    ended(said, BAD_INPUT)
+    assert "calvin" not in said.out + said.err
+
+
 def test_an_unknown_server(metal, workspace: Path, monkeypatch) -> None:
     monkeypatch.setenv("METAL_BMC_USER", "ADMIN")
     monkeypatch.setenv("METAL_BMC_PASSWORD", "x")

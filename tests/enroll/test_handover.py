@@ -163,3 +163,31 @@ def test_a_wrong_file_is_no_list_of_servers(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(handover, "LARGEST", 2)
     with pytest.raises(BadInput, match="more than 2 servers"):
         parse("address\n" + "".join(f"10.0.0.{i}\n" for i in range(1, 4)), "list.csv")
+
+
+LOG_INS = (
+    "root:calvin-0@10.0.0.5",
+    "root:calvin-0@10.0.0.5:443",
+    "https://root:calvin-0@10.0.0.5/",
+    "https://root:a@calvin-0@10.0.0.5/redfish",
+    "root:x/calvin-0@bmc1.example.org",
+    "root:calvin-0@[2001:db8::5]:443",
+    ":calvin-0@10.0.0.5",
+)
+
+
+@pytest.mark.parametrize("text", LOG_INS)
+def test_a_password_before_an_address_is_not_repeated(text: str) -> None:
+    with pytest.raises(BadInput) as alone:
+        split_address(text)
+    [listed] = parse(f"address,name\n{text},a\n", "l.csv").bad
+    for error in (alone.value, listed):
+        assert "calvin" not in f"{error!r} {error}"
+        assert "columns user and password" in error.mend
+    assert listed.where == "l.csv:2"
+
+
+def test_words_behind_an_address_are_not_repeated() -> None:
+    with pytest.raises(BadInput, match=r"'10\.0\.0\.5 …'") as error:
+        split_address("10.0.0.5 root calvin-0")
+    assert "calvin" not in str(error.value)

@@ -80,6 +80,7 @@ def _open(face: Face, target: str, file: Path | None) -> "tuple[RedfishSession, 
     """Logged in: with the escrowed password for a server's name, else with what is given."""
     from metal.cli.asking import credentials
     from metal.drivers.redfish_session import RedfishSession
+    from metal.enroll.handover import split_address
     from metal.model.errors import BadInput, MetalError
 
     try:
@@ -94,10 +95,8 @@ def _open(face: Face, target: str, file: Path | None) -> "tuple[RedfishSession, 
         address, port, pin = access.address, access.port or HTTPS, access.fingerprint
         pair = (access.user, password) if password else credentials([file] if file else [])[0]
     else:
-        address, _, number = target.rpartition(":") if target.count(":") == 1 else (target, "", "")
-        if number and not number.isdigit():
-            raise BadInput("no port", where=target, mend="write ADDRESS:PORT")
-        port, pin = int(number or HTTPS), None
+        address, told = split_address(target)
+        port, pin = told or HTTPS, None
         pair = credentials([file] if file else [])[0]
     session = RedfishSession(address, port, pin, 60)
     try:
