@@ -8,14 +8,14 @@ replaced once a new log-in has proven the new one.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from metal.drivers.ports import Secrets
+from metal.drivers.ports import Escrow
 from metal.enroll.door import Connect, Credential, Door
 from metal.enroll.flow import longest_password, random_password, secret_name
 from metal.model.errors import Failed
 from metal.model.fleet import BmcAccess
 from metal.operations.run import Run
 
-VERSION = 1
+VERSION = 2
 """Of the steps below."""
 
 
@@ -29,7 +29,7 @@ class RotatePorts:
     """What the flow asks of the world."""
 
     connect: Connect
-    secrets: Secrets
+    secrets: Escrow
     random_password: Callable[[int | None], str] = random_password
     tries: int = 3
 
@@ -69,9 +69,8 @@ def rotate(run: Run, access: BmcAccess, servers: tuple[str, ...], ports: RotateP
     run.progress(0.5, "setting it")
     run.step("set", lambda: _set(rotation), tries=ports.tries)
     run.step("prove", lambda: _prove(rotation), tries=ports.tries)
-    run.progress(0.9, "forgetting the old one")
+    run.progress(0.9, "putting it in the place of the old one")
     run.step("keep", lambda: _keep(rotation))
-    run.step("forget", lambda: ports.secrets.forget(next_name(servers[0])))
 
 
 def _log_in(rotation: _Rotation) -> int | None:
@@ -111,12 +110,18 @@ def _prove(rotation: _Rotation) -> None:
 
 
 def _keep(rotation: _Rotation) -> None:
-    """The administrators keep the old file beside the new one."""
+    """The new one's file takes the place of the old one's, which the administrators keep beside
+    it. Last of all that of the first server, whose name it was escrowed under: where that is done,
+    all is."""
+    secrets, first = rotation.ports.secrets, rotation.servers[0]
+    pending = next_name(first)
+    if rotation.new() is None and secrets.sealed(pending) is None:
+        return
     new = _held(rotation)
-    secrets = rotation.ports.secrets
-    for server in rotation.servers:
+    for server in rotation.servers[1:]:
         if secrets.reveal(secret_name(server)) != new:
             secrets.escrow(secret_name(server), new, controller=True)
+    secrets.promote(pending, secret_name(first))
 
 
 def _held(rotation: _Rotation) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -71,7 +72,7 @@ def test_a_new_password_takes_the_place_of_the_old(fleet: Any, at: At, protocol:
     # The administrators can still read the old one; the controller holds nothing but the new.
     kept = fleet.folder / "secrets" / "bmc" / f"{name}.1.age"
     assert pyrage.decrypt(kept.read_bytes(), [fleet.identity]).decode() == old
-    assert fleet.workspace.secrets.reveal(f"bmc-next/{name}") is None
+    assert nothing_pending(fleet)
     text = b"".join(p.read_bytes() for p in (fleet.folder / "state").glob("metal.db*"))
     assert new.encode() not in text and old.encode() not in text
 
@@ -92,6 +93,13 @@ def test_servers_behind_one_bmc_share_the_new_one(fleet: Any, at: At) -> None:
     assert (result.server, result.error) == (two, None)
     assert fleet.password(one) == fleet.password(two)
     assert bmc.works("metal", fleet.password(one)) and opens(fleet, one) and opens(fleet, two)
+    assert nothing_pending(fleet)
+
+
+def nothing_pending(fleet: Any) -> bool:
+    """No file is left under the name of a rotation that goes on: not the administrators' either."""
+    folders = (fleet.folder / "secrets" / "bmc-next", fleet.folder / "state" / "held" / "bmc-next")
+    return not any(file for folder in folders for file in folder.glob("*"))
 
 
 def replace_mac(nic: Any) -> Any:
@@ -229,7 +237,33 @@ def test_killed_anywhere_no_bmc_is_one_that_nobody_can_open(
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout) == [{"server": name, "error": None, "exit_code": 0}]
     assert fleet.password(name) != old and bmc.works("metal", fleet.password(name))
-    assert fleet.workspace.secrets.reveal(f"bmc-next/{name}") is None
+    assert nothing_pending(fleet)
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_killed_while_it_takes_the_old_ones_place(
+    fleet: Any, monkeypatch: pytest.MonkeyPatch, turn: int
+) -> None:
+    """Whatever was renamed by then, the controller has the new one under one of both names."""
+    keep, left = fleet.workspace.secrets, [turn]
+    keep.escrow("bmc/alba1", "old", controller=True)
+    keep.escrow("bmc-next/alba1", "new", controller=True)
+
+    class Killed(BaseException):
+        pass
+
+    def deadly(folder: Path) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+
+    with monkeypatch.context() as patched, contextlib.suppress(Killed):
+        patched.setattr("metal.drivers.secrets.sync", deadly)
+        keep.promote("bmc-next/alba1", "bmc/alba1")
+    assert "new" in (keep.reveal("bmc/alba1"), keep.reveal("bmc-next/alba1"))
+    keep.promote("bmc-next/alba1", "bmc/alba1")
+    assert (keep.reveal("bmc/alba1"), fleet.password("alba1")) == ("new", "new")
+    assert nothing_pending(fleet)
 
 
 def port(fleet: Any, bmc: RedfishBmc) -> None:
