@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,9 +18,12 @@ from metal.controller.workspace import Workspace
 from metal.lab.ipmi_bmc import IpmiBmc
 from metal.lab.machine import Hardware, Machine
 from metal.lab.redfish_bmc import RedfishBmc
+from metal.lab.redfish_faults import error
 from metal.lab.web import Certificate, self_signed
 from metal.model.facts import Cpu, Dimm, Drive, Nic
 
+Said = subprocess.CompletedProcess[str]
+PATIENCE = 60.0
 REPOSITORY = Path(__file__).resolve().parents[2]
 USER, PASSWORD = "ADMIN", "factory-Pa55word"
 INVENTORY = """\
@@ -62,6 +66,20 @@ def hardware(number: int, **more: Any) -> Hardware:
         "nics": (Nic(name="NIC 1", mac=f"02:00:5e:00:77:{number:02x}"),),
     }
     return Hardware(**given | more)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a BMC is asked for `path` the `turn`th time, before or after it does what is asked."""
+
+    method: str
+    path: str
+    turn: int
+    after: bool
+
+    def __str__(self) -> str:
+        place = self.path.strip("/").lower()
+        return f"{'after' if self.after else 'before'}-{self.method}-{place}-{self.turn}"
 
 
 @dataclass
@@ -120,7 +138,36 @@ class Fleet:
             },
         )
 
-    def metal(self, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    def ended_at(self, bmc: RedfishBmc, moment: Moment, with_: signal.Signals, *words: str) -> Said:
+        """`metal WORDS` as a process of its own that gets that signal at the moment."""
+        victims: list[subprocess.Popen[str]] = []
+        original, left = bmc._handle, [moment.turn]
+
+        async def deadly(request: Any) -> Any:
+            if victims and request.method == moment.method and moment.path in request.url.path:
+                left[0] -= 1
+                if left[0] == 0:
+                    answer = await original(request) if moment.after else None
+                    victims[0].send_signal(with_)
+                    if with_ is signal.SIGKILL:
+                        victims[0].wait(PATIENCE)
+                    return answer or error(503, "nobody listens")
+            return await original(request)
+
+        bmc.stop()
+        bmc._handle = deadly
+        bmc.start()
+        victims.append(self.process(*words))
+        out, err = victims[0].communicate(timeout=PATIENCE)
+        assert left[0] <= 0, "that moment never came"
+        return subprocess.CompletedProcess(words, victims[0].returncode, out, err)
+
+    def told(self) -> set[str]:
+        """Every secret that an administrator can read."""
+        files = (self.folder / "secrets").rglob("*.age")
+        return {pyrage.decrypt(f.read_bytes(), [self.identity]).decode() for f in files}
+
+    def metal(self, *words: str, cwd: Path | None = None) -> Said:
         process = self.process(*words, cwd=cwd)
         out, err = process.communicate()
         return subprocess.CompletedProcess(words, process.returncode, out, err)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +19,12 @@ from metal.controller.progress import silent
 from metal.controller.rotating import rotate_all
 from metal.controller.targets import targets_of
 from metal.enroll.door import Credential
-from metal.inventory import load
 from metal.lab.redfish_bmc import RedfishBmc
 from metal.model.errors import BadInput, Unreachable, WrongPassword
 
+from .conftest import Moment
+
 At = Callable[[Any], str]
-PATIENCE = 60.0
 
 
 def enrolled(fleet: Any, *words: str) -> list[str]:
@@ -187,51 +185,27 @@ def test_names_or_all(fleet: Any, at: At) -> None:
 
 
 MOMENTS = [
-    ("POST", "/Sessions", 1, False),  # before it is in
-    ("PATCH", "/Accounts/", 1, False),  # the new one is escrowed, and not set
-    ("PATCH", "/Accounts/", 1, True),  # it is set, and nobody was told
-    ("POST", "/Sessions", 2, True),  # it was tried by the driver
-    ("POST", "/Sessions", 3, True),  # proven, and not yet kept
+    Moment("POST", "/Sessions", 1, after=False),  # before it is in
+    Moment("PATCH", "/Accounts/", 1, after=False),  # the new one is escrowed, and not set
+    Moment("PATCH", "/Accounts/", 1, after=True),  # it is set, and nobody was told
+    Moment("POST", "/Sessions", 2, after=True),  # it was tried by the driver
+    Moment("POST", "/Sessions", 3, after=True),  # proven, and not yet kept
 ]
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize(("method", "path", "turn", "after"), MOMENTS)
+@pytest.mark.parametrize("moment", MOMENTS, ids=str)
 def test_killed_anywhere_no_bmc_is_one_that_nobody_can_open(
-    fleet: Any, at: At, method: str, path: str, turn: int, after: bool
+    fleet: Any, at: At, moment: Moment
 ) -> None:
     """A real SIGKILL when the BMC is asked that, before or after it does it."""
     bmc = fleet.redfish(11)
     [name] = enrolled(fleet, at(bmc))
     old = fleet.password(name)
-    victims: list[subprocess.Popen[str]] = []
-    original, left = bmc._handle, [turn]
-
-    async def deadly(request: Any) -> Any:
-        if request.method == method and path in request.url.path and victims:
-            left[0] -= 1
-            if left[0] == 0:
-                answer = await original(request) if after else None
-                os.kill(victims[0].pid, signal.SIGKILL)
-                victims[0].wait(PATIENCE)
-                return answer or await original_refusal()
-        return await original(request)
-
-    async def original_refusal() -> Any:
-        from metal.lab.redfish_faults import error
-
-        return error(503, "nobody listens")
-
-    bmc.stop()
-    bmc._handle = deadly
-    bmc.start()
-    port(fleet, bmc)
-    victims.append(fleet.process("bmc", "rotate", name))
-    victims[0].communicate(timeout=PATIENCE)
-    assert victims[0].returncode == -signal.SIGKILL
+    said = fleet.ended_at(bmc, moment, signal.SIGKILL, "bmc", "rotate", name)
+    assert said.returncode == -signal.SIGKILL
     assert opens(fleet, name), "the controller is locked out"
-    known = list((fleet.folder / "secrets").rglob("*.age"))
-    told = {pyrage.decrypt(p.read_bytes(), [fleet.identity]).decode() for p in known}
+    told = fleet.told()
     assert any(bmc.works("metal", secret) for secret in told), "the administrators are locked out"
     again = fleet.metal("bmc", "rotate", "-o", "json", name)
     assert again.returncode == 0, again.stderr
@@ -264,8 +238,3 @@ def test_killed_while_it_takes_the_old_ones_place(
     keep.promote("bmc-next/alba1", "bmc/alba1")
     assert (keep.reveal("bmc/alba1"), fleet.password("alba1")) == ("new", "new")
     assert nothing_pending(fleet)
-
-
-def port(fleet: Any, bmc: RedfishBmc) -> None:
-    """A restarted double keeps its port."""
-    assert {s.bmc.port for s in load(fleet.folder).servers.values()} == {bmc.port}
