@@ -125,7 +125,7 @@ class Redfish:
     # ── Seeing ───────────────────────────────────────────────────────────────────────────────
 
     def facts(self) -> Facts:
-        with self._lock:
+        with self._lock, self._session.remembering():
             return read_facts(self._tree, self._address)
 
     def power(self) -> Power:

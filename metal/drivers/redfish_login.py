@@ -33,6 +33,11 @@ class RedfishLogin(RedfishAsking):
         """The service root, as it was when the log-in was looked for."""
         self._in_place: dict[str, Body] = {}
         """Path → a resource that was written where the link to it belongs."""
+        self._memory: dict[str, Body] = {}
+        """Path → what was read in this look."""
+        self._remembering = False
+        self._expands = True
+        """Until it fails to do what it offers."""
         self.must_change: str | None = None
         """Path of the account whose password must be changed first (R49), "" if not told."""
 

@@ -6,13 +6,14 @@ links, where most quirks sit. Quirk numbers (R…) are those of docs/bmc-quirks.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from metal.drivers.redfish_answer import BIGGEST, Answer, Body, link, pointed
 from metal.drivers.redfish_asking import BUSY, Busy
 from metal.drivers.redfish_login import MUST_CHANGE, ROOT, RedfishLogin, account_to_change
-from metal.drivers.redfish_shape import items, section
+from metal.drivers.redfish_shape import items, objects, section
 from metal.model.errors import Failed, Refused, Unreachable
 
 __all__ = ["BIGGEST", "ROOT", "Answer", "Body", "Busy", "Missing", "RedfishSession", "link"]
@@ -37,6 +38,26 @@ class RedfishSession(RedfishLogin):
     def get(self, path: str) -> Body:
         """The resource, or the part of one behind its "#". Failed names path and status when
         there is none."""
+        if path in self._memory:
+            return self._memory[path]
+        body = self._read_anew(path)
+        if self._remembering:
+            self._memory[path] = body
+        return body
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Within it everything is asked for once, and members of collections with them, where the
+        BMC can do that: half of the calls of one look. For looks only, as nothing is seen to
+        change."""
+        self._remembering = True
+        try:
+            yield
+        finally:
+            self._remembering = False
+            self._memory.clear()
+
+    def _read_anew(self, path: str) -> Body:
         resource, _, pointer = path.partition("#")
         try:
             body = self.fetch(resource).body if resource else {}
@@ -99,7 +120,7 @@ class RedfishSession(RedfishLogin):
         Failed where they do not end: half a list would pass for a whole one.
         """
         seen: set[str] = set()
-        for body in self.pages(path):
+        for body in self._collection_pages(path):
             for member in items(body.get("Members")) or items(_older(body).get("Member")):
                 target = self.path_to(member)
                 if target and target not in seen:
@@ -108,6 +129,22 @@ class RedfishSession(RedfishLogin):
                         raise Failed(what, where=self.where)
                     seen.add(target)
                     yield target
+
+    def _collection_pages(self, path: str) -> Iterable[Body]:
+        """Within a look with the members in place of their links, where the BMC offers that
+        (DSP0266, $expand): they are remembered. Who offers it and fails is asked plainly."""
+        query = expansion(self.root) if self._remembering and self._expands else None
+        if query is None:
+            return self.pages(path)
+        try:
+            pages = list(self.pages(f"{path}?{query}"))
+        except (Failed, Unreachable):
+            self._expands = False
+            return self.pages(path)
+        for member in (m for page in pages for m in objects(page.get("Members"))):
+            if (at := link(member)) and {"Id", "error"} & set(member) == {"Id"}:
+                self._memory[at] = member
+        return pages
 
     def pages(self, path: str, most: int = PAGES) -> Iterator[Body]:
         """The bodies of a collection, page by page."""
@@ -162,6 +199,14 @@ class RedfishSession(RedfishLogin):
             self.met("R09")
             time.sleep(pause)
             pause = min(pause * 2, 10)
+
+
+def expansion(root: Body) -> str | None:
+    """The query for a collection with its members, if the service root offers it."""
+    offered = section(section(root.get("ProtocolFeaturesSupported")).get("ExpandQuery"))
+    if offered.get("NoLinks") is not True:
+        return None
+    return "$expand=.($levels=1)" if offered.get("Levels") is True else "$expand=."
 
 
 def _older(collection: Body) -> Body:

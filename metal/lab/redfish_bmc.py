@@ -31,7 +31,7 @@ from metal.lab.redfish_faults import (
 )
 from metal.lab.redfish_login import Logins
 from metal.lab.redfish_services import LOG, ROOT, drives_at
-from metal.lab.redfish_tree import machine_tree
+from metal.lab.redfish_tree import expanded, machine_tree
 from metal.lab.web import Certificate, WebServer
 
 __all__ = ["FAULTS", "RedfishBmc"]
@@ -157,8 +157,9 @@ class RedfishBmc:
         if logs_in:
             return self.logins.open(SESSIONS, body)
         if request.method == "GET":
-            skip = parse_qs(request.url.query).get("$skip", ["0"])[0]
-            return self._get(path, int(skip) if skip.isdigit() else 0)
+            query = parse_qs(request.url.query)
+            skip = query.get("$skip", ["0"])[0]
+            return self._get(path, int(skip) if skip.isdigit() else 0, expand="$expand" in query)
         return self._moved(self._change(request, path, body))
 
     def _refusal(self, request: Request, path: str) -> Response | None:
@@ -174,10 +175,14 @@ class RedfishBmc:
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────
 
-    def _get(self, path: str, skip: int) -> Response:
+    def _get(self, path: str, skip: int, *, expand: bool) -> Response:
         body = self._resource(path)
         if body is None:
             return error(404, f"there is no resource {path}")
+        if expand and "expand-refused" in self.faults:
+            return error(501, "$expand is not implemented")
+        if expand and "expand-ignored" not in self.faults:
+            body = expanded(body, self._resource)
         if "wrong-counts" in self.faults and "Members" in body:
             body = body | {"Members@odata.count": 0}
         if "paged-collections" in self.faults:

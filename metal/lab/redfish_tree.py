@@ -3,18 +3,22 @@
 Shapes as in DMTF's schemas (DSP2046); the same shape as a recorded machine's tree.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 
+from metal.drivers.redfish_answer import link
+from metal.drivers.redfish_session import expansion
 from metal.lab.machine import Machine
 from metal.lab.redfish_faults import Body
 from metal.lab.redfish_services import ROOT, manager_tree
 
-__all__ = ["ROOT", "Body", "machine_tree"]
+__all__ = ["ROOT", "Body", "expanded", "machine_tree"]
 
 RESET_TYPES = ["On", "ForceOff", "ForceRestart", "GracefulShutdown", "PushPowerButton"]
 TARGETS = {"network": "Pxe", "http": "UefiHttp", "media": "Cd", "disk": "Hdd"}
 """What the machine boots from → BootSourceOverrideTarget."""
 BOOT_TARGETS = ["None", "Pxe", "Hdd", "Cd", "BiosSetup", "UefiHttp"]
+
+EXPANDS: Body = {"ProtocolFeaturesSupported": {"ExpandQuery": {"NoLinks": True, "Levels": True}}}
 
 
 def machine_tree(
@@ -40,6 +44,15 @@ def machine_tree(
     return tree
 
 
+def expanded(body: Body, read: Callable[[str], Body | None]) -> Body:
+    """A collection with the members in place of their links, if the root offers $expand."""
+    members = body.get("Members")
+    if expansion(read(ROOT) or {}) is None or not isinstance(members, list):
+        return body
+    whole = (read((link(member) or "").rstrip("/")) or member for member in members)
+    return body | {"Members": list(whole)}
+
+
 def _services(faults: Set[str]) -> dict[str, Body]:
     links = {n: _link(n) for n in ("Systems", "Managers", "Chassis")}
     return {
@@ -50,7 +63,8 @@ def _services(faults: Set[str]) -> dict[str, Body]:
             "SessionService": _link("SessionService"),
             "AccountService": _link("AccountService"),
             "Links": {"Sessions": _link("SessionService/Sessions")},
-        },
+        }
+        | (EXPANDS if any(fault.startswith("expand") for fault in faults) else {}),
         f"{ROOT}/SessionService": {"Sessions": _link("SessionService/Sessions")},
         f"{ROOT}/AccountService": {
             "Accounts": _link("AccountService/Accounts"),

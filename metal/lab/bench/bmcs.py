@@ -17,7 +17,7 @@ from pathlib import Path
 
 from metal.lab.hardware import KINDS
 from metal.lab.machine import Hardware, Machine
-from metal.lab.redfish_tree import ROOT, machine_tree
+from metal.lab.redfish_tree import ROOT, expanded, machine_tree
 from metal.lab.web import self_signed
 from metal.model.facts import Cpu, Dimm, Drive, Nic
 
@@ -49,13 +49,17 @@ class QuickBmc:
     number: int
     seconds: float
     counts: Counts
+    expands: bool = False
+    """Whether it shows a collection's members in place of their links."""
     tree: dict[str, bytes] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         machine = Machine(f"m{self.number}", hardware(self.number))
-        for path, body in machine_tree(machine, {}).items():
+        bodies = machine_tree(machine, {}, {"expands"} if self.expands else set())
+        for path, body in bodies.items():
             self.tree[path] = json.dumps(body).encode()
+            self.tree[f"{path}?"] = json.dumps(expanded(body, bodies.get)).encode()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         counts = self.counts
@@ -78,7 +82,8 @@ class QuickBmc:
             writer.close()
 
     def _answer(self, method: str, path: str, fields: str, body: bytes) -> bytes:
-        path = path.split("?")[0].rstrip("/")
+        path, query, _ = path.partition("?")
+        path = path.rstrip("/")
         if method == "POST" and path == SESSIONS:
             return self._log_in(body)
         if method == "DELETE":
@@ -86,7 +91,7 @@ class QuickBmc:
             return _http(204, b"")
         if path != ROOT and not any(token in fields for token in self.tokens):
             return _http(401, b"{}")
-        found = self.tree.get(path) if method == "GET" else None
+        found = self.tree.get(path + "?" * bool(query)) if method == "GET" else None
         return _http(200, found) if found else _http(404, b"{}")
 
     def _log_in(self, body: bytes) -> bytes:
@@ -127,14 +132,14 @@ def hardware(number: int) -> Hardware:
     )
 
 
-async def main(folder: Path, seconds: list[float]) -> None:
+async def main(folder: Path, seconds: list[float], *, expands: bool) -> None:
     """Serve until SIGTERM, then print the counts. `seconds`: one BMC each."""
     certificate = self_signed(folder, "bench", address(0))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.cert, certificate.key)
     counts = Counts()
     for number, delay in enumerate(seconds):
-        bmc = QuickBmc(number, delay, counts)
+        bmc = QuickBmc(number, delay, counts, expands)
         await asyncio.start_server(bmc.serve, address(number), PORT, ssl=context)
     print("ready", flush=True)
     over = asyncio.Event()
@@ -144,4 +149,5 @@ async def main(folder: Path, seconds: list[float]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), [float(text) for text in sys.argv[2].split(",")]))
+    delays = [float(text) for text in sys.argv[2].split(",")]
+    asyncio.run(main(Path(sys.argv[1]), delays, expands="expands" in sys.argv[3:]))

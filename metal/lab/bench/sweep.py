@@ -50,6 +50,8 @@ def sweep() -> None:
     alone = _metal([SECONDS])
     many = _metal([SECONDS] * BMCS)
     wide = _metal([SECONDS] * BMCS, connections=BMCS)
+    one_expands = _metal([SECONDS], expands=True)
+    all_expand = _metal([SECONDS] * BMCS, expands=True)
     calls = alone.counts["calls"]
     plain = _plain([SECONDS] * BMCS, calls)
     slow_alone = _metal([SLOW])
@@ -68,6 +70,9 @@ def sweep() -> None:
     floor = calls * SECONDS * BMCS / MOST
     print(f"{f'what {MOST} connections can carry at best':<40} {floor:8.1f}", end="")
     print(f"{floor / alone.wall:>38.1f}")
+    print(f"\n{'with their members in the collections':<40}")
+    _line("one BMC", one_expands, one_expands.wall)
+    _line(f"{BMCS} at once, {MOST} connections", all_expand, one_expands.wall)
     print(f"\n{f'one BMC of {SLOW:g} s a call, {BMCS - 1} of {QUICK * 1000:.0f} ms':<40}")
     _line("the slow one alone", slow_alone, slow_alone.wall)
     _line(f"all {BMCS}, {MOST} connections", mixed, slow_alone.wall)
@@ -79,8 +84,8 @@ def _line(what: str, ran: Ran, base: float) -> None:
     print(f"{counts['most_open']:>5} {counts['calls']:>6} {ran.wall / base:6.1f}")
 
 
-def _metal(delays: Sequence[float], connections: int = MOST) -> Ran:
-    with _bmcs(delays) as (folder, counts):
+def _metal(delays: Sequence[float], connections: int = MOST, *, expands: bool = False) -> Ran:
+    with _bmcs(delays, expands=expands) as (folder, counts):
         words = [f"{address(number)}:{PORT}" for number in range(len(delays))]
         environment = {
             **os.environ,
@@ -120,13 +125,15 @@ def measured(
 
 
 @contextmanager
-def _bmcs(delays: Sequence[float]) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _bmcs(
+    delays: Sequence[float], *, expands: bool = False
+) -> Iterator[tuple[Path, dict[str, Any]]]:
     """(an empty folder, what the BMCs counted: filled at the end)."""
     counts: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         seconds = ",".join(map(str, delays))
         process = subprocess.Popen(
-            [sys.executable, "-m", "metal.lab.bench.bmcs", name, seconds],
+            [sys.executable, "-m", "metal.lab.bench.bmcs", name, seconds, *["expands"] * expands],
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
             text=True,
