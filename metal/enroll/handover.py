@@ -19,23 +19,28 @@ from metal.model.errors import BadInput, MetalError, Refused
 from metal.model.visible import without_login
 
 SPELLINGS = """
-address   ip bmc bmcip bmcaddress ipaddress bmcipaddress ipmi ipmiip ipmiaddress ilo iloip idrac
-address   idracip imm xcc cimc oob oobip mgmt mgmtip management managementip managementaddress
-address   hostip addr adresse ipadresse
-port      bmcport httpsport
+address   ip address ipaddress hostip addr adresse ipadresse
+port      httpsport
 name      host hostname server servername asset assetname rechner
-user      username login account bmcuser ipmiuser bmcusername benutzer benutzername
-password  pass passwd pw pwd secret bmcpassword ipmipassword bmcpass passwort kennwort
+user      username login account benutzer benutzername
+password  pass passwd pw pwd secret passwort kennwort
 site      location dc datacenter datacentre standort
-rack      rackname cabinet schrank
-unit      u ru rackunit position pos he slot
-serial    serialnumber serialno sn servicetag tag seriennummer productserial
+rack      rackname racklocation rackno racknr racknumber cabinet schrank
+unit      u ru rackunit position pos rackposition uposition he slot
+serial    serialnumber serialno sn servicetag dellservicetag tag seriennummer productserial
 notes     note comment comments remark remarks bemerkung
 """
 MEANINGS = {
     spelling: line.split()[0] for line in SPELLINGS.splitlines() for spelling in line.split()
 }
 """How a column is spelled, without blanks, signs and capitals → what it is."""
+OF_BMC = re.compile(
+    r"bmc|ipmi|ilo\d?|i?drac\d*|imm2?|xcc|cimc|irmc|oob|outofband|lightsout|mgmt|management"
+)
+"""What people call a BMC, in the title of a column: "iLO password", "out-of-band IP"."""
+ADDRESSES = {"", "ip", "ipv4", "ipv6", "addr", "host", "hostname", "name", "fqdn", "dns", "url"}
+"""What stands beside it where the column holds the address."""
+AS_DELIVERED = re.compile(r"default|factory|initial")
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 """Byte-order marks."""
 LARGEST = 4096
@@ -157,9 +162,9 @@ def _lines(text: str, name: str, bad: list[MetalError]) -> Iterator[tuple[int, l
 def _delimiter(text: str) -> str:
     """That which parts the first line that names an address; quotes do not matter there."""
     for line in text.splitlines()[:TITLES]:
-        for delimiter in ";\t,":
-            cells = [_plain(c) for c in line.split(delimiter)]
-            if len(cells) > 1 and any(MEANINGS.get(c) == "address" for c in cells):
+        for delimiter in ";\t,|":
+            cells = line.split(delimiter)
+            if len(cells) > 1 and any(_meaning(c) == "address" for c in cells):
                 return delimiter
     return ","
 
@@ -181,12 +186,19 @@ def _header(lines: Iterator[tuple[int, list[str]]], name: str) -> list[str]:
 
 def _sole(index: int, found: list[str], cells: list[str]) -> str:
     rivals = [i for i, meaning in enumerate(found) if meaning == found[index]]
-    of_bmc = [i for i in rivals if re.search("bmc|ipmi|ilo|idrac|imm|oob|mgmt", _plain(cells[i]))]
+    of_bmc = [i for i in rivals if OF_BMC.search(_plain(cells[i]))]
     return found[index] if index == (of_bmc or rivals)[0] else ""
 
 
 def _meaning(title: str) -> str:
-    return MEANINGS.get(_plain(title), "")
+    plain = _plain(title)
+    if known := MEANINGS.get(plain):
+        return known
+    bare = AS_DELIVERED.sub("", OF_BMC.sub("", plain))
+    found = MEANINGS.get(bare, "")
+    if OF_BMC.search(plain) and (found == "address" or bare in ADDRESSES):
+        return "address"
+    return found if found in ("port", "user", "password") else ""
 
 
 def _plain(title: str) -> str:

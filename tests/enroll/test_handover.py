@@ -24,6 +24,13 @@ LISTS = {
     "line ends": "address,name,user,password,unit\r\n10.0.0.5,web1,root,calvin,12\r\n",
     "two addresses": "IP,BMC IP,name,user,password,unit\n1.2.3.4,10.0.0.5,web1,root,calvin,12\n",
     "url": "address,name,user,password,unit\nhttps://10.0.0.5/login,web1,root,calvin,12-13\n",
+    "ilo": "iLO IP Address,Server Name,iLO User Name,iLO Password,Rack Position,iLO MAC\n"
+    "10.0.0.5,web1,root,calvin,12,94:18:82:00:00:01\n",
+    "idrac": "Hostname,IP,iDRAC9 IP,iDRAC default user,iDRAC default password,RU\n"
+    "web1,1.2.3.4,10.0.0.5,root,calvin,12\n",
+    "out of band": "Out-of-band hostname|Asset|Factory login|Factory password|U|BMC serial\n"
+    "10.0.0.5|web1|root|calvin|12|B1\n",
+    "ipmi": "IPMI address,Name,IPMI username,IPMI pass,U position\n10.0.0.5,web1,root,calvin,12\n",
     "more": "address,colour,name,user,password,unit\n10.0.0.5,red,web1,root,calvin,12\n",
 }
 

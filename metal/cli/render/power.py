@@ -35,5 +35,5 @@ def errand_lines(errands: "list[Errand]", width: int = 80) -> list[str]:
     for errand in errands:
         lines += hanging("* ", errand.what, width)
         lines += hanging("  because ", errand.why, width, under=2)
-        lines += hanging("  then ", f"metal power confirm {errand.server} {errand.wanted}", width)
+        lines += hanging("  then ", f"`metal power confirm {errand.server} {errand.wanted}`", width)
     return lines
