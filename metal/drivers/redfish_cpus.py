@@ -60,7 +60,8 @@ def memory_gib(system: Body, modules: list[tuple[str, int]]) -> float | None:
 
 
 def _totals(system: Body) -> Iterator[Any]:
-    yield section(system.get("MemorySummary")).get("TotalSystemMemoryGiB")
+    for key in ("MemorySummary", "Memory"):
+        yield section(system.get(key)).get("TotalSystemMemoryGiB")
     yield section(system.get("Memory")).get("TotalSystemMemoryGB")  # iLO 4 before 2.30
 
 

@@ -169,13 +169,17 @@ class Tree:
 
     def linked(self, owner: Body, name: str) -> Body:
         """The resource that `name` links to, {} if there is none."""
-        path = place_of(owner, name)
+        path = self._place(owner, name)
         return next(self.bodies(iter([path])), {}) if path else {}
+
+    def _place(self, owner: Body, name: str) -> str | None:
+        """Where `name` of a resource stands: behind a link, or in the resource itself."""
+        return place_of(owner, name) or self.session.path_to(owner.get(name))
 
     def members_of(self, owner: Body, name: str) -> Iterator[str]:
         """Paths of the members of the collection `name`; nothing if it is not there, or if it
         cannot be read to its end: half of it would pass for the whole."""
-        path = place_of(owner, name)
+        path = self._place(owner, name)
         try:
             yield from list(self.session.members(path)) if path else ()
         except Missing:

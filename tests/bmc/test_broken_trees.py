@@ -22,7 +22,9 @@ from metal.drivers import redfish_boot, redfish_log, redfish_media
 from metal.drivers.redfish_accounts import AccountBook
 from metal.drivers.redfish_exposure import read_exposure
 from metal.drivers.redfish_facts import read_facts
+from metal.drivers.redfish_health import read_health
 from metal.drivers.redfish_tree import Tree
+from metal.drivers.redfish_watts import watts
 from metal.lab.recorded import recorded_bmc
 from metal.lab.redfish_bmc import RedfishBmc
 from metal.lab.redfish_offline import OfflineSession
@@ -76,6 +78,8 @@ def small() -> Machine:
     made.below(CHASSIS, "NetworkAdapters", {"A": {}})
     port = {"AssociatedNetworkAddresses": ["02:00:5e:00:00:03"]}
     made.below(f"{CHASSIS}/NetworkAdapters/A", "NetworkPorts", {"1": port})
+    made[CHASSIS]["Power"] = {"@odata.id": f"{CHASSIS}/Power"}
+    made[f"{CHASSIS}/Power"] = {"PowerControl": [{"PowerConsumedWatts": 200}]}
     made.below(CHASSIS, "PowerSubsystem", {})
     made.below(f"{CHASSIS}/PowerSubsystem", "PowerSupplies", {"1": {"PowerCapacityWatts": 500}})
     insert = {"Actions": {"#VirtualMedia.InsertMedia": {"target": "/x"}}}
@@ -147,6 +151,8 @@ def test_whatever_is_broken_nothing_but_a_metal_error_comes(name: str, seed: int
         lambda: redfish_media.ensure_no_media(read, 0.01),
         lambda: AccountBook(read).accounts(),
         lambda: read_exposure(read),
+        lambda: read_health(read),
+        lambda: watts(read, read.system()),
     ):
         try:
             look()

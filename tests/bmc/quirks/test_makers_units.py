@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from metal.drivers.redfish_tree import Tree
+from metal.drivers.redfish_watts import watts
 from metal.enroll.identity import same
+from metal.lab.redfish_offline import OfflineSession
 from metal.model.facts import Facts
 
 SYSTEM, CHASSIS, MANAGER = (
@@ -62,6 +65,11 @@ def macs(document: dict[str, Any]) -> list[str] | None:
 def test_a_total_in_any_unit(made: Any, look: Look, total: Any, gib: float | None) -> None:
     made[SYSTEM]["MemorySummary"] = {"TotalSystemMemoryGiB": total}
     assert look(made)["memory_gib"] == gib
+
+
+def test_a_total_below_memory(made: Any, look: Look) -> None:
+    made[SYSTEM]["Memory"] = {"TotalSystemMemoryGiB": 64}
+    assert look(made)["memory_gib"] == 64
 
 
 @pytest.mark.parametrize("total", [65536, 68719.476736, 67108864])
@@ -209,6 +217,10 @@ def members_embedded_with_links_that_dangle(made: Any) -> None:
     }
 
 
+def collection_in_place(made: Any) -> None:
+    made[SYSTEM]["Storage"] = {"Members": [{"Id": "1", "Drives": [DISK]}]}
+
+
 def by_pointer(made: Any) -> None:
     """A link into a resource, as DSP0266 allows."""
     made.below(SYSTEM, "Storage", {"1": {"Drives": [to(f"{SYSTEM}/SimpleStorage/1#/Devices/0")]}})
@@ -257,6 +269,7 @@ def in_two_places(made: Any) -> None:
         embedded_with_a_link_that_dangles,
         members_embedded,
         members_embedded_with_links_that_dangle,
+        collection_in_place,
         by_pointer,
         a_collection,
         simple,
@@ -436,6 +449,28 @@ def test_supplies_in_both_places(
         made[CHASSIS]["Power"] = to(f"{CHASSIS}/Power")
         made[f"{CHASSIS}/Power"] = {"PowerSupplies": list(supplies.values())}
     assert [(p["name"], p["watts"]) for p in look(made)["psus"]] == [("PSU 1", watts)]
+
+
+@pytest.mark.parametrize(
+    ("power", "newer", "drawn"),
+    [
+        ([{"PowerConsumedWatts": 200}], None, 200),
+        ([{"PowerConsumedWatts": "200"}], None, 200),
+        ({"PowerConsumedWatts": 200}, None, 200),
+        ([{"PowerConsumedWatts": 0}, {"PowerConsumedWatts": 180.5}], None, 180.5),
+        ([{"PowerConsumedWatts": None}], {"Reading": 210}, 210),
+        (None, {"Reading": "210"}, 210),
+        (3.5, {"Reading": True}, None),
+        (["a"], [], None),
+    ],
+)
+def test_what_it_draws(made: Any, power: Any, newer: Any, drawn: float | None) -> None:
+    made[SYSTEM]["Links"] = {"Chassis": [to(CHASSIS)]}
+    made[CHASSIS] |= {"Power": to(f"{CHASSIS}/P"), "EnvironmentMetrics": to(f"{CHASSIS}/E")}
+    made[f"{CHASSIS}/P"] = {"PowerControl": power}
+    made[f"{CHASSIS}/E"] = {"PowerWatts": newer}
+    tree = Tree(OfflineSession(made))
+    assert watts(tree, tree.system()) == drawn
 
 
 # ── Who it is ────────────────────────────────────────────────────────────────────────────────────
