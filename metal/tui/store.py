@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from metal.model.world import World
+from metal.model.world import SeenServer, World
 from metal.tui.source import ErrandSeen, EventSeen, OperationSeen, Snapshot
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class StoreSource:
         return Snapshot(
             taken_at=datetime.now(UTC),
             inventory=self._workspace.inventory,
-            world=world,
+            world=_as_recorded(self._workspace, world),
             looked_at=looked_at,
             operations=_operations(self._workspace),
             events=_events(self._workspace),
@@ -55,6 +55,16 @@ def last_look(workspace: "Workspace") -> tuple[World, datetime] | None:
         return None
     at, world = seen
     return World.model_validate_json(world), _time(at)
+
+
+def _as_recorded(workspace: "Workspace", world: World) -> World:
+    """Where a server stands in its life we know ourselves: a look may be old, or none was made."""
+    servers = dict(world.servers)
+    for name, record in workspace.store.servers.all().items():
+        seen = servers.get(name, SeenServer())
+        own = {"life": record.life, "status": record.status, "note": record.note}
+        servers[name] = seen.model_copy(update=own)
+    return world.model_copy(update={"servers": servers})
 
 
 def _time(seconds: float) -> datetime:

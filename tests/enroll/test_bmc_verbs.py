@@ -67,6 +67,14 @@ def test_an_audit_ends_with_1_when_something_is_high(
     assert "telnet-open" in [f["id"] for f in kept]
 
 
+def test_a_server_is_enrolled_in_the_tui_before_anybody_looked(
+    enrolled: tuple[Any, str], metal: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, out, _ = metal("tui", "--text")
+    assert code == 0 and "never looked" in out
+    assert "enrolled" in next(line for line in out.splitlines() if enrolled[1] in line)
+
+
 def test_a_silent_bmc_is_not_a_good_one(
     enrolled: tuple[Any, str], metal: Callable[..., tuple[int, str, str]]
 ) -> None:
