@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from metal.controller.finding import Pings
 from metal.controller.workspace import Workspace
+from metal.drivers.bmc import RMCP
 from metal.drivers.interfaces import own_address
 from metal.drivers.ports import Bmc
 from metal.enroll.audit import Surroundings, audit, completed
@@ -20,6 +21,7 @@ from metal.model.life import Life
 from metal.model.passport import Passport
 from metal.operations.store import Store
 
+ONLY_IPMI = ("cipher_suites", "auth_types")
 OURS = frozenset({Life.INSTALLED, Life.MEMBER, Life.DRAINING})
 """An operating system of ours may run on these: nothing of theirs is tried out."""
 
@@ -34,12 +36,16 @@ class Examiner:
 
     def audit(self, opened: Opened) -> Audit:
         """What is open, in the words of both protocols."""
+        from metal.drivers.ipmi_exposure import outside_exposure  # loads pyghmi
+
         told = opened.bmc.exposure()
         with self._over_ipmi(opened) as other:
             if other:
                 told = completed(told, other.exposure())
         if self._closed:
-            why = dict.fromkeys(("cipher_suites", "auth_types"), self._closed)
+            # Our account is none of its IPMI's: what it tells to anybody is not lost with that.
+            told = completed(told, outside_exposure(opened.access.address, RMCP))
+            why = {key: self._closed for key in ONLY_IPMI if getattr(told, key) is None}
             told = told.model_copy(update={"unknown": told.unknown | why})
         return audit(told, self._around(opened))
 

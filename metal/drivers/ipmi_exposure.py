@@ -42,6 +42,16 @@ def read_exposure(command: Any) -> Exposure:
     return Exposure(unknown=unknown, **found)
 
 
+def outside_exposure(host: str, port: int) -> Exposure:
+    """What it tells to who has no account of its own: nothing else of it is known."""
+    told = capabilities(host, port, PATIENCE)
+    if told is None:
+        return Exposure()
+    return Exposure(
+        ipmi_lan=True, auth_types=told.auth_types, anonymous=told.null_user or told.anonymous
+    )
+
+
 def _authentication(command: Any) -> tuple[tuple[str, ...] | None, bool | None]:
     """(IPMI 1.5 types, whether somebody may log in without a name).
 

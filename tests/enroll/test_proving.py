@@ -259,14 +259,19 @@ def test_what_only_ipmi_tells_is_asked_over_ipmi(fleet: Any, at: At, both: Any) 
 
 
 def test_ipmi_that_does_not_know_the_account_is_asked_once(fleet: Any, at: At, both: Any) -> None:
-    """Users of IPMI and Redfish may be two lists: one try, and what it would tell is unknown."""
+    """Users of IPMI and Redfish may be two lists: one try, and what it would tell is unknown.
+
+    What it tells to anybody who asks is found all the same.
+    """
     redfish, ipmi = both
+    ipmi.faults |= {"auth-none", "null-user"}
     del redfish.logins.create
     user = ipmi._users[3]
     user.name, user.password, user.enabled, user.privilege = "metal", "another-Pa55", True, 4
     workspace, result = enrol(fleet, at(redfish))
     assert result.error is None and ipmi.failed_logins == 1
     assert result.unexamined["cipher-0"].startswith("over IPMI: ")
+    assert {"auth-none", "anonymous"} <= {f.id for f in result.findings}
     assert result.passport.protocols == ("redfish",)
     assert any(note.startswith("over IPMI: ") for note in result.passport.notes)
     workspace.store.close()

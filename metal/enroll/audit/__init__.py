@@ -46,8 +46,13 @@ def audit(exposure: Exposure, around: Surroundings) -> Audit:
 
 
 def completed(first: Exposure, second: Exposure) -> Exposure:
-    """What two protocols told of one BMC: `first` stands where it told something."""
+    """What two protocols told of one BMC: `first` stands where it told something.
+
+    But for log-ins without a name: either protocol's users may be the ones that have one.
+    """
     told = {key: getattr(second, key) for key in Exposure.model_fields if key != "unknown"}
     gained = {k: v for k, v in told.items() if v is not None and getattr(first, k) is None}
     unknown = {k: v for k, v in first.unknown.items() if k not in gained}
+    if second.anonymous:
+        gained["anonymous"] = True
     return first.model_copy(update={**gained, "unknown": unknown})
