@@ -30,8 +30,8 @@ MODULE_KEYS = (
     ("CapacityGB", GIB),
     ("CapacityBytes", 1),
 )
-SMALLEST_DISK, GB_AT_MOST = 10**8, 10**5
-"""No drive is smaller: a CapacityBytes of 960 counts GB."""
+GB_AT_MOST = 10**5
+"""No drive has as few bytes: a CapacityBytes of 960 counts GB."""
 SMALLEST_MODULE, LARGEST_MODULE = 256 * MIB, TIB
 """No module is smaller (on some Inspur and Quanta CapacityMiB counts GiB) or larger."""
 LARGEST_TOTAL = 6 * TIB

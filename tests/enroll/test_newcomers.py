@@ -25,6 +25,7 @@ from metal.inventory import load
 from metal.lab.redfish_bmc import RedfishBmc
 from metal.model.fleet import BmcAccess
 from metal.model.life import Life
+from tests.bmc.lawful import assert_lawful
 
 FACTORY = Credential("ADMIN", "factory-Pa55word")
 At = Callable[[Any], str]
@@ -365,3 +366,15 @@ def test_a_defect_before_the_bmc_is_asked_ends_no_other(
     results = enrol(fleet, "127.0.0.1:1", "127.0.0.1:2", dry_run=True)
     assert [r.ok for r in results] == [False, False]
     assert all("no name for a secret" in (r.error or "") for r in results)
+
+
+def test_a_dry_run_over_ipmi_has_the_same_shape(fleet: Any, at: At, tmp_path: Path) -> None:
+    """What IPMI cannot tell is null with the reason, as over Redfish."""
+    bmc = fleet.ipmi(11)
+    folder = tmp_path / "nowhere"
+    folder.mkdir()
+    said = fleet.metal("enroll", "--dry-run", "-o", "json", at(bmc), cwd=folder)
+    [document] = json.loads(said.stdout)
+    assert_lawful(document)
+    assert (document["protocol"], document["serial"]) == ("ipmi", "7X3K9Q11")
+    assert document["memory_gib"] is None and list(folder.iterdir()) == []
