@@ -13,7 +13,15 @@ from pathlib import Path
 
 from metal.drivers.commands import Here, Runner
 from metal.live.bootstrap import Say, alone, carries_firmware, index, run_tool
-from metal.live.contents import FIRMWARE, NOT_FILES, NOT_MODULES, NOT_UNPACKED, PACKAGES, wanted
+from metal.live.contents import (
+    BYTECODE,
+    FIRMWARE,
+    NOT_FILES,
+    NOT_MODULES,
+    NOT_UNPACKED,
+    PACKAGES,
+    wanted,
+)
 from metal.live.cpio import Cpio, from_tar
 from metal.model.base import Frozen
 from metal.model.errors import BadInput
@@ -74,7 +82,7 @@ def ensure_live(
 
 def _key(index: bytes, suite: str) -> str:
     digest = hashlib.sha256(index)
-    for part in (suite, *PACKAGES, *FIRMWARE, *NOT_FILES, *NOT_MODULES):
+    for part in (suite, BYTECODE, *PACKAGES, *FIRMWARE, *NOT_FILES, *NOT_MODULES):
         digest.update(part.encode() + b"\0")
     for file in agent_files():
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
@@ -138,6 +146,7 @@ def _bootstrap(here: Runner, mirror: str, suite: str, tar: Path) -> None:
             '--aptopt=Apt::Install-Recommends "false"',
             *out,
             f"--include={','.join((*PACKAGES, *firmware))}",
+            f"--customize-hook=chroot \"$1\" sh -c '{BYTECODE}'",
             suite,
             str(tar),
             f"deb {mirror} {suite} main{' non-free-firmware' if firmware else ''}",

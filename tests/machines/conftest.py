@@ -131,6 +131,10 @@ class Site:
         assert install.returncode == 0, self.log("install.log") + self.machine.console[-5000:]
         return key
 
+    def said(self) -> list[str]:
+        """What was told of the machine while metal worked on it."""
+        return [event.text for event in self.workspace.store.events.since()]
+
     def log(self, name: str) -> str:
         return (self.wire.folder / name).read_text(errors="replace")
 

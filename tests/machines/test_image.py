@@ -18,8 +18,7 @@ def test_from_power_on_to_a_log_in(firmware: str, site_of: Callable[..., Any]) -
     throw_away = site.install()
     site.tell(f"{firmware}, installed from an image")
     assert site.workspace.life("one") is Life.INSTALLED
-    said = site.log("install.log")
-    assert "unlocked for its first boot, through dropbear" in said, said
+    assert "unlocked for its first boot, through dropbear" in site.said()
 
     disks = site.ssh("lsblk --noheadings --list --output TYPE,MOUNTPOINTS")
     assert disks and {"lvm /", "crypt", "part /boot"} <= {

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +20,19 @@ class Done(NamedTuple):
         return lines[-1][:200] if lines else f"it ended with {self.code} and said nothing"
 
 
+SLOW_SECONDS = 3.0
+"""What takes longer is told on the console: where an install's time went."""
+
+
 def run(argv: Sequence[str], seconds: float = 60.0, stdin: str | None = None) -> Done:
+    began = time.monotonic()
+    done = _run(argv, seconds, stdin)
+    if (took := time.monotonic() - began) > SLOW_SECONDS:
+        print(f"metal: {took:.0f} s: {' '.join(argv[:3])}", flush=True)
+    return done
+
+
+def _run(argv: Sequence[str], seconds: float, stdin: str | None) -> Done:
     try:
         done = subprocess.run(
             list(argv),
