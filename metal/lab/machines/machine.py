@@ -69,9 +69,8 @@ class Machine(Frozen):
     def qemu_words(self, device: str) -> list[str]:
         """The command that is the machine; `device`: "network", or what else it boots first.
 
-        TCG: KVM hangs ordinary kernels on some clouds. Its processor can do all that TCG emulates
-        but virtual machines: the drivers for them take long to load. Told to boot from the network
-        it ends where the machine restarts: what its BMC asked for was for one boot.
+        TCG: KVM hangs ordinary kernels on some clouds. Told to boot from the network it ends where
+        the machine restarts: what its BMC asked for was for one boot.
         """
         once = device == "network"
         console = f"file,id=console,path={self.folder / 'console.log'},append=on"
@@ -79,7 +78,7 @@ class Machine(Frozen):
         disk = f"file={self.disk},if=none,id=disk,format=raw,cache=unsafe,discard=unmap"
         return [
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35",
-            "-cpu", "max,svm=off", "-smp", "2", "-m", "2048", "-uuid", self.uuid,
+            "-cpu", "max", "-smp", "2", "-m", "2048", "-uuid", self.uuid,
             "-display", "none", "-monitor", "none", "-parallel", "none",
             "-chardev", console, "-serial", "chardev:console",
             "-object", "rng-random,id=noise,filename=/dev/urandom",
