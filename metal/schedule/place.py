@@ -141,7 +141,7 @@ class Attempt:
         for rank, (room, host) in enumerate(walk):
             if room.put(host, item):
                 taken = room, host
-                self.freest[first] = rank == 0
+                self.freest[first] = rank == 0 and host.name not in self.units.home(first)
                 break
         walk.close()
         if taken:
@@ -180,10 +180,22 @@ class Attempt:
     def _candidates(
         self, first: str, only: Room | None
     ) -> Generator[tuple[Room, Host], None, None]:
-        """Servers that could take it, best first: in the clusters it prefers, then away from its
-        mates, then the freest."""
+        """Servers that could take it, best first: at home, where HA would bring it at once; in the
+        clusters it prefers; away from its mates; the freest."""
         pin = self.units.pin(first)
         room = only or (self.fleet.rooms[pin] if pin else None)
+        home = self.units.home(first)
+        if not home:
+            yield from self._elsewhere(first, room)
+            return
+        rooms = (room,) if room else tuple(self.fleet.rooms.values())
+        at_home = ((r, r.hosts[server]) for server in home for r in rooms if server in r.hosts)
+        yield from self._willing(first, at_home)
+        for at, host in self._elsewhere(first, room):
+            if host.name not in home:
+                yield at, host
+
+    def _elsewhere(self, first: str, room: Room | None) -> Generator[tuple[Room, Host], None, None]:
         if room:
             yield from self._spread(first, Freest((room, h) for h in room.hosts.values()))
             return

@@ -123,6 +123,8 @@ def _why(inventory: Inventory, vm: str, home: Home, addressing: Addressing) -> s
     pinned = inventory.vms[vm].cluster is not None
     if len(inventory.clusters[home.cluster].servers) == 1:
         place = f"{home.cluster} is where the inventory pins it"
+    elif home.server in inventory.vms[vm].home:
+        place = "its home"
     elif home.freest:
         place = f"most memory free in {home.cluster}" if pinned else "most memory free of all"
     else:

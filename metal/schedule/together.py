@@ -83,6 +83,10 @@ class Together:
         """Clusters, the best first."""
         return tuple(dict.fromkeys(c for vm in self.unit(first) for c in self._vms[vm].prefers))
 
+    def home(self, first: str) -> tuple[str, ...]:
+        """Servers where HA would bring it, the best first."""
+        return tuple(dict.fromkeys(s for vm in self.unit(first) for s in self._vms[vm].home))
+
     def others(self, vm: str) -> list[str]:
         """The others of its replica group, by name."""
         group = self._guest[vm].apart

@@ -45,6 +45,13 @@ def test_what_runs_stays(make_fleet: MakeFleet, formed: Formed) -> None:
     assert set(servers(fleet, formed(fleet, seen))) == {"new"}
 
 
+def test_it_is_made_at_its_home_where_that_is_lawful(make_fleet: MakeFleet, formed: Formed) -> None:
+    """HA would bring it there at once; the second of its homes where the first is full."""
+    homely = {"home": ["a3", "a2"], "memory_gib": 6}
+    fleet = make_fleet({"a": [64, 32, 8]}, {"one": homely, "two": homely, "free": {}})
+    assert servers(fleet, formed(fleet)) == {"one": "a3", "two": "a2", "free": "a1"}
+
+
 def test_survival_limits_what_is_placed(make_fleet: MakeFleet, formed: Formed) -> None:
     # 3 × 4 GiB hold twelve VMs of 1 GiB, but only eight so that any server may die.
     vms = {f"vm{n:02}": {"priority": n} for n in range(12)}
