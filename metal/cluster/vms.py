@@ -8,6 +8,8 @@ from metal.model.plan import MigrateVm, PlaceVm, StartVm
 from metal.operations.run import Run
 
 TRIES = 4
+SEEN_SECONDS = 300.0
+"""HA may move a VM at once that it was told to start: meanwhile nobody tells where it runs."""
 
 
 def place(run: Run, action: PlaceVm, ports: ClusterPorts) -> dict[str, Any]:
@@ -80,12 +82,19 @@ def _start(run: Run, vm: str, vmid: int, ports: ClusterPorts) -> dict[str, Any]:
         tries=TRIES,
         backoff=ports.every,
     )
-    seen: dict[str, Any] = run.step(f"see {vm} run", lambda: _seen(vm, vmid, ports), tries=TRIES)
-    return seen
+    return run.wait(
+        f"see {vm} run",
+        lambda: _seen(vm, vmid, ports),
+        seconds=SEEN_SECONDS,
+        every=ports.every,
+        late=f"{vm} was started, but nobody tells whether it runs",
+    )
 
 
-def _seen(vm: str, vmid: int, ports: ClusterPorts) -> dict[str, Any]:
+def _seen(vm: str, vmid: int, ports: ClusterPorts) -> dict[str, Any] | None:
     server, state = ports.hypervisor.where(vmid)
+    if state == "unknown":
+        return None
     if state != "running":
         raise Failed(
             f"{vm} was started, but is {state} now",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -22,6 +23,16 @@ from .conftest import NET, PORT, SERVER
 def form(workspace: Any) -> dict[str, str]:
     plan = form_plan(workspace, look(workspace), "alba")
     return apply(workspace, plan, progress=silent).failed
+
+
+def moved(workspace: Any, **wanted: str) -> None:
+    """HA has brought them there; whoever plans meanwhile has a plan that is stale at once."""
+    deadline = time.monotonic() + 60
+    while True:
+        seen = look(workspace).vms
+        if all((seen[vm].server, seen[vm].state) == (at, "running") for vm, at in wanted.items()):
+            return
+        assert time.monotonic() < deadline, {vm: str(seen[vm]) for vm in wanted}
 
 
 def whole(nodes: Any, workspace: Any) -> None:
@@ -144,6 +155,7 @@ def test_wishes_that_changed_are_told_to_ha(installed: Any, workspace: Any) -> N
     api.delete(f"cluster/ha/rules/metal-home-{ids['web']}")
     theirs = {"type": "node-affinity", "nodes": "alba2", "resources": f"vm:{ids['web']}"}
     api.post("cluster/ha/rules", {"rule": "theirs", **theirs})
+    moved(workspace, web="alba2", db1="alba2")
 
     changed = WISHES.replace('home = ["alba2"]', 'home = ["alba3", "alba1"]')
     file.write_text(bare + changed)
@@ -153,6 +165,7 @@ def test_wishes_that_changed_are_told_to_ha(installed: Any, workspace: Any) -> N
         rules = {r["rule"]: r for r in api.get("cluster/ha/rules")}
         assert set(rules) == {"metal-apart-db", f"metal-home-{ids['db1']}", "theirs"}
         assert rules[f"metal-home-{ids['db1']}"]["nodes"] == "alba3:2,alba1:1"
+        moved(workspace, web="alba2", db1="alba3")
 
     file.write_text(
         bare + changed.replace('home = ["alba3", "alba1"]\n', "").replace('apart = "db"\n', "")

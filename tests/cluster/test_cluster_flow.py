@@ -159,6 +159,27 @@ def test_placing_survives_a_kill_at_every_call(lab: Any, store: Store, after: bo
     assert (real["copies"], real["starts"], real["max_copies"]) == (["alba1"], 1, 1)
 
 
+class Unsure:
+    """A hypervisor that does not know where a VM is the first times it is asked: HA moves it."""
+
+    def __init__(self, real: Any, times: int) -> None:
+        self._real, self.left = real, times
+
+    def where(self, vmid: int) -> tuple[str, str]:
+        self.left -= 1
+        server, state = self._real.where(vmid)
+        return server, state if self.left < 0 else "unknown"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def test_a_vm_that_ha_moves_once_it_is_started_is_waited_for(lab: Any, store: Store) -> None:
+    hypervisor = Unsure(lab.form(), times=9)
+    assert run(store, place, PLACE, ports(lab, hypervisor)) is Status.DONE
+    assert hypervisor.left < 0
+
+
 def test_a_stopped_vm_is_started(lab: Any, store: Store) -> None:
     driver = lab.form()
     quiet = PLACE.model_copy(update={"ha": False})
