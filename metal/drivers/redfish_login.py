@@ -44,6 +44,7 @@ class RedfishLogin(RedfishAsking):
     def login(self, user: str, password: str) -> None:
         """Open a session: one try (R53). An older one of ours is closed once the new one stands."""
         before = self._session_path, self._shown
+        self._memory.clear()  # another session may see more (R54)
         wanted = {"UserName": user, "Password": password}
         answer = self._send("POST", self._sessions(), wanted)
         token = answer.headers.get("x-auth-token")
