@@ -53,6 +53,8 @@ NEEDS_POWER = ("cpu.model", "cpu.sockets", "cpu.cores", "cpu.threads", "memory_g
 
 FILLED_IN = {"serial": "SerialNumber", "sku": "SKU", "uuid": "UUID", "model": "Model"}
 """Who makes the machine should have written them (R32)."""
+LISTS = frozenset({"dimms", "drives", "nics", "psus", "controllers", "accounts", "logs"})
+"""Of which a part may be lost."""
 BOARD_SERIALS = (
     "BoardSerialNumber",
     "BoardSerial",
@@ -71,13 +73,16 @@ class _Reader:
     def __init__(self, tree: Tree) -> None:
         self.tree, self.system = tree, tree.system()
         self.unknown: dict[str, str] = {}
+        self.partial: set[str] = set()
+        """Keys of lists that lack what could not be read."""
         self.chassis = self._part("psus", lambda: tree.chassis(self.system)) or []
         self.manager = self._part("bmc_firmware", lambda: tree.manager(self.system)) or {}
 
     def facts(self, address: str) -> Facts:
         system, tree = self.system, self.tree
-        cpu = self._part("cpu", lambda: read_cpu(tree, system)) or Cpu()
+        cpu = self._cpu()
         modules = self._part("dimms", lambda: read_modules(tree, system) or None) or []
+        whole = [] if "dimms" in self.partial else modules
         own = self._part("bmc_mac", lambda: own_macs(tree, system, self.manager)) or ()
         found: dict[str, Any] = {
             "vendor": self._vendor(),
@@ -89,7 +94,7 @@ class _Reader:
             "uuid": told_uuid(system.get("UUID")),
             "bios_version": told(system.get("BiosVersion")) or self._version_of("Bios", system),
             "bmc_firmware": self._part("bmc_firmware", self._firmware),
-            "memory_gib": memory_gib(system, modules),
+            "memory_gib": memory_gib(system, whole),
             "dimms": dimms_of(modules),
             "drives": self._part("drives", lambda: read_drives(tree, system, self.chassis)),
             "controllers": self._part("controllers", lambda: read_controllers(tree, system)),
@@ -115,10 +120,23 @@ class _Reader:
             health=told_health(system),
             health_rollup=rolled_up(system),
             cpu=cpu,
-            unknown={k: why for k, why in self.unknown.items() if k == "cpu" or not found.get(k)},
+            unknown={k: why for k, why in self.unknown.items() if self._not_all(k, found)},
             notes=tuple(f"not read: {why}" for why in dict.fromkeys(tree.lost)),
             **found,
         )
+
+    def _not_all(self, key: str, found: dict[str, Any]) -> bool:
+        return key == "cpu" or key in self.partial or not found.get(key)
+
+    def _cpu(self) -> Cpu:
+        """Of some of the processors no sum is told: the others are not gone."""
+        lost = len(self.tree.lost)
+        cpu = self._part("cpu", lambda: read_cpu(self.tree, self.system)) or Cpu()
+        if len(self.tree.lost) == lost:
+            return cpu
+        counts = ("cpu.sockets", "cpu.cores", "cpu.threads")
+        self.unknown |= dict.fromkeys(counts, self.tree.lost[lost])
+        return Cpu(model=cpu.model)
 
     def _why(self, key: str) -> str:
         """Why nothing is known of `key`: nobody filled it in, the machine is off, or so."""
@@ -138,10 +156,11 @@ class _Reader:
         except BROKEN as error:
             self.unknown[key] = error.what if isinstance(error, Failed) else f"odd answer: {error}"
             return None
-        if not value and len(self.tree.lost) > lost:  # what would have been listed is not none
-            self.unknown[key] = self.tree.lost[lost]
-            return None
-        return value
+        if len(self.tree.lost) > lost and (not value or key in LISTS):
+            # What would have been listed is not none, and not gone.
+            self.unknown[key] = f"not all of it: {self.tree.lost[lost]}"
+            self.partial.add(key)
+        return value or (None if key in self.partial else value)
 
     # ── The rest of the box ──────────────────────────────────────────────────────────────────
 

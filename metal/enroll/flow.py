@@ -15,7 +15,7 @@ from metal.drivers.ports import Bmc, Secrets
 from metal.enroll.door import Connect, Credential, Door, first_name, first_password, with_first
 from metal.enroll.examine import Opened, examined, proven
 from metal.enroll.identity import another, is_serial
-from metal.enroll.learn import changes, learned
+from metal.enroll.learn import changes, learned, whole_dimms
 from metal.enroll.merge import lacking, merge
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
 from metal.model.facts import BootOnce, Facts
@@ -158,8 +158,8 @@ def read(door: Door, ports: EnrollPorts) -> Facts:
 def looked(target: EnrollTarget, facts: Facts, access: BmcAccess) -> Looked:
     """What is known now, and what of it is new."""
     new = learned(facts, target.previous)
-    before = target.before.dimms if target.before else None
-    return Looked(facts, new, tuple(changes(target.previous, new, before, facts.dimms)), access)
+    before, now = whole_dimms(target.before), whole_dimms(facts)
+    return Looked(facts, new, tuple(changes(target.previous, new, before, now)), access)
 
 
 def enroll(

@@ -32,14 +32,41 @@ def learned(facts: Facts, previous: Learned | None = None) -> Learned:
         bmc_mac=facts.bmc_mac or before.bmc_mac,
         bios_version=facts.bios_version or before.bios_version,
         bmc_firmware=facts.bmc_firmware or before.bmc_firmware,
-        cpu=cpu_text(facts.cpu) or before.cpu,
+        cpu=_cpu(facts, before),
         cores=facts.cpu.cores or before.cores,
         threads=facts.cpu.threads or before.threads,
         memory_gib=memory_gib(facts) or before.memory_gib,
-        dimms=dimms_text(facts.dimms) or before.dimms,
-        macs=tuple(dict.fromkeys(n.mac for n in facts.nics or ())) or before.macs,
-        disks=_disks(facts.drives or ()) or before.disks,
+        dimms=dimms_text(whole_dimms(facts)) or before.dimms,
+        macs=_macs(facts, before) or before.macs,
+        disks=_all_disks(facts, before) or before.disks,
     )
+
+
+def whole_dimms(facts: Facts | None) -> tuple[Dimm, ...] | None:
+    """The memory modules; None if not all of them could be read: the others are not gone."""
+    return None if facts is None or "dimms" in facts.unknown else facts.dimms
+
+
+def _cpu(facts: Facts, before: Learned) -> str | None:
+    """The same model with nobody telling how many is no change."""
+    text = cpu_text(facts.cpu)
+    if text and not facts.cpu.sockets and before.cpu and before.cpu.endswith(f"× {text}"):
+        return before.cpu
+    return text or before.cpu
+
+
+def _macs(facts: Facts, before: Learned) -> tuple[str, ...]:
+    told = [nic.mac for nic in facts.nics or ()]
+    return tuple(dict.fromkeys(told + list(before.macs if "nics" in facts.unknown else ())))
+
+
+def _all_disks(facts: Facts, before: Learned) -> tuple[Disk, ...]:
+    """Those that could not be read this time are kept: silent is not gone."""
+    told = _disks(facts.drives or ())
+    if "drives" not in facts.unknown:
+        return told
+    known = {disk.serial or disk.name for disk in told}
+    return (*told, *(d for d in before.disks if (d.serial or d.name) not in known))
 
 
 def cpu_text(cpu: Cpu) -> str | None:
@@ -53,8 +80,8 @@ def cpu_text(cpu: Cpu) -> str | None:
 
 def memory_gib(facts: Facts) -> int | None:
     """Whole GiB: the sum of real modules where they are told, else the total, units mended."""
-    if facts.dimms:
-        return sum(_real_size(d.size_gib) for d in facts.dimms)
+    if dimms := whole_dimms(facts):
+        return sum(_real_size(d.size_gib) for d in dimms)
     if not facts.memory_gib:
         return None
     for factor in MIXED_UNITS:

@@ -115,7 +115,7 @@ class Facts(Frozen):
     bmc_mac: str | None = None
     """With the board's serial what a machine without a serial of its own is known by (R32)."""
     unknown: dict[str, str] = {}
-    """key → why the BMC did not tell it."""
+    """key → why the BMC did not tell it; of a list that is there, that not all of it was told."""
     notes: tuple[str, ...] = ()
     """What is odd about what it told, such as two protocols that contradict each other."""
 

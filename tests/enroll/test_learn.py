@@ -179,3 +179,20 @@ def test_new_firmware_is_a_change_and_a_uuid_that_turned_round_is_none() -> None
 def test_what_is_not_told_this_time_stays_known() -> None:
     before = learned(facts(sku="TAG", bios_version="2.1", board_serial="MB1"))
     assert learned(facts(), before) == before
+
+
+def test_of_a_list_that_was_not_read_whole_nothing_is_gone() -> None:
+    drives = (Drive(name="sdb", size_bytes=2**40, serial="S2"), Drive(name="x", size_bytes=2**40))
+    told = facts(
+        drives=drives,
+        nics=(Nic(name="2", mac="02:00:5e:00:07:02"),),
+        dimms=(Dimm(slot="A1", size_gib=16),),
+        cpu=Cpu(model="Intel Xeon X5650"),
+        unknown=dict.fromkeys(("drives", "nics", "dimms", "cpu.sockets"), "HTTP 500"),
+    )
+    old = BY_HAND.model_copy(update={"cpu": "2 × Intel Xeon X5650", "dimms": "6 × 8 GiB"})
+    new = learned(told, old)
+    assert [d.name for d in new.disks] == ["sdb", "x", "sda"]
+    assert set(new.macs) == {"02:00:5e:00:07:01", "02:00:5e:00:07:02"}
+    assert (new.cpu, new.dimms, new.memory_gib) == (old.cpu, "6 × 8 GiB", 48)
+    assert not [said for said in changes(old, new) if "gone" in said or "→" in said]

@@ -23,6 +23,7 @@ from metal.enroll.door import Credential, first_name
 from metal.enroll.handover import parse
 from metal.inventory import load
 from metal.lab.redfish_bmc import RedfishBmc
+from metal.lab.redfish_faults import error
 from metal.model.fleet import BmcAccess
 from metal.model.life import Life
 from tests.bmc.lawful import assert_lawful
@@ -159,6 +160,24 @@ def test_what_changed_since_the_last_time_is_told(fleet: Any, at: At) -> None:
         "disk Bay 2 (serial S11B) is gone",
         "disk Bay 2 (serial NEW1) is new",
     }
+
+
+def test_what_could_not_be_read_this_time_is_not_gone(fleet: Any, at: At) -> None:
+    """A processor, a module, a disk and a card answer 500: the inventory keeps what it knew."""
+    bmc = fleet.redfish(11)
+    enrol(fleet, at(bmc))
+    before = load(fleet.folder).servers["dell-7x3k9q11"].learned
+    original = bmc._get
+    broken = ("/Processors/2", "/Memory/4", "/Drives/2", "/EthernetInterfaces/1")
+
+    def get(path: str, skip: int, *, expand: bool) -> Any:
+        return error(500, "no") if path.endswith(broken) else original(path, skip, expand=expand)
+
+    bmc._get = get
+    [result] = enrol(fleet, "dell-7x3k9q11")
+    assert result.error is None and result.changes == ()
+    assert load(fleet.folder).servers["dell-7x3k9q11"].learned == before
+    assert result.facts and {"dimms", "drives", "nics", "cpu.cores"} <= set(result.facts.unknown)
 
 
 def test_each_credential_is_tried_once_in_order(fleet: Any, at: At) -> None:

@@ -142,3 +142,20 @@ def test_what_was_lost_on_the_way_is_noted(made: Any, look: Look) -> None:
     document = look(made)
     assert len(document["drives"]) == 2
     assert any(f"{SYSTEM}/D2" in note for note in document["notes"])
+    assert document["unknown"]["drives"].startswith("not all of it: ")
+
+
+def test_of_some_processors_and_modules_no_sum_is_told(made: Any, look: Look) -> None:
+    cpu = {"Model": "AMD EPYC 7302", "TotalCores": 16, "TotalThreads": 32}
+    made.below(SYSTEM, "Processors", {"1": cpu, "2": cpu})
+    made.below(SYSTEM, "Memory", {n: {"CapacityMiB": 16384} for n in "1234"})
+    made[f"{SYSTEM}/Processors/2"] = made[f"{SYSTEM}/Memory/3"] = "broken"
+    document = look(made)
+    assert document["cpu"] == {
+        "model": "AMD EPYC 7302", "sockets": None, "cores": None, "threads": None,
+    }  # fmt: skip
+    assert "Processors/2" in document["unknown"]["cpu.sockets"]
+    assert len(document["dimms"]) == 3 and document["memory_gib"] is None
+    assert "Memory/3" in document["unknown"]["dimms"]
+    made[SYSTEM]["MemorySummary"] = {"TotalSystemMemoryGiB": 64}
+    assert look(made)["memory_gib"] == 64
