@@ -9,7 +9,8 @@ _PLACEHOLDER = re.compile(
     r"""^[\[<({]?(?: [\s.\-_x0]*                         # blanks, dots, zeros
         | (.)\1{5,}                                     # XXXXXXXX, ffffffff
         | to\ be\ filled.* | (?:\$\()?default[\ _]string
-        | not\ (?:specified|available|applicable|present|set|provided|programmed|filled.*)
+        | not\ (?:specified|available|applicable|present|set|provided|programmed|filled.*|installed)
+        | no\ (?:dimm|module|memory)(?:\ installed)?    # of empty slots
         | n/?a | none | null | nil | unknown | undefined | empty | invalid | tbd
         | system\ .*(?:serial|sku|version).*
         | (?:(?:chassis|product|board|base\ board)\ )?(?:serial|part|product)\ ?(?:number|name)

@@ -40,10 +40,14 @@ def read_cpu(tree: Tree, system: Body) -> Cpu:
     )
 
 
-def read_modules(tree: Tree, system: Body) -> list[tuple[str, int]]:
-    """(slot, MiB) of every module that is there."""
-    modules = tree.parts(system, "Memory")
-    return [(_slot(m), mib) for m in modules if present(m) and (mib := module_mib(m))]
+def read_modules(tree: Tree, system: Body) -> list[tuple[str, int | None]]:
+    """(slot, MiB) of every module that is there; None if it says who made it, but not its size."""
+    modules = ((m, module_mib(m)) for m in tree.parts(system, "Memory") if present(m))
+    return [(_slot(m), mib) for m, mib in modules if mib or _says_who(m)]
+
+
+def _says_who(module: Body) -> bool:
+    return any(told(module.get(key)) for key in ("SerialNumber", "PartNumber"))
 
 
 def dimms_of(modules: list[tuple[str, int]]) -> tuple[Dimm, ...] | None:

@@ -81,7 +81,7 @@ class _Reader:
     def facts(self, address: str) -> Facts:
         system, tree = self.system, self.tree
         cpu = self._cpu()
-        modules = self._part("dimms", lambda: read_modules(tree, system) or None) or []
+        modules = self._modules()
         whole = [] if "dimms" in self.partial else modules
         own = self._part("bmc_mac", lambda: own_macs(tree, system, self.manager)) or ()
         found: dict[str, Any] = {
@@ -137,6 +137,13 @@ class _Reader:
         counts = ("cpu.sockets", "cpu.cores", "cpu.threads")
         self.unknown |= dict.fromkeys(counts, self.tree.lost[lost])
         return Cpu(model=cpu.model)
+
+    def _modules(self) -> list[tuple[str, int]]:
+        found = self._part("dimms", lambda: read_modules(self.tree, self.system) or None) or []
+        if unsized := [slot for slot, mib in found if not mib]:
+            self.partial.add("dimms")
+            self.unknown["dimms"] = f"not all of it: no size is told of {', '.join(unsized)}"
+        return [(slot, mib) for slot, mib in found if mib]
 
     def _why(self, key: str) -> str:
         """Why nothing is known of `key`: nobody filled it in, the machine is off, or so."""

@@ -123,6 +123,19 @@ def test_absent_modules_are_left_out_and_not_added_up(made: Any, look: Look) -> 
     assert (len(document["dimms"]), document["memory_gib"]) == (2, 64)
 
 
+def test_a_module_of_no_size_is_there_and_no_sum_is_made(made: Any, look: Look) -> None:
+    made.below(SYSTEM, "Memory", {
+        "A1": {"CapacityMiB": 32768, "SerialNumber": "102CE00B"},
+        "A2": {"CapacityMiB": None, "SerialNumber": "102CE00C"},
+        "A3": {"CapacityMiB": 0, "SerialNumber": "NO DIMM", "PartNumber": "NO DIMM"},
+    })  # fmt: skip
+    document = look(made)
+    assert document["dimms"] == [{"slot": "A1", "size_gib": 32}]
+    assert document["memory_gib"] is None and "of A2" in document["unknown"]["dimms"]
+    made[SYSTEM]["MemorySummary"] = {"TotalSystemMemoryGiB": 64}
+    assert look(made)["memory_gib"] == 64
+
+
 # ── Drives ───────────────────────────────────────────────────────────────────────────────────────
 
 
