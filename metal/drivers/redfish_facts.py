@@ -120,12 +120,13 @@ class _Reader:
             health=told_health(system),
             health_rollup=rolled_up(system),
             cpu=cpu,
-            unknown={k: why for k, why in self.unknown.items() if self._not_all(k, found)},
+            unknown={k: why for k, why in self.unknown.items() if self._to_tell(k, found)},
             notes=tuple(f"not read: {why}" for why in dict.fromkeys(tree.lost)),
             **found,
         )
 
-    def _not_all(self, key: str, found: dict[str, Any]) -> bool:
+    def _to_tell(self, key: str, found: dict[str, Any]) -> bool:
+        """Whether why nothing, or not all, is known of it still holds."""
         return key == "cpu" or key in self.partial or not found.get(key)
 
     def _cpu(self) -> Cpu:
@@ -167,7 +168,8 @@ class _Reader:
             # What would have been listed is not none, and not gone.
             self.unknown[key] = f"not all of it: {self.tree.lost[lost]}"
             self.partial.add(key)
-        return value or (None if key in self.partial else value)
+            return value or None
+        return value
 
     # ── The rest of the box ──────────────────────────────────────────────────────────────────
 
