@@ -340,7 +340,7 @@ class Crosses(Protocol):
         """Storage for backups that other clusters can reach → by what it is known there."""
 
     def backups(self, storage: str) -> tuple[Backup, ...]:
-        """All that are on it; Failed where it does not answer."""
+        """All that are on it; Failed where it does not answer or is not active."""
 
     def back_up(self, vmid: int, storage: str, limit_kib: int = 0) -> str:
         """A new backup of a VM that is stopped: its name on the storage. `limit_kib` a second; 0:

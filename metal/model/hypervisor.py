@@ -87,6 +87,10 @@ class Backup(Frozen):
     """The VM's name then; "" where whoever made it noted none."""
     made: float
     """Seconds since 1970."""
+    flaw: str = ""
+    """Why it cannot be read back, where that is known: "it is empty"."""
+    verified: bool = False
+    """Whether its storage has read it all again and found it whole: PBS alone does."""
 
 
 class Landing(Frozen):

@@ -82,9 +82,13 @@ def rebuild(
     lacks = {u.vm: f"{u.why} → {u.mend}" for u in found.stranded}
     lacks |= dict.fromkeys(found.unmanaged, "it is not in the inventory: nobody planned for it")
     for vm, (cluster, server) in found.homes.items():
-        newest = newest_of(inventory, vm, lost.vms[vm], backups.get(cluster, ()), gone)
-        if newest is not None:
+        mine = backups_of(inventory, vm, lost.vms[vm], backups.get(cluster, ()), gone)
+        if newest := newest_of(mine):
             homes[vm] = (cluster, server, newest)
+        elif mine:
+            lacks[vm] = "none of its backups can be read: " + "; ".join(
+                f"{b.name} on {b.storage}: {b.flaw}" for b in mine
+            )
         elif cluster not in backups:
             lacks[vm] = f"{cluster}, where it would fit, runs no Proxmox: restore it by hand"
         else:
@@ -92,17 +96,21 @@ def rebuild(
     return Rebuilt(name, homes, lacks, found, lost)
 
 
-def newest_of(
+def newest_of(backups: Sequence[Backup]) -> Backup | None:
+    """An older one that can be read is worth more than a newer one that cannot."""
+    return max((b for b in backups if not b.flaw), key=lambda b: b.made, default=None)
+
+
+def backups_of(
     inventory: Inventory, vm: str, seen: SeenVm, backups: Sequence[Backup], world: World
-) -> Backup | None:
+) -> list[Backup]:
     """By the name that was noted with it; by its number only where no other VM ever seen has
     that, as every cluster counts from 100."""
     adopted = inventory.vms[vm].adopted
     names = {vm, *([adopted.called] if adopted else [])}
     same = [n for n, at in world.vms.items() if at.vmid == seen.vmid and n != vm]
-    mine = [
+    return [
         b
         for b in backups
         if b.called in names or (not b.called and seen.vmid == b.vmid and not same)
     ]
-    return max(mine, key=lambda b: b.made, default=None)

@@ -70,6 +70,34 @@ def test_the_plan_names_what_comes_back_and_what_is_missing(
     assert "MISSING web" in text
 
 
+@pytest.mark.parametrize(
+    ("sign", "why"),
+    [
+        ({"size": 0}, "it is empty"),
+        ({"verification": {"state": "failed", "upid": "UPID:pbs"}}, "its verification says failed"),
+    ],
+)
+def test_a_backup_that_cannot_be_read_is_passed_over(
+    burnt: Any, workspace: Workspace, sign: dict[str, Any], why: str
+) -> None:
+    first, second = (f"backup/vzdump-qemu-101-000{n}.vma.zst" for n in (0, 1))
+    signs = burnt.datacenter.backup_signs
+    signs[first] = {"verification": {"state": "ok", "upid": "UPID:pbs"}}
+    signs[second] = sign
+    (git,) = json.loads(run(workspace, "rebuild", "home", "-o", "json").stdout)["back"]
+    assert (git["backup"]["name"], git["backup"]["verified"]) == (first, True)
+    signs[first] = sign
+    document = json.loads(run(workspace, "rebuild", "home", "-o", "json").stdout)
+    assert document["back"] == [] and f"{second} on far: {why}" in document["lacks"]["git"]
+
+
+def test_a_storage_that_is_not_active_promises_nothing(burnt: Any, workspace: Workspace) -> None:
+    burnt.datacenter.inactive.add("far")
+    document = json.loads(run(workspace, "rebuild", "home", "-o", "json").stdout)
+    assert document["back"] == []
+    assert document["silent_storages"] == {"far of bora": "it is not active"}
+
+
 def test_it_is_brought_back_once_a_person_says_that_the_old_place_is_gone(
     burnt: Any, workspace: Workspace, twice: list[int]
 ) -> None:

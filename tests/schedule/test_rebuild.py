@@ -10,7 +10,7 @@ from metal.model.fleet import Inventory
 from metal.model.hypervisor import Backup
 from metal.model.life import Life
 from metal.model.world import SeenCluster, SeenServer, SeenVm, World
-from metal.schedule.rebuild import newest_of, rebuild, what_was_there
+from metal.schedule.rebuild import backups_of, newest_of, rebuild, what_was_there
 
 DISKS = [{"name": "sda", "size_gib": 200}, {"name": "sdb", "size_gib": 900}]
 
@@ -74,7 +74,7 @@ def test_one_that_is_pinned_nowhere_may_be_in_a_silent_cluster() -> None:
 def test_the_newest_of_its_name_is_taken_whatever_its_number() -> None:
     seen = SeenVm(vmid=101, cluster="alba", server="alba1")
     mine = [backup(101, "alba-1", 5), backup(907, "alba-1", 9), backup(101, "cala-1", 99)]
-    found = newest_of(INVENTORY, "alba-1", seen, mine, World())
+    found = newest_of(backups_of(INVENTORY, "alba-1", seen, mine, World()))
     assert found is not None and (found.vmid, found.made) == (907, 9)
 
 
@@ -82,10 +82,20 @@ def test_a_number_alone_is_believed_only_where_nobody_else_has_it() -> None:
     """Another VM's data under this one's name would be worse than none."""
     seen = SeenVm(vmid=101, cluster="alba", server="alba1")
     alone = World(vms={"alba-1": seen})
-    assert newest_of(INVENTORY, "alba-1", seen, [backup(101)], alone) is not None
+    assert backups_of(INVENTORY, "alba-1", seen, [backup(101)], alone)
     other = World(vms={"alba-1": seen, "cala-1": seen})
-    assert newest_of(INVENTORY, "alba-1", seen, [backup(101)], other) is None
-    assert newest_of(INVENTORY, "alba-1", seen, [backup(101, "cala-1")], alone) is None
+    assert not backups_of(INVENTORY, "alba-1", seen, [backup(101)], other)
+    assert not backups_of(INVENTORY, "alba-1", seen, [backup(101, "cala-1")], alone)
+
+
+def test_one_that_cannot_be_read_is_not_promised() -> None:
+    """The newest is empty: the one before it is taken; where there is no other, that is told."""
+    empty = backup(101, "alba-1", 9).model_copy(update={"flaw": "it is empty"})
+    older = backup(101, "alba-1", 5)
+    assert newest_of([older, empty]) == older and newest_of([empty]) is None
+    found = rebuild(INVENTORY, world(), "lisbon", {"cala": [empty], "duna": [empty]})
+    assert "alba-1" not in found.homes
+    assert "backup/vzdump-qemu-101-0.vma.zst on far: it is empty" in found.lacks["alba-1"]
 
 
 def test_the_most_important_comes_first_and_what_is_missing_is_named(
@@ -98,6 +108,7 @@ def test_the_most_important_comes_first_and_what_is_missing_is_named(
         update={"vms": {n: vm for n, vm in inventory.vms.items() if n in kept}}
     )
     far = [backup(101, "alba-1"), backup(102, "brio-2", 1_800_086_400)]
+    far[0] = far[0].model_copy(update={"verified": True})
     seen = world()
     seen = seen.model_copy(update={"vms": {n: v for n, v in seen.vms.items() if n in kept}})
     found = rebuild(inventory, seen, "lisbon", {"cala": far, "duna": far})

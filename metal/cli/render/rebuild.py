@@ -30,6 +30,9 @@ def rebuild_lines(
         ]
         grid = fit(COLUMNS, rows, width)
         lines += ["", grid.header, *map(grid.line, rows), ""]
+    if untried := [vm for vm, (_, _, backup) in found.homes.items() if not backup.verified]:
+        text = f"{', '.join(untried)}: nobody has read the backup through; PBS's verify jobs do"
+        lines += hanging("- not verified: ", text, width, under=4)
     for vm, why in found.lacks.items():
         lines += hanging(f"- MISSING {vm}: ", why, width, under=4)
     for vm in found.lost.untold:

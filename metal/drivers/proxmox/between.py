@@ -131,7 +131,13 @@ def backup_storages(api: Api) -> dict[str, tuple[str, ...]]:
 
 
 def backups(api: Api, storage: str) -> tuple[Backup, ...]:
-    """Of VMs; a container's is left out. The name is in the note, where there is one."""
+    """Of VMs; a container's is left out. The name is in the note, where there is one.
+
+    Failed where the storage is not active: what it lists then may be what is left of a mount.
+    """
+    node = api.node().name
+    if not api.get(f"nodes/{node}/storage/{storage}/status").get("active"):
+        raise Failed("it is not active", where=f"{node}, storage {storage}")
     return tuple(
         Backup(
             storage=storage,
@@ -139,10 +145,24 @@ def backups(api: Api, storage: str) -> tuple[Backup, ...]:
             vmid=int(row["vmid"]),
             called=str(row.get("notes") or "").partition("\n")[0].strip(),
             made=float(row["ctime"]),
+            flaw=_flaw(row),
+            verified=_verification(row) == "ok",
         )
-        for row in _content(api, api.node().name, storage)
+        for row in _content(api, node, storage)
         if row.get("vmid") and row.get("subtype", "qemu") == "qemu"
     )
+
+
+def _flaw(row: dict[str, Any]) -> str:
+    if not row.get("size"):
+        return "it is empty"
+    state = _verification(row)
+    return "" if state in ("", "ok") else f"its verification says {state}"
+
+
+def _verification(row: dict[str, Any]) -> str:
+    """PBS's verdict: "ok" or "failed"; "" where there is none."""
+    return str((row.get("verification") or {}).get("state", ""))
 
 
 def back_up(api: Api, vmid: int, storage: str, limit_kib: int = 0) -> str:

@@ -99,6 +99,7 @@ def content(call: Call) -> list[dict[str, Any]]:
         {"volid": f"{storage}:{name}", "format": "vma.zst", "size": 1 << 30, "vmid": whose}
         | {"content": "backup", "subtype": "qemu", "ctime": 1_800_000_000 + number}
         | ({"notes": note} if (note := call.dc.notes.get(name)) else {})
+        | call.dc.backup_signs.get(name, {})
         for number, (name, whose, _) in enumerate(
             call.dc.backups.get(_known_by(call.cluster, storage), [])
         )

@@ -57,6 +57,10 @@ class Datacenter:
         self.backups: dict[tuple[str, ...], list[tuple[str, int, dict[str, Any]]]] = {}
         """Storage for backups, by what it is known → (name, VM, its configuration)."""
         self.notes: dict[str, str] = {}
+        self.backup_signs: dict[str, dict[str, Any]] = {}
+        """A backup's name → what its storage says of it besides."""
+        self.inactive: set[str] = set()
+        """Storages that no node has mounted."""
         """Backup → what was noted with it."""
         self.counts: Counter[str] = Counter()
         """Method and path → how often it was asked."""

@@ -85,7 +85,9 @@ def status(call: Call) -> dict[str, Any]:
 
 def _status(call: Call, storage: dict[str, Any]) -> dict[str, Any]:
     ceph = call.cluster.ceph
-    up = ceph.serves(call.cluster, call.now) if storage["type"] == "rbd" else True
+    up = storage["storage"] not in call.dc.inactive
+    if storage["type"] == "rbd":
+        up = up and ceph.serves(call.cluster, call.now)
     total = 800 * GIB
     used = int(total * call.dc.fill.get(storage["storage"], 0.01))
     return {
