@@ -41,6 +41,9 @@ def read_drives(tree: Tree, system: Body, chassis: list[Body]) -> tuple[Drive, .
     if not drives:
         for simple in tree.parts(system, "SimpleStorage"):
             drives += [_drive(d) for d in objects(simple.get("Devices")) if _simple(d)]
+    if not drives and tree.nodes() == ("",):  # in a backplane that the system does not link to
+        for board in tree.all_chassis(system):
+            drives += map(_drive, filter(_real, _chassis_drives(tree, board, seen)))
     return tuple(drives) or None
 
 

@@ -260,6 +260,14 @@ def of_the_chassis_links(made: Any) -> None:
     made[f"{CHASSIS}/D0"] = DISK
 
 
+def of_a_backplane(made: Any) -> None:
+    """A chassis of its own, that the system does not name."""
+    made[SYSTEM]["Links"] = {"Chassis": [to(CHASSIS)]}
+    made["/redfish/v1/Chassis"]["Members"].append(to("/redfish/v1/Chassis/Backplane"))
+    made["/redfish/v1/Chassis/Backplane"] = {"Id": "Backplane", "ChassisType": "Module"}
+    made.below("/redfish/v1/Chassis/Backplane", "Drives", {"0": DISK})
+
+
 def of_smart_storage(made: Any) -> None:
     top = f"{SYSTEM}/SmartStorage"
     made[SYSTEM]["Oem"] = {"Hpe": {"Links": {"SmartStorage": to(top)}}}
@@ -288,6 +296,7 @@ def in_two_places(made: Any) -> None:
         simple,
         of_the_chassis,
         of_the_chassis_links,
+        of_a_backplane,
         of_smart_storage,
         in_two_places,
     ],
