@@ -87,18 +87,19 @@ def _start(run: Run, vm: str, vmid: int, ports: ClusterPorts) -> dict[str, Any]:
         lambda: _seen(vm, vmid, ports),
         seconds=SEEN_SECONDS,
         every=ports.every,
-        late=f"{vm} was started, but nobody tells whether it runs",
+        late=f"{vm} was started, but is not seen to run",
     )
 
 
 def _seen(vm: str, vmid: int, ports: ClusterPorts) -> dict[str, Any] | None:
+    """Failed when it stopped and stays so: one of HA's is started by HA, or moved and started."""
     server, state = ports.hypervisor.where(vmid)
-    if state == "unknown":
+    if state == "running":
+        return {"vm": vm, "server": server}
+    if state == "unknown" or vmid in ports.hypervisor.ha_managed():
         return None
-    if state != "running":
-        raise Failed(
-            f"{vm} was started, but is {state} now",
-            where=server,
-            mend="its console in Proxmox tells why; the same command starts it again",
-        )
-    return {"vm": vm, "server": server}
+    raise Failed(
+        f"{vm} was started, but is {state} now",
+        where=server,
+        mend="its console in Proxmox tells why; the same command starts it again",
+    )

@@ -160,24 +160,35 @@ def test_placing_survives_a_kill_at_every_call(lab: Any, store: Store, after: bo
 
 
 class Unsure:
-    """A hypervisor that does not know where a VM is the first times it is asked: HA moves it."""
+    """A hypervisor that tells something else the first times it is asked: HA moves the VM."""
 
-    def __init__(self, real: Any, times: int) -> None:
-        self._real, self.left = real, times
+    def __init__(self, real: Any, times: int, told: str) -> None:
+        self._real, self.left, self._told = real, times, told
 
     def where(self, vmid: int) -> tuple[str, str]:
         self.left -= 1
         server, state = self._real.where(vmid)
-        return server, state if self.left < 0 else "unknown"
+        return server, state if self.left < 0 else self._told
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
 
-def test_a_vm_that_ha_moves_once_it_is_started_is_waited_for(lab: Any, store: Store) -> None:
-    hypervisor = Unsure(lab.form(), times=9)
+@pytest.mark.parametrize("told", ["unknown", "stopped"])
+def test_a_vm_that_ha_moves_once_it_is_started_is_waited_for(
+    lab: Any, store: Store, told: str
+) -> None:
+    hypervisor = Unsure(lab.form(), times=9, told=told)
     assert run(store, place, PLACE, ports(lab, hypervisor)) is Status.DONE
     assert hypervisor.left < 0
+
+
+def test_a_vm_that_stops_again_fails_where_no_ha_starts_it(lab: Any, store: Store) -> None:
+    quiet = PLACE.model_copy(update={"ha": False})
+    wired = ports(lab, Unsure(lab.form(), times=9, told="stopped"))
+    operation = store.journal.open("place", "git", [], {})
+    outcome = perform(store, operation, lambda r: place(r, quiet, wired))
+    assert "git was started, but is stopped now" in outcome.error
 
 
 def test_a_stopped_vm_is_started(lab: Any, store: Store) -> None:

@@ -197,3 +197,24 @@ def test_what_belongs_together_is_kept_together_by_ha(lab: Any) -> None:
 def test_a_vm_that_is_not_there_is_told(lab: Any) -> None:
     with pytest.raises(Failed, match="there is no VM 999"):
         lab.driver("alba1", solo=True).where(999)
+
+
+def test_a_vm_that_leaves_between_two_questions_is_found_where_it_went(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HA moves it home just after the cluster's list was read: its node knows no such VM."""
+    driver = lab.form()
+    make(driver, 101, "git")
+    driver.ensure_started(101)
+    api, rows = driver._api, []
+    get = api.get
+
+    def late(path: str, **params: Any) -> Any:
+        rows.append(path)
+        if rows.count(path) == 1 and path.endswith("/alba1/qemu/101/status/current"):
+            lab.driver().ensure_migrated(101, "alba2")
+        return get(path, **params)
+
+    monkeypatch.setattr(api, "get", late)
+    assert driver.where(101) == ("alba2", "running")
+    assert "nodes/alba1/qemu/101/status/current" in rows

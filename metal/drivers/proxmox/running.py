@@ -89,7 +89,17 @@ def _allowed(api: Api, node: str, vmid: int, target: str, *, running: bool) -> d
 
 
 def where(api: Api, vmid: int) -> tuple[str, VmState]:
-    """Asks the node itself: the cluster's own list lags ten seconds behind."""
+    """Asks the node itself: the cluster's own list lags ten seconds behind.
+
+    HA may move the VM between the two questions: then the list names another node already.
+    """
+    node, state = _where(api, vmid)
+    if state == "unknown" and str(guests.there(api, vmid)["node"]) != node:
+        return _where(api, vmid)
+    return node, state
+
+
+def _where(api: Api, vmid: int) -> tuple[str, VmState]:
     online = api.standing().nodes
     row = guests.there(api, vmid)
     node = str(row["node"])
@@ -98,7 +108,7 @@ def where(api: Api, vmid: int) -> tuple[str, VmState]:
     try:
         return node, guests.state_of(api.get(f"nodes/{node}/{row['type']}/{vmid}/status/current"))
     except (Unreachable, ApiError):
-        # It is moving, or the node is going down this moment.
+        # It has just left, or the node is going down this moment.
         return node, "unknown"
 
 
