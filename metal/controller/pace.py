@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from metal.model.errors import Failed
 from metal.model.fleet import BmcAccess
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class Pace:
 
     def forget(self, access: BmcAccess) -> None:
         """Something was changed there: no reading that was begun before is used any more."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._there()
         file, now = self._changed(access), time.time()
         file.touch(mode=0o600)
         os.utime(file, (now, now))  # the kernel's own times lag by a few milliseconds
@@ -73,9 +74,20 @@ class Pace:
         """The Bmc (or another power switch), after whose every change the reading is forgotten."""
         return cast(T, _Minded(through, lambda: self.forget(access)))
 
+    def _there(self) -> None:
+        """Never makes what it lies in: a workspace that was removed under a watcher is gone."""
+        try:
+            self._folder.mkdir(exist_ok=True)
+        except FileNotFoundError as error:
+            raise Failed(
+                "the workspace is gone",
+                where=str(self._folder.parent),
+                mend="end what still runs in it",
+            ) from error
+
     @contextmanager
     def _turn(self, access: BmcAccess) -> Iterator[int]:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._there()
         file = os.open(self._folder / _name(access), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -157,6 +157,7 @@ class Workspace:
         """How often each BMC is looked at."""
         from metal.controller.pace import Pace
 
+        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Pace(self.state / "looked-at")
 
     def bmc(self, server: str) -> "Bmc":

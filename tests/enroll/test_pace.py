@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from metal.controller.progress import silent
 from metal.controller.targets import targets_of
 from metal.drivers.polling import became
 from metal.enroll.door import Credential
-from metal.model.errors import Unreachable
+from metal.model.errors import Failed, Unreachable
 from metal.model.fleet import BmcAccess
 
 At = Callable[[Any], str]
@@ -206,3 +207,16 @@ def test_waiting_for_a_state_rests_three_times_as_long_as_an_answer_took() -> No
     assert not became(reached, 1.0)
     gaps = [later - earlier for earlier, later in pairwise(asked)]
     assert len(asked) <= 4 and all(gap >= 0.39 for gap in gaps[:-1])
+
+
+def test_a_workspace_that_was_removed_is_not_made_again(tmp_path: Path) -> None:
+    """`metal lab down` while a watcher still runs: nothing of it is left."""
+    state = tmp_path / "state"
+    state.mkdir()
+    pace = Pace(state / "looked-at", patient=0.4)
+    assert pace.read(ACCESS, 60, lambda: "on").body == "on"
+    shutil.rmtree(state)
+    for act in (lambda: pace.read(ACCESS, 60, lambda: "on"), lambda: pace.forget(ACCESS)):
+        with pytest.raises(Failed, match="the workspace is gone"):
+            act()
+    assert not state.exists()
