@@ -37,6 +37,25 @@ def test_one_lost_answer_in_a_hundred_alarms_nobody(tmp_path: Path) -> None:
     storm.close()
 
 
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0])
+@pytest.mark.parametrize("rounds", [5])
+def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, seconds: float, rounds: int) -> None:
+    """So many rounds after a server hung: while it is suspect, or while it is recovered."""
+    storm = Storm(tmp_path, 1, days=1, every=0, lost=0, skip=False)
+    storm._tick()
+    storm.rack.boxes["alba1"].hung = True
+    for _ in range(rounds):
+        storm._tick()
+    storm._ahead += seconds
+    while storm.rack.now < 400:
+        storm._tick()  # raises where a law breaks
+    assert storm.laws.fenced == 1
+    assert [o.kind for o in storm.store.journal.list() if o.kind == "recover"] == ["recover"]
+    assert not storm.store.journal.list(open_only=True)
+    assert all(len(storm.rack.copies(vm)) == 1 for vm in storm.inventory.vms)
+    storm.close()
+
+
 @pytest.fixture
 def world() -> tuple[Rack, Laws]:
     rack = Rack(fleet())

@@ -11,7 +11,7 @@ Kind = Literal[
     "sickens", "sickens and dies", "flaps",
     "site loses its uplink", "site loses power",
     "watcher is killed", "watcher stalls", "watcher is cut off",
-    "database is away",
+    "database is away", "clock jumps",
 ]  # fmt: skip
 
 RATES: dict[Kind, float] = {
@@ -30,6 +30,7 @@ RATES: dict[Kind, float] = {
     "watcher stalls": 4,
     "watcher is cut off": 3,
     "database is away": 2,
+    "clock jumps": 2,
 }
 """How often, against each other."""
 

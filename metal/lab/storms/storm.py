@@ -32,7 +32,7 @@ PERSON = 1800.0
 """Seconds between two visits of somebody who repairs and releases."""
 CALM = 4 * 3600.0
 """Seconds without a new fault at the end, after which everything must be well again."""
-DAY = 86_400.0
+HOUR, DAY = 3600.0, 86_400.0
 WELL = (True, False, True, True, True)
 CALM_ROUNDS, STUCK_ROUNDS = 6, 70
 """Rounds without a change after which time is leapt over: when all is well, and when not."""
@@ -75,7 +75,9 @@ class Storm:
         self.inventory = fleet()
         self.rack = Rack(self.inventory)
         self.laws = Laws(self.rack)
-        self._clock = Clock(lambda: EPOCH + self.rack.now, lambda: self.rack.now)
+        self._ahead = 0.0
+        """Seconds that the wall clock of the database's host goes wrong."""
+        self._clock = Clock(lambda: EPOCH + self.rack.now + self._ahead, lambda: self.rack.now)
         self._todo: list[tuple[float, int, Callable[[], None]]] = []
         self._number = itertools.count()
         self.report = Report(seed, days)
@@ -294,6 +296,8 @@ class Storm:
                 self._after(fault.lasts, lambda: setattr(guard.eyes, "cut", False))
             case "database is away":
                 self._database_away_until = rack.now + fault.lasts
+            case "clock jumps":
+                self._ahead += HOUR if fault.which < 0.5 else -HOUR
 
     def _flap(self, name: str) -> None:
         if self.rack.up(name):
