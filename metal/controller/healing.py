@@ -15,7 +15,7 @@ from metal.controller.progress import Progress
 from metal.controller.sensing import BY, HEALING
 from metal.controller.workspace import Workspace
 from metal.model.errors import MetalError
-from metal.model.plan import Action
+from metal.model.plan import Action, DrainServer, RecoverServer
 from metal.model.world import World
 from metal.operations.leading import Term
 
@@ -58,19 +58,27 @@ class Healing:
             begun.stop.set()
         self._pool.shutdown(wait=True)
 
-    def go_on(self, term: Term) -> None:
-        """Finish what an earlier watcher began and nobody runs any more."""
+    def go_on(self, term: Term, actions: Sequence[Action] = ()) -> None:
+        """Finish what an earlier watcher began and nobody runs any more.
+
+        A server that is to be recovered now is emptied no more: that would wait for it for ever.
+        """
+        died = {a.server for a in actions if isinstance(a, RecoverServer)}
         for operation in self._workspace.store.journal.list(open_only=True):
             key = operation.subject
-            if operation.kind in HEALING and not operation.alive and key not in self._begun:
+            mine = operation.kind in HEALING or operation.params.get("by") == BY
+            if mine and not operation.alive and key not in self._begun:
                 action = action_of(operation.params["action"])
+                if isinstance(action, DrainServer) and action.server in died:
+                    self._workspace.store.journal.cancel(operation.id)
+                    continue
                 self._run(action, partial(self._resume, operation.id, action, term))
 
     def begin(self, world: World, actions: Sequence[Action], term: Term) -> dict[str, str]:
         """Action id → why it was not even begun."""
         refused = {}
         for action in actions:
-            if action.id in self._begun:
+            if action.id in self._begun or self._empties(action):
                 continue
             try:
                 alone(self._workspace.inventory, world, action)
@@ -79,6 +87,10 @@ class Healing:
                 continue
             self._run(action, partial(self._carry_out, action, term))
         return refused
+
+    def _empties(self, action: Action) -> bool:
+        """Whether the server to be recovered is still being emptied: that must fail first."""
+        return isinstance(action, RecoverServer) and f"drain:{action.server}" in self._begun
 
     def collect(self) -> dict[str, str]:
         """Action id → why it failed, of those that ended since this was last asked."""

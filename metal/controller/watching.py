@@ -93,7 +93,7 @@ class Watcher:
         give_back(self._workspace, found)
         unlocked = self._gatekeeper.round()
         self._book.record(found)
-        self._healing.go_on(term)
+        self._healing.go_on(term, found.actions)
         failed |= self._healing.begin(world, found.actions, term)
         return self._report(found, failed, unlocked)
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Collection, Sequence
 
 from metal.heal.diagnosis import OUT, PATIENCE, Diagnosis, diagnose
+from metal.heal.fallen import fallen
 from metal.heal.past import History, Look, Sense
 from metal.heal.storm import flapping, restrain
 from metal.model.base import Frozen
 from metal.model.errors import MetalError
 from metal.model.fleet import Inventory
 from metal.model.life import Life
-from metal.model.plan import DrainServer, MigrateVm, RecoverServer, Restarts, Risk, count
+from metal.model.plan import DrainServer, MigrateVm, RecoverServer, Restarts, Risk, StartVm, count
 from metal.model.watch import WatchPolicy
 from metal.model.world import SeenCluster, SeenServer, World
 
@@ -26,7 +27,7 @@ class Found(Frozen):
     """What one round of looking comes to."""
 
     diagnoses: dict[str, Diagnosis]
-    actions: tuple[Heal, ...]
+    actions: tuple[Heal | StartVm, ...]
     holds: dict[str, str]
     """"server alba1", "site lisbon" or "fleet" → what a person must see to."""
 
@@ -44,8 +45,8 @@ def plan_heal(
 ) -> Found:
     """What to do, and what a person must see to.
 
-    `past`: the looks before this one, oldest first. Servers that are held, draining or retired
-    are never touched.
+    `past`: the looks before this one, oldest first. Servers that are held or retired are never
+    touched; one that dies while it is emptied is recovered where no HA does it.
     """
     known, before, limits = sense or Sense(), history or History(), policy or WatchPolicy()
     diagnoses = diagnose(inventory, world, past, known)
@@ -54,6 +55,8 @@ def plan_heal(
     for name, diagnosis in diagnoses.items():
         if world.servers[name].life is not Life.MEMBER:
             hold: Heal | str | None = _emptying(name, diagnosis)
+            if hold and _left_to_metal(inventory, world, past, name, diagnosis):
+                hold = _recover(inventory, world, past, name, diagnosis, known, places or _nowhere)
         elif diagnosis.state in ("dead", "suspect"):
             hold = _recover(inventory, world, past, name, diagnosis, known, places or _nowhere)
         elif diagnosis.state == "degrading":
@@ -70,7 +73,8 @@ def plan_heal(
     kept, storm = restrain(actions, before, limits)
     if storm:
         holds["fleet"] = storm
-    return Found(diagnoses=diagnoses, actions=kept, holds=holds)
+    again = tuple(fallen(inventory, world, past))
+    return Found(diagnoses=diagnoses, actions=(*kept, *again), holds=holds)
 
 
 def _nowhere(_server: str, vms: Collection[str]) -> Restarts:
@@ -84,6 +88,16 @@ def _emptying(name: str, diagnosis: Diagnosis) -> str | None:
         f"{name} fails while it is being emptied ({'; '.join(diagnosis.evidence)}): "
         "see that its cluster restarts what was left there."
     )
+
+
+def _left_to_metal(
+    inventory: Inventory, world: World, past: Sequence[Look], name: str, diagnosis: Diagnosis
+) -> bool:
+    """Whether it died while it was emptied, and VMs are left there that no HA restarts."""
+    cluster = inventory.cluster_of(name)
+    if cluster is None or inventory.clusters[cluster].has_ha:
+        return False
+    return diagnosis.state in ("dead", "suspect") and bool(_victims(world, past, name))
 
 
 def _recover(

@@ -1,0 +1,137 @@
+"""What a server's own restart stopped, and what was left on one that died while it was emptied."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from heal_fleet import VMS, inventory
+
+from metal.controller.healing import Healing
+from metal.controller.incident_book import IncidentBook
+from metal.controller.post import POST
+from metal.controller.progress import silent
+from metal.heal.past import Look
+from metal.heal.plan import plan_heal
+from metal.lab.storms.ports import AtOnce
+from metal.lab.storms.storm import Storm
+from metal.model.fleet import Inventory, LibvirtAccess
+from metal.model.life import Life, Status
+from metal.model.plan import DrainServer, RecoverServer, Restarts, Risk, StartVm
+from metal.model.world import SeenCluster, SeenServer, SeenVm, World
+
+WELL = SeenServer(life=Life.MEMBER, node="online", power="on", health="ok")
+AWAY = WELL.model_copy(update={"node": "offline"})
+
+
+def fleet(*, has_ha: bool = False) -> Inventory:
+    made = inventory()
+    if has_ha:
+        return made
+    alba = made.clusters["alba"].model_copy(
+        update={"libvirt": LibvirtAccess(), "ceph": False, "storage": "vms"}
+    )
+    return made.model_copy(update={"clusters": made.clusters | {"alba": alba}})
+
+
+def world(state: str = "running", *, alba1: SeenServer = WELL, quorate: bool = True) -> World:
+    """`state`: of what is on alba1; all else runs."""
+    servers = dict.fromkeys(inventory().servers, WELL) | {"alba1": alba1}
+    vms = {
+        vm: SeenVm.model_validate(
+            {"vmid": vmid, "cluster": "alba", "server": server}
+            | {"state": state if server == "alba1" else "running"}
+        )
+        for vm, (vmid, server) in VMS.items()
+    }
+    clusters = {c: SeenCluster(formed=True, quorate=quorate) for c in inventory().clusters}
+    return World(servers=servers, clusters=clusters, vms=vms)
+
+
+DOWN = world("stopped")
+PAST = (world(), world("unknown", alba1=AWAY), DOWN)
+
+
+def found(
+    looks: Collection[World] = PAST, now: World = DOWN, made: Inventory | None = None
+) -> list[tuple[str, str]]:
+    past = [
+        Look(ago=10.0 * n, world=w) for n, w in zip(range(len(looks), 0, -1), looks, strict=True)
+    ]
+    actions = plan_heal(made or fleet(), now, past, lambda _server: ()).actions
+    return [(a.vm, a.server) for a in actions if isinstance(a, StartVm)]
+
+
+def test_what_its_own_restart_stopped_is_started_where_it_is() -> None:
+    assert found() == [("mail", "alba1"), ("wiki", "alba1")]
+
+
+def off(name: str) -> Inventory:
+    made = fleet()
+    vm = made.vms[name].model_copy(update={"running": False})
+    return made.model_copy(update={"vms": made.vms | {name: vm}})
+
+
+@pytest.mark.parametrize(
+    ("why", "given"),
+    [
+        ("one look is no proof", lambda: {"looks": PAST[:2]}),
+        ("somebody stopped it while its server ran on", lambda: {"looks": (world(), DOWN)}),
+        ("a silent host may run it", lambda: {"now": world("unknown")}),
+        ("no quorum", lambda: {"now": world("stopped", quorate=False)}),
+        ("HA does it", lambda: {"made": fleet(has_ha=True)}),
+        (
+            "a person set the server aside",
+            lambda: {
+                "now": world("stopped", alba1=WELL.model_copy(update={"status": Status.HELD}))
+            },
+        ),
+        (
+            "it is being emptied",
+            lambda: {
+                "now": world("stopped", alba1=WELL.model_copy(update={"life": Life.DRAINING}))
+            },
+        ),
+    ],
+)
+def test_nothing_is_started(why: str, given: Callable[[], dict[str, Any]]) -> None:
+    assert found(**given()) == [], why
+
+
+def test_what_is_to_be_off_stays_off() -> None:
+    assert found(made=off("mail")) == [("wiki", "alba1")]
+
+
+@pytest.mark.parametrize("has_ha", [True, False])
+def test_who_dies_while_it_is_emptied_is_recovered_where_no_ha_does(has_ha: bool) -> None:
+    draining = WELL.model_copy(update={"life": Life.DRAINING})
+    dead = draining.model_copy(update={"node": "offline", "power": "off"})
+    told = plan_heal(
+        fleet(has_ha=has_ha),
+        world("unknown", alba1=dead),
+        [Look(ago=10.0, world=world(alba1=draining))],
+        lambda _server: (),
+        places=lambda _server, vms: Restarts(waits=tuple(vms)),
+    )
+    recovered = [a.vms for a in told.actions if isinstance(a, RecoverServer)]
+    assert recovered == ([] if has_ha else [{"mail": 101, "wiki": 102}])
+    assert ("server alba1" in told.holds) is has_ha
+
+
+def test_an_emptying_that_can_not_end_makes_way_for_the_recovery(tmp_path: Path) -> None:
+    """It claims the server: with it open nothing could ever be recovered."""
+    storm = Storm(tmp_path, 1, days=1, every=0)
+    journal, workspace = storm.store.journal, storm._person
+    why: dict[str, Any] = {"what": "a test", "why": "it tests", "risk": Risk.DISRUPTS}
+    drains = {s: DrainServer(server=s, cluster="alba", moves=(), **why) for s in ("alba1", "alba2")}
+    ids = {
+        s: journal.open(a.kind, a.id, [f"server {s}"], {"action": a.model_dump(mode="json")}).id
+        for s, a in drains.items()
+    }
+    term = storm.store.leading.seek(POST, "lisbon", 60)
+    assert term is not None
+    healing = Healing(workspace, silent, IncidentBook(workspace), pool=AtOnce())
+    healing.go_on(term, [RecoverServer(server="alba1", cluster="alba", vms={}, **why)])
+    assert str(journal.show(ids["alba1"]).status) == "cancelled"
+    assert str(journal.show(ids["alba2"]).status) == "failed", "alba2 has VMs: it was gone on with"
+    storm.close()
