@@ -29,6 +29,21 @@ def send_due(workspace: Workspace) -> dict[str, str]:
     return failed
 
 
+def cry(workspace: Workspace, subject: str, body: str) -> dict[str, str]:
+    """Hook → why it did not take this; through every hook at once, past a store that is away.
+
+    Nothing is kept of it and nothing is tried again: whoever cries has nowhere to write.
+    """
+    fleet, failed = workspace.inventory.fleet.name, {}
+    for name, hook in workspace.inventory.alarms.items():
+        try:
+            key = f"metal-{fleet}-{secrets.token_hex(8)}"
+            _send(workspace, name, hook, f"[{fleet}] {subject}", body, key)
+        except MetalError as error:
+            failed[name] = error.what
+    return failed
+
+
 def try_hooks(workspace: Workspace, names: Sequence[str] = ()) -> dict[str, str]:
     """Hook → why it did not take a test now; "" if it did. Every hook, unless some are named."""
     hooks, fleet = workspace.inventory.alarms, workspace.inventory.fleet.name

@@ -1,6 +1,5 @@
 """Watching without end: rounds at a steady pace, alarms sent between them, errors survived."""
 
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from metal.controller.alarming import send_due
 from metal.controller.departures import Departures
+from metal.controller.outage import Outage
 from metal.controller.post import Post
 from metal.controller.progress import Progress
 from metal.controller.watching import Watcher, WatchReport
@@ -17,8 +17,6 @@ from metal.model.errors import MetalError
 
 if TYPE_CHECKING:
     from metal.controller.metering import Meter
-
-log = logging.getLogger(__name__)
 
 
 class WatchLoop:
@@ -39,13 +37,15 @@ class WatchLoop:
         self._every = every or workspace.inventory.watch.every
         self._watcher = Watcher(workspace, progress, place=place, every=self._every)
         self._departures = Departures(workspace, progress)
+        self._outage = Outage(workspace, self._watcher.place)
         self._act = act
 
     def rounds(self, end: threading.Event) -> Iterator[WatchReport]:
         """A report a round, until `end` is set.
 
         A round that fails (the database is away, the disk is full) is told and tried again: a
-        watcher that ends at the first trouble is not there for the second.
+        watcher that ends at the first trouble is not there for the second. Nothing is acted on
+        meanwhile, as nothing can be written down.
         """
         with ExitStack() as stack:
             stack.callback(self._watcher.close)
@@ -57,9 +57,11 @@ class WatchLoop:
                     if post and post.term:
                         send_due(self._workspace)
                         self._departures.go_on(post.term)
-                    yield report
                 except MetalError as error:
-                    log.warning("this round failed, the next is tried all the same: %s", error)
+                    self._outage.failed(error)
+                else:
+                    self._outage.passed()
+                    yield report
                 end.wait(max(0.0, self._every - (time.monotonic() - began)))
 
     def _round(self, post: Post | None) -> WatchReport:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,23 @@ PATIENCE = 30.0
 class Postgresql:
     """A cluster of its own on a Unix socket, gone at the end of the tests."""
 
-    def __init__(self, socket: Path) -> None:
-        self._socket = socket
+    def __init__(self, socket: Path, command: list[Any]) -> None:
+        self._socket, self._command = socket, command
         self._count = 0
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns once it answers."""
+        with (self._socket / "log").open("a") as log:
+            self._server = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=self._socket)
+        _await(self, self._server, self._socket / "log")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Every connection is broken; what was committed is there when it starts again."""
+        if self._server is not None:
+            self._server.send_signal(how)
+            self._server.wait(PATIENCE)
+            self._server = None
 
     def database(self) -> str:
         """The URL of a new, empty database."""
@@ -65,20 +80,13 @@ def _cluster(binaries: Path, folder: Path) -> Iterator[Postgresql]:
     )
     assert made.returncode == 0, made.stderr
     serve = [binaries / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses="]
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(
-            [*_as_nobody(folder), *serve, "-c", "fsync=off", "-c", "max_connections=200"],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-        )
+    settings = ["-c", "fsync=off", "-c", "max_connections=200"]
+    cluster = Postgresql(folder, [*_as_nobody(folder), *serve, *settings])
     try:
-        cluster = Postgresql(folder)
-        _await(cluster, server, folder / "log")
+        cluster.start()
         yield cluster
     finally:
-        server.send_signal(signal.SIGQUIT)  # at once: nothing in it is worth keeping
-        server.wait(PATIENCE)
+        cluster.stop(signal.SIGQUIT)  # at once: nothing in it is worth keeping
 
 
 def _as_nobody(folder: Path) -> list[str]:
