@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from metal.drivers.libvirt import guests, look, moving
-from metal.drivers.libvirt.calls import libvirt
+from metal.drivers.libvirt import guests, look, moving, preflight
 from metal.drivers.libvirt.domain import Machine
 from metal.drivers.libvirt.hosts import Host, Hosts
 from metal.drivers.libvirt.patience import Patience
+from metal.drivers.libvirt.resources import resources
 from metal.model.addresses import Addressing
 from metal.model.hypervisor import Capabilities, HostResources, VmSpec
 from metal.model.world import SeenCluster, SeenVm
@@ -53,7 +53,7 @@ class Libvirt:
         return look.shown(sight, self._cluster)
 
     def resources(self, node: str) -> HostResources:
-        return self._hosts.call(node, _resources)
+        return self._hosts.call(node, resources)
 
     def ensure_vm(
         self,
@@ -95,7 +95,7 @@ class Libvirt:
         guests.ensure_removed(self._hosts, vmid)
 
     def obstacles(self, vmid: int, target: str) -> tuple[str, ...]:
-        return moving.obstacles(self._hosts, vmid, target)
+        return preflight.obstacles(self._hosts, vmid, target)
 
     def ensure_migrated(self, vmid: int, target: str, mib_s: int = 0) -> None:
         unseen = self._shared_unseen
@@ -126,30 +126,7 @@ class Libvirt:
         return self._hosts.call(at.node, lambda connection: _written(connection, at.told.name))
 
 
-def _resources(connection: Any) -> HostResources:
-    _model, memory, cpus, *_rest = connection.getInfo()
-    free = _free_mib(connection)
-    version = connection.getVersion()
-    return HostResources(
-        threads=cpus,
-        memory_mib=memory,
-        memory_free_mib=min(memory, free),
-        version=f"{connection.getType()} {version // 10**6}.{version // 10**3 % 10**3}"
-        f".{version % 10**3}",
-    )
-
-
 def _written(connection: Any, name: str) -> int:
     """Bytes that its disk said it has; the host's cache keeps none of them."""
     _reads, _read, _writes, written, _errors = connection.lookupByName(name).blockStats("vda")
     return int(written)
-
-
-def _free_mib(connection: Any) -> int:
-    """The host's page cache is free: it goes when somebody wants the memory."""
-    module = libvirt()
-    try:
-        stats = connection.getMemoryStats(module.VIR_NODE_MEMORY_STATS_ALL_CELLS)
-    except module.libvirtError:
-        return int(connection.getFreeMemory()) >> 20
-    return sum(int(stats.get(kind, 0)) for kind in ("free", "buffers", "cached")) >> 10

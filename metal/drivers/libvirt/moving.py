@@ -34,35 +34,6 @@ def ensure_migrated(
         forget_stale(hosts, vmid)
 
 
-def obstacles(hosts: Hosts, vmid: int, target: str) -> tuple[str, ...]:
-    """What keeps the VM from moving there: an older QEMU, a pool that is not there, its disk.
-
-    Whether the processor fits libvirt finds out itself, before anything is moved.
-    """
-    at = find(hosts, vmid)
-    if at.node == target:
-        return ()
-    try:
-        theirs = hosts.call(target, _version)
-        pools = hosts.call(target, lambda connection: list(connection.listStoragePools()))
-        ours = hosts.call(at.node, _version)
-    except Unreachable as error:
-        return (f"{error.where or target}: {error.what}",)
-    found = []
-    if at.state == "running" and theirs < ours:
-        found.append(f"{target} runs QEMU {theirs}, older than {ours} on {at.node}")
-    if at.told.pool != LOCAL and at.told.pool not in pools:
-        found.append(f"{target} has no storage pool {at.told.pool}")
-    if at.told.pool == LOCAL and at.state == "stopped":
-        found.append(f"it is stopped and its disk is on {at.node} only: start it")
-    return tuple(found)
-
-
-def _version(connection: Any) -> int:
-    """QEMU's major version."""
-    return int(connection.getVersion()) // 10**6
-
-
 def _redefine(hosts: Hosts, at: Copy, target: str) -> None:
     """A stopped VM on a disk that both have is but its definition."""
     if at.told.pool == LOCAL:
