@@ -94,6 +94,7 @@ class Site:
     def __init__(self, folder: Path, wire: Wire, machine: Machine) -> None:
         self.folder, self.wire, self.machine = folder, wire, machine
         self.workspace = Workspace(folder)
+        self._before: str | None = None
 
     @property
     def identity(self) -> Path:
@@ -185,6 +186,22 @@ class Site:
         words += [word for option in options for word in ("-o", option)]
         done = self.wire.run(*words, f"root@{ADDRESS}", command)
         return done.stdout if done.returncode == 0 else None
+
+    def boot(self) -> str | None:
+        """The id of its boot; None where nobody can log in."""
+        return self.ssh("cat /proc/sys/kernel/random/boot_id")
+
+    def restart(self) -> None:
+        """Its operator's word; nobody answers any more."""
+        self._before = self.boot()
+        self.ssh("systemctl reboot")
+        self.wait(lambda: not self.ssh("true"), "it to restart", 120)
+
+    def returns(self, how: str) -> None:
+        """From its restart, nobody giving it a key."""
+        began = time.monotonic()
+        self.wait(lambda: self.boot() not in (self._before, None), f"it to be {how}", 600)
+        print(f"restarted, and {how}: {time.monotonic() - began:.0f} s")
 
     def header(self) -> Luks:
         """A copy of the header on its encrypted partition: what is on the disk really."""
