@@ -24,6 +24,7 @@ TOPOLOGY, KEY = "lab/topology.json", "lab/administrator.key"
 ARCHIVE_KEYS = "lab/mirror-keys"
 """The keyring of the lab's own mirror."""
 TRIO = "lab/trio.json"
+MACHINES = "lab/machines.json"
 """Instead of a topology, where the lab is one of namespaces."""
 FACTORY_USER, FACTORY_PASSWORD = "ADMIN", "factory-Pa55word"
 """What every BMC of the lab is delivered with: no secret, a donor would tell it."""
@@ -71,7 +72,7 @@ def check_free(folder: Path) -> None:
     """Refused if `folder` holds a workspace: a lab's, running or not, or an operator's."""
     if not (folder / "inventory.toml").exists():
         return
-    if (folder / TOPOLOGY).exists() or (folder / TRIO).exists():
+    if _runs(folder):
         raise Refused(
             "a lab is here already",
             where=str(folder),
@@ -92,8 +93,11 @@ def check_free(folder: Path) -> None:
 
 def ended(folder: Path) -> bool:
     """Whether the workspace is of a lab that runs no more."""
-    runs = (folder / TOPOLOGY).exists() or (folder / TRIO).exists()
-    return (folder / KEY).exists() and not runs
+    return (folder / KEY).exists() and not _runs(folder)
+
+
+def _runs(folder: Path) -> bool:
+    return any((folder / mark).exists() for mark in (TOPOLOGY, TRIO, MACHINES))
 
 
 def _move(document: MutableMapping[str, Any], shape: Topology) -> None:

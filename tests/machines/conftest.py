@@ -20,8 +20,7 @@ from metal.drivers.commands import Here
 from metal.drivers.luks import Luks
 from metal.inventory.apt import apt_mirror
 from metal.lab.machines import Machine, Wire
-from metal.lab.machines.__main__ import USER
-from metal.model.life import Life
+from metal.lab.machines.workspace import ANNOUNCED, BMC_OURS, OURS, write
 
 CACHE = Path(os.environ.get("METAL_LAB_CACHE", "/var/tmp/metal-lab-cache"))
 NEEDED = {
@@ -32,60 +31,8 @@ NEEDED = {
     "cryptsetup": "cryptsetup-bin",
 }
 FILES = {"/usr/lib/ipxe/snponly.efi": "ipxe", "/usr/share/OVMF/OVMF_CODE_4M.fd": "ovmf"}
-OURS, ADDRESS, BMC = "10.77.0.1", "10.77.0.11", "10.78.0.11"
+ADDRESS, BMC = "10.77.0.11", "10.78.0.11"
 PASSWORD, SERIAL = "a-lab-of-machines", "DISK0001"
-INVENTORY = """\
-[fleet]
-name = "machines"
-domain = "machines.example.org"
-boot_listen = "0.0.0.0:8080"
-boot_url = "http://10.77.0.1:8080"
-mirror = "{mirror}"
-poll_seconds = 2.0
-
-[administrators.ana]
-name = "Ana"
-keys = ["{key}"]
-
-[sites.here]
-place = "a namespace"
-donor = {{ name = "D", contact = "d@example.org" }}
-boot = {{ dhcp = "ours" }}
-
-[sites.here.subnets]
-bmc = "10.78.0.0/24"
-management = "10.77.0.0/24"
-gateway = "10.77.0.1"
-private_ipv4 = "10.79.0.0/24"
-
-[servers.one]
-site = "here"
-rack = "R"
-profile = "plain"
-address = "{address}"
-method = "image"
-bmc = {{ address = "{bmc}", protocol = "ipmi", cipher_suite = 3, user = "{user}" }}
-
-[servers.one.learned]
-vendor = "QEMU"
-model = "Standard PC (Q35 + ICH9, 2009)"
-uuid = "{uuid}"
-macs = ["{mac}"]
-disks = [{{ name = "vda", size_gib = 15, serial = "{serial}" }}]
-
-[clusters.alone]
-servers = ["one"]
-ceph = false
-"""
-PROFILE = """\
-description = "Debian and nothing else: what every server has"
-debian = "trixie"
-recipe = "luks-lvm"
-packages = []
-reserved_memory_gib = 1
-cpu_factor = 4
-system_disk = "smallest"
-"""
 
 
 class Site:
@@ -246,7 +193,7 @@ def site_of(tmp_path: Path, mirror: str) -> Iterator[Callable[..., Site]]:
     opened: list[tuple[Wire, Site]] = []
 
     def make(firmware: Any, *, packages: str = "[]", more: str = "", tpm: bool = False) -> Site:
-        wire = Wire(tmp_path, (f"{OURS}/24", f"{BMC}/24", "fd77::1/64")).__enter__()
+        wire = Wire(tmp_path, (OURS, BMC_OURS, f"{BMC}/24", ANNOUNCED)).__enter__()
         number = len(opened) + 1
         machine = Machine(
             name="one",
@@ -278,22 +225,14 @@ def site_of(tmp_path: Path, mirror: str) -> Iterator[Callable[..., Site]]:
 
 
 def _workspace(site: Site, mirror: str, packages: str, more: str) -> None:
-    folder, machine = site.folder, site.machine
-    (folder / "profiles" / "servers").mkdir(parents=True)
-    profile = PROFILE.replace("packages = []", f"packages = {packages}")
-    (folder / "profiles" / "servers" / "plain.toml").write_text(profile)
+    folder = site.folder
+    folder.mkdir()
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(site.identity)], check=True
     )
     key = (folder / "ana.pub").read_text().strip()
-    text = INVENTORY.format(
-        mirror=mirror, key=key, address=ADDRESS, bmc=BMC, user=USER, uuid=machine.uuid,
-        mac=machine.mac, serial=SERIAL,
-    )  # fmt: skip
-    (folder / "inventory.toml").write_text(text + more)
     (folder / "state").mkdir()
     for kept in ("live", "image"):
         (CACHE / kept).mkdir(parents=True, exist_ok=True)
         (folder / "state" / kept).symlink_to(CACHE / kept)
-    site.workspace.secrets.escrow("bmc/one", PASSWORD, controller=True)
-    site.workspace.store.servers.move("one", Life.ENROLLED)
+    write(folder, [site.machine], mirror=mirror, key=key, packages=packages, more=more)

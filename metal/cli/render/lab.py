@@ -7,6 +7,7 @@ from metal.tui.grid import Column, fit
 
 if TYPE_CHECKING:
     from metal.lab.control import LabStatus
+    from metal.lab.machines.lab import MachinesStatus
     from metal.lab.namespaces.workspace import TrioStatus
 
 COLUMNS = (
@@ -39,6 +40,23 @@ def lab_lines(status: "LabStatus", width: int = 80) -> list[str]:
         f"{sum(bool(vm['copies']) for vm in vms)} of {len(vms)} VMs run"
         + (f"; RAN TWICE: {', '.join(twice)}" if twice else ""),
     ]
+
+
+MACHINE_COLUMNS = (
+    Column("SERVER"),
+    Column("FIRMWARE"),
+    Column("ADDRESS"),
+    Column("BMC", rank=1),
+    Column("POWER", grows=True, least=8),
+)
+
+
+def machine_lines(status: "MachinesStatus", width: int = 80) -> list[str]:
+    """One line a machine, and where what they print is."""
+    rows = [(n, m.firmware, m.address, m.bmc, m.power) for n, m in status.machines.items()]
+    grid = fit(MACHINE_COLUMNS, rows, width)
+    consoles = f"consoles: {status.folder}/lab/SERVER/console.log"
+    return [f"machines in {status.folder}", grid.header, *map(grid.line, rows), consoles]
 
 
 TRIO_COLUMNS = (

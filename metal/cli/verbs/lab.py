@@ -15,6 +15,7 @@ from metal.model.errors import BadInput
 
 if TYPE_CHECKING:
     from metal.lab.control import LabStatus
+    from metal.lab.machines.lab import MachinesStatus
     from metal.lab.namespaces.workspace import TrioStatus
     from metal.lab.redfish_bmc import RedfishBmc
 
@@ -28,13 +29,15 @@ def command() -> None:
     """A virtual rack to try all of it on.
 
     FOLDER is the lab's own workspace (.lab unless you name another). Work on it with
-    `metal -C FOLDER`. Two engines:
+    `metal -C FOLDER`. Three engines:
 
     \b
     simulated   a copy of your inventory whose servers are doubles on loopback
                 addresses, from enrolment to the cluster; needs no root
     namespaces  the trio: three servers in namespaces with real libvirtd, QEMU and
                 IPMI, in a cluster already; as root
+    machines    whole machines with BIOS, UEFI and a TPM, each with an empty disk
+                and a BMC, beside the boot service: to install them; as root
     """
 
 
@@ -49,7 +52,7 @@ def command() -> None:
 )
 @click.option(
     "--engine",
-    type=click.Choice(["simulated", "namespaces"]),
+    type=click.Choice(["simulated", "namespaces", "machines"]),
     default="simulated",
     help="What the servers are made of.  [default: simulated]",
 )
@@ -58,7 +61,10 @@ def command() -> None:
 )
 @click.pass_obj
 def up(face: Face, folder: Path, speed: float, engine: str, ceph: bool) -> None:
-    """Start the servers of this workspace's inventory as doubles, or the trio."""
+    """Bring a virtual rack up.
+
+    Simulated: the servers of this workspace's inventory, as doubles.
+    """
     if ceph and engine != "namespaces":
         raise BadInput(
             "only the servers of namespaces have a real Ceph",
@@ -70,6 +76,13 @@ def up(face: Face, folder: Path, speed: float, engine: str, ceph: bool) -> None:
 
         _show_trio(face, workspace.up(folder, ceph=ceph))
         face.say(f"make its VMs with: metal -C {folder} apply")
+        return
+    if engine == "machines":
+        from metal.lab.machines import lab
+
+        _show_machines(face, lab.up(folder))
+        face.say(f"install them with: metal -C {folder} live build; metal -C {folder} apply")
+        face.say(f"log in to one with: ssh -i {folder}/lab/administrator root@ADDRESS")
         return
     from metal.lab.control import up
     from metal.lab.topology import FACTORY_PASSWORD, FACTORY_USER
@@ -89,6 +102,9 @@ def status(face: Face, folder: Path) -> None:
     """What really is in the lab, whatever metal believes."""
     if (trio := _trio(folder)) is not None:
         _show_trio(face, trio.status(folder))
+        return
+    if (lab := _machines(folder)) is not None:
+        _show_machines(face, lab.status(folder))
         return
     from metal.lab.control import status
 
@@ -121,6 +137,12 @@ def break_(face: Face, server: str, fault: str, folder: Path) -> None:
     """
     if (trio := _trio(folder)) is not None:
         trio.break_(folder, server, fault)
+    elif _machines(folder) is not None:
+        raise BadInput(
+            "no faults are made in a lab of machines",
+            where=server,
+            mend=f"cut its power with: metal -C {folder} power off {server}",
+        )
     else:
         from metal.lab.control import break_
 
@@ -132,9 +154,9 @@ def break_(face: Face, server: str, fault: str, folder: Path) -> None:
 @FOLDER
 @click.pass_obj
 def down(face: Face, folder: Path) -> None:
-    """Stop the lab. A simulated one's folder stays, to be looked at; of the trio nothing does."""
-    if (trio := _trio(folder)) is not None:
-        trio.down(folder)
+    """Stop the lab. A simulated one's folder stays, to be looked at; of the others nothing does."""
+    if (real := _trio(folder) or _machines(folder)) is not None:
+        real.down(folder)
         face.say(f"the lab in {folder} is gone, and the folder with it")
         return
     from metal.lab.control import down
@@ -214,6 +236,24 @@ def _trio(folder: Path) -> ModuleType | None:
     from metal.lab.namespaces import workspace
 
     return workspace
+
+
+def _machines(folder: Path) -> ModuleType | None:
+    """What drives the lab in the folder, if it is one of whole machines."""
+    from metal.lab.topology import MACHINES
+
+    if not (folder / MACHINES).exists():
+        return None
+    from metal.lab.machines import lab
+
+    return lab
+
+
+def _show_machines(face: Face, status: "MachinesStatus") -> None:
+    from metal.cli.render.lab import machine_lines
+    from metal.cli.screen import width
+
+    face.show(machine_lines(status, width()), status)
 
 
 def _show_trio(face: Face, status: "TrioStatus") -> None:

@@ -15,9 +15,10 @@ from pathlib import Path
 from metal.lab import machine as simulated
 from metal.lab.ipmi_bmc import IpmiBmc
 from metal.lab.machines.machine import Machine
+from metal.lab.machines.workspace import BMC_USER
 from metal.model.facts import Cpu, Nic
 
-USER, PORT, CIPHER_SUITE = "metal", 623, 3
+PORT, CIPHER_SUITE = 623, 3
 
 
 class Button:
@@ -82,7 +83,7 @@ def main(folder: Path) -> None:
     )
     button = simulated.Machine(machine.name, hardware)
     button.on_boot = Button(machine)
-    accounts = {USER: machine.password}
+    accounts = {BMC_USER: machine.password}
     bmc = IpmiBmc(button, machine.bmc, PORT, accounts, cipher_suite=CIPHER_SUITE).start()
     print("its BMC answers", flush=True)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})

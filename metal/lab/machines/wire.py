@@ -46,6 +46,15 @@ class Wire:
         self._ip("link", "set", name, "master", BRIDGE, "up")
         return name
 
+    def door(self, addresses: Sequence[str]) -> None:
+        """A cable from this machine, with `addresses` of it on the wire. It goes with the wire."""
+        ours = f"door{os.getpid()}"
+        _run("ip", "link", "add", ours, "type", "veth", "peer", "name", "door", "netns", self.name)
+        self._ip("link", "set", "door", "master", BRIDGE, "up")
+        for address in addresses:
+            _run("ip", "address", "add", address, "dev", ours)
+        _run("ip", "link", "set", ours, "up")
+
     def words(self, *words: str) -> list[str]:
         """The command that runs `words` in it."""
         return ["ip", "netns", "exec", self.name, *words]
