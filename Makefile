@@ -11,14 +11,11 @@ demo: $(VENV)/ready
 test: $(VENV)/ready lint
 	$(BIN)/pytest -n 2
 
-# Namespaces and whole machines: as root, with the packages that .ci/run names. Namespaces one after
-# the other: they measure, and two labs on two cores measure each other. Machines boot on one core
-# each, whatever they have, so two of them take little longer than one.
-LAB_MINUTES ?= 55
+# Whole machines, firmware and namespaces: as root, with the packages that .ci/run names. One after
+# the other: they measure, and two labs on two cores measure each other.
+LAB_MINUTES ?= 35
 lab-test: $(VENV)/ready
-	timeout --foreground $(LAB_MINUTES)m sh -c ' \
-		$(BIN)/pytest -m lab --durations=10 --ignore=tests/machines && \
-		$(BIN)/pytest -m lab --durations=10 -n 2 tests/machines'
+	timeout --foreground $(LAB_MINUTES)m $(BIN)/pytest -m lab --durations=10
 
 lab-test-full: $(VENV)/ready
 	$(BIN)/pytest -m 'lab or lab_full' --durations=20

@@ -69,8 +69,9 @@ class Machine(Frozen):
     def qemu_words(self, device: str) -> list[str]:
         """The command that is the machine; `device`: "network", or what else it boots first.
 
-        TCG: KVM hangs ordinary kernels on some clouds. Told to boot from the network it ends where
-        the machine restarts: what its BMC asked for was for one boot.
+        TCG: KVM hangs ordinary kernels on some clouds. It goes byte by byte where a processor says
+        that it copies bytes quickly (erms). Told to boot from the network it ends where the
+        machine restarts: what its BMC asked for was for one boot.
         """
         once = device == "network"
         console = f"file,id=console,path={self.folder / 'console.log'},append=on"
@@ -78,7 +79,7 @@ class Machine(Frozen):
         disk = f"file={self.disk},if=none,id=disk,format=raw,cache=unsafe,discard=unmap"
         return [
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35",
-            "-cpu", "max", "-smp", "2", "-m", "2048", "-uuid", self.uuid,
+            "-cpu", "max,erms=off", "-smp", "2", "-m", "2048", "-uuid", self.uuid,
             "-display", "none", "-monitor", "none", "-parallel", "none",
             "-chardev", console, "-serial", "chardev:console",
             "-object", "rng-random,id=noise,filename=/dev/urandom",
