@@ -162,6 +162,21 @@ def test_replicas_are_not_restarted_side_by_side(cluster) -> None:
     assert site.truth(100)["copies"] == ["n1"]
 
 
+def test_rules_forget_what_ha_no_longer_manages(cluster) -> None:
+    site, client = cluster
+    site.vm(client, 100, "n2")
+    site.vm(client, 101, "n3")
+    home = {"type": "node-affinity", "nodes": "n2", "resources": "vm:100"}
+    client.data("POST", "/cluster/ha/rules", rule="home", **home)
+    apart = {"type": "resource-affinity", "affinity": "negative", "resources": "vm:100,vm:101"}
+    client.data("POST", "/cluster/ha/rules", rule="apart", **apart)
+    client.data("DELETE", "/cluster/ha/resources/vm:101", purge=0)
+    assert len(client.data("GET", "/cluster/ha/rules")) == 2
+    client.data("DELETE", "/cluster/ha/resources/vm:100")
+    (left,) = client.data("GET", "/cluster/ha/rules")
+    assert (left["rule"], left["resources"]) == ("apart", "vm:101")
+
+
 def test_with_no_node_allowed_recovery_waits(cluster) -> None:
     site, client = cluster
     site.vm(client, 100, "n2")

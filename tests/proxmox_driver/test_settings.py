@@ -10,6 +10,8 @@ from metal.drivers.proxmox.node import asks_root
 from metal.lab.proxmox.carry import API
 from metal.model.errors import Refused
 
+from .test_guests import make
+
 SCHEMA = json.loads(API.read_text())["paths"]
 LOOPBACK = ("127.0.0.0/8", "fd00:77::/64")
 
@@ -89,6 +91,28 @@ def test_with_a_token_everything_but_roots_own_is_done(lab: Any) -> None:
     assert asked == []
     driver.ensure_osd("alba1", "sdc")
     assert asked == ["alba1"]
+
+
+@pytest.mark.parametrize(
+    "less",
+    [
+        *("VM.Allocate", "Datastore.AllocateSpace", "SDN.Use", "VM.Config.Disk", "VM.Config.CPU"),
+        *("VM.Config.Memory", "VM.Config.Network", "VM.Config.HWType", "VM.Config.Options"),
+        "",
+    ],
+)
+def test_a_vm_is_made_with_the_role_and_with_nothing_less(lab: Any, less: str) -> None:
+    """Who may make one the schema leaves to the call: it asks for each option, storage, bridge."""
+    driver = lab.driver("alba1", solo=True)
+    token = driver.make_token("attic", "a test")
+    kept = ",".join(sorted(tokens.privileges(9) - {less}))
+    driver._api.put("access/roles/Metal", {"privs": kept})
+    bound = lab.driver("alba1", solo=True, token=lambda: token)
+    if not less:
+        make(bound, 101, "git", storage="local", ha=False)
+        return
+    with pytest.raises(Refused, match=f"Permission check failed .*{less}"):
+        make(bound, 101, "git", storage="local", ha=False)
 
 
 def test_a_token_that_died_is_noticed(lab: Any) -> None:

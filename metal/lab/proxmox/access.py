@@ -208,6 +208,12 @@ def _allows(cluster: Cluster, caller: Caller, check: list[Any], params: dict[str
     return some(has(cluster, caller, _path(check[1], params), priv) for priv in check[2])
 
 
+def need(cluster: Cluster, caller: Caller, path: str, privilege: str) -> None:
+    """ApiError 403 unless `caller` has it: for what the schema's permissions leave to the call."""
+    if not has(cluster, caller, path, privilege):
+        raise ApiError(403, f"Permission check failed ({path}, {privilege})")
+
+
 def has(cluster: Cluster, caller: Caller, path: str, privilege: str) -> bool:
     """A token with privilege separation needs the privilege itself, and its user too."""
     user = caller.user == "root@pam" or _granted(cluster, caller.user, path, privilege)

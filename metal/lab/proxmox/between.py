@@ -73,6 +73,9 @@ def _moved(config: dict[str, Any], storage: str) -> dict[str, Any]:
 @handles("POST", "/nodes/{node}/vzdump")
 def vzdump(call: Call) -> str:
     wanted = [int(v) for v in split_list(str(call.params.get("vmid", "")))]
+    access.need(call.cluster, call.caller, f"/vms/{wanted[0]}", "VM.Backup")
+    storage = f"/storage/{call.params['storage']}"
+    access.need(call.cluster, call.caller, storage, "Datastore.AllocateSpace")
     return call.task("vzdump", str(wanted[0]), _vzdump(call, wanted[0]))
 
 

@@ -63,7 +63,20 @@ def set_resource(call: Call) -> None:
 
 @handles("DELETE", "/cluster/ha/resources/{sid}")
 def remove_resource(call: Call) -> None:
-    call.cluster.ha.remove(_resource(call)["sid"])
+    sid = _resource(call)["sid"]
+    call.cluster.ha.remove(sid)
+    if call.node.major >= 9 and call.params.get("purge", True):
+        _purge(call.cluster.ha.rules, sid)
+
+
+def _purge(rules: dict[str, dict[str, Any]], sid: str) -> None:
+    """From every rule; one that names nothing else is gone."""
+    for name, rule in list(rules.items()):
+        left = [other for other in rule["resources"] if other != sid]
+        if left:
+            rule["resources"] = left
+        else:
+            del rules[name]
 
 
 @handles("POST", "/cluster/ha/resources/{sid}/migrate")

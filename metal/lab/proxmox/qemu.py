@@ -8,7 +8,7 @@ import re
 import secrets
 from typing import Any
 
-from metal.lab.proxmox import vms
+from metal.lab.proxmox import access, vms
 from metal.lab.proxmox.calls import Call, handles
 from metal.lab.proxmox.errors import ApiError, TaskError, bad_parameters
 from metal.lab.proxmox.formats import property_string, split_list
@@ -21,6 +21,16 @@ NOT_CONFIG = {
     *("bwlimit", "ha-managed", "delete", "digest", "background_delay", "skiplock", "revert"),
     "import-working-storage",
 }
+CONFIG = {
+    r"cores|sockets|cpu|vcpus|numa\d*": "VM.Config.CPU",
+    r"memory|balloon|shares": "VM.Config.Memory",
+    r"net\d+": "VM.Config.Network",
+    r"ipconfig\d+": "VM.Config.Network",
+    r"scsihw|machine|bios|vga|serial\d+": "VM.Config.HWType",
+    r"name|description|tags|onboot|boot|ostype|agent": "VM.Config.Options",
+    DRIVE.pattern: "VM.Config.Disk",
+}
+"""Option → what setting it takes (PVE::API2::Qemu, check_vm_modify_config_perm)."""
 NET_MODELS = {"virtio", "e1000", "e1000e", "rtl8139", "vmxnet3"}
 NET_KEYS = NET_MODELS | {
     *("model", "macaddr", "bridge", "queues", "rate", "tag", "trunks", "firewall"),
@@ -74,6 +84,7 @@ def index(call: Call) -> list[dict[str, Any]]:
 @handles("POST", "/nodes/{node}/qemu")
 def create(call: Call) -> str:
     vmid, node = call.params["vmid"], call.node
+    _may_create(call)
     old = call.cluster.vms.get(vmid)
     if old is not None:
         raise ApiError(
@@ -87,6 +98,26 @@ def create(call: Call) -> str:
     vm = Vm(vmid, node.name, _config(call, vmid, base), lock="create")
     call.cluster.vms[vmid] = vm
     return call.task("qmcreate", str(vmid), _create(call, vm))
+
+
+def _may_create(call: Call) -> None:
+    """What the schema tells in words only: of the VM, its options, each storage and each bridge."""
+    params = call.params
+    access.need(call.cluster, call.caller, f"/vms/{params['vmid']}", "VM.Allocate")
+    drives = [str(value) for key, value in params.items() if DRIVE.fullmatch(key)]
+    storages = {drive.partition(":")[0] for drive in drives if ":" in drive}
+    for storage in sorted(storages | ({params["storage"]} if "storage" in params else set())):
+        access.need(call.cluster, call.caller, f"/storage/{storage}", "Datastore.AllocateSpace")
+    for key, value in params.items():
+        if re.fullmatch(r"net\d+", key) and (bridge := _bridge(value)):
+            zone = f"/sdn/zones/localnetwork/{bridge}"
+            access.need(call.cluster, call.caller, zone, "SDN.Use")
+        if privilege := next((p for form, p in CONFIG.items() if re.fullmatch(form, key)), None):
+            access.need(call.cluster, call.caller, f"/vms/{params['vmid']}", privilege)
+
+
+def _bridge(card: str) -> str | None:
+    return property_string(card, "model").get("bridge")
 
 
 def _create(call: Call, vm: Vm) -> Work:
