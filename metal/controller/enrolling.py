@@ -16,7 +16,7 @@ from metal.controller.workspace import Workspace
 from metal.drivers.bmc import connect
 from metal.drivers.connections import OPEN
 from metal.enroll import flow
-from metal.enroll.door import first_password, with_first
+from metal.enroll.door import Kept, first_name, with_first
 from metal.enroll.flow import Credential, Door, EnrollTarget, Looked
 from metal.enroll.route import route
 from metal.inventory.edit import KnownBmc
@@ -207,7 +207,5 @@ class _Sweep(Enrolment):
             with_first(delivered, access, ports.secrets),
             own,
             where=target.wishes.where or target.label,
-            first=None
-            if self._scene.dry_run
-            else lambda: first_password(access, ports.secrets, flow.random_password),
+            first=None if self._scene.dry_run else Kept(ports.secrets, first_name(access)),
         )

@@ -18,7 +18,7 @@ from metal.drivers.ipmi_facts import read_facts, read_health
 from metal.drivers.ipmi_login import Command, log_in, silence
 from metal.drivers.ipmi_session import Silent
 from metal.drivers.polling import became
-from metal.model.errors import Failed, MetalError, Refused, WrongPassword
+from metal.model.errors import Failed, MetalError, NotTaken, Refused, WrongPassword
 from metal.model.facts import (
     Account,
     BootDevice,
@@ -205,7 +205,7 @@ class Ipmi:
             try:
                 fresh = self._log_in(user, password)
             except WrongPassword as error:
-                raise Failed(
+                raise NotTaken(
                     f"the BMC did not take the account {user!r}",
                     where=self.where,
                     mend="its password rules may be stricter; the escrowed password is not in use",

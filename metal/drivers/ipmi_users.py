@@ -8,7 +8,7 @@ from typing import Any
 from pyghmi.exceptions import IpmiException
 
 from metal.drivers.ipmi_ask import ask, ask_if_known
-from metal.model.errors import Failed
+from metal.model.errors import Failed, NotTaken
 from metal.model.facts import Account
 
 THIS_CHANNEL = 0x0E
@@ -83,9 +83,19 @@ def write_account(command: Any, user: str, password: str) -> None:
         if slot is None:
             raise Failed("all its user slots are taken", mend="remove an account in its web page")
         command.set_user_name(slot, user)
-    command.set_user_password(slot, mode="set_password", password=password)
+    _set_password(command, slot, password)
     command.set_user_password(slot, mode="enable", password=password)
     command.set_user_access(slot, privilege_level="administrator")
+
+
+def _set_password(command: Any, slot: int, password: str) -> None:
+    try:
+        command.set_user_password(slot, mode="set_password", password=password)
+    except IpmiException as error:
+        raise NotTaken(
+            f"the BMC refused the new password ({error})",
+            mend="its password rules may be stricter; the escrowed password is not in use",
+        ) from error
 
 
 def lock_out(command: Any, user: str) -> None:

@@ -18,7 +18,7 @@ from metal.drivers.redfish_session import ROOT, Answer, RedfishSession
 from metal.drivers.redfish_tree import Tree
 from metal.drivers.redfish_watts import watts
 from metal.drivers.redfish_words import power_of
-from metal.model.errors import Failed, MetalError, Refused, WrongPassword
+from metal.model.errors import Failed, MetalError, NotTaken, Refused, WrongPassword
 from metal.model.facts import (
     Account,
     BootDevice,
@@ -221,13 +221,10 @@ class Redfish:
 
     @property
     def longest_password(self) -> int | None:
-        """MaxPasswordLength of the account service; None where it is not told."""
+        """MaxPasswordLength of the account service; None where it is not told, as before the
+        first password is changed (R49). Unreachable: it could not be asked now."""
         with self._lock:
-            try:
-                told = AccountBook(self._tree).service.get("MaxPasswordLength")
-            except MetalError:
-                return None  # it shows nothing before the first password is changed (R49)
-        return told if isinstance(told, int) and told > 0 else None
+            return None if self.must_change else AccountBook.to_write(self._tree).longest_password
 
     def ensure_account(self, user: str, password: str) -> None:
         """Also proves it by a new log-in, which the session goes on with (R50)."""
@@ -238,7 +235,7 @@ class Redfish:
                 self._change_own(password)
                 if user == self._user:
                     return
-            answer = AccountBook(self._tree).write(user, password)
+            answer = AccountBook.to_write(self._tree).write(user, password)
             self._log_in(user, password, answer)
             if not AccountBook(self._tree).is_administrator(user):
                 raise Failed(
@@ -272,7 +269,7 @@ class Redfish:
                 self._session.met("R08")
             self._user, self._password = user, password
             return
-        raise Failed(
+        raise NotTaken(
             f"the BMC did not take the account {user!r} ({answer.complaint})",
             where=self._session.where,
             mend="its password rules may be stricter; the escrowed password is not in use",
@@ -285,4 +282,4 @@ class Redfish:
                 raise Refused(
                     f"{user!r} is the account of this very session", where=self._session.where
                 )
-            AccountBook(self._tree).lock_out(user)
+            AccountBook.to_write(self._tree).lock_out(user)

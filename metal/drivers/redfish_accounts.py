@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from metal.drivers.placeholders import told
 from metal.drivers.redfish_answer import Answer, Body, link, path_of
+from metal.drivers.redfish_shape import positive
 from metal.drivers.redfish_tree import Tree
 from metal.model.errors import Failed
 from metal.model.facts import Account
@@ -36,9 +37,21 @@ class Slot:
 class AccountBook:
     """The account service, for reading and writing."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, service: Body | None = None) -> None:
+        """`service`: its own resource, where that is read already."""
         self.session, self.tree = tree.session, tree
-        self.service = tree.linked(tree.root, "AccountService")
+        self.service = tree.linked(tree.root, "AccountService") if service is None else service
+
+    @classmethod
+    def to_write(cls, tree: Tree) -> "AccountBook":
+        """Unreachable where the service cannot be read just now: what it takes, and whether an
+        account is there already, is not to be guessed."""
+        return cls(tree, tree.needed(tree.root, "AccountService"))
+
+    @property
+    def longest_password(self) -> int | None:
+        """Characters; None where it is not told."""
+        return positive(self.service.get("MaxPasswordLength"))
 
     def accounts(self) -> tuple[Account, ...]:
         """Free slots left out: a BMC may have a dozen of them (R51)."""
@@ -133,8 +146,7 @@ class AccountBook:
     def _nobody_knows(self) -> str:
         """With a letter of each case, digits and a sign, as password rules want; as long as fits:
         some take 12 characters at most."""
-        longest = self.service.get("MaxPasswordLength")
-        most = min(longest, LONGEST) if isinstance(longest, int) else LONGEST
+        most = min(self.longest_password or LONGEST, LONGEST)
         return secrets.token_hex(LONGEST)[: max(most, SHORTEST) - 4] + "Aa1-"
 
 

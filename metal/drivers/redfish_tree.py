@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from metal.drivers.redfish_session import ROOT, Body, Missing, RedfishSession, link
+from metal.drivers.redfish_session import ROOT, Body, Denied, Missing, RedfishSession, link
 from metal.drivers.redfish_shape import items, objects, section, words
 from metal.drivers.redfish_units import total_gib
 from metal.drivers.redfish_words import oem_parts
@@ -171,6 +171,21 @@ class Tree:
         """The resource that `name` links to, {} if there is none."""
         path = self._place(owner, name)
         return next(self.bodies(iter([path])), {}) if path else {}
+
+    def needed(self, owner: Body, name: str) -> Body:
+        """Like `linked`, for what is to be changed: Unreachable where it is there and cannot be
+        read now, as one must not take it for absent."""
+        path = self._place(owner, name)
+        try:
+            return self.session.get(path) if path else {}
+        except (Missing, Denied):
+            return {}
+        except Failed as error:
+            raise Unreachable(
+                error.what,
+                where=self.session.where,
+                mend="run the same again; restart the BMC if it stays so",
+            ) from error
 
     def _place(self, owner: Body, name: str) -> str | None:
         """Where `name` of a resource stands: behind a link, or in the resource itself."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from metal.drivers.ports import Bmc, Secrets
+from metal.enroll.passwords import ensure_taken, random_password
 from metal.model.errors import BadInput, MetalError, Unreachable, WrongPassword
 from metal.model.fleet import BmcAccess
 
@@ -42,14 +43,19 @@ def with_first(
     return tuple(dict.fromkeys((*changed, *delivered)))
 
 
-def first_password(access: BmcAccess, secrets: Secrets, made: Callable[[], str]) -> str:
-    """Escrowed to all administrators; the same again for who goes on after a crash."""
-    name = first_name(access)
-    held = secrets.reveal(name)
-    if held is None:
-        held = made()
-        secrets.escrow(name, held, controller=True)
-    return held
+@dataclass(frozen=True)
+class Kept:
+    """The password that is kept under a name, for all administrators and for the controller."""
+
+    secrets: Secrets
+    name: str
+
+    def now(self) -> str | None:
+        return self.secrets.reveal(self.name)
+
+    def keep(self, password: str) -> None:
+        """Escrowed when it returns; the administrators' older ones stay beside it."""
+        self.secrets.escrow(self.name, password, controller=True)
 
 
 class Door:
@@ -68,10 +74,10 @@ class Door:
         own: Callable[[], str | None] = lambda: None,
         *,
         where: str = "",
-        first: Callable[[], str] | None = None,
+        first: Kept | None = None,
     ) -> None:
-        """`first`: a password, escrowed by then, for the account of a BMC that shows nothing
-        before the one it was delivered with is changed (R49). None: nothing may be changed."""
+        """`first`: where a password is kept for the account of a BMC that shows nothing before
+        the one it was delivered with is changed (R49). None: nothing may be changed."""
         self._first = first
         self.access, self.own, self._connect = access, own, connect
         self._delivered, self._where = delivered, where or access.address
@@ -85,6 +91,7 @@ class Door:
         if self._open is None:
             self._open = self._enter()
             self._hold_to(self._open)
+            self._change_first(self._open)
         return self._open
 
     def close(self) -> None:
@@ -99,6 +106,27 @@ class Door:
         self._open = self._connect(self.access, credential.user, credential.password)
         self.used = credential
         return self._open
+
+    def ensure_taken(self, user: str, password: str, kept: Kept, longest: int | None = None) -> str:
+        """`user` has `password`, or where the BMC refuses that one, another that is `kept` then."""
+        return ensure_taken(
+            lambda new: self.bmc().ensure_account(user, new),
+            password,
+            kept.keep,
+            self._still_opens,
+            longest,
+        )
+
+    def _still_opens(self) -> bool:
+        """A new log-in with what opened it before, and nothing else to fall to."""
+        self.close()
+        if self.used is None:
+            return False
+        try:
+            self._open = self._connect(self.access, self.used.user, self.used.password)
+        except WrongPassword:
+            return False
+        return True
 
     def retried(self, act: Callable[[], None]) -> Callable[[], None]:
         """`act` as a step: after silence the next try logs in anew."""
@@ -121,21 +149,22 @@ class Door:
                 self._refused.add(credential)
                 refusals.append(error)
                 continue
-            self.used = self._changed_first(bmc, credential)
+            self.used = credential
             return bmc
         raise _wrong(refusals) if refusals else self._no_credential()
 
-    def _changed_first(self, bmc: Bmc, credential: Credential) -> Credential:
-        """What opens it now. The session goes on with it."""
-        if self._first is None or not getattr(bmc, "must_change", False):
-            return credential
+    def _change_first(self, bmc: Bmc) -> None:
+        """The same password again for who goes on after a crash. The session goes on with it."""
+        if self._first is None or self.used is None or not getattr(bmc, "must_change", False):
+            return
         try:
-            changed = Credential(credential.user, self._first())
-            bmc.ensure_account(changed.user, changed.password)
+            if (first := self._first.now()) is None:
+                self._first.keep(first := random_password())
+            password = self.ensure_taken(self.used.user, first, self._first)
         except BaseException:
-            bmc.close()
+            self.close()
             raise
-        return changed
+        self.used = Credential(self.used.user, password)
 
     def _credentials(self) -> list[Credential]:
         own = self.own()

@@ -5,18 +5,17 @@ nobody can log in. At each log-in the escrowed password is tried once, then the 
 was delivered with, each once: a wrong one never locks an account.
 """
 
-import secrets
-import string
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metal.drivers.ports import Bmc, Secrets
-from metal.enroll.door import Connect, Credential, Door, first_name, first_password, with_first
+from metal.enroll.door import Connect, Credential, Door, Kept, first_name, with_first
 from metal.enroll.examine import Opened, examined, proven
 from metal.enroll.identity import another, is_serial
 from metal.enroll.learn import changes, learned, whole_dimms
 from metal.enroll.merge import lacking, merge
+from metal.enroll.passwords import longest_password, random_password
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
 from metal.model.facts import BootOnce, Facts
 from metal.model.findings import Audit
@@ -26,29 +25,8 @@ from metal.operations.run import Run
 
 __all__ = ["Connect", "Credential", "Door", "EnrollPorts", "EnrollTarget", "Looked", "enroll"]
 
-LENGTH = 16
-"""Bytes: more is cut by some BMCs over IPMI, without a word."""
-SIGNS = "-_.+"
-"""Signs that no BMC is known to choke on."""
 VERSION = 3
 """Of the steps below: an operation that another version began is held, not misread."""
-
-
-SHORTEST = 8
-"""Below that a password is none: the BMC is left as it is."""
-
-
-def random_password(longest: int | None = None) -> str:
-    """16 characters, fewer if the BMC takes fewer: it says that it takes `longest`.
-
-    With a small and a capital letter, a digit and a sign, as BMCs' rules want all of them (R52).
-    """
-    length = max(SHORTEST, min(LENGTH, longest or LENGTH))
-    kinds = (string.ascii_lowercase, string.ascii_uppercase, string.digits, SIGNS)
-    while True:
-        password = "".join(secrets.choice("".join(kinds)) for _ in range(length))
-        if all(set(kind) & set(password) for kind in kinds) and password[0].isalpha():
-            return password
 
 
 @dataclass(frozen=True)
@@ -85,8 +63,6 @@ class EnrollPorts:
     """What is wrong with how the BMC is set up."""
     passport: Callable[[Opened, BootOnce | None], Passport] | None = None
     """Prove what it can do; told what the next boot was set to, as proving changes that."""
-    random_password: Callable[[int | None], str] = random_password
-    """Told the longest that the BMC takes; None if it does not tell."""
     tries: int = 3
     """How often a step whose BMC does not answer is tried."""
 
@@ -114,17 +90,13 @@ def secret_name(server: str) -> str:
 def door_of(target: EnrollTarget, ports: EnrollPorts, *, change: bool) -> Door:
     """The way into the target's BMC, closed as yet; `change`: a first password may be changed."""
     access, secrets = target.access, ports.secrets
-
-    def first() -> str:
-        return first_password(access, secrets, lambda: ports.random_password(None))
-
     return Door(
         access,
         ports.connect,
         with_first(ports.delivered, access, secrets),
         lambda: escrowed(target, ports),
         where=target.name,
-        first=first if change else None,
+        first=Kept(secrets, first_name(access)) if change else None,
     )
 
 
@@ -187,7 +159,9 @@ def enroll(
         run.step("escrow", lambda: _escrow(target, ports, longest))
         run.progress(0.6, "taking the BMC over")
         run.step(
-            "take over", door.retried(lambda: _take_over(door, target, ports)), tries=ports.tries
+            "take over",
+            door.retried(lambda: _take_over(door, target, ports, longest)),
+            tries=ports.tries,
         )
         former = _former(first["user"], door.access.user, ports)
         run.step("lock out", door.retried(lambda: _lock_out(door, former)), tries=ports.tries)
@@ -226,12 +200,6 @@ def _look(
     }
 
 
-def longest_password(bmc: Bmc) -> int | None:
-    """How long a password it takes at most; None if it does not tell."""
-    longest = getattr(bmc, "longest_password", None)
-    return longest if isinstance(longest, int) and longest > 0 else None
-
-
 def check(target: EnrollTarget, facts: Facts) -> None:
     """Refused when this is another machine than the one that is meant."""
     serials = (facts.serial, facts.sku, facts.board_serial)
@@ -267,11 +235,11 @@ def _escrow(target: EnrollTarget, ports: EnrollPorts, longest: int | None) -> No
     """A password that is kept already is used (again): it was escrowed and perhaps never set."""
     name = secret_name(target.name)
     if ports.secrets.reveal(name) is None:
-        password = escrowed(target, ports) or ports.random_password(longest)
+        password = escrowed(target, ports) or random_password(longest)
         ports.secrets.escrow(name, password, controller=True)
 
 
-def _take_over(door: Door, target: EnrollTarget, ports: EnrollPorts) -> None:
+def _take_over(door: Door, target: EnrollTarget, ports: EnrollPorts, longest: int | None) -> None:
     password = escrowed(target, ports)
     if password is None:
         raise Failed(
@@ -279,7 +247,8 @@ def _take_over(door: Door, target: EnrollTarget, ports: EnrollPorts) -> None:
             where=target.name,
             mend="enrol it again; nothing was changed at the BMC",
         )
-    door.bmc().ensure_account(door.access.user, password)
+    own = Kept(ports.secrets, secret_name(target.name))
+    door.ensure_taken(door.access.user, password, own, longest)
 
 
 def _former(used: str | None, own: str, ports: EnrollPorts) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from metal.drivers.ports import Escrow
-from metal.enroll.door import Connect, Credential, Door
-from metal.enroll.flow import longest_password, random_password, secret_name
+from metal.enroll.door import Connect, Credential, Door, Kept
+from metal.enroll.flow import secret_name
+from metal.enroll.passwords import longest_password, random_password
 from metal.model.errors import Failed
 from metal.model.fleet import BmcAccess
 from metal.operations.run import Run
@@ -30,7 +31,6 @@ class RotatePorts:
 
     connect: Connect
     secrets: Escrow
-    random_password: Callable[[int | None], str] = random_password
     tries: int = 3
 
 
@@ -45,8 +45,12 @@ class _Rotation:
         kept = (self.ports.secrets.reveal(secret_name(name)) for name in self.servers)
         return next(filter(None, kept), None)
 
+    @property
+    def next(self) -> Kept:
+        return Kept(self.ports.secrets, next_name(self.servers[0]))
+
     def new(self) -> str | None:
-        return self.ports.secrets.reveal(next_name(self.servers[0]))
+        return self.next.now()
 
     def door(self, own: Callable[[], str | None]) -> Door:
         """Opened by `own`, else by a new password that an earlier run may have set."""
@@ -67,7 +71,7 @@ def rotate(run: Run, access: BmcAccess, servers: tuple[str, ...], ports: RotateP
     run.progress(0.3, "keeping a new BMC password for all administrators")
     run.step("escrow", lambda: _escrow(rotation, longest))
     run.progress(0.5, "setting it")
-    run.step("set", lambda: _set(rotation), tries=ports.tries)
+    run.step("set", lambda: _set(rotation, longest), tries=ports.tries)
     run.step("prove", lambda: _prove(rotation), tries=ports.tries)
     run.progress(0.9, "putting it in the place of the old one")
     run.step("keep", lambda: _keep(rotation))
@@ -85,16 +89,14 @@ def _log_in(rotation: _Rotation) -> int | None:
 def _escrow(rotation: _Rotation, longest: int | None) -> None:
     """One that is kept already is used: the BMC may have it."""
     if rotation.new() is None:
-        ports = rotation.ports
-        password = ports.random_password(longest)
-        ports.secrets.escrow(next_name(rotation.servers[0]), password, controller=True)
+        rotation.next.keep(random_password(longest))
 
 
-def _set(rotation: _Rotation) -> None:
+def _set(rotation: _Rotation, longest: int | None) -> None:
     new = _held(rotation)
     door = rotation.door(rotation.old)
     try:
-        door.bmc().ensure_account(rotation.access.user, new)
+        door.ensure_taken(rotation.access.user, new, rotation.next, longest)
     finally:
         door.close()
 

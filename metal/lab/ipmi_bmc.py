@@ -319,7 +319,8 @@ class IpmiBmc:
         if operation in (0, 1):
             user.enabled = operation == 1
         elif operation == 2:
-            if "password-policy" in self.faults:
+            long = "no-long-passwords" in self.faults and len(given) > 12
+            if long or "password-policy" in self.faults:
                 return INVALID, b""
             user.password = given[:16] if "password-cut" in self.faults else given
         elif given != user.password:

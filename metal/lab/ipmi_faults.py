@@ -9,6 +9,7 @@ FAULTS = {
     "boot-flag-expires": "drops boot flags at once unless the 60 s timer was switched off",
     "no-timer": "does not know the parameter that switches that timer off",
     "password-policy": "refuses every new password",
+    "no-long-passwords": "refuses a new password of more than 12 characters",
     "lockout": "locks an account after three wrong passwords",
     "cipher-0": "offers cipher suite 0, without any password, to administrators",
     "cipher-0-unused": "lists cipher suite 0, but its settings let nobody use it",

@@ -36,7 +36,8 @@ from metal.lab.web import Certificate, WebServer
 
 __all__ = ["FAULTS", "RedfishBmc"]
 
-ACCOUNTS, SESSIONS = f"{ROOT}/AccountService/Accounts", f"{ROOT}/SessionService/Sessions"
+ACCOUNT_SERVICE = f"{ROOT}/AccountService"
+ACCOUNTS, SESSIONS = f"{ACCOUNT_SERVICE}/Accounts", f"{ROOT}/SessionService/Sessions"
 MOVED = {
     f"{ROOT}/Systems/": f"{ROOT}/Computers/Bay.",
     f"{ROOT}/AccountService": f"{ROOT}/Managers/1/Users",
@@ -176,6 +177,9 @@ class RedfishBmc:
     # ── Reading ──────────────────────────────────────────────────────────────────────────────
 
     def _get(self, path: str, skip: int, *, expand: bool) -> Response:
+        failing = path == ACCOUNT_SERVICE and "accounts-500" in self.faults
+        if failing and self._still("accounts-500", 2):
+            return error(500, "an internal error occurred")
         body = self._resource(path)
         if body is None:
             return error(404, f"there is no resource {path}")

@@ -95,7 +95,11 @@ FAULTS = {
     "fixed-slots": "has sixteen slots and creates no account (R51)",
     "role-read-only": "refuses a PATCH of RoleId",
     "no-disable": "cannot disable accounts",
-    "short-passwords": "takes 12 characters at most",
+    "short-passwords": "takes 12 characters at most (R52)",
+    "short-unsaid": "takes 12 characters at most, and does not say so (R52)",
+    "short-as-text": "takes 12 characters at most, and says so in a text (R52)",
+    "no-signs": "refuses a password with a sign in it (R52)",
+    "accounts-500": "fails to show its account service, twice",
     # ── logs, services ──
     "clock-1970": "never got the time: its clock and log say 1970",
     "log-links": "lists log entries as links only",

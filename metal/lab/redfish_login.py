@@ -19,6 +19,8 @@ from metal.lab.redfish_faults import Body, error
 TRIES = 3
 SLOTS = 16
 LEAST, MOST = 8, 20
+SHORT = ("short-passwords", "short-unsaid", "short-as-text")
+"""Faults with which 12 is the most."""
 CLASSES = (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^a-zA-Z0-9]")
 
 
@@ -106,9 +108,11 @@ class Logins:
         self.sessions = {t: u for t, u in self.sessions.items() if u != user}
 
     def _policy(self, password: str) -> Response | None:
-        most = 12 if self.has("short-passwords") else MOST
+        most = 12 if any(map(self.has, SHORT)) else MOST
         strict = self.has("stricter-policy")
         good = LEAST <= len(password) <= most and not self.has("password-policy")
+        if self.has("no-signs"):
+            good = good and password.isalnum()
         if strict:
             classes = all(re.search(c, password) for c in CLASSES)
             good = good and len(password) >= 12 and classes

@@ -69,9 +69,17 @@ def _services(faults: Set[str]) -> dict[str, Body]:
         f"{ROOT}/AccountService": {
             "Accounts": _link("AccountService/Accounts"),
             "MinPasswordLength": 8,
-            "MaxPasswordLength": 12 if "short-passwords" in faults else 20,
+            **_longest_password(faults),
         },
     }
+
+
+def _longest_password(faults: Set[str]) -> Body:
+    if "short-unsaid" in faults:
+        return {}
+    if "short-as-text" in faults:
+        return {"MaxPasswordLength": "12"}
+    return {"MaxPasswordLength": 12 if "short-passwords" in faults else 20}
 
 
 def _system(machine: Machine, path: str, faults: Set[str]) -> dict[str, Body]:

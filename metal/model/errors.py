@@ -27,6 +27,10 @@ class Failed(MetalError):
     exit_code = 1
 
 
+class NotTaken(Failed):
+    """A BMC refused a password that it was given, or did not let in who has it."""
+
+
 class BadInput(MetalError):
     """What was given is wrong; nothing was done."""
 

@@ -143,6 +143,60 @@ def test_a_short_rule_gets_a_short_password(fleet: Any, at: At) -> None:
     assert result.error is None and len(fleet.password(name)) == 12
 
 
+UNTOLD = ["short-unsaid", "short-as-text", "no-signs", "accounts-500"]
+
+
+@pytest.mark.parametrize("fault", UNTOLD)
+def test_what_it_takes_is_found_out_where_it_is_not_told(fleet: Any, at: At, fault: str) -> None:
+    """R52: at take-over, and at every rotation after."""
+    bmc = fleet.redfish(11)
+    bmc.faults |= {fault, "short-passwords"} if fault == "accounts-500" else {fault}
+    [name] = enrolled(fleet, at(bmc))
+    taken = fleet.password(name)
+    assert len(taken) == 12 and bmc.works("metal", taken) and opens(fleet, name)
+    bmc._left.clear()
+    [result] = rotated(fleet, name)
+    assert result.error is None and fleet.password(name) != taken
+    assert len(fleet.password(name)) == 12 and opens(fleet, name)
+
+
+@pytest.mark.parametrize("protocol", ["redfish", "ipmi"])
+def test_a_password_that_was_kept_and_refused_is_not_kept_for_ever(
+    fleet: Any, at: At, protocol: str
+) -> None:
+    """As an earlier run left it: escrowed, refused, and of a shape that the BMC never takes."""
+    bmc = getattr(fleet, protocol)(11)
+    [name] = enrolled(fleet, at(bmc))
+    old, refused = fleet.password(name), "Sixteen-signs_16"
+    fleet.workspace.secrets.escrow(f"bmc-next/{name}", refused, controller=True)
+    bmc.faults.add("short-unsaid" if protocol == "redfish" else "no-long-passwords")
+    [result] = rotated(fleet, name)
+    assert result.error is None and opens(fleet, name)
+    assert fleet.password(name) not in (old, refused) and len(fleet.password(name)) == 12
+
+
+def test_the_first_password_too_is_one_that_it_takes(fleet: Any, at: At) -> None:
+    """R49 and R52 together."""
+    bmc = fleet.redfish(11)
+    bmc.faults |= {"password-change-required", "short-unsaid"}
+    [name] = enrolled(fleet, at(bmc))
+    assert bmc.works("metal", fleet.password(name)) and opens(fleet, name)
+
+
+def test_one_that_it_may_have_taken_after_all_stays_the_kept_one(fleet: Any, at: At) -> None:
+    """It refuses the new password, takes it, and shows so only later: the old one opens no more."""
+    bmc = fleet.redfish(11)
+    [name] = enrolled(fleet, at(bmc))
+    bmc.faults |= {"refuses-but-does", "password-late"}
+    [result] = rotated(fleet, name)
+    assert result.error is not None and "did not take" in result.error
+    pending = fleet.workspace.secrets.reveal(f"bmc-next/{name}")
+    assert len(pending) == 16 and bmc.logins.account("metal").password == pending
+    bmc.faults.clear()
+    [result] = rotated(fleet, name)
+    assert result.error is None and fleet.password(name) == pending and opens(fleet, name)
+
+
 def test_where_nothing_can_be_escrowed_nothing_is_changed(fleet: Any, at: At) -> None:
     bmc = fleet.redfish(11)
     [name] = enrolled(fleet, at(bmc))
