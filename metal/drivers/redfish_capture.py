@@ -13,6 +13,7 @@ from typing import Any
 
 from metal.drivers.redfish_session import ROOT, Body, RedfishSession
 from metal.drivers.redfish_shape import items
+from metal.drivers.scrubbing import scrubbed
 from metal.model.errors import Failed, Unreachable
 
 MOST = 3000
@@ -26,19 +27,6 @@ SKIPPED = re.compile(
     r"|SessionService/Sessions)(?:/|$)|\$metadata|/odata$|/Assembly$",
     re.IGNORECASE,
 )
-SECRET = re.compile(
-    r"password|passphrase|secret|community|communitystring|licen[sc]e ?key|encryption ?key"
-    r"|authorized ?keys|private ?key|salt$|sha1|sha256|md5|token$|v3key|certificatestring"
-    r"|krb|bindcred|hash$",
-    re.IGNORECASE,
-)
-HARMLESS = re.compile(
-    r"(?:min|max)?password(?:length|policy|expir|change|rule)|lockout|@odata|action|enabled$"
-    r"|supported|allowable|required$|readonly|hashalgorithm|algorithms?$",
-    re.IGNORECASE,
-)
-"""Names that hold a secret's word and none of its value."""
-SCRUBBED = "SCRUBBED"
 
 
 def capture(
@@ -66,7 +54,7 @@ def capture(
         if not body or len(str(body)) > LARGEST:
             continue
         body = _whole(session, body, path)
-        tree[path if path == ROOT else path.rstrip("/")] = scrubbed(body)
+        tree[path if path == ROOT else path.rstrip("/")] = session.without_password(scrubbed(body))
         seen(len(tree))
         for target in _links(body, path):
             if target.rstrip("/") not in known:
@@ -83,16 +71,6 @@ def _whole(session: RedfishSession, body: Body, path: str) -> Body:
     return whole | {
         "Members": [m for page in session.pages(path) for m in items(page.get("Members"))]
     }
-
-
-def scrubbed(value: Any, name: str = "") -> Any:
-    """The same without what `SECRET` names; keys, shapes and empty values stay."""
-    if isinstance(value, dict):
-        return {k: scrubbed(v, k) for k, v in value.items()}
-    if isinstance(value, list):
-        return [scrubbed(v, name) for v in value]
-    secret = SECRET.search(name.replace("_", "")) and not HARMLESS.search(name)
-    return SCRUBBED if secret and isinstance(value, str | int | float) and value != "" else value
 
 
 def _links(body: Body, path: str) -> Iterator[str]:

@@ -8,13 +8,15 @@ import contextlib
 from base64 import b64encode
 from typing import Any
 
-from metal.drivers.redfish_answer import Answer, Body, link, path_of
+from metal.drivers.redfish_answer import Answer, Body, link, path_of, without
 from metal.drivers.redfish_asking import BUSY, RedfishAsking
 from metal.drivers.redfish_shape import items
 from metal.model.errors import Failed, MetalError, WrongPassword
 
 ROOT = "/redfish/v1/"
 MUST_CHANGE = ("PasswordChangeRequired", "SWC1908", "password must be changed")
+SECRET_FROM = 8
+"""Characters: "root" and "ADMIN" are words that a BMC shows everywhere."""
 LOGOUT = 5.0
 """Seconds that a BMC gets to end a session: one that it keeps runs out by itself."""
 
@@ -63,6 +65,11 @@ class RedfishLogin(RedfishAsking):
         if self.must_change is not None:
             self.met("R49")
         self._delete_session(*before)
+
+    def without_password(self, value: Any) -> Any:
+        """The same with … for the password of this session, if it is long enough to be one."""
+        _user, password = self._credential or ("", "")
+        return without(value, password) if len(password) >= SECRET_FROM else value
 
     def _login_basic(self, user: str, password: str) -> None:
         both = b64encode(f"{user}:{password}".encode()).decode()

@@ -16,8 +16,9 @@ from metal.cli import main
 from metal.cli.render.facts import facts_document
 from metal.drivers.pseudonyms import anonymous
 from metal.drivers.redfish import Redfish
-from metal.drivers.redfish_capture import SCRUBBED, SKIPPED, capture, scrubbed
+from metal.drivers.redfish_capture import SKIPPED, capture
 from metal.drivers.redfish_session import RedfishSession
+from metal.drivers.scrubbing import SCRUBBED, scrubbed
 from metal.lab.recorded import read_tree, recorded_bmc
 from metal.lab.redfish_bmc import RedfishBmc
 from metal.model.errors import BadInput
@@ -92,6 +93,82 @@ def test_everything_but_the_secrets(serve: Any) -> None:
     assert not [secret for secret in PLANTED if secret in text]
     assert text.count(SCRUBBED) == len(PLANTED)
     assert tree["/redfish/v1/AccountService"]["MinPasswordLength"] == 8
+
+
+NAMES = (
+    *(
+        "Password",
+        "AdminPassword",
+        "TransactionPassword",
+        "SecretAction",
+        "ReadOnlyCommunityString",
+    ),
+    *("ReadOnlyCommunity", "ReadWriteCommunityName", "AuthenticationKey", "AuthKey", "PrivKey"),
+    *("PreSharedKey", "Psk", "WiFiPSK", "Passwd", "Pwd", "AdminPwd", "SmtpPass", "SessionKey"),
+    *("ActivationKey", "License", "LicenseString", "AccessKey", "ApiKey", "APIKey"),
+    *("Cookie", "PinCode", "PIN", "X-Auth-Token", "Salt", "SHA256Password", "admin_password"),
+    *("Credentials", "SessionId", "KerberosKeytab", "PRIVATE KEY", "OTP"),
+)
+HIDDEN = "hunter2"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda name: {name: HIDDEN},
+        lambda name: {name: [HIDDEN, {"deep": {"v": HIDDEN}}]},
+        lambda name: {name: {"Value": HIDDEN, "Name": HIDDEN}},
+        lambda name: {"AttributeName": name, "CurrentValue": HIDDEN, "DefaultValue": HIDDEN},
+        lambda name: {"Id": name, "Data": {"v": HIDDEN}},
+        lambda name: {"Oem": [{"Name": name, "value": HIDDEN}]},
+    ],
+)
+def test_a_secret_goes_however_it_is_named_and_wherever_it_stands(name: str, form: Any) -> None:
+    assert HIDDEN not in json.dumps(scrubbed(form(name)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nfs://root:hunter2@10.0.0.5/share",
+        "see ftp+ssl://root:a/hunter2@10.0.0.5 for it",
+        "mounted root:hunter2@10.0.0.5:/iso",
+        "password=hunter2",
+        'the Admin Password was changed to "hunter2" by root',
+        "http://h/x?user=a&api_key=hunter2",
+        'SNMP community string "hunter2" accepted',
+        "{'passwd': 'hunter2'}",
+        "Authorization: Basic cm9vdDpodW50ZXIy-hunter2",
+        "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----",
+        "root:$6$salt$hunter2",
+    ],
+)
+def test_a_secret_that_a_text_spells_out_goes(text: str) -> None:
+    assert HIDDEN not in scrubbed({"Message": text})["Message"]
+
+
+def test_what_only_speaks_of_secrets_stays() -> None:
+    """Links, rules and truths: without them the machine could not be served again."""
+    said: dict[str, Any] = {
+        "MinPasswordLength": 8,
+        "PasswordExpiration": None,
+        "PasswordChangeRequired": True,
+        "Passwords": {"@odata.id": "/redfish/v1/Passwords", "Locked": False},
+        "Actions": {"#ManagerAccount.ChangePassword": {"target": "/redfish/v1/A/ChangePassword"}},
+        "AccountLockoutThreshold": 5,
+        "HashAlgorithm": "SHA256",
+        "Password": "",
+        "Message": "The power supply in bay 2 failed at 12:30.",
+        "Members@odata.nextLink": "/redfish/v1/Entries?$skiptoken=50",
+    }
+    assert scrubbed(said) == said
+
+
+def test_the_password_of_the_capture_itself_is_nowhere_in_it(serve: Any) -> None:
+    echo = {"Id": "1", "Notes": f"last log-in {OWN[0]} / {OWN[1]}"}
+    tree = captured(serve(SMALL | {"/redfish/v1/Systems/1": echo}))
+    assert OWN[0] in json.dumps(tree) and OWN[1] not in json.dumps(tree)
 
 
 @needs_trees
