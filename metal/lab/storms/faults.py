@@ -46,13 +46,18 @@ class Fault(NamedTuple):
 
 
 def draw(luck: random.Random, seconds: float, every: float) -> Iterator[Fault]:
-    """Faults at random moments, one in `every` seconds on average; a third come in pairs."""
+    """Faults at random moments, one in `every` seconds on average; a third come in pairs.
+
+    By `seconds` the causes are gone, or soon after: what is still held then is held for nothing.
+    """
     kinds, weights = list(RATES), list(RATES.values())
     at = 0.0
     while (at := at + luck.expovariate(1 / every)) < seconds:
         for _ in range(luck.choice((1, 1, 2))):
             kind = luck.choices(kinds, weights)[0]
-            yield Fault(at + luck.uniform(0, 300), kind, luck.random(), _length(luck, kind))
+            begins, which = at + luck.uniform(0, 300), luck.random()
+            lasts = min(_length(luck, kind), max(30.0, seconds - begins))
+            yield Fault(begins, kind, which, lasts)
 
 
 def _length(luck: random.Random, kind: Kind) -> float:
