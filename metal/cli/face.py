@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,17 @@ def _from_environment() -> str:
     return os.environ.get("METAL_WORKSPACE") or "."
 
 
-_ADVICE = re.compile(r"`metal (?=(?!init|completion|lab)[a-z])")
-"""A command that is told to somebody; those three are not of the workspace they are given in."""
+ELSEWHERE = ("init", "completion", "lab")
+"""These are not of the workspace that they are given in."""
+
+
+@cache
+def _advice() -> re.Pattern[str]:
+    """A command that is told to somebody: in backquotes, or where a remedy tells the next one."""
+    from metal.cli.root import COMMANDS
+
+    verbs = "|".join(sorted(set(COMMANDS) - set(ELSEWHERE)))
+    return re.compile(rf"(?:(?<=`)|(?<=→ )|(?<=then )|(?<=or )|(?<=; ))metal (?=(?:{verbs})\b)")
 
 
 @dataclass
@@ -48,16 +58,19 @@ class Face:
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     def here(self, text: str) -> str:
-        """`text` with every `metal …` in it as it must be typed to mean the same workspace."""
+        """`text` with every command of metal in it as it must be typed to mean the same workspace:
+        one that was copied from a lab must not reach the real fleet."""
         if self.workspace == _from_environment():
             return text
-        return _ADVICE.sub(lambda _: f"`metal -C {shlex.quote(self.workspace)} ", text)
+        return _advice().sub(lambda _: f"metal -C {shlex.quote(self.workspace)} ", text)
 
     def open(self) -> "Workspace":
         """The workspace; BadInput when there is none."""
         from metal.controller.workspace import Workspace
 
-        return Workspace.open(self.folder)
+        if self.workspace == ".":
+            return Workspace.open(self.folder)
+        return Workspace.named(self.folder)
 
     def say(self, text: str = "") -> None:
         """Talk: stderr. Parts of it may be a BMC's own words; what was typed may be a password."""

@@ -63,7 +63,8 @@ def global_options(*, hidden: bool = False) -> list[click.Parameter]:
             ["-C", "--workspace"],
             metavar="DIR",
             type=click.Path(),
-            help="The workspace: the folder of inventory.toml, or one below it. [METAL_WORKSPACE]",
+            help="The workspace: the folder of inventory.toml; else the one you are in. "
+            "[METAL_WORKSPACE]",
             callback=_tell("workspace"),
             expose_value=False,
             hidden=hidden,

@@ -54,6 +54,19 @@ class Workspace:
             mend="`metal init` makes a workspace; -C names another",
         )
 
+    @classmethod
+    def named(cls, folder: Path) -> "Workspace":
+        """The workspace that is `folder` itself: a mistyped lab below a real fleet is not the
+        fleet. BadInput if it is none."""
+        if (folder / "inventory.toml").is_file():
+            return cls(folder.absolute())
+        raise BadInput(
+            "no inventory.toml there",
+            where=str(folder),
+            mend="-C names the very folder of a workspace, and without it the one you are in "
+            "counts; `metal init` makes one",
+        )
+
     @property
     def state(self) -> Path:
         return self.folder / "state"

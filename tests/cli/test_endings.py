@@ -28,6 +28,32 @@ def test_no_workspace(metal, tmp_path: Path) -> None:
     ended(metal("-C", str(tmp_path), "check"), BAD_INPUT, "no inventory.toml", "metal init")
 
 
+@pytest.mark.parametrize("named", [".lba", "profiles", "README", "../nowhere"])
+def test_a_mistyped_lab_is_not_the_fleet_above_it(
+    metal, workspace: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.chdir(workspace)
+    (workspace / "README").touch()
+    ended(metal("-C", named, "server", "list"), BAD_INPUT, named, "no inventory.toml there")
+    monkeypatch.setenv("METAL_WORKSPACE", named)
+    ended(metal("server", "list"), BAD_INPUT, named, "no inventory.toml there")
+
+
+def test_without_a_name_the_workspace_is_the_one_we_are_in(
+    metal, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace / "profiles")
+    assert metal("server", "list").code == 0
+
+
+def test_what_is_advised_means_the_same_workspace(metal, workspace: Path) -> None:
+    """Copied from a lab it would reach the real fleet."""
+    said = metal("-C", str(workspace), "enroll")
+    ended(said, BAD_INPUT, f"→ metal -C {workspace} enroll --all")
+    said = metal("-C", str(workspace), "run", "show", "7")
+    ended(said, BAD_INPUT, f"→ metal -C {workspace} run list")
+
+
 def test_every_mistake_at_once_with_its_place(metal, workspace: Path) -> None:
     file = workspace / "inventory.toml"
     text = file.read_text().replace('size = "tiny"', 'sise = "tiny"', 1)
