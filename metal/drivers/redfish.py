@@ -92,7 +92,7 @@ class Redfish:
                 self._session.met("R54")
 
     def nodes(self) -> tuple[str, ...]:
-        with self._lock:
+        with self._lock, self._session.look():
             return self._tree.nodes()
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ class Redfish:
     # ── Seeing ───────────────────────────────────────────────────────────────────────────────
 
     def facts(self) -> Facts:
-        with self._lock, self._session.remembering():
+        with self._lock, self._session.look(remember=True):
             return read_facts(self._tree, self._address)
 
     def power(self) -> Power:
@@ -134,7 +134,7 @@ class Redfish:
 
     def health(self) -> HealthReport:
         """System, power supplies and temperatures; memory and drives only when it is not ok."""
-        with self._lock:
+        with self._lock, self._session.look():
             return read_health(self._tree)
 
     def watts(self) -> float | None:
@@ -180,7 +180,7 @@ class Redfish:
     # ── Log, exposure, console ───────────────────────────────────────────────────────────────
 
     def log(self) -> tuple[LogEntry, ...]:
-        with self._lock:
+        with self._lock, self._session.look():
             return redfish_log.read_log(self._tree)
 
     def ensure_log_empty(self) -> None:
@@ -188,7 +188,7 @@ class Redfish:
             redfish_log.ensure_log_empty(self._tree)
 
     def exposure(self) -> Exposure:
-        with self._lock:
+        with self._lock, self._session.look():
             return read_exposure(self._tree)
 
     def console(self) -> "Console":
@@ -207,7 +207,7 @@ class Redfish:
     # ── Accounts ─────────────────────────────────────────────────────────────────────────────
 
     def accounts(self) -> tuple[Account, ...]:
-        with self._lock:
+        with self._lock, self._session.look():
             return AccountBook(self._tree).accounts()
 
     @property

@@ -26,6 +26,8 @@ class Answer:
     body: Body
     headers: dict[str, str]
     """Names in lower case."""
+    size: int = 0
+    """Bytes of the body, unpacked."""
 
     @property
     def ok(self) -> bool:

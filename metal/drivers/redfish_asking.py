@@ -204,7 +204,7 @@ class RedfishAsking:
                 where=self.where,
                 mend="is this the address of a BMC? restart the BMC if it is",
             )
-        return Answer(raw.status, body or {}, raw.headers)
+        return Answer(raw.status, body or {}, raw.headers, len(plain))
 
     def _silent(self, what: str) -> Unreachable:
         return Unreachable(

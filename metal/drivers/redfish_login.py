@@ -10,6 +10,7 @@ from typing import Any
 
 from metal.drivers.redfish_answer import Answer, Body, link, path_of, without
 from metal.drivers.redfish_asking import BUSY, RedfishAsking
+from metal.drivers.redfish_budget import Budget
 from metal.drivers.redfish_shape import items
 from metal.model.errors import Failed, MetalError, WrongPassword
 
@@ -38,6 +39,8 @@ class RedfishLogin(RedfishAsking):
         self._memory: dict[str, Body] = {}
         """Path → what was read in this look."""
         self._remembering = False
+        self._budget: Budget | None = None
+        """What this look has cost; None outside of one."""
         self._expands = True
         """Until it fails to do what it offers."""
         self.must_change: str | None = None

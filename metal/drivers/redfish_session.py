@@ -12,6 +12,7 @@ from typing import Any
 
 from metal.drivers.redfish_answer import BIGGEST, Answer, Body, link, pointed
 from metal.drivers.redfish_asking import BUSY, Busy
+from metal.drivers.redfish_budget import Budget
 from metal.drivers.redfish_login import MUST_CHANGE, ROOT, RedfishLogin, account_to_change
 from metal.drivers.redfish_shape import items, objects, section
 from metal.model.errors import Failed, Refused, Unreachable
@@ -38,36 +39,38 @@ class RedfishSession(RedfishLogin):
     def get(self, path: str) -> Body:
         """The resource, or the part of one behind its "#". Failed names path and status when
         there is none."""
+        resource, _, pointer = path.partition("#")
+        try:
+            body = self._resource(resource) if resource else {}
+            return pointed(body, pointer) if pointer else body
+        except (Missing, LookupError) as error:
+            if path in self._in_place:
+                return self._remember(path, self._in_place[path])
+            if isinstance(error, Missing):
+                raise
+            raise Missing(f"cannot read {path}: nothing stands there", where=self.where) from error
+
+    def _resource(self, path: str) -> Body:
         if path in self._memory:
             return self._memory[path]
-        body = self._read_anew(path)
-        if self._remembering:
+        return self._remember(path, self.fetch(path).body)
+
+    def _remember(self, path: str, body: Body) -> Body:
+        if self._remembering and self._budget and self._budget.remembers:
             self._memory[path] = body
         return body
 
     @contextmanager
-    def remembering(self) -> Iterator[None]:
-        """Within it everything is asked for once, and members of collections with them, where the
-        BMC can do that: half of the calls of one look. For looks only, as nothing is seen to
-        change."""
-        self._remembering = True
+    def look(self, *, remember: bool = False) -> Iterator[None]:
+        """Within it no more is read than its budget allows. `remember`: everything is asked for
+        once, and members of collections with them, where the BMC can do that: half of the calls.
+        For where nothing is changed only."""
+        self._budget, self._remembering = Budget(), remember
         try:
             yield
         finally:
-            self._remembering = False
+            self._budget, self._remembering = None, False
             self._memory.clear()
-
-    def _read_anew(self, path: str) -> Body:
-        resource, _, pointer = path.partition("#")
-        try:
-            body = self.fetch(resource).body if resource else {}
-            return pointed(body, pointer) if pointer else body
-        except (Missing, LookupError) as error:
-            if path in self._in_place:
-                return self._in_place[path]
-            if isinstance(error, Missing):
-                raise
-            raise Missing(f"cannot read {path}: nothing stands there", where=self.where) from error
 
     def path_to(self, value: Any) -> str | None:
         """Where a link leads. Some BMCs write the whole resource in its place: that is kept, for
@@ -80,7 +83,11 @@ class RedfishSession(RedfishLogin):
 
     def fetch(self, path: str) -> Answer:
         """Like `get`, with status, ETag and headers."""
+        if self._budget:
+            self._budget.spend(self.where)
         answer = self._authorised("GET", path)
+        if self._budget:
+            self._budget.received += answer.size
         if answer.status in BUSY:
             raise self._busy(f"too busy to show {path} ({answer.complaint})")
         if answer.status == 403 and answer.names(*MUST_CHANGE):
@@ -143,7 +150,7 @@ class RedfishSession(RedfishLogin):
             return self.pages(path)
         for member in (m for page in pages for m in objects(page.get("Members"))):
             if (at := link(member)) and {"Id", "error"} & set(member) == {"Id"}:
-                self._memory[at] = member
+                self._remember(at, member)
         return pages
 
     def pages(self, path: str, most: int = PAGES) -> Iterator[Body]:

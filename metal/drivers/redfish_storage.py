@@ -11,7 +11,7 @@ from typing import Any
 
 from metal.drivers.placeholders import told
 from metal.drivers.redfish_session import Body, link
-from metal.drivers.redfish_shape import items, number, objects, positive, section, words
+from metal.drivers.redfish_shape import number, objects, positive, section, words
 from metal.drivers.redfish_tree import Tree
 from metal.drivers.redfish_units import disk_bytes
 from metal.drivers.redfish_words import holders, name_of, present
@@ -78,7 +78,7 @@ def _listed(tree: Tree, owner: Body, name: str, seen: set[str]) -> Iterator[Body
     if path := link(owner.get(name)):  # to a collection, or to the only one
         paths = list(tree.members_of(owner, name)) or [path]
     else:
-        paths = [p for p in map(tree.session.path_to, items(owner.get(name))) if p]
+        paths = tree.listed(owner, name)
     for path in paths:
         if path.rstrip("/") not in seen:
             seen.add(path.rstrip("/"))

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from metal.drivers.redfish_session import ROOT, Body, Denied, Missing, RedfishSession, link
+from metal.drivers.redfish_budget import Spent
+from metal.drivers.redfish_session import MEMBERS, ROOT, Body, Denied, Missing, RedfishSession, link
 from metal.drivers.redfish_shape import items, objects, section, words
 from metal.drivers.redfish_units import total_gib
 from metal.drivers.redfish_words import oem_parts
@@ -202,6 +203,15 @@ class Tree:
         except (Failed, Unreachable) as error:
             self._lose(path or name, error)
 
+    def listed(self, owner: Body, name: str) -> list[str]:
+        """Paths that a list in the resource itself links to; none if it has no end."""
+        paths = [p for p in map(self.session.path_to, items(owner.get(name))) if p]
+        if len(paths) <= MEMBERS:
+            return paths
+        where = str(owner.get("@odata.id") or name)
+        self._lose(where, Failed(f"{name} has no end: it lists {len(paths)}"))
+        return []
+
     def bodies(self, paths: Iterator[str]) -> Iterator[Body]:
         for path in paths:
             body = self._body(path)
@@ -224,7 +234,8 @@ class Tree:
             if len(self.lost) >= MOST_LOST or not self.session.answers():
                 raise error
             self.session.met("R21")
-        text = error.what if path in error.what else f"{path}: {error.what}"
+        whole = path in error.what or isinstance(error, Spent)  # one word for all that is left
+        text = error.what if whole else f"{path}: {error.what}"
         self.lost.append(text)
 
     def _all(self, owner: Body, name: str) -> Iterator[Body]:

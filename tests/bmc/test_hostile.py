@@ -3,6 +3,7 @@ steers a terminal, and none of them can keep a sweep from ending."""
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from metal.drivers import redfish_session
+from metal.drivers import redfish_budget, redfish_session, redfish_tree
 from metal.drivers.bmc import connect
 from metal.drivers.placeholders import told
 from metal.drivers.redfish import Redfish
+from metal.drivers.redfish_facts import read_facts
+from metal.drivers.redfish_tree import Tree
 from metal.lab.redfish_bmc import RedfishBmc
 from metal.lab.redfish_offline import OfflineSession
 from metal.lab.web import WebServer, self_signed
@@ -76,6 +79,78 @@ def test_members_without_end_are_none_with_the_reason(monkeypatch: pytest.Monkey
     session = OfflineSession({"/m": {"Members": members}})
     with pytest.raises(Failed, match="has no end: 10 members"):
         list(session.members("/m"))
+
+
+class Endless(dict[str, object]):
+    """A machine whose storages and drives have no end."""
+
+    storage = f"{SYSTEM}/Storage"
+
+    def get(self, path: str, default: object = None) -> object:
+        if re.fullmatch(rf"{self.storage}/s\d+", path):
+            drives = [{"@odata.id": f"{path}/Drives/{i}"} for i in range(900)]
+            return {"@odata.id": path, "Id": "s", "Drives": drives}
+        if "/Drives/" in path:
+            return {"Id": "d", "SerialNumber": path, "Pad": "x" * 1000}
+        return super().get(path, default)
+
+
+def endless() -> Endless:
+    root = "/redfish/v1"
+    tree = Endless({root: {"Systems": {"@odata.id": f"{root}/Systems"}}})
+    tree[f"{root}/Systems"] = {"Members": [{"@odata.id": SYSTEM}]}
+    tree[SYSTEM] = {
+        "Id": "1",
+        "SerialNumber": "SN42X7",
+        "Boot": {"BootSourceOverrideTarget": "None"},
+        "Storage": {"@odata.id": tree.storage},
+    }
+    tree[tree.storage] = {
+        "Members": [{"@odata.id": f"{tree.storage}/s{i}"} for i in range(900)],
+    }
+    return tree
+
+
+def test_a_look_ends_whatever_there_is_to_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redfish_budget, "CALLS", 2000)
+    session = OfflineSession(endless())
+    with session.look(remember=True):
+        facts = read_facts(Tree(session), "198.51.100.1")
+    assert len(session.asked) == 2000 and facts.serial == "SN42X7"
+    assert "the look took 2000 calls" in facts.unknown["drives"]
+    assert [note for note in facts.notes if "2000 calls" in note] == [
+        "not read: the look took 2000 calls, and all that was left is not read"
+    ]
+
+
+@pytest.mark.parametrize(("limit", "most"), [("SECONDS", -1.0), ("BYTES", 1)])
+def test_a_look_has_an_end_in_seconds_and_in_bytes(
+    monkeypatch: pytest.MonkeyPatch, open_redfish: Open, limit: str, most: float
+) -> None:
+    monkeypatch.setattr(redfish_budget, limit, most)
+    with pytest.raises(Failed, match="the look took"):
+        open_redfish().facts()
+
+
+def test_what_is_read_is_kept_only_while_that_is_little(
+    monkeypatch: pytest.MonkeyPatch, open_redfish: Open
+) -> None:
+    bmc = open_redfish()
+    monkeypatch.setattr(redfish_budget, "REMEMBERED", 2000)
+    with bmc._session.look(remember=True):
+        read_facts(bmc._tree, "198.51.100.1")
+        kept, budget = len(bmc._session._memory), bmc._session._budget
+    assert budget and budget.received > 5000 and 0 < kept < budget.calls / 2
+
+
+def test_a_list_without_end_in_a_resource_is_none_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(redfish_tree, "MEMBERS", 800)
+    session = OfflineSession(endless())
+    facts = read_facts(Tree(session), "198.51.100.1")
+    assert "Drives has no end: it lists 900" in facts.unknown["drives"]
+    assert not any("/Drives/" in path for path in session.asked)
 
 
 def test_a_page_for_people_is_named_where_ipmi_is_silent_too(tmp_path: Path) -> None:
