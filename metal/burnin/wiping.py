@@ -58,12 +58,30 @@ def check(name: str, serials: Sequence[str], ports: WipePorts) -> None:
             mend="name each: --disk SERIAL",
         )
     machine(ports.inventory, name)
+    _all_known(ports.inventory, name, serials)
+
+
+def _all_known(inventory: Inventory, name: str, serials: Sequence[str]) -> None:
+    """A mistyped serial number would end as a signed record of a disk that nobody has."""
+    known = disks_of(inventory, name)
+    if len(known) < len(_learned(inventory, name).disks) or not known:
+        return  # one of those that enrolment could not read may be meant
+    for serial in serials:
+        if serial not in known:
+            raise BadInput(
+                f"no disk of it has the serial number {serial}",
+                where=f"servers.{name}",
+                mend=f"they are {', '.join(known)}; `metal enroll {name}` reads them anew",
+            )
 
 
 def disks_of(inventory: Inventory, name: str) -> tuple[str, ...]:
     """Serial numbers of the disks that enrolment recorded."""
-    learned = inventory.servers[name].learned or Learned()
-    return tuple(disk.serial for disk in learned.disks if disk.serial)
+    return tuple(disk.serial for disk in _learned(inventory, name).disks if disk.serial)
+
+
+def _learned(inventory: Inventory, name: str) -> Learned:
+    return inventory.servers[name].learned or Learned()
 
 
 def _wipe(run: Run, name: str, serials: Sequence[str], by: str, ports: WipePorts) -> list[Path]:

@@ -12,7 +12,7 @@ from metal.drivers.durable import replace_file
 from metal.drivers.signing import NAMESPACE, check, sign, signers
 from metal.drivers.ssh import controller_key
 from metal.model.erasure import Erasure, text_of
-from metal.model.errors import BadInput
+from metal.model.errors import BadInput, Refused
 
 HOW = """
 Whether this text is as we wrote it anybody can check, with OpenSSH 8.1 or newer:
@@ -47,7 +47,6 @@ def keep(workspace: Workspace, record: Erasure) -> Path:
 
 def verify(workspace: Workspace, file: Path) -> Erasure | None:
     """The record in `file`, which is as it was signed; None for a text. Refused otherwise."""
-    _, public = controller_key(workspace.state)
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -55,8 +54,19 @@ def verify(workspace: Workspace, file: Path) -> Erasure | None:
     signature = file.with_name(f"{file.name}.sig")
     if not signature.is_file():
         raise BadInput("there is no signature beside it", where=str(signature))
-    check(content, signature, public, identity_of(workspace))
+    check(content, signature, _signer(workspace), identity_of(workspace))
     return Erasure.model_validate_json(content) if file.suffix == ".json" else None
+
+
+def _signer(workspace: Workspace) -> str:
+    """The key that signs here; none is made to look at a record."""
+    if not (workspace.state / "controller_ssh").is_file():
+        raise Refused(
+            "nothing was ever signed in this workspace",
+            where=str(workspace.folder),
+            mend="-C names the one that the record was made in",
+        )
+    return controller_key(workspace.state)[1]
 
 
 def identity_of(workspace: Workspace) -> str:

@@ -33,7 +33,8 @@ def check(content: bytes, signature: Path, public: str, identity: str) -> None:
         raise Refused(
             "the signature is not of this text, or not by this key",
             where=str(signature),
-            mend="ask whoever gave you the record for it and its signature again",
+            mend="verify it in the workspace that it was made in (-C); else ask whoever gave you "
+            "the record for it and its signature again",
         )
 
 

@@ -42,6 +42,9 @@ def test_erased_and_recorded(rack: Any) -> None:
 
 
 def test_one_disk_and_one_that_is_not_there(rack: Any) -> None:
+    file = rack.folder / "inventory.toml"
+    file.write_text(file.read_text().replace('"S1A"', '"S9Z"'))  # somebody swapped it since
+    rack.reload()
     one = wipe(rack, "S1B", "S9Z")
     assert (one.ok, one.exit_code) == (False, 1)
     assert [d.erased for d in rack.machines["alba1"].disks.values()] == [0, 1]
@@ -98,6 +101,8 @@ def test_nothing_without_consent(rack: Any) -> None:
 def test_told_before_anybody_is_asked(rack: Any) -> None:
     assert isinstance(run(rack, "alba4", "--confirm", "erase 2").exception, BadInput)
     assert isinstance(run(rack, "alba1", "alba2", "--disk", "S1A").exception, BadInput)
+    mistyped = run(rack, "alba1", "--disk", "S1X", "--confirm", "erase 1").exception
+    assert isinstance(mistyped, BadInput) and "S1A" in mistyped.mend
     rack.store.servers.move("alba1", Life.INSTALLED)
     refused = run(rack, "alba1", "--confirm", "erase 2").exception
     assert isinstance(refused, Refused) and "in use" in refused.what
@@ -108,6 +113,16 @@ def test_verify_by_command(rack: Any) -> None:
     result = run(rack, "verify", str(file))
     assert result.exit_code == 0, result
     assert result.stdout == f"{file}: as it was signed; disk S1A of alba1: erased\n"
+
+
+def test_who_signed_nothing_makes_no_key_to_verify(rack: Any, tmp_path: Path) -> None:
+    file = wipe(rack, "S1A").records[0]
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "inventory.toml").write_text((rack.folder / "inventory.toml").read_text())
+    result = CliRunner().invoke(command, ["verify", str(file)], obj=Face(workspace=str(other)))
+    assert isinstance(result.exception, Refused) and "made in" in result.exception.mend
+    assert not (other / "state").exists()
 
 
 RECORD = Erasure(
