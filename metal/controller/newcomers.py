@@ -11,7 +11,7 @@ from typing import Any
 
 from metal.enroll.handover import slug
 from metal.enroll.identity import recognise
-from metal.inventory.edit import adding
+from metal.inventory.edit import Taken, adding
 from metal.inventory.mistakes import suggest
 from metal.inventory.scribe import Scribe
 from metal.model.errors import BadInput, Refused
@@ -46,12 +46,21 @@ class Newcomers:
     """Gives each newcomer of a sweep a place of its own; any thread may call it."""
 
     def __init__(self, inventory: Inventory, scribe: Scribe) -> None:
-        self._inventory, self._scribe = inventory, scribe
+        self._scribe = scribe
         self._lock = threading.Lock()
-        self._known = {n: s.learned for n, s in inventory.servers.items() if s.learned}
-        self._servers = {*inventory.servers, *inventory.vms}
-        self._clusters = {*inventory.clusters}
-        self._addresses = _taken(inventory)
+        self._known: dict[str, Learned] = {}
+        self._servers: set[str] = set()
+        self._clusters: set[str] = set()
+        self._addresses: set[str] = set()
+        self._see(inventory)
+
+    def _see(self, inventory: Inventory) -> None:
+        """What is in it is taken; so is what was given away here and is not written yet."""
+        self._inventory = inventory
+        self._known |= {n: s.learned for n, s in inventory.servers.items() if s.learned}
+        self._servers |= {*inventory.servers, *inventory.vms}
+        self._clusters |= {*inventory.clusters}
+        self._addresses |= _taken(inventory)
 
     def add(self, facts: Facts, learned: Learned, access: BmcAccess, wishes: Wishes) -> str:
         """Write it into the inventory; its name.
@@ -59,6 +68,14 @@ class Newcomers:
         Refused when it is a server the inventory has at another address, or its name is taken;
         KnownBmc when another sweep was faster; BadInput when no site has its address.
         """
+        while True:
+            try:
+                return self._add(facts, learned, access, wishes)
+            except Taken:  # by another sweep, meanwhile: each round, that one got further
+                with self._lock:
+                    self._see(self._scribe.read())
+
+    def _add(self, facts: Facts, learned: Learned, access: BmcAccess, wishes: Wishes) -> str:
         with self._lock:
             if known := recognise(facts, self._known):
                 raise Refused(
@@ -84,7 +101,8 @@ class Newcomers:
             "bmc": way_in,
         }
         try:
-            self._scribe.write(adding(name, wanted, cluster=cluster, learned=learned))
+            change = adding(name, wanted, cluster=cluster, learned=learned, alone=True)
+            self._scribe.write(change)
         except BaseException:
             with self._lock:
                 self._known.pop(name, None)

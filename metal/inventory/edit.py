@@ -45,6 +45,10 @@ class KnownBmc(Refused):
         self.server = server
 
 
+class Taken(Refused):
+    """The name of a new server, of its own cluster, or its address is another's already."""
+
+
 def record_server(workspace: Path, name: str, learned: Learned, bmc: Data) -> None:
     """Write what enrolment learned: [servers.NAME.learned] and the fields of `bmc` given.
 
@@ -89,8 +93,8 @@ def add_server(
     """Write a server that is not in the inventory yet, and put it into a cluster.
 
     `cluster` may be there already (the server is added at its end) or be new; without one the
-    server becomes a cluster of its own, by its own name. Refused if the server is there already,
-    KnownBmc if another server has that BMC.
+    server becomes a cluster of its own, by its own name. KnownBmc if another server has that BMC,
+    Taken if another has the name or the address.
     """
     wanted: Data = {
         "site": site,
@@ -105,9 +109,15 @@ def add_server(
 
 
 def adding(
-    name: str, wanted: Data, *, cluster: str | None = None, learned: Learned | None = None
+    name: str,
+    wanted: Data,
+    *,
+    cluster: str | None = None,
+    learned: Learned | None = None,
+    alone: bool = False,
 ) -> Change:
-    """What `add_server` does; `wanted` has the keys of Server."""
+    """What `add_server` does; `wanted` has the keys of Server. `alone`: in a cluster of its own,
+    Taken if there is one of that name."""
     wanted = {k: v for k, v in wanted.items() if v is not None}
     _valid(Server.model_validate, wanted, name)
     home = cluster or name
@@ -116,13 +126,11 @@ def adding(
 
     def make(splicer: Splicer, data: Data, file: Path) -> None:
         servers = data.setdefault("servers", {})
-        if name in servers:
-            raise Refused(
-                f"there is a server {name} already",
-                where=str(file),
-                mend="choose another name",
-            )
-        _no_other_has(wanted["bmc"], servers, file)
+        clusters = data.setdefault("clusters", {})
+        _no_other_has(wanted["bmc"], servers, file)  # first of all: that is the same server
+        _none_is_called(name, servers, "server", file)
+        _none_is_called(home if alone else "", clusters, "cluster", file)
+        _no_other_stands_at(wanted["address"], servers, file)
         servers[name] = deepcopy(wanted)
         own = dict(wanted)
         bmc = own.pop("bmc") if len(pair("bmc", wanted["bmc"])) > WIDTH else None
@@ -132,7 +140,6 @@ def adding(
         if facts:
             servers[name]["learned"] = facts
             splicer.append_table(("servers", name, "learned"), facts, after=("servers",))
-        clusters = data.setdefault("clusters", {})
         if home in clusters:
             clusters[home]["servers"].append(name)
             splicer.append_item(("clusters", home, "servers"), name)
@@ -149,6 +156,21 @@ def _no_other_has(bmc: Data, servers: Data, file: Path) -> None:
         other = server.get("bmc") if isinstance(server, dict) else None
         if isinstance(other, dict) and [other.get(k) for k in ("address", "port", "node")] == mine:
             raise KnownBmc(name, str(bmc["address"]), file)
+
+
+def _none_is_called(name: str, others: Data, kind: str, file: Path) -> None:
+    if name in others:
+        raise Taken(
+            f"there is a {kind} {name} already", where=str(file), mend="choose another name"
+        )
+
+
+def _no_other_stands_at(address: str, servers: Data, file: Path) -> None:
+    for name, server in servers.items():
+        if isinstance(server, dict) and server.get("address") == address:
+            raise Taken(
+                f"{address} is the address of {name}", where=str(file), mend="choose another"
+            )
 
 
 def _server(data: Data, name: str) -> Data:

@@ -9,7 +9,9 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from metal.inventory.edit import Change, edit
+from metal.inventory.loading import load
 from metal.model.errors import MetalError
+from metal.model.fleet import Inventory
 
 
 class Scribe:
@@ -19,6 +21,10 @@ class Scribe:
         self._workspace = workspace
         self._waiting: list[tuple[Change, Future[None]]] = []
         self._list, self._pen = threading.Lock(), threading.Lock()
+
+    def read(self) -> Inventory:
+        """As it stands now, with what other processes wrote."""
+        return load(self._workspace)
 
     def write(self, change: Change) -> None:
         mine: Future[None] = Future()

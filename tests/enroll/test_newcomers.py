@@ -14,7 +14,7 @@ import pytest
 
 from metal.controller.enroll_result import EnrollResult, unusable
 from metal.controller.enrolling import enroll
-from metal.controller.newcomers import Wishes
+from metal.controller.newcomers import Newcomers, Wishes
 from metal.controller.progress import silent
 from metal.controller.targets import Target, targets_of, targets_of_list
 from metal.drivers.secrets import NAME
@@ -22,9 +22,12 @@ from metal.enroll import door
 from metal.enroll.door import Credential, first_name
 from metal.enroll.handover import parse
 from metal.inventory import load
+from metal.inventory.edit import KnownBmc
+from metal.inventory.scribe import Scribe
 from metal.lab.redfish_bmc import RedfishBmc
 from metal.lab.redfish_faults import error
-from metal.model.fleet import BmcAccess
+from metal.model.facts import Facts
+from metal.model.fleet import BmcAccess, Learned
 from metal.model.life import Life
 from tests.bmc.lawful import assert_lawful
 
@@ -101,6 +104,27 @@ def test_many_get_places_of_their_own(fleet: Any, at: At) -> None:
     inventory = load(fleet.folder)
     assert len(inventory.servers) == len(inventory.clusters) == 6
     assert len({s.address for s in inventory.servers.values()}) == 6
+
+
+def test_two_sweeps_at_once_give_one_name_once(fleet: Any) -> None:
+    """Neither knows what the other one wrote since it began: BMCs of one proposed name, of one
+    address, and the same BMC twice."""
+    nameless = Facts(address="127.77.0.11", protocol="redfish", vendor="Dell Inc.")
+    first, second = (Newcomers(load(fleet.folder), Scribe(fleet.folder)) for _ in range(2))
+    near, far = (BmcAccess(address=f"127.77.0.{n}", port=4430) for n in (11, 12))
+    behind = BmcAccess(address="10.99.0.1")
+
+    def add(sweep: Newcomers, access: BmcAccess) -> str:
+        return sweep.add(nameless, Learned(), access, Wishes(site="porto"))
+
+    name = add(first, near)
+    with pytest.raises(KnownBmc) as known:
+        add(second, near)
+    assert known.value.server == name
+    assert add(second, far) == f"{name}-2"
+    assert add(first, behind) == f"{name}-3"
+    inventory = load(fleet.folder)
+    assert len(inventory.clusters) == len({str(s.address) for s in inventory.servers.values()}) == 3
 
 
 def test_two_machines_with_the_same_placeholder_are_two_servers(fleet: Any, at: At) -> None:
