@@ -16,6 +16,10 @@ from metal.drivers.redfish_shape import items, section
 
 BIGGEST = 4 * 1024 * 1024
 """Bytes. No resource is that large (message registries are, but nobody needs one)."""
+LONGEST_INDEX = 9
+"""Digits: no list of 4 MiB has as many elements."""
+DEEPEST = 100
+"""Levels of a body. Standard ones have ten; what walks through them does so by recursion."""
 SOON = re.compile(r"(?:retry|again|wait)\D{0,40}?(\d{1,3})\s*sec", re.IGNORECASE)
 Body = dict[str, Any]
 
@@ -75,7 +79,7 @@ class Answer:
     def pause(self) -> float | None:
         """Seconds after which it wants to be asked again; None if it does not say (R12)."""
         text = self.headers.get("retry-after", "").strip()
-        if text.isdigit():
+        if _whole(text):
             return float(text[:6])
         if text:
             try:
@@ -85,7 +89,12 @@ class Answer:
         if found := SOON.search(self.complaint):
             return float(found[1])
         arguments = [str(a) for m in self.messages for a in items(m.get("MessageArgs"))]
-        return next((float(a) for a in arguments if a.isdigit() and len(a) <= 3), None)
+        return next((float(a) for a in arguments if _whole(a) and len(a) <= 3), None)
+
+
+def _whole(text: str) -> bool:
+    """Digits that float() knows: "²" is one too, of another kind."""
+    return text.isascii() and text.isdecimal()
 
 
 def without(value: Any, secret: str) -> Any:
@@ -114,8 +123,8 @@ def pointed(body: Body, pointer: str) -> Body:
     value: Any = body
     for step in pointer.strip("/").split("/"):
         key = unquote(step).replace("~1", "/").replace("~0", "~")
-        if isinstance(value, list) and key.isdecimal():
-            value = value[int(key)]
+        if isinstance(value, list) and _whole(key):
+            value = value[int(key[:LONGEST_INDEX])]
         else:
             value = section(value)[key]
     if not isinstance(value, dict):
@@ -140,12 +149,23 @@ def host_of(url: str) -> str | None:
 
 
 def parsed(raw: bytes) -> Body | None:
-    """A JSON object, {} for nothing at all; None for anything that is neither."""
+    """A JSON object, {} for nothing at all; None for anything that is neither, or too deep."""
     raw = unzipped(raw).strip(b"\0 \t\r\n")
     if not raw:
         return {}
     body = _loaded(raw)
-    return body if isinstance(body, dict) else None
+    return body if isinstance(body, dict) and not _too_deep(body) else None
+
+
+def _too_deep(body: Body) -> bool:
+    """Level by level, and not by recursion: that is what it saves the others from."""
+    level: list[Any] = [body]
+    for _ in range(DEEPEST):
+        inner = (v.values() if isinstance(v, dict) else v for v in level)
+        level = [v for values in inner for v in values if isinstance(v, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _loaded(raw: bytes) -> Any:

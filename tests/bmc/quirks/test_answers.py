@@ -169,6 +169,8 @@ def test_r12_busy_is_asked_again_when_it_says(open_redfish: Open, redfish_bmc: R
         ({"retry-after": "7"}, {}, 7),
         ({}, {"Message": "data sources are unavailable. Retry in 30 seconds"}, 30),
         ({}, {"MessageId": "IDRAC.2.8.SYS518", "MessageArgs": ["30"]}, 30),
+        ({"retry-after": "\u00b2"}, {}, None),
+        ({}, {"MessageArgs": ["\u00b2"]}, None),
         ({"retry-after": "soon"}, {"Message": "the service is busy"}, None),
     ],
 )

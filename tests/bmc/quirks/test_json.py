@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metal.drivers.redfish_answer import parsed
+from metal.drivers.redfish_answer import parsed, pointed
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,9 @@ from metal.drivers.redfish_answer import parsed
         (b"\0\0", {}),
         (b'{"Id": "1"', None),
         (b'{"a":' * 100_000, None),
+        (b'{"a":' * 900 + b"1" + b"}" * 900, None),
+        (b'{"a":' + b"[" * 150 + b"]" * 150 + b"}", None),
+        (b'{"a": [[[{"b": 1}]]]}', {"a": [[[{"b": 1}]]]}),
         (b'{"a": ' + b"9" * 5000 + b"}", None),
         (b"[1]", None),
     ],
@@ -25,3 +28,9 @@ def test_a_bad_byte_costs_no_resource_and_half_of_one_is_none(
     sent: bytes, wanted: dict[str, str] | None
 ) -> None:
     assert parsed(sent) == wanted
+
+
+@pytest.mark.parametrize("key", ["9" * 5000, "\u00b2", "-1", "1"])
+def test_a_pointer_to_no_element_is_one_that_dangles(key: str) -> None:
+    with pytest.raises(LookupError):
+        pointed({"Members": [{"Id": "1"}]}, f"/Members/{key}")
