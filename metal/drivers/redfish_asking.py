@@ -9,6 +9,7 @@ import json
 import math
 import time
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
 from metal.drivers.redfish_answer import (
@@ -24,6 +25,7 @@ from metal.drivers.redfish_answer import (
 from metal.drivers.tls import CONNECT
 from metal.drivers.wire import Call, Raw, Wire
 from metal.model.errors import Failed, Unreachable
+from metal.model.visible import visible
 
 BUSY = (429, 503)
 ASKED_AGAIN = 3
@@ -42,6 +44,8 @@ HEADERS = {
     "OData-Version": "4.0",
     "User-Agent": "metal",
 }
+SHOWN = 200
+"""Characters of a header or path in an error."""
 IN_A_PATH = "/%?&=$+,;:@!'()*~#[]"
 """What stays as it is; the rest is written as %XX."""
 
@@ -76,6 +80,8 @@ class RedfishAsking:
         )
         self.quirks: set[str] = set()
         """Numbers of docs/bmc-quirks.md that were met."""
+        self._given: set[str] = set()
+        """Passwords that it was sent: a hostile one may repeat them anywhere."""
         self.slowest_call = 0.0
         """Seconds."""
 
@@ -135,7 +141,7 @@ class RedfishAsking:
                 return answer
             path = path_of(where_to)
             if path in seen or len(seen) > 8:
-                host = host_of(where_to)
+                host = host_of(self._printable(where_to))
                 away = f" (to {host}, which is not asked)" if host else ""
                 raise Failed(
                     f"it redirects without end{away}",
@@ -154,11 +160,23 @@ class RedfishAsking:
     ) -> Answer:
         """`most`: seconds, where that is less than every answer gets."""
         begun, within = time.monotonic(), min(most, self._timeout)
+        if secret := (body or {}).get("Password"):
+            self._given.add(secret)
         answer = self._read(self._raw(self._call(method, path, body, headers), within), path)
         self.slowest_call = max(self.slowest_call, time.monotonic() - begun)
-        if secret := (body or {}).get("Password"):
-            return replace(answer, body=without(answer.body, secret))
-        return answer
+        return (
+            answer if answer.ok and not secret else replace(answer, body=self._unsaid(answer.body))
+        )
+
+    def _unsaid(self, value: Any) -> Any:
+        """The same without the passwords that it was sent."""
+        for secret in self._given:
+            value = without(value, secret)
+        return value
+
+    def _printable(self, text: str) -> str:
+        """What it wrote, fit for an error message."""
+        return visible(str(self._unsaid(text)))[:SHOWN]
 
     def _call(self, method: str, path: str, body: Body | None, headers: dict[str, str]) -> Call:
         sent = HEADERS | headers
@@ -167,7 +185,9 @@ class RedfishAsking:
         try:
             plain = _plain(path)
         except ValueError as error:  # of its parts, or its characters
-            raise Failed(f"{path!r} is no path of a resource", where=self.where) from error
+            raise Failed(
+                f"{self._printable(path)!r} is no path of a resource", where=self.where
+            ) from error
         return Call(method, plain, sent, json.dumps(body).encode() if body is not None else None)
 
     def _raw(self, call: Call, within: float) -> Raw:
@@ -198,7 +218,7 @@ class RedfishAsking:
         # Half a body: the status says enough, such as a 401 (R15).
         body = parsed(plain if raw.whole else b"")
         if body is None and 200 <= raw.status < 400:
-            kind = raw.headers.get("content-type", "no content type")
+            kind = self._printable(raw.headers.get("content-type", "no content type"))
             raise Failed(
                 f"{self._wire.base}{path} is no JSON ({kind}, {len(raw.body)} bytes)",
                 where=self.where,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import HTMLResponse, Response
 
 from metal.drivers import redfish_budget, redfish_session, redfish_tree
 from metal.drivers.bmc import connect
@@ -18,6 +19,7 @@ from metal.drivers.redfish import Redfish
 from metal.drivers.redfish_facts import read_facts
 from metal.drivers.redfish_tree import Tree
 from metal.lab.redfish_bmc import RedfishBmc
+from metal.lab.redfish_faults import error
 from metal.lab.redfish_offline import OfflineSession
 from metal.lab.web import WebServer, self_signed
 from metal.model.errors import Failed, Unreachable
@@ -175,3 +177,37 @@ def test_nothing_a_bmc_says_steers_a_terminal(steer: str) -> None:
     assert told(text) == "R730".replace("730", f"{steer[1:] if len(steer) > 1 else ''}730")
     assert not set(visible(text)) & {steer[0]} and "730" in visible(text)
     assert steer[0] not in escaped(text) and escaped("a\nb\tc – ü") == "a\nb\tc – ü"
+
+
+@pytest.mark.parametrize("where", ["header", "header later", "error later", "redirect"])
+def test_a_password_that_it_was_sent_is_in_no_error(
+    open_redfish: Open, redfish_bmc: RedfishBmc, where: str
+) -> None:
+    """Not in what it answers to the password, nor in what it says of something else later."""
+    password = "N3w-password-16b"
+    original = redfish_bmc._handle
+    mean = {
+        "error later": error(500, f"the last write ({password}) broke me"),
+        "redirect": Response(
+            status_code=307, headers={"Location": f"https://{password}/redfish/v1/"}
+        ),
+    }.get(where, HTMLResponse("<html>", headers={"Content-Type": f"x; {password} \x1b[31m"}))
+
+    async def handle(request: Any) -> Any:
+        if request.method == "GET" and where != "header" and sent[0]:
+            return mean
+        if request.method in ("POST", "PATCH") and "/Accounts" in request.url.path:
+            sent[0] = True
+            return mean if where == "header" else await original(request)
+        return await original(request)
+
+    sent = [False]
+    redfish_bmc.stop()
+    redfish_bmc._handle = handle  # type: ignore[method-assign]
+    redfish_bmc.start()
+    bmc = open_redfish()
+    with pytest.raises(Failed) as caught:
+        bmc.ensure_account("metal", password)
+        bmc.facts()
+    assert password not in str(caught.value) and "\x1b" not in str(caught.value)
+    assert "…" in str(caught.value)
