@@ -200,10 +200,10 @@ class RedfishBmc:
             headers["ETag"] = self._etag(body, told=True)
         if "error-beside" in self.faults and path != ROOT:
             beside = {"message": "one sensor did not answer"}
-            return self._moved(JSONResponse(body | {"error": beside}, 500, headers=headers))
+            return self._moved(Json(body | {"error": beside}, 500, headers=headers))
         if path.startswith(drives_at(self.faults)) and "media-get-only" in self.faults:
             headers["Allow"] = "GET, HEAD"
-        return self._moved(JSONResponse(body, headers=headers))
+        return self._moved(Json(body, headers=headers))
 
     def _resource(self, path: str) -> Body | None:
         if self.tree is not None and not path.startswith(SESSIONS):
@@ -305,6 +305,13 @@ class RedfishBmc:
         self._left.setdefault(fault, times)
         self._left[fault] -= 1
         return self._left[fault] >= 0
+
+
+class Json(JSONResponse):
+    """In ASCII: what a machine says may hold halves of surrogate pairs, which no UTF-8 can."""
+
+    def render(self, content: object) -> bytes:
+        return json.dumps(content).encode("ascii")
 
 
 async def _body(request: Request) -> Body:

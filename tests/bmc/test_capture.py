@@ -171,6 +171,12 @@ def test_the_password_of_the_capture_itself_is_nowhere_in_it(serve: Any) -> None
     assert OWN[0] in json.dumps(tree) and OWN[1] not in json.dumps(tree)
 
 
+def test_half_a_character_is_served_as_it_was_captured(serve: Any) -> None:
+    odd = {"Id": "1", "AssetTag": "\ud800x", "Boot": {"BootSourceOverrideTarget": "None"}}
+    tree = captured(serve(SMALL | {"/redfish/v1/Systems/1": odd}))
+    assert tree["/redfish/v1/Systems/1"]["AssetTag"] == "\ud800x"
+
+
 @needs_trees
 @pytest.mark.parametrize("name", ["supermicro-x10sdv-1", "intel-s2600bpb-1"])
 def test_a_real_machine_survives_being_captured(serve: Any, name: str) -> None:
