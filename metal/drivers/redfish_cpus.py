@@ -57,13 +57,14 @@ def dimms_of(modules: list[tuple[str, int]]) -> tuple[Dimm, ...] | None:
 def memory_gib(system: Body, modules: list[tuple[str, int]]) -> float | None:
     """The summary's total; 0 is said by machines that are off, and means unknown (R36)."""
     of_modules = sum(mib for _, mib in modules)
-    for total in _totals(system):
+    for total in totals(system):
         if told_here := total_gib(total, of_modules):
             return told_here
     return round(of_modules / 1024, 2) or None
 
 
-def _totals(system: Body) -> Iterator[Any]:
+def totals(system: Body) -> Iterator[Any]:
+    """As they are told, in any of three places."""
     for key in ("MemorySummary", "Memory"):
         yield section(system.get(key)).get("TotalSystemMemoryGiB")
     yield section(system.get("Memory")).get("TotalSystemMemoryGB")  # iLO 4 before 2.30

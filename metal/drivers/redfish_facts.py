@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 from metal.drivers.placeholders import told, told_uuid
 from metal.drivers.redfish_accounts import AccountBook
 from metal.drivers.redfish_boot import offered
-from metal.drivers.redfish_cpus import dimms_of, memory_gib, read_cpu, read_modules
+from metal.drivers.redfish_cpus import dimms_of, memory_gib, read_cpu, read_modules, totals
 from metal.drivers.redfish_media import can_insert
 from metal.drivers.redfish_nics import own_macs, read_nics
 from metal.drivers.redfish_session import Body
-from metal.drivers.redfish_shape import objects, section
+from metal.drivers.redfish_shape import objects, positive, section
 from metal.drivers.redfish_storage import read_controllers, read_drives
 from metal.drivers.redfish_tree import Tree
 from metal.drivers.redfish_units import watts
@@ -151,6 +151,8 @@ class _Reader:
         said = self.system.get(FILLED_IN.get(key, ""))
         if isinstance(said, str) and (text := UNSEEN.sub("", said).strip()):
             return f"the BMC says {text[:60]!r} there, as boards do that nobody gave one"
+        if key == "memory_gib" and any(map(positive, totals(self.system))):
+            return "no machine has as much memory as the BMC says"
         off = key in NEEDS_POWER and power_of(self.system) == "off"
         return MACHINE_OFF if off else NOT_TOLD
 

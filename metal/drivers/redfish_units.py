@@ -36,6 +36,8 @@ SMALLEST_MODULE, LARGEST_MODULE = 256 * MIB, TIB
 """No module is smaller (on some Inspur and Quanta CapacityMiB counts GiB) or larger."""
 LARGEST_TOTAL = 6 * TIB
 """More is believed only where modules make it up: 8192 is 8 GiB told in MiB."""
+UNITS_BELOW_GIB = 3
+"""MiB, KiB, bytes."""
 FAR_OFF = 100
 """Times that a total differs from its modules where another unit is meant, and no spare bank."""
 
@@ -59,7 +61,7 @@ def module_mib(module: Body) -> int | None:
         return None
     if size < SMALLEST_MODULE and size * KIB <= LARGEST_MODULE:
         size *= KIB
-    return int(_shrunk(size, LARGEST_MODULE) // MIB) or None
+    return int((_shrunk(size, LARGEST_MODULE) or 0) // MIB) or None
 
 
 def total_gib(told: Any, modules_mib: int) -> float | None:
@@ -71,7 +73,8 @@ def total_gib(told: Any, modules_mib: int) -> float | None:
         of_modules = modules_mib * MIB
         near = of_modules / FAR_OFF < size < of_modules * FAR_OFF
         return size / GIB if near else round(of_modules / GIB, 2)
-    return _shrunk(size, LARGEST_TOTAL) / GIB
+    shrunk = _shrunk(size, LARGEST_TOTAL)
+    return shrunk / GIB if shrunk else None
 
 
 def watts(told: Any) -> int | None:
@@ -100,8 +103,8 @@ def _size(told: Any, unit: int, units: dict[str, int]) -> float | None:
     return size if size > 0 else None
 
 
-def _shrunk(size: float, most: int) -> float:
-    """What is too much was told in a smaller unit than its key says."""
-    while size > most:
-        size /= KIB
-    return size
+def _shrunk(size: float, most: int) -> float | None:
+    """What is too much was told in a smaller unit than its key says, in bytes at the smallest;
+    None for what is too much even so."""
+    sizes = (size / KIB**smaller for smaller in range(UNITS_BELOW_GIB + 1))
+    return next((shrunk for shrunk in sizes if shrunk <= most), None)

@@ -67,6 +67,13 @@ def test_a_total_in_any_unit(made: Any, look: Look, total: Any, gib: float | Non
     assert look(made)["memory_gib"] == gib
 
 
+def test_a_total_that_no_unit_explains_is_none_with_the_reason(made: Any, look: Look) -> None:
+    made[SYSTEM]["MemorySummary"] = {"TotalSystemMemoryGiB": 10**17}
+    document = look(made)
+    assert document["memory_gib"] is None
+    assert "no machine has as much" in document["unknown"]["memory_gib"]
+
+
 def test_a_total_below_memory(made: Any, look: Look) -> None:
     made[SYSTEM]["Memory"] = {"TotalSystemMemoryGiB": 64}
     assert look(made)["memory_gib"] == 64
