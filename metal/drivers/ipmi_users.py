@@ -8,6 +8,7 @@ from typing import Any
 from pyghmi.exceptions import IpmiException
 
 from metal.drivers.ipmi_ask import ask, ask_if_known
+from metal.drivers.placeholders import told_name
 from metal.model.errors import Failed, NotTaken
 from metal.model.facts import Account
 
@@ -43,7 +44,7 @@ def accounts(command: Any) -> tuple[Account, ...]:
     """Slots with a name, and the nameless ones that let somebody in (I06)."""
     return tuple(
         Account(
-            name=user.name,
+            name=told_name(user.name),
             enabled=user.enabled,
             role=ROLES.get(user.privilege or 0, "No access" if user.privilege == 0x0F else None),
             id=str(user.slot),

@@ -3,7 +3,7 @@
 import re
 import uuid
 
-from metal.model.visible import UNSEEN
+from metal.model.visible import UNSEEN, visible
 
 _PLACEHOLDER = re.compile(
     r"""^[\[<({]?(?: [\s.\-_x0]*                         # blanks, dots, zeros
@@ -31,12 +31,27 @@ LARGEST_FLAG = 999
 """Up to here a bare number where a text belongs is no text that anybody wrote."""
 
 
+LONGEST = 256
+"""Characters of a text: what is longer is no name, version or serial number of anything."""
+
+
 def told(value: object) -> str | None:
-    """The text if it says anything, else None. What could only steer a terminal is left out."""
+    """The text if it says anything, else None. What could only steer a terminal is left out, and
+    so is what is beyond LONGEST."""
     if isinstance(value, int) and value > LARGEST_FLAG:
-        value = str(value)  # a serial number of digits only
+        value = str(value) if value < 10**LONGEST else None  # a serial number of digits only
     text = " ".join(UNSEEN.sub("", value).split()) if isinstance(value, str) else ""
-    return None if _PLACEHOLDER.match(text) else text
+    return None if _PLACEHOLDER.match(text[:LONGEST]) else cut(text)
+
+
+def cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def told_name(name: str) -> str:
+    """What people are shown of an account's name, on one line and with a sign for what is unseen:
+    an account that hides is there all the same."""
+    return cut(" ".join(visible(name).split()))
 
 
 def told_uuid(value: object) -> str | None:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from metal.drivers.placeholders import told
+from metal.drivers.placeholders import told, told_name
 from metal.drivers.redfish_answer import Answer, Body, link, path_of
 from metal.drivers.redfish_shape import positive
 from metal.drivers.redfish_tree import Tree
@@ -57,7 +57,7 @@ class AccountBook:
         """Free slots left out: a BMC may have a dozen of them (R51)."""
         return tuple(
             Account(
-                name=slot.user,
+                name=told_name(slot.user),
                 enabled=enabled if isinstance(enabled := slot.body.get("Enabled"), bool) else None,
                 role=told(slot.body.get("RoleId")),
                 id=path_of(slot.path).rstrip("/"),

@@ -10,6 +10,8 @@ from typing import Any
 TOO_MUCH = 1e18
 """No size in bytes, no count and no reading is as large."""
 
+LONGEST_WORD = 256
+
 
 def items(value: Any) -> list[Any]:
     """The elements of a list; one object alone counts as a list of it."""
@@ -46,6 +48,8 @@ def positive(value: Any) -> int | None:
 
 
 def words(value: Any) -> tuple[str, ...] | None:
-    """The texts of a list, each once; None where there are none."""
-    found = tuple(dict.fromkeys(v for v in items(value) if isinstance(v, str) and v.strip()))
+    """The texts of a list, each once; None where there are none. One that is longer than any
+    word is none."""
+    texts = (v for v in items(value) if isinstance(v, str) and len(v) <= LONGEST_WORD)
+    found = tuple(dict.fromkeys(v for v in texts if v.strip()))
     return found or None

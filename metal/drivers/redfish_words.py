@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from metal.drivers.placeholders import told
+from metal.drivers.placeholders import cut, told
 from metal.drivers.redfish_session import Body
 from metal.drivers.redfish_shape import objects
 from metal.model.facts import Health, Power
@@ -54,9 +54,10 @@ def id_of(resource: Body) -> str | None:
         said = resource.get(key)
         text = UNSEEN.sub("", str(said)).strip() if isinstance(said, str | int) else ""
         if text and not isinstance(said, bool):
-            return text
+            return cut(text)
     path = resource.get("@odata.id")
-    return path.rstrip("/").rpartition("/")[2] or None if isinstance(path, str) else None
+    last = path.rstrip("/").rpartition("/")[2] if isinstance(path, str) else ""
+    return cut(last) or None
 
 
 def power_of(system: Body) -> Power:
@@ -113,4 +114,4 @@ def conditions_of(resource: Body) -> list[str]:
     """What a resource says of itself in Status.Conditions."""
     status = resource.get("Status")
     conditions = status.get("Conditions") if isinstance(status, dict) else None
-    return [c["Message"] for c in objects(conditions) if told(c.get("Message"))]
+    return [text for c in objects(conditions) if (text := told(c.get("Message")))]

@@ -155,6 +155,36 @@ def test_a_list_without_end_in_a_resource_is_none_with_the_reason(
     assert not any("/Drives/" in path for path in session.asked)
 
 
+@pytest.mark.parametrize("text", ["AB" * 3000, 10**4000, "W " * 3000])
+def test_no_text_is_longer_than_a_name_may_be(text: Any) -> None:
+    """Or all of it would stand in inventory.toml."""
+    long = dict.fromkeys(("Model", "SerialNumber", "SKU", "BiosVersion", "Name", "Id"), text)
+    system = f"{SYSTEM}/Memory/1"
+    tree: dict[str, object] = {
+        "/redfish/v1": {"Systems": {"@odata.id": "/redfish/v1/Systems"}},
+        "/redfish/v1/Systems": {"Members": [{"@odata.id": SYSTEM}]},
+        SYSTEM: long | {"Boot": {"A": 1}, "Memory": {"@odata.id": f"{SYSTEM}/Memory"}},
+        f"{SYSTEM}/Memory": {"Members": [{"@odata.id": system}]},
+        system: {"CapacityMiB": 8192, "DeviceLocator": text, "Id": text},
+    }
+    facts = read_facts(Tree(OfflineSession(tree)), "198.51.100.1")
+    told_here = [facts.model, facts.serial, facts.sku, facts.bios_version]
+    told_here += [dimm.slot for dimm in facts.dimms or ()]
+    assert facts.dimms and max(len(t or "") for t in told_here) <= 256
+    assert isinstance(text, int) or facts.serial == f"{text[:255]}…"
+
+
+def test_an_account_whose_name_steers_is_shown_on_one_line(
+    open_redfish: Open, redfish_bmc: RedfishBmc
+) -> None:
+    name = "oper\nator\x1b[2J"
+    bmc = open_redfish()
+    redfish_bmc.logins.create({"UserName": name, "Password": "Oper-ator-16-byt"})
+    assert "oper ator?[2J" in [a.name for a in bmc.accounts()]
+    bmc.ensure_locked_out(name)
+    assert not redfish_bmc.works(name, "Oper-ator-16-byt")
+
+
 def test_a_page_for_people_is_named_where_ipmi_is_silent_too(tmp_path: Path) -> None:
     async def page(scope: Any, receive: Any, send: Any) -> None:
         headers = [(b"content-type", b"text/html")]
