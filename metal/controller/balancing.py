@@ -1,7 +1,9 @@
 """`metal balance`: the plan, within what is left of the day's moves, judged cluster by cluster."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from metal.controller.moving import KIND as MOVE
 from metal.controller.preflight import obstacles
 from metal.controller.workspace import Workspace
 from metal.model.fleet import Inventory
@@ -12,21 +14,33 @@ from metal.model.world import World
 from metal.schedule.balance import Balance, Evened, balance
 
 DAY_SECONDS = 86_400.0
+SUBJECTS: dict[str, Callable[[str], str]] = {
+    "migrate": lambda subject: subject.partition(":")[2],
+    MOVE: lambda subject: subject.partition(" ")[0],
+}
+"""How operations that move a VM name it."""
 UNPROVEN = "its moves could not be proven lawful one by one"
 
 
 def moved_lately(workspace: Workspace) -> dict[str, int]:
-    """VM → how often it was moved by itself within a day, drains and recoveries aside."""
+    """VM → how often it was moved by itself within a day, drains and recoveries aside; to another
+    cluster, too, by whomever."""
     store = workspace.store
     with store.database.read() as conn:
         since = store.database.now(conn) - DAY_SECONDS
     found: dict[str, int] = {}
     for operation in store.journal.list():
-        counts = operation.kind == "migrate" and operation.status is not Status.CANCELLED
-        if counts and operation.created >= since:
-            vm = operation.subject.partition(":")[2]
+        if operation.status is Status.CANCELLED or operation.created < since:
+            continue
+        if operation.kind in SUBJECTS:
+            vm = SUBJECTS[operation.kind](operation.subject)
             found[vm] = found.get(vm, 0) + 1
     return found
+
+
+def left_today(workspace: Workspace, lately: Mapping[str, int]) -> int:
+    """Of the fleet's `moves_a_day`."""
+    return max(0, workspace.inventory.balance.moves_a_day - sum(lately.values()))
 
 
 def balance_plan(
@@ -38,7 +52,7 @@ def balance_plan(
     planned anew.
     """
     lately = moved_lately(workspace)
-    left = max(0, workspace.inventory.balance.moves_a_day - sum(lately.values()))
+    left = left_today(workspace, lately)
     budget = left if moves is None else moves
     staying: dict[str, tuple[str, ...]] = {}
     while True:

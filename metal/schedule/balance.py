@@ -14,7 +14,7 @@ from metal.model.world import World
 from metal.schedule.capacity import Fleet, Room, carries, survey
 from metal.schedule.even import State, ladder, worth
 from metal.schedule.preflight import unlike
-from metal.schedule.repair import repair
+from metal.schedule.repair import Repair, repair
 from metal.schedule.spread import Scale, score
 from metal.schedule.wishes import together_sets
 
@@ -55,18 +55,13 @@ def balance(
     those that gain most.
     """
     fleet = survey(inventory, world, inventory.clusters, ())
-    closed = {
-        name: why for name, room in fleet.rooms.items() if (why := _closed(inventory, fleet, room))
+    shut = {
+        name: why for name, room in fleet.rooms.items() if (why := closed(inventory, fleet, room))
     }
     rungs = {
-        name: ladder(
-            list(room.hosts.values()),
-            _movable(inventory, world, room, resting),
-            inventory.balance,
-            budget,
-        )
+        name: _rungs(inventory, world, room, resting, budget)
         for name, room in fleet.rooms.items()
-        if name not in closed
+        if name not in shut
     }
     order = sorted(rungs, key=lambda name: (_promise(rungs[name], inventory), name))
     moves: list[MigrateVm] = []
@@ -76,21 +71,43 @@ def balance(
         start, best = rungs[name][0], _choice(rungs[name], inventory, left)
         hopeless = False
         if best.fatal:
-            room = fleet.rooms[name]
-            scale = Scale(list(room.hosts.values()), inventory.balance)
-            mended = repair(start, _movable(inventory, world, room, resting), scale)
+            mended = _repaired(inventory, world, fleet.rooms[name], resting, start)
             hopeless = mended.hopeless
             if mended.state is not None and len(mended.state.moves) <= left:
                 best = mended.state
         evened[name] = _evened(name, start, best, hopeless)
         moves += _actions(world, name, start, best)
-    for name, why in closed.items():
+    for name, why in shut.items():
         now = score(list(fleet.rooms[name].hosts.values()), inventory.balance)
         evened[name] = Evened(name, now, now, 0, why=why)
     return Balance(tuple(moves), tuple(evened[name] for name in inventory.clusters))
 
 
-def _closed(inventory: Inventory, fleet: Fleet, room: Room) -> str:
+def mends_itself(inventory: Inventory, world: World, room: Room) -> bool:
+    """Whether moves inside the cluster are found after which every server of it may die, however
+    many: those that are told to rest today can go tomorrow."""
+    most = sum(len(h.node.guests) for h in room.hosts.values())
+    rungs = _rungs(inventory, world, room, (), most)
+    if not all(state.fatal for state in rungs):
+        return True
+    return _repaired(inventory, world, room, (), rungs[0]).state is not None
+
+
+def _rungs(
+    inventory: Inventory, world: World, room: Room, resting: Collection[str], budget: int
+) -> list[State]:
+    movable = _movable(inventory, world, room, resting)
+    return ladder(list(room.hosts.values()), movable, inventory.balance, budget)
+
+
+def _repaired(
+    inventory: Inventory, world: World, room: Room, resting: Collection[str], start: State
+) -> Repair:
+    scale = Scale(list(room.hosts.values()), inventory.balance)
+    return repair(start, _movable(inventory, world, room, resting), scale)
+
+
+def closed(inventory: Inventory, fleet: Fleet, room: Room) -> str:
     """Why nothing of this cluster may be moved about; empty when it may."""
     unsized = sorted(vm for vm in fleet.unsized if fleet.where.get(vm, ("",))[0] == room.name)
     if room.solo:

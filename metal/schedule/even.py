@@ -36,18 +36,19 @@ class State:
 
     @cached_property
     def fatal(self) -> frozenset[str]:
-        """Servers whose death is not proven to be survived."""
-        nodes = list(self.nodes.values())
-        return frozenset(
-            n.name
-            for n in nodes
-            if n.free < 0 or failure_verdict(nodes, n) is not Verdict.SURVIVABLE
-        )
+        return fatal(list(self.nodes.values()))
 
     @property
     def shape(self) -> tuple[tuple[int, int, int], ...]:
         """States of one shape are as good as each other, mostly: one of them is enough."""
         return tuple((n.used, n.vcpus, len(n.guests)) for n in self.nodes.values())
+
+
+def fatal(nodes: Sequence[Node]) -> frozenset[str]:
+    """Servers whose death is not proven to be survived, and those that are overfull."""
+    return frozenset(
+        n.name for n in nodes if n.free < 0 or failure_verdict(nodes, n) is not Verdict.SURVIVABLE
+    )
 
 
 def ladder(

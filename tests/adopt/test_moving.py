@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from metal.cli.root import metal
+from metal.controller.balancing import moved_lately
 from metal.controller.look import look
 from metal.controller.moving import move, order_of
 from metal.controller.planning import make_plan
@@ -162,3 +163,58 @@ def test_what_was_begun_goes_on_as_it_was_begun(two: Datacenter, workspace: Work
     assert again == order
     assert move(workspace, again, silent)["server"] == "bora3"
     assert Path(workspace.folder / "inventory.toml").read_text().count('cluster = "bora"') == 1
+
+
+CROWD = """
+[vms.{name}]
+size = "small"
+memory_gib = 2
+priority = {priority}
+why = "one of three, each on a server that holds one"
+adopted = {{ vmid = {vmid}, called = "{name}", addresses = [] }}
+"""
+
+
+@pytest.fixture
+def crowded(two: Datacenter, workspace: Workspace) -> Datacenter:
+    """alba has a VM on each server, and nowhere may any of them restart."""
+    file = workspace.folder / "inventory.toml"
+    text = file.read_text()
+    for name in NAMES[:3]:
+        where = text.index(f"[servers.{name}.learned]")
+        text = text[:where] + text[where:].replace("memory_gib = 64", "memory_gib = 19", 1)
+    text = text[: text.index("[vms.git]")]
+    for number, name in enumerate(("git", "web", "mail")):
+        text += CROWD.format(name=name, priority=20 * number, vmid=101 + number)
+    for number, name in ((2, "web"), (3, "mail")):
+        disk = {"scsi0": f"vms:vm-{100 + number}-disk-0,size=20G"}
+        net = {"net0": f"virtio=BC:24:11:00:00:0{number},bridge=vmbr0"}
+        has = {"memory": "2048", "cores": 2, "name": name, **disk, **net}
+        two.put_guest(f"alba{number}", 100 + number, has, running=True)
+    file.write_text(text)
+    workspace.reload()
+    return two
+
+
+def test_a_cluster_that_cannot_lose_a_server_is_mended_from_outside(
+    crowded: Datacenter, workspace: Workspace
+) -> None:
+    """`metal balance --across`: the least important goes, once somebody agreed, and no more."""
+    shown = run(workspace, "balance", "--across")
+    assert shown.exit_code == 10, shown.output
+    assert "move git bora --to bora1" in " ".join(shown.output.split())
+    asked = run(workspace, "balance", "--across", "--apply")
+    assert isinstance(asked.exception, Refused)
+    assert not workspace.store.journal.list()
+    done = run(workspace, "balance", "--across", "--apply", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "git is in bora, on bora1" in done.output
+    world = look(workspace)
+    assert {vm: seen.cluster for vm, seen in world.vms.items()} == {
+        "git": "bora",
+        "web": "alba",
+        "mail": "alba",
+    }
+    assert moved_lately(workspace) == {"git": 1}
+    again = run(workspace, "balance", "--across")
+    assert (again.exit_code, "nothing to move" in again.output) == (0, True)
