@@ -70,3 +70,10 @@ def test_where_all_survive_nothing_moves(
 def test_what_makes_no_sense_is_told(said: Callable[..., object], word: tuple[str, ...]) -> None:
     shown = said(*word)
     assert (shown.code, f"leave {word[0]}" in shown.err) == (2, True)
+
+
+def test_balance_names_the_way_out(grown: tuple[Path, Path], metal: Callable[..., object]) -> None:
+    shown = metal("-C", str(grown[0]), "balance", "--world", str(grown[1]))
+    text = " ".join(shown.out.split())
+    assert "cima3 may not die, and no moves inside cima" in text
+    assert "balance --across` looks beyond it" in text

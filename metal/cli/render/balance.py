@@ -41,6 +41,6 @@ def _notes(cluster: Evened) -> list[str]:
         found = "do mend it" if cluster.hopeless else "were found that mend it"
         notes.append(
             f"{names} may not die, and no moves inside {cluster.cluster} {found}: "
-            "`metal plan --prove` says what would"
+            "`metal balance --across` looks beyond it, `metal plan --prove` says what would"
         )
     return notes
