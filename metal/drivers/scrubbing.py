@@ -67,7 +67,8 @@ def scrubbed(value: Any, name: str = "", *, inside: bool = False) -> Any:
         named = any(_squeezed(k) in NAMING and is_secret(v) for k, v in value.items())
         return {k: _member(k, v, secret=secret, named=named) for k, v in value.items()}
     if isinstance(value, list):
-        return [scrubbed(v, name, inside=secret) for v in value]
+        pair = len(value) == 2 and is_secret(value[0])  # ["Password", "…"]
+        return [scrubbed(v, name, inside=secret or pair) for v in value]
     if isinstance(value, bool) or value in (None, ""):
         return value
     if secret:

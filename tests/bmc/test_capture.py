@@ -122,6 +122,7 @@ HIDDEN = "hunter2"
         lambda name: {"AttributeName": name, "CurrentValue": HIDDEN, "DefaultValue": HIDDEN},
         lambda name: {"Id": name, "Data": {"v": HIDDEN}},
         lambda name: {"Oem": [{"Name": name, "value": HIDDEN}]},
+        lambda name: {"Settings": [[name, HIDDEN]]},
     ],
 )
 def test_a_secret_goes_however_it_is_named_and_wherever_it_stands(name: str, form: Any) -> None:

@@ -155,7 +155,9 @@ def test_a_list_without_end_in_a_resource_is_none_with_the_reason(
     assert not any("/Drives/" in path for path in session.asked)
 
 
-@pytest.mark.parametrize("text", ["AB" * 3000, 10**4000, "W " * 3000])
+@pytest.mark.parametrize(
+    "text", ["AB" * 3000, 10**4000, "W " * 3000], ids=["letters", "digits", "words"]
+)
 def test_no_text_is_longer_than_a_name_may_be(text: Any) -> None:
     """Or all of it would stand in inventory.toml."""
     long = dict.fromkeys(("Model", "SerialNumber", "SKU", "BiosVersion", "Name", "Id"), text)
