@@ -74,7 +74,7 @@ def test_the_image_of_an_open_install(metal, written, opened, installer, tmp_pat
 def test_without_an_open_install_there_is_nothing_to_begin(metal, written):
     ran = metal(written(), "media", "alba1")
     assert ran.exit_code == 3
-    assert "no install of it is open" in ran.output and "metal plan" in ran.output
+    assert "no install of it is open" in ran.output and " plan, then metal" in ran.output
 
 
 def test_a_server_that_nobody_knows(metal, written):
