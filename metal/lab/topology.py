@@ -68,6 +68,16 @@ def make_workspace(source: Path, folder: Path, shape: Topology) -> None:
     (folder / "inventory.toml").write_text(tomlkit.dumps(document))
 
 
+def check_empty(folder: Path) -> None:
+    """Refused if `folder` holds anything: a lab that goes without a trace would take it along."""
+    if folder.exists() and any(folder.iterdir()):
+        raise Refused(
+            "it is not empty",
+            where=str(folder),
+            mend="name a folder that does not exist yet; `metal lab down` removes a lab's",
+        )
+
+
 def check_free(folder: Path) -> None:
     """Refused if `folder` holds a workspace: a lab's, running or not, or an operator's."""
     if not (folder / "inventory.toml").exists():

@@ -20,17 +20,10 @@ from metal.drivers.commands import Here
 from metal.drivers.luks import Luks
 from metal.inventory.apt import apt_mirror
 from metal.lab.machines import Machine, Wire
+from metal.lab.machines.lab import SBIN, why_not
 from metal.lab.machines.workspace import ANNOUNCED, BMC_OURS, OURS, write
 
 CACHE = Path(os.environ.get("METAL_LAB_CACHE", "/var/tmp/metal-lab-cache"))
-NEEDED = {
-    "qemu-system-x86_64": "qemu-system-x86",
-    "dnsmasq": "dnsmasq-base",
-    "mmdebstrap": "mmdebstrap",
-    "zstd": "zstd",
-    "cryptsetup": "cryptsetup-bin",
-}
-FILES = {"/usr/lib/ipxe/snponly.efi": "ipxe", "/usr/share/OVMF/OVMF_CODE_4M.fd": "ovmf"}
 ADDRESS, BMC = "10.77.0.11", "10.78.0.11"
 PASSWORD, SERIAL = "a-lab-of-machines", "DISK0001"
 
@@ -172,19 +165,13 @@ class Site:
 @pytest.fixture(scope="session")
 def mirror() -> str:
     """Skips, saying why, where whole machines cannot be had."""
-    if os.geteuid() != 0:
-        pytest.skip("makes network namespaces: only root may")
-    missing = {p for tool, p in NEEDED.items() if not shutil.which(tool, path=_PATH)}
-    missing |= {package for file, package in FILES.items() if not Path(file).is_file()}
-    if missing:
-        pytest.skip(f"needs the packages {', '.join(sorted(missing))}")
+    if why := why_not():
+        pytest.skip(why)
+    if not shutil.which("cryptsetup", path=SBIN):
+        pytest.skip("needs the package cryptsetup-bin")
     found = apt_mirror()
-    if found is None:
-        pytest.skip("this machine's apt sources name no Debian mirror")
+    assert found is not None
     return found
-
-
-_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 @pytest.fixture

@@ -3,17 +3,14 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
-from metal.lab.machines.lab import machines
-from metal.lab.machines.wire import Wire
+from metal.lab.machines.lab import READY_SECONDS, machines
+from metal.lab.machines.wire import Wire, until_said
 from metal.lab.machines.workspace import ANNOUNCED, BMC_OURS, OURS
 from metal.lab.topology import MACHINES
-from metal.model.errors import Failed
 
 DOOR = ("10.77.0.2/24", "10.78.0.2/24")
 """This machine's own addresses on the wire."""
@@ -33,21 +30,14 @@ def main(folder: Path) -> None:
         for machine in there:
             assert wire.tap() == machine.tap
             words = (sys.executable, "-m", "metal.lab.machines", str(machine.folder))
-            _answers(wire.start(f"{machine.name}-bmc.log", *words), lab, machine.name + "-bmc.log",
-                     "its BMC answers")  # fmt: skip
+            log = f"{machine.name}-bmc.log"
+            until_said(wire.start(log, *words), lab / log, "its BMC answers", READY_SECONDS)
         metal = (sys.executable, "-m", "metal", "-C", str(folder), "serve", "--site", "here")
         options = ("--interface", "br0", "--announce", "fd77::/64")
-        _answers(wire.start("serve.log", *metal, *options), lab, "serve.log", "TFTP and HTTP")
+        served = wire.start("serve.log", *metal, *options)
+        until_said(served, lab / "serve.log", "TFTP and HTTP", READY_SECONDS)
         print("up", flush=True)
         end.wait()
-
-
-def _answers(child: "subprocess.Popen[bytes]", lab: Path, log: str, says: str) -> None:
-    deadline = time.monotonic() + 60
-    while says not in (text := (lab / log).read_text()):
-        if child.poll() is not None or time.monotonic() > deadline:
-            raise Failed(text.strip()[-300:] or "it says nothing", where=str(lab / log))
-        time.sleep(0.05)
 
 
 if __name__ == "__main__":

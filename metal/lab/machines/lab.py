@@ -18,10 +18,11 @@ from typing import Literal
 
 from metal.inventory.apt import apt_mirror
 from metal.lab.machines.machine import OVMF, Machine
+from metal.lab.machines.wire import until_said
 from metal.lab.machines.workspace import address_of, write
-from metal.lab.topology import MACHINES
+from metal.lab.topology import MACHINES, check_empty
 from metal.model.base import Frozen
-from metal.model.errors import Failed, Refused
+from metal.model.errors import Refused
 
 DAEMON = "metal.lab.machines.daemon"
 READY_SECONDS = 60.0
@@ -58,14 +59,18 @@ class MachinesStatus(Frozen):
     machines: dict[str, MachineSeen]
 
 
+SBIN = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
 def why_not() -> str:
     """Why no such lab can run here; "" when it can, as far as that can be told beforehand."""
     if os.geteuid() != 0:
         return "only root may make namespaces"
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    lacking = {p for tool, p in NEEDED.items() if not shutil.which(tool, path=path)}
+    lacking = {p for tool, p in NEEDED.items() if not shutil.which(tool, path=SBIN)}
     lacking |= {package for file, package in FILES.items() if not Path(file).is_file()}
-    return f"missing: apt install {' '.join(sorted(lacking))}" if lacking else ""
+    if lacking:
+        return f"missing: apt install {' '.join(sorted(lacking))}"
+    return "" if apt_mirror() else "its apt sources name no Debian mirror"
 
 
 def up(folder: Path) -> MachinesStatus:
@@ -74,12 +79,7 @@ def up(folder: Path) -> MachinesStatus:
     Refused where the folder holds anything, or no such lab can run; nothing is left then.
     """
     folder = folder.absolute()
-    if folder.exists() and any(folder.iterdir()):
-        raise Refused(
-            "it is not empty",
-            where=str(folder),
-            mend="name a folder that does not exist yet; `metal lab down` removes a lab's",
-        )
+    check_empty(folder)
     if why := why_not():
         raise Refused(why, where="this machine", mend="as root; apt install what is missing")
     try:
@@ -152,7 +152,8 @@ def _write(folder: Path) -> None:
         machine.write()
         made.append(machine)
     public = key.with_suffix(".pub").read_text().strip()
-    mirror = apt_mirror() or "http://deb.debian.org/debian"
+    mirror = apt_mirror()
+    assert mirror is not None, "why_not told it"
     write(folder, made, mirror=mirror, key=public, packages='["clevis-luks", "clevis-tpm2"]')
 
 
@@ -164,12 +165,7 @@ def _start(folder: Path) -> None:
             [sys.executable, "-m", DAEMON, str(folder)],
             stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
         )  # fmt: skip
-    deadline = time.monotonic() + READY_SECONDS
-    while "up\n" not in log.read_text():
-        if daemon.poll() is not None or time.monotonic() > deadline:
-            said = log.read_text().strip().splitlines()[-1:] or ["it says nothing"]
-            raise Failed(f"the lab did not come up: {said[0]}", where=str(folder))
-        time.sleep(0.05)
+    until_said(daemon, log, "up\n", READY_SECONDS)
 
 
 def _end(pid: int) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,6 +81,16 @@ class Wire:
 
     def _ip(self, *words: str) -> None:
         _run("ip", "-n", self.name, *words)
+
+
+def until_said(child: "subprocess.Popen[bytes]", log: Path, words: str, seconds: float) -> None:
+    """`child` has said `words` to `log`; Failed, with what it said last, where it does not."""
+    deadline = time.monotonic() + seconds
+    while words not in (text := log.read_text()):
+        if child.poll() is not None or time.monotonic() > deadline:
+            said = text.strip().splitlines()[-1:] or ["it says nothing"]
+            raise Failed(said[0], where=str(log))
+        time.sleep(0.05)
 
 
 def _run(*words: str) -> None:

@@ -12,9 +12,8 @@ from metal.drivers.ssh import controller_key
 from metal.lab.namespaces import sshd
 from metal.lab.namespaces.bmc import USER
 from metal.lab.namespaces.trio import SERVERS, Trio
-from metal.lab.topology import add_administrator
+from metal.lab.topology import add_administrator, check_empty
 from metal.model.base import Frozen
-from metal.model.errors import Refused
 from metal.model.life import Life
 
 INVENTORY = Path(__file__).with_name("inventory.toml")
@@ -62,12 +61,7 @@ def up(folder: Path, *, ceph: bool = False) -> TrioStatus:
     Refused where the folder holds anything, or no such lab can run; nothing is left then.
     """
     folder = folder.absolute()
-    if folder.exists() and any(folder.iterdir()):
-        raise Refused(
-            "it is not empty",
-            where=str(folder),
-            mend="name a folder that does not exist yet; `metal lab down` removes a lab's",
-        )
+    check_empty(folder)
     trio = Trio.up(folder / LAB, ceph=ceph)
     try:
         _write(trio, folder)
