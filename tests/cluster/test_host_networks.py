@@ -13,6 +13,7 @@ from metal.controller.hosting import ceph_networks, rings
 from metal.drivers.proxmox.network_trial import NetworkShell
 from metal.inventory import load
 from metal.inventory.defaults import defaults
+from metal.lab.proxmox.debian import INTERFACES
 from metal.lab.proxmox.shell import Shell
 from metal.model.errors import Refused
 from metal.model.life import Status
@@ -82,7 +83,7 @@ def test_a_card_that_is_not_there_is_told_before_anything_changes(lab: Any, stor
 def test_a_fresh_host_gets_the_bridge_on_the_card_it_is_reached_by(lab: Any, store: Store) -> None:
     assert give(lab, store, {}, fresh=("alba2",)).status is Status.DONE
     with lab.datacenter.present() as nodes:
-        texts = {name: nodes[name].interfaces for name in NODES}
+        texts = {name: nodes[name].trials.files.get(INTERFACES, "") for name in NODES}
     assert texts == {"alba1": "", "alba2": "alba2: ['management'] ('eno1',)\n", "alba3": ""}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from metal.lab.clock import Clock
-from metal.lab.proxmox import calls, handlers, tasks, vms
+from metal.lab.proxmox import calls, debian, handlers, tasks, vms
 from metal.lab.proxmox.ceph import Ceph
 from metal.lab.proxmox.ha import Ha
 from metal.lab.proxmox.state import Cluster, Disk, Node, Pace, Vm
@@ -143,6 +143,7 @@ class Datacenter:
                 proxmox=proxmox,
                 kernels=("pve", "pve") if proxmox else ("debian", "debian"),
             )
+            node.trials = debian.trials_of(self, node)
             self._alone(node)
             self._nodes[name] = node
         return NodeHandle(name, address, port, certificate.fingerprint)
@@ -326,6 +327,8 @@ class Datacenter:
             vm.end(node.name)
         node.powered = False
         self.event(node.name, why)
+        # What its next start does before its network is up.
+        node.trials.forget()
 
     def _node(self, name: str) -> Node:
         if name not in self._nodes:

@@ -10,11 +10,14 @@ import re
 from typing import TYPE_CHECKING
 
 from metal.drivers.commands import Result
+from metal.lab.trials import Files, Trials
 
 if TYPE_CHECKING:
     from metal.lab.proxmox.datacenter import Datacenter
     from metal.lab.proxmox.state import Node, Unit
 
+INTERFACES = "/etc/network/interfaces"
+CARDS = re.compile(r"^for card in (.*); do$", re.M)
 NAME = re.compile(rb"^name='([a-z0-9-]+)'$", re.M)
 
 
@@ -27,18 +30,14 @@ def answer(dc: Datacenter, node: Node, argv: list[str], stdin: bytes) -> Result 
             shown = f"sha256 Fingerprint={node.certificate.fingerprint}"
             return _said(shown if node.proxmox else "none")
         case ["sh", "-c", script, "_", address] if "metal: the card" in script:
-            bridged = "vmbr0" in node.interfaces
+            bridged = "vmbr0" in node.trials.files.get(INTERFACES, "")
             return _said(("vmbr0" if bridged else node.cards[0]) if address == node.address else "")
-        case ["sh", "-c", script, "_", seconds, *cards] if "metal: try" in script:
-            return _try_network(dc, node, stdin.decode(), cards, float(seconds))
-        case ["sh", "-c", script] if "metal: keep" in script:
-            return _keep_network(node, stdin.decode())
         case ["cat", "/proc/sys/kernel/random/boot_id"]:
             return _said(f"{node.name}-{node.lives}")
         case ["systemctl", "reboot"]:
             dc.restart(node, back=True)
             return _said("")
-    return None
+    return node.trials.answer(argv, stdin)
 
 
 def _run_part(dc: Datacenter, node: Node, part: str, script: bytes, *, anew: bool) -> Result:
@@ -84,33 +83,20 @@ def _obstacle(dc: Datacenter, node: Node, part: str, script: bytes) -> str:
     return ""
 
 
-def _try_network(dc: Datacenter, node: Node, text: str, cards: list[str], seconds: float) -> Result:
-    if missing := [card for card in cards if card not in node.cards]:
-        return _said(f"missing {missing[0]}")
-    if text == node.interfaces and node.interfaces_before is None:
-        return _said("same")
-    if node.interfaces_before is None:
-        node.interfaces_before = node.interfaces
-    node.interfaces, node.cabled = text, not node.miswired
-    node.trial += 1
-    dc.event(node.name, "network tried")
-    trial = node.trial
-    dc.timeline.after(seconds, lambda: _take_back(dc, node, trial))
-    return _said("trying")
+def trials_of(dc: Datacenter, node: Node) -> Trials:
+    """Its dead man's switch, for its network."""
 
+    def unfit(check: str, _files: Files) -> str:
+        cards = CARDS.search(check)
+        missing = [card for card in cards[1].split() if card not in node.cards] if cards else []
+        return f"it has no card {missing[0]}" if missing else ""
 
-def _take_back(dc: Datacenter, node: Node, trial: int) -> None:
-    if node.trial == trial and node.interfaces_before is not None:
-        node.interfaces, node.interfaces_before = node.interfaces_before, None
-        node.cabled = True
-        dc.event(node.name, "network taken back")
+    def used(_name: str, back: bool) -> str:
+        node.cabled = back or not node.miswired
+        dc.event(node.name, "network taken back" if back else "network tried")
+        return ""
 
-
-def _keep_network(node: Node, text: str) -> Result:
-    if node.interfaces != text:
-        return _said("back")
-    node.interfaces_before = None
-    return _said("kept")
+    return Trials(unfit=unfit, used=used, later=dc.timeline.after)
 
 
 def _said(text: str) -> Result:

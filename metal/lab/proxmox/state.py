@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from metal.lab.trials import Trials
 from metal.lab.web import Certificate
 
 if TYPE_CHECKING:
@@ -174,12 +175,8 @@ class Node:
     kernels: tuple[str, str] = ("pve", "pve")
     """Whose kernel it runs, and whose it boots next: "debian" or "pve"."""
     cards: tuple[str, ...] = ("eno1", "eno2", "eno3", "ens1f0", "ens1f1")
-    interfaces: str = ""
-    """Its /etc/network/interfaces."""
-    interfaces_before: str | None = None
-    """While another is being tried."""
-    trial: int = 0
-    """Counts trials: an older one's end means nothing."""
+    trials: Trials = field(default_factory=Trials)
+    """Its files that are tried, /etc/network/interfaces among them."""
     miswired: bool = False
     """Nobody reaches it over another network than its first."""
     units: dict[str, Unit] = field(default_factory=dict)
