@@ -12,9 +12,9 @@ from metal.model.fleet import Inventory
 from metal.model.plan import MigrateVm, Risk
 from metal.model.world import World
 from metal.schedule.capacity import Fleet, Room, carries, survey
-from metal.schedule.even import State, ladder, worth
+from metal.schedule.climb import Climb, Settled, climb, settle
+from metal.schedule.even import State
 from metal.schedule.preflight import unlike
-from metal.schedule.repair import Repair, repair
 from metal.schedule.spread import Scale, score
 from metal.schedule.wishes import together_sets
 
@@ -58,25 +58,18 @@ def balance(
     shut = {
         name: why for name, room in fleet.rooms.items() if (why := closed(inventory, fleet, room))
     }
-    rungs = {
-        name: _rungs(inventory, world, room, resting, budget)
+    climbs = {
+        name: _climb(inventory, world, room, resting, budget)
         for name, room in fleet.rooms.items()
         if name not in shut
     }
-    order = sorted(rungs, key=lambda name: (_promise(rungs[name], inventory), name))
     moves: list[MigrateVm] = []
     evened: dict[str, Evened] = {}
-    for name in order:
-        left = budget - len(moves)
-        start, best = rungs[name][0], _choice(rungs[name], inventory, left)
-        hopeless = False
-        if best.fatal:
-            mended = _repaired(inventory, world, fleet.rooms[name], resting, start)
-            hopeless = mended.hopeless
-            if mended.state is not None and len(mended.state.moves) <= left:
-                best = mended.state
-        evened[name] = _evened(name, start, best, hopeless)
-        moves += _actions(world, name, start, best)
+    for name in sorted(climbs, key=lambda name: (climbs[name].promise, name)):
+        start = climbs[name].start
+        end = settle(climbs[name], budget - len(moves))
+        evened[name] = _evened(name, start, end)
+        moves += _actions(world, name, start, end.state)
     for name, why in shut.items():
         now = score(list(fleet.rooms[name].hosts.values()), inventory.balance)
         evened[name] = Evened(name, now, now, 0, why=why)
@@ -87,24 +80,15 @@ def mends_itself(inventory: Inventory, world: World, room: Room) -> bool:
     """Whether moves inside the cluster are found after which every server of it may die, however
     many: those that are told to rest today can go tomorrow."""
     most = sum(len(h.node.guests) for h in room.hosts.values())
-    rungs = _rungs(inventory, world, room, (), most)
-    if not all(state.fatal for state in rungs):
-        return True
-    return _repaired(inventory, world, room, (), rungs[0]).state is not None
+    return _climb(inventory, world, room, (), most).mended() is not None
 
 
-def _rungs(
+def _climb(
     inventory: Inventory, world: World, room: Room, resting: Collection[str], budget: int
-) -> list[State]:
+) -> Climb:
+    nodes = {h.name: h.node for h in room.hosts.values()}
     movable = _movable(inventory, world, room, resting)
-    return ladder(list(room.hosts.values()), movable, inventory.balance, budget)
-
-
-def _repaired(
-    inventory: Inventory, world: World, room: Room, resting: Collection[str], start: State
-) -> Repair:
-    scale = Scale(list(room.hosts.values()), inventory.balance)
-    return repair(start, _movable(inventory, world, room, resting), scale)
+    return climb(nodes, movable, Scale(list(room.hosts.values()), inventory.balance), budget)
 
 
 def closed(inventory: Inventory, fleet: Fleet, room: Room) -> str:
@@ -149,22 +133,8 @@ def _movable(
     }
 
 
-def _promise(rungs: list[State], inventory: Inventory) -> tuple[int, float]:
-    """What a cluster comes to, against what it is: the lower the sooner its turn."""
-    best = min(worth(s, inventory.balance) for s in rungs)
-    now = worth(rungs[0], inventory.balance)
-    return best[0] - now[0], best[1] - now[1]
-
-
-def _choice(rungs: list[State], inventory: Inventory, budget: int) -> State:
-    """Of what the budget allows the best; none at all where that gains too little."""
-    policy, start = inventory.balance, rungs[0]
-    best = min(rungs[: budget + 1], key=lambda s: worth(s, policy))
-    mends = len(best.fatal) < len(start.fatal)
-    return best if mends or start.score - best.score >= policy.start else start
-
-
-def _evened(name: str, start: State, best: State, hopeless: bool) -> Evened:
+def _evened(name: str, start: State, end: Settled) -> Evened:
+    best = end.state
     return Evened(
         cluster=name,
         before=start.score,
@@ -172,7 +142,7 @@ def _evened(name: str, start: State, best: State, hopeless: bool) -> Evened:
         moves=len(best.moves),
         mended=tuple(sorted(start.fatal - best.fatal)),
         broken=tuple(sorted(best.fatal)),
-        hopeless=hopeless,
+        hopeless=end.hopeless,
     )
 
 

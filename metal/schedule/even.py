@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from metal.model.balance import BalancePolicy
-from metal.schedule.capacity import Host
 from metal.schedule.spread import Scale, Sums
 from metal.schedule.survival import Guest, Item, Node, Verdict, failure_verdict
 
@@ -51,27 +50,28 @@ def fatal(nodes: Sequence[Node]) -> frozenset[str]:
     )
 
 
+def standing(nodes: Mapping[str, Node], scale: Scale, before: State | None = None) -> State:
+    """The cluster as it is; after the moves that led to `before`, and counted afresh."""
+    sums = scale.sums(list(nodes.values()))
+    made = (before.moves, before.moved) if before else ((), 0)
+    return State(nodes, sums, scale.score(sums), *made)
+
+
 def ladder(
-    hosts: Sequence[Host],
-    movable: Mapping[str, Collection[str]],
-    policy: BalancePolicy,
-    budget: int,
+    start: State, movable: Mapping[str, Collection[str]], scale: Scale, budget: int
 ) -> list[State]:
-    """The best state found for each number of moves, from none to at most `budget`.
+    """The best state found for each number of moves, from none to at most `budget` more.
 
     `movable`: VM → the servers that it may go to, in the order in which VMs are to be taken where
     they are alike. A VM moves once at most.
     """
-    scale = Scale(hosts, policy)
-    nodes = {h.name: h.node for h in hosts}
-    sums = scale.sums(list(nodes.values()))
-    rungs = [State(nodes, sums, scale.score(sums))]
-    beam, idle = rungs, 0
+    beam = rungs = [start]
+    idle = 0
     while beam and len(rungs) <= budget and idle < PATIENCE:
         beam = _longer(beam, movable, scale)
         if beam:
-            found = min(beam, key=lambda s: worth(s, policy))
-            pays = worth(found, policy) < min(worth(s, policy) for s in rungs)
+            found = min(beam, key=lambda s: worth(s, scale.policy))
+            pays = worth(found, scale.policy) < min(worth(s, scale.policy) for s in rungs)
             idle = 0 if pays else idle + 1
             rungs.append(found)
     return rungs

@@ -27,6 +27,7 @@ class Scale:
         # Where one server's threads are not known, nobody can say how its vCPUs compare.
         cpu = policy.cpu if all(h.threads for h in hosts) else 0
         self._weights = (policy.memory, cpu, policy.vms)
+        self.policy = policy
         self._count = len(hosts)
 
     def figures(self, node: Node) -> Figures:

@@ -7,7 +7,7 @@ from statistics import pstdev
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from metal.controller.balancing import proven
@@ -146,7 +146,19 @@ def test_each_step_keeps_survival_and_the_score_falls(
         assert not one.moves or one.mended or pays
 
 
+ONCE_MORE = Case(
+    {"a": [8, 16, 8, 8]},
+    {
+        f"vm{n}": {"memory_gib": gib, "vcpus": cpus, "apart": None}
+        for n, (gib, cpus) in enumerate([(4, 1), (1, 1), (1, 1), (1, 2), (1, 1)])
+    },
+    {"vm0": "a3", "vm1": "a1", "vm2": "a1", "vm3": "a1", "vm4": "a2"},
+)
+"""From where a first climb ends, another one pays."""
+
+
 @given(crooked())
+@example(ONCE_MORE)
 @quick
 def test_what_is_balanced_is_left_alone(make_fleet: MakeFleet, formed: Formed, case: Case) -> None:
     fleet = make_fleet(case.rooms, case.vms)

@@ -14,7 +14,9 @@ from metal.lab.bench import ganeti
 from metal.lab.bench.force import survives
 from metal.model.balance import BalancePolicy
 from metal.schedule.capacity import Host
-from metal.schedule.even import Move, ladder, worth
+from metal.schedule.climb import climb, settle
+from metal.schedule.even import Move
+from metal.schedule.spread import Scale
 from metal.schedule.survival import Guest, Node, Verdict, verdict
 
 CLUSTERS = 40
@@ -83,8 +85,8 @@ def _metal(nodes: Sequence[Node], policy: BalancePolicy, budget: int = MOVES) ->
     begun = time.process_time()
     names = [n.name for n in nodes]
     movable = {vm: names for n in nodes for vm in sorted(n.guests)}
-    rungs = ladder([Host(n, THREADS) for n in nodes], movable, policy, budget)
-    best = min(rungs, key=lambda s: worth(s, policy))
+    scale = Scale([Host(n, THREADS) for n in nodes], policy)
+    best = settle(climb({n.name: n for n in nodes}, movable, scale, budget), budget).state
     spent = time.process_time() - begun
     last = list(best.nodes.values())
     told = _hbal_score(last) if ganeti.installed() else best.score

@@ -7,7 +7,7 @@ from random import Random
 from metal.lab.bench.balancing import SIZES, THREADS
 from metal.model.balance import BalancePolicy
 from metal.schedule.capacity import Host
-from metal.schedule.even import State, ladder, worth
+from metal.schedule.even import State, ladder, standing, worth
 from metal.schedule.repair import repair
 from metal.schedule.solver import installed
 from metal.schedule.spread import Scale
@@ -76,13 +76,13 @@ def _movable(nodes: list[Node]) -> dict[str, list[str]]:
 
 
 def _start(nodes: list[Node], scale: Scale) -> State:
-    sums = scale.sums(nodes)
-    return State({n.name: n for n in nodes}, sums, scale.score(sums))
+    return standing({n.name: n for n in nodes}, scale)
 
 
 def _mended(nodes: list[Node], movable: dict[str, list[str]]) -> int | None:
     """Moves after which the quick search has no broken server left."""
     policy = BalancePolicy()
-    rungs = ladder(_hosts(nodes), movable, policy, MOVES)
+    scale = Scale(_hosts(nodes), policy)
+    rungs = ladder(_start(nodes, scale), movable, scale, MOVES)
     whole = [s for s in rungs if not s.fatal]
     return len(min(whole, key=lambda s: (len(s.moves), worth(s, policy))).moves) if whole else None
