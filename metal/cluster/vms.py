@@ -3,8 +3,9 @@
 from typing import Any
 
 from metal.cluster.ports import ClusterPorts
-from metal.model.errors import Failed
-from metal.model.plan import MigrateVm, PlaceVm, StartVm
+from metal.drivers.ports import Forms
+from metal.model.errors import Failed, Refused
+from metal.model.plan import MigrateVm, PlaceVm, StartVm, TellHa
 from metal.operations.run import Run
 
 TRIES = 4
@@ -40,6 +41,22 @@ def place(run: Run, action: PlaceVm, ports: ClusterPorts) -> dict[str, Any]:
             backoff=ports.every,
         )
     return _start(run, action.vm, action.vmid, ports)
+
+
+def tell_ha(run: Run, action: TellHa, ports: ClusterPorts) -> dict[str, Any]:
+    """HA keeps what the VMs of the cluster wish for now, and nothing that metal told it before."""
+    forms = ports.hypervisor
+    if not isinstance(forms, Forms):
+        raise Refused("its hypervisor has no HA to tell anything", where=action.cluster)
+    wishes = action.wishes
+    run.progress(0.1, f"tell HA of {action.cluster} what its VMs wish for")
+    run.step(
+        "tell HA what the VMs wish for",
+        lambda: forms.ensure_wishes(wishes),
+        tries=TRIES,
+        backoff=ports.every,
+    )
+    return {"cluster": action.cluster}
 
 
 def start(run: Run, action: StartVm, ports: ClusterPorts) -> dict[str, Any]:

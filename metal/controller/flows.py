@@ -10,7 +10,7 @@ from metal.cluster.flow import form
 from metal.cluster.host_networks import give_networks
 from metal.cluster.hosts import make_hosts
 from metal.cluster.ports import ClusterPorts, storage_of
-from metal.cluster.vms import migrate, place, start
+from metal.cluster.vms import migrate, place, start, tell_ha
 from metal.controller.blocklisting import SHUT_OUT, blocklist
 from metal.controller.disk_keys import disks_of, dropbear
 from metal.controller.hosting import ceph_networks, host_ports, network_ports, rings
@@ -40,6 +40,7 @@ from metal.model.plan import (
     RecoverServer,
     Restart,
     StartVm,
+    TellHa,
 )
 from metal.operations.run import Run
 from metal.schedule.restarts import plan_restarts
@@ -55,6 +56,8 @@ def subjects(action: Action) -> tuple[str, ...]:
             return (f"server {action.server}",)
         case FormCluster():
             return (f"cluster {action.cluster}", *(f"server {s}" for s in action.servers))
+        case TellHa():
+            return (f"cluster {action.cluster}",)
         case PlaceVm() | StartVm() | MigrateVm():
             return (f"vm {action.vm}",)
         case DrainServer():
@@ -70,6 +73,8 @@ def flow_of(workspace: Workspace, action: Action) -> Flow:
             return partial(install, action=action, ports=_install_ports(workspace, action))
         case FormCluster():
             return partial(_form, workspace, action)
+        case TellHa():
+            return partial(tell_ha, action=action, ports=_cluster_ports(workspace, action.cluster))
         case PlaceVm():
             return partial(place, action=action, ports=_cluster_ports(workspace, action.cluster))
         case StartVm():

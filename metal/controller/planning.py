@@ -9,11 +9,22 @@ from metal.install.plan import plan_installs
 from metal.model.errors import BadInput, Refused
 from metal.model.fleet import Inventory
 from metal.model.laws import judge
-from metal.model.plan import Action, DrainServer, Plan, Risk, count, fingerprint
+from metal.model.plan import (
+    Action,
+    DrainServer,
+    PlaceVm,
+    Plan,
+    Risk,
+    StartVm,
+    TellHa,
+    count,
+    fingerprint,
+)
 from metal.model.world import World
 from metal.schedule.moves import drain_moves
 from metal.schedule.plan import plan_vms
 from metal.schedule.terms import without_closing
+from metal.schedule.wishes import plan_wishes
 
 
 def plan_fleet(inventory: Inventory, world: World, today: date | None = None) -> Plan:
@@ -31,11 +42,23 @@ def plan_fleet(inventory: Inventory, world: World, today: date | None = None) ->
         frozenset(formed | {f.cluster for f in forms}),
         {f.cluster: f.id for f in forms},
     )
+    wishes = plan_wishes(inventory, world, {f.cluster for f in forms})
     return Plan(
         fingerprint=fingerprint(inventory, world),
-        actions=(*installs, *forms, *vms),
+        actions=(*installs, *forms, *wishes, *_after(vms, wishes)),
         warnings=(*install_warnings, *vm_warnings, *term_warnings),
     )
+
+
+def _after(vms: Sequence[PlaceVm | StartVm], wishes: Sequence[TellHa]) -> list[PlaceVm | StartVm]:
+    """New VMs after what HA is told of those that are there: their own wishes join those."""
+    told = {action.cluster: action.id for action in wishes}
+    return [
+        vm.model_copy(update={"needs": (*vm.needs, told[vm.cluster])})
+        if isinstance(vm, PlaceVm) and vm.cluster in told
+        else vm
+        for vm in vms
+    ]
 
 
 def make_plan(workspace: Workspace, world: World) -> Plan:

@@ -1,10 +1,8 @@
 """A cluster as it is found running: what an adoption reads, before any of it is ours."""
 
-from typing import Literal
-
 from metal.model.base import Frozen
 from metal.model.fleet import Disk
-from metal.model.world import GuestKind, VmState
+from metal.model.world import GuestKind, HaRule, VmState
 
 
 class FoundNode(Frozen):
@@ -57,16 +55,6 @@ class FoundGuest(Frozen):
     """It is marked as made by metal."""
 
 
-class FoundRule(Frozen):
-    """A wish that the cluster's HA manager keeps: a rule of PVE 9, a group of PVE 8."""
-
-    name: str
-    kind: Literal["apart", "together", "nodes"]
-    vmids: tuple[int, ...]
-    nodes: tuple[str, ...] = ()
-    strict: bool = False
-
-
 class FoundCluster(Frozen):
     name: str | None
     """None: a node on its own."""
@@ -77,7 +65,7 @@ class FoundCluster(Frozen):
     osds: int | None = None
     storages: tuple[FoundStorage, ...] = ()
     guests: tuple[FoundGuest, ...] = ()
-    rules: tuple[FoundRule, ...] = ()
+    rules: tuple[HaRule, ...] = ()
     managed: tuple[int, ...] = ()
     """Ids of the guests that HA restarts elsewhere."""
     unread: tuple[str, ...] = ()

@@ -79,6 +79,9 @@ class HaWishes(Frozen):
     """The first name of a set → ids of all of it."""
     home: dict[int, tuple[str, ...]] = {}
     """VM's id → servers that it is brought back to, the best first."""
+    adopted: tuple[int, ...] = ()
+    """VMs whose wishes are those of rules that were there before metal: where another home is
+    wished for now, such a rule lets go of them, unless it is strict."""
 
 
 class FormCluster(_Action):
@@ -100,6 +103,18 @@ class FormCluster(_Action):
     @property
     def id(self) -> str:
         return f"form:{self.cluster}"
+
+
+class TellHa(_Action):
+    """Tell a cluster's HA manager what its VMs wish for now."""
+
+    kind: Literal["wishes"] = "wishes"
+    cluster: str
+    wishes: HaWishes
+
+    @property
+    def id(self) -> str:
+        return f"wishes:{self.cluster}"
 
 
 class PlaceVm(_Action):
@@ -220,7 +235,14 @@ class RecoverServer(_Action):
 
 
 Action = Annotated[
-    InstallServer | FormCluster | PlaceVm | StartVm | MigrateVm | DrainServer | RecoverServer,
+    InstallServer
+    | FormCluster
+    | TellHa
+    | PlaceVm
+    | StartVm
+    | MigrateVm
+    | DrainServer
+    | RecoverServer,
     Field(discriminator="kind"),
 ]
 

@@ -30,6 +30,29 @@ class SeenServer(Frozen):
     """The way to an installer that its passport and its site leave; None without a passport."""
 
 
+class HaRule(Frozen):
+    """A wish that a cluster's HA manager keeps: a rule of PVE 9, a group of PVE 8."""
+
+    name: str
+    kind: Literal["apart", "together", "nodes"]
+    vmids: tuple[int, ...]
+    """In order."""
+    nodes: tuple[str, ...] = ()
+    """Where they are brought back to, the best first."""
+    strict: bool = False
+
+
+class SeenHa(Frozen):
+    """What a cluster's HA manager was told."""
+
+    managed: tuple[int, ...] = ()
+    """Ids of the guests that it restarts elsewhere."""
+    rules: tuple[HaRule, ...] = ()
+    """Those that are in force."""
+    groups: bool = False
+    """They are PVE 8's groups, which know nothing of apart and together."""
+
+
 class SeenCluster(Frozen):
     formed: bool | None = None
     """None: no node answered, so nobody knows."""
@@ -39,6 +62,8 @@ class SeenCluster(Frozen):
     """OSDs that are up and in; None when unknown."""
     ceph_full: bool | None = None
     """Whether Ceph is nearly full (0.85), or says so of one of its OSDs; None when unknown."""
+    ha: SeenHa | None = None
+    """None: it has no HA manager, or nobody told."""
 
 
 class SeenVm(Frozen):

@@ -1,6 +1,7 @@
 """The world once a plan was carried out: what the proof of a plan and a plan of a plan look at."""
 
 from metal.model.fleet import Inventory
+from metal.model.ha import after_changes, rule_changes
 from metal.model.life import Life
 from metal.model.plan import (
     DrainServer,
@@ -10,8 +11,9 @@ from metal.model.plan import (
     PlaceVm,
     Plan,
     StartVm,
+    TellHa,
 )
-from metal.model.world import SeenCluster, SeenServer, SeenVm, World
+from metal.model.world import SeenCluster, SeenHa, SeenServer, SeenVm, World
 
 
 def carried_out(inventory: Inventory, world: World, plan: Plan) -> World:
@@ -26,6 +28,8 @@ def carried_out(inventory: Inventory, world: World, plan: Plan) -> World:
                 clusters[action.cluster] = SeenCluster(formed=True, quorate=True, nodes=members)
                 for server in action.servers:
                     servers[server] = _up(servers, server, Life.MEMBER)
+            case TellHa():
+                clusters[action.cluster] = _told(clusters[action.cluster], action)
             case PlaceVm():
                 vms[action.vm] = _placed(action)
             case StartVm():
@@ -59,6 +63,11 @@ def _placed(action: PlaceVm) -> SeenVm:
         shared=has.shared,
         memory_mib=action.memory_mib,
     )
+
+
+def _told(seen: SeenCluster, action: TellHa) -> SeenCluster:
+    ha = seen.ha or SeenHa()
+    return seen.model_copy(update={"ha": after_changes(ha, rule_changes(ha, action.wishes))})
 
 
 def _moved(seen: SeenVm, action: MigrateVm) -> SeenVm:

@@ -1,10 +1,11 @@
 """Who must be with whom and apart from whom, as the placer asks it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from metal.model.fleet import Inventory, Vm
-from metal.model.plan import HaWishes
-from metal.model.world import SeenVm, World
+from metal.model.ha import OURS, rule_changes
+from metal.model.plan import HaWishes, Risk, TellHa
+from metal.model.world import HaRule, SeenCluster, SeenVm, World
 from metal.schedule.survival import Guest, units
 
 
@@ -48,7 +49,52 @@ def ha_wishes(inventory: Inventory, world: World, cluster: str) -> HaWishes:
         apart={group: tuple(sorted(ids)) for group, ids in apart.items() if len(ids) > 1},
         together={first: ids for first, ids in beside.items() if len(ids) > 1},
         home={vmid: nodes for vmid, nodes in sorted(homes.items()) if nodes},
+        adopted=tuple(sorted(vmid for vm, vmid in here.items() if inventory.vms[vm].adopted)),
     )
+
+
+def plan_wishes(inventory: Inventory, world: World, but: Collection[str] = ()) -> list[TellHa]:
+    """What HA of each cluster is to be told, where it knows otherwise. `but`: clusters that are
+    being formed. Pure."""
+    actions = []
+    for name in inventory.clusters:
+        seen = world.clusters.get(name, SeenCluster())
+        if seen.ha is None or not seen.quorate or name in but:
+            continue
+        wishes = ha_wishes(inventory, world, name)
+        changes = rule_changes(seen.ha, wishes)
+        if changes:
+            actions.append(_tell(inventory, world, name, wishes, changes))
+    return actions
+
+
+def _tell(
+    inventory: Inventory, world: World, name: str, wishes: HaWishes, changes: tuple[HaRule, ...]
+) -> TellHa:
+    vms = {seen.vmid: vm for vm, seen in world.vms.items() if seen.cluster == name}
+    return TellHa(
+        cluster=name,
+        wishes=wishes,
+        what=f"tell HA of {name} what its VMs wish for: {_words(changes, vms)}",
+        why="the inventory says so, and HA knows otherwise",
+        # It may move VMs to where they are at home now.
+        risk=Risk.DISRUPTS,
+    )
+
+
+def _words(changes: tuple[HaRule, ...], vms: Mapping[int, str]) -> str:
+    said = []
+    for rule in changes:
+        names = ", ".join(vms.get(vmid, str(vmid)) for vmid in rule.vmids)
+        if not rule.vmids:
+            said.append(f"no more rule {rule.name}")
+        elif rule.kind == "nodes" and rule.name.startswith(OURS):
+            said.append(f"{names} at home on {', then '.join(rule.nodes)}")
+        elif rule.kind == "nodes":
+            said.append(f"rule {rule.name} for {names} only")
+        else:
+            said.append(f"{names} {rule.kind}")
+    return "; ".join(said)
 
 
 def members(sets: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

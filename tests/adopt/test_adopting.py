@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from metal.controller.adopting import Adopting, Credential
+from metal.controller.applying import apply
 from metal.controller.look import look
 from metal.controller.planning import drain_plan, make_plan
+from metal.controller.progress import silent
 from metal.drivers.proxmox import tokens
 from metal.inventory import load
 from metal.model.errors import BadInput, Refused
@@ -474,7 +476,54 @@ def test_wishes_of_rules(grown: Any, workspace: Any, adopt: Any) -> None:
     assert vms["web01-101"].home == ("pve2", "pve1")
     assert vms["db"].home == ()
     assert any("HA rule bound (102 on pve2) stays Proxmox's own" in text for text in done.told)
+    assert make_plan(workspace, look(workspace)).actions == ()
+
+
+def test_a_changed_home_takes_the_vm_out_of_the_rule_that_was_there(
+    grown: Any, workspace: Any, adopt: Any
+) -> None:
+    """And the other VMs of that rule stay in it, and a strict one stays as it is."""
+    for vmid in (100, 101):
+        grown.post("cluster/ha/resources", sid=f"vm:{vmid}", state="started")
+    home = {"type": "node-affinity", "nodes": "pve2:5,pve1", "resources": "vm:100,vm:101"}
+    grown.post("cluster/ha/rules", rule="at-home", **home)
+    bound = {"type": "node-affinity", "nodes": "pve2", "strict": 1, "resources": "vm:102"}
+    grown.post("cluster/ha/rules", rule="bound", **bound)
+    adopt(grown)
+    file = workspace.folder / "inventory.toml"
+    text = file.read_text()
+    file.write_text(
+        text.replace('home = ["pve2", "pve1"]', 'home = ["pve3", "pve1"]', 1).replace(
+            "[vms.db]\n", '[vms.db]\nhome = ["pve1"]\n'
+        )
+    )
+    workspace.reload()
+    plan = make_plan(workspace, look(workspace))
+    assert [action.what for action in plan.actions] == [
+        "tell HA of prod what its VMs wish for: rule at-home for web01-101 only; "
+        "web01 at home on pve3, then pve1"
+    ]
+    assert apply(workspace, plan, progress=silent).failed == {}
     driver = workspace.hypervisor("prod")
-    driver.ensure_home(101, ("pve3",))
     rules = {r["rule"]: r for r in driver._api.get("cluster/ha/rules")}
-    assert rules["metal-home-101"]["nodes"] == "pve3:1"
+    assert rules["metal-home-100"]["nodes"] == "pve3:2,pve1:1"
+    assert rules["at-home"]["resources"] == "vm:101"
+    assert rules["at-home"]["nodes"] == "pve2:5,pve1"
+    assert rules["bound"]["resources"] == "vm:102"
+    assert make_plan(workspace, look(workspace)).actions == ()
+
+
+def test_a_changed_home_on_proxmox_8_is_another_group(
+    eight: Any, workspace: Any, adopt: Any
+) -> None:
+    adopt(eight)
+    file = workspace.folder / "inventory.toml"
+    text = file.read_text()
+    file.write_text(text.replace('home = ["pve1", "pve2"]', 'home = ["pve3"]', 1))
+    workspace.reload()
+    plan = make_plan(workspace, look(workspace))
+    assert apply(workspace, plan, progress=silent).failed == {}
+    driver = workspace.hypervisor("old")
+    assert driver._api.get("cluster/ha/resources/vm:100")["group"] == "metal-home-100"
+    assert driver._api.get("cluster/ha/resources/vm:101")["group"] == "prefer1"
+    assert make_plan(workspace, look(workspace)).actions == ()

@@ -15,6 +15,7 @@ from metal.controller.progress import silent
 from metal.drivers.proxmox.forming import wait_quorate
 from metal.model.errors import Refused
 from metal.model.life import Life
+from metal.model.plan import TellHa
 
 from .conftest import INSTALLED as NODES
 from .conftest import NET, PORT, SERVER
@@ -160,16 +161,26 @@ def test_wishes_that_changed_are_told_to_ha(installed: Any, workspace: Any) -> N
     changed = WISHES.replace('home = ["alba2"]', 'home = ["alba3", "alba1"]')
     file.write_text(bare + changed)
     workspace.reload()
+    (told,) = make_plan(workspace, look(workspace)).actions
+    assert isinstance(told, TellHa)
+    assert told.what.endswith(": db1 at home on alba3"), "HA has an equal rule for web: theirs"
+    made = apply(workspace, make_plan(workspace, look(workspace)), progress=silent)
+    assert made.failed == {}
     for _ in range(2):
+        assert make_plan(workspace, look(workspace)).actions == ()
         assert form(workspace) == {}
         rules = {r["rule"]: r for r in api.get("cluster/ha/rules")}
         assert set(rules) == {"metal-apart-db", f"metal-home-{ids['db1']}", "theirs"}
-        assert rules[f"metal-home-{ids['db1']}"]["nodes"] == "alba3:2,alba1:1"
+        assert rules[f"metal-home-{ids['db1']}"]["nodes"] == "alba3:1", (
+            "of several Proxmox takes one"
+        )
         moved(workspace, web="alba2", db1="alba3")
 
     file.write_text(
         bare + changed.replace('home = ["alba3", "alba1"]\n', "").replace('apart = "db"\n', "")
     )
     workspace.reload()
-    assert form(workspace) == {}
+    made = apply(workspace, make_plan(workspace, look(workspace)), progress=silent)
+    assert made.failed == {}
     assert [r["rule"] for r in api.get("cluster/ha/rules")] == ["theirs"]
+    assert make_plan(workspace, look(workspace)).actions == ()

@@ -5,7 +5,8 @@ from typing import Any
 
 from metal.cluster.adopting.naming import free, slug
 from metal.model.fleet import Inventory
-from metal.model.found import FoundCluster, FoundRule
+from metal.model.found import FoundCluster
+from metal.model.world import HaRule
 
 Wishes = defaultdict[int, dict[str, Any]]
 
@@ -36,7 +37,7 @@ def wishes_of(
     return wishes, tuple(told)
 
 
-def _at_home(rule: FoundRule, found: FoundCluster, new: list[int], wishes: Wishes) -> None:
+def _at_home(rule: HaRule, found: FoundCluster, new: list[int], wishes: Wishes) -> None:
     there = {node.name for node in found.nodes}
     for vmid in new:
         wishes[vmid].setdefault("home", [node for node in rule.nodes if node in there])
@@ -49,7 +50,7 @@ def _disjoint(new: list[int], wishes: Wishes) -> bool:
 
 def _apart(
     inventory: Inventory,
-    rule: FoundRule,
+    rule: HaRule,
     members: list[int],
     new: list[int],
     names: dict[int, str],
@@ -68,7 +69,7 @@ def _apart(
     return [f"HA rule {rule.name}: {', '.join(map(str, twice))} in another too"] if twice else []
 
 
-def _as_it_is(rule: FoundRule) -> str:
+def _as_it_is(rule: HaRule) -> str:
     what = {"apart": "apart", "together": "together", "nodes": "on " + ", ".join(rule.nodes)}
     vms = ", ".join(map(str, rule.vmids))
     return f"HA rule {rule.name} ({vms} {what[rule.kind]}) stays Proxmox's own; it is kept there"

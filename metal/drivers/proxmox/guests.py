@@ -89,7 +89,12 @@ def ensure_vm(
 
 def ha_managed(api: Api) -> frozenset[int]:
     """Ids of the guests that the cluster restarts elsewhere by itself."""
-    sids = (str(row["sid"]) for row in api.get("cluster/ha/resources"))
+    return managed(api.get("cluster/ha/resources"))
+
+
+def managed(resources: list[dict[str, Any]]) -> frozenset[int]:
+    """Ids of the guests that these resources of HA are."""
+    sids = (str(row["sid"]) for row in resources)
     return frozenset(int(sid[3:]) for sid in sids if sid.startswith(("vm:", "ct:")))
 
 
@@ -145,8 +150,13 @@ def labels(api: Api) -> dict[int, Label]:
 
     Proxmox itself shows a VM on a dead node without a name, and its configuration not at all.
     """
+    return told_by(api.get("cluster/ha/resources"))
+
+
+def told_by(resources: list[dict[str, Any]]) -> dict[int, Label]:
+    """The same of resources that were just asked for."""
     found = {}
-    for row in api.get("cluster/ha/resources"):
+    for row in resources:
         mark, _, rest = str(row.get("comment", "")).partition(" ")
         if str(row["sid"]).startswith("vm:") and mark == f"{TAG}:" and rest:
             name, *told = rest.split()

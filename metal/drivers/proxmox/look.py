@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from metal.drivers.proxmox import ceph, guests
+from metal.drivers.proxmox import ceph, guests, rules
 from metal.drivers.proxmox.api import Api, Standing
 from metal.drivers.proxmox.configs import addresses, disk_of
 from metal.drivers.proxmox.node import Node
@@ -26,7 +26,7 @@ def look(
 ) -> tuple[SeenCluster, dict[str, str], dict[str, SeenVm]]:
     """(cluster, node → state, VM name → VM); all unknown when no node answers.
 
-    Addresses are what the HA manager's comments and the inventory remember of a VM: five calls
+    Addresses are what the HA manager's comments and the inventory remember of a VM: six calls
     tell a whole cluster. `thorough` asks each VM's configuration, a call a VM.
     """
     try:
@@ -43,7 +43,11 @@ def look(
     try:
         if standing.name:
             cluster = cluster.model_copy(update=ceph.seen(api))
-        vms = _vms(api, cluster_name, standing, known, thorough)
+        rows = guests.rows(api)
+        resources = api.get("cluster/ha/resources") if rows else []
+        if resources and standing.name:
+            cluster = cluster.model_copy(update={"ha": rules.seen(api, resources, cluster.nodes)})
+        vms = _vms(api, cluster_name, standing, known, thorough, rows, guests.told_by(resources))
     except MetalError as error:
         # VMs that could not be listed must not look as if there were none.
         api.silent = {**silent, chosen.name: error.what}
@@ -89,11 +93,15 @@ def _members(chosen: str, standing: Standing, solo: bool) -> tuple[str, ...]:
 
 
 def _vms(
-    api: Api, cluster: str, standing: Standing, known: Known, thorough: bool
+    api: Api,
+    cluster: str,
+    standing: Standing,
+    known: Known,
+    thorough: bool,
+    rows: list[dict[str, Any]],
+    labels: dict[int, guests.Label],
 ) -> dict[str, SeenVm]:
     found: dict[str, SeenVm] = {}
-    rows = guests.rows(api)
-    labels = guests.labels(api) if rows else {}
     claimed = set(known.names.values())
     for row in rows:
         vmid, node = int(row["vmid"]), str(row["node"])

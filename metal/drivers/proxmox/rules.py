@@ -4,74 +4,134 @@ A rule says which VMs stay apart, which stay together, and which nodes a VM shou
 group of PVE 8 knows only the last.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from metal.drivers.proxmox import guests
 from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.node import ApiError
-from metal.model.found import FoundRule
+from metal.model.ha import apart_rule, home_rule, rule_changes, together_rule
 from metal.model.plan import HaWishes
+from metal.model.world import HaRule, SeenHa
+
+Rows = list[dict[str, Any]]
 
 
-def has_rules(api: Api) -> bool:
-    """False on PVE 8, which has groups instead."""
+def _rows(api: Api) -> Rows | None:
+    """The rules; None on PVE 8, which has groups instead."""
     try:
-        api.get("cluster/ha/rules")
+        rows: Rows = api.get("cluster/ha/rules")
     except ApiError as error:
         if error.status == 501:
-            return False
+            return None
         raise
-    return True
+    return rows
 
 
-def found(api: Api) -> tuple[FoundRule, ...]:
-    if not has_rules(api):
-        return _groups(api)
-    rows = api.get("cluster/ha/rules")
+def seen(api: Api, resources: Rows | None = None, members: Collection[str] = ()) -> SeenHa:
+    """`resources`: those of HA, where they were just asked for. `members`: the cluster's nodes; a
+    rule may still name others."""
+    if resources is None:
+        resources = api.get("cluster/ha/resources")
+    rows = _rows(api)
+    return SeenHa(
+        managed=tuple(sorted(guests.managed(resources))),
+        rules=tuple(
+            rule.model_copy(update={"nodes": tuple(n for n in rule.nodes if n in members)})
+            if members
+            else rule
+            for rule in (_groups(api, resources) if rows is None else _in_force(rows))
+        ),
+        groups=rows is None,
+    )
+
+
+def found(api: Api) -> tuple[HaRule, ...]:
+    return seen(api).rules
+
+
+def _in_force(rows: Rows) -> tuple[HaRule, ...]:
     read = (_rule(row) for row in rows if not int(row.get("disable", 0) or 0))
     return tuple(rule for rule in read if rule is not None)
 
 
+def ensure_wishes(api: Api, wishes: HaWishes) -> None:
+    """All of them, and of metal's rules no other: see `rule_changes`."""
+    ha = seen(api)
+    there = {rule.name for rule in ha.rules}
+    for rule in rule_changes(ha, wishes):
+        if ha.groups:
+            _ensure_group(api, rule.name, rule.vmids[0], rule.nodes)
+        elif not rule.vmids:
+            api.delete(f"cluster/ha/rules/{rule.name}")
+        elif rule.name in there:
+            kept = rule.nodes if rule.name == home_rule(rule.vmids[0]) else ()
+            api.put(f"cluster/ha/rules/{rule.name}", _written(rule, kept))
+        else:
+            api.post("cluster/ha/rules", {"rule": rule.name, **_written(rule, rule.nodes)})
+
+
+def _written(rule: HaRule, nodes: tuple[str, ...]) -> dict[str, Any]:
+    """`nodes`: its own; none where those that it has are to stay."""
+    resources = ",".join(f"vm:{vmid}" for vmid in rule.vmids)
+    if rule.kind == "nodes":
+        own = {"nodes": _ranked(nodes)} if nodes else {}
+        return {"type": "node-affinity", "resources": resources, **own}
+    affinity = "negative" if rule.kind == "apart" else "positive"
+    return {"type": "resource-affinity", "affinity": affinity, "resources": resources}
+
+
+def _ranked(nodes: tuple[str, ...]) -> str:
+    """The first node before the others, none excluded."""
+    return ",".join(f"{node}:{len(nodes) - place}" for place, node in enumerate(nodes))
+
+
+# ── for a VM that was made just now ─────────────────────────────────────────────────────────────
+
+
 def ensure_apart(api: Api, group: str, vmids: tuple[int, ...]) -> None:
     """HA keeps these VMs on different nodes (PVE 9; 8 has no such rules: nothing is done)."""
-    _ensure_rule(api, f"{guests.TAG}-apart-{group}", "negative", vmids)
+    _ensure_set(api, HaRule(name=apart_rule(group), kind="apart", vmids=vmids))
 
 
 def ensure_together(api: Api, name: str, vmids: tuple[int, ...]) -> None:
     """HA keeps these VMs on one node (PVE 9; 8 has no such rules: nothing is done)."""
-    _ensure_rule(api, f"{guests.TAG}-together-{name}", "positive", vmids)
+    _ensure_set(api, HaRule(name=together_rule(name), kind="together", vmids=vmids))
 
 
-def _ensure_rule(api: Api, rule: str, affinity: str, vmids: tuple[int, ...]) -> None:
-    managed = guests.ha_managed(api)
-    resources = sorted(f"vm:{vmid}" for vmid in set(vmids) & managed)
-    if len(resources) < 2:
+def _ensure_set(api: Api, wanted: HaRule) -> None:
+    ha = seen(api)
+    rule = wanted.model_copy(update={"vmids": tuple(sorted(set(wanted.vmids) & set(ha.managed)))})
+    now = next((r for r in ha.rules if r.name == rule.name), None)
+    if ha.groups or len(rule.vmids) < 2 or now == rule:
         return
-    wanted = {"type": "resource-affinity", "affinity": affinity, "resources": ",".join(resources)}
-    try:
-        rules = api.get("cluster/ha/rules")
-    except ApiError as error:
-        if error.status == 501:
-            return
-        raise
-    found = next((r for r in rules if r["rule"] == rule), None)
-    if found is None:
-        api.post("cluster/ha/rules", {"rule": rule, **wanted})
-    elif sorted(str(found.get("resources", "")).split(",")) != resources:
-        api.put(f"cluster/ha/rules/{rule}", wanted)
+    for home in ha.rules:
+        # Proxmox takes several priorities only of VMs that no other rule is about.
+        if home.name in map(home_rule, rule.vmids) and len(home.nodes) > 1:
+            api.put(f"cluster/ha/rules/{home.name}", _written(home, home.nodes[:1]))
+    if now is None:
+        api.post("cluster/ha/rules", {"rule": rule.name, **_written(rule, ())})
+    else:
+        api.put(f"cluster/ha/rules/{rule.name}", _written(rule, ()))
 
 
 def ensure_home(api: Api, vmid: int, nodes: tuple[str, ...]) -> None:
     """A rule of PVE 9, a group of PVE 8; the first node before the others, none excluded."""
-    if vmid not in guests.ha_managed(api):
+    ha = seen(api)
+    if vmid not in ha.managed:
         return
-    ranked = ",".join(f"{node}:{len(nodes) - place}" for place, node in enumerate(nodes))
-    if has_rules(api):
-        rule = f"{guests.TAG}-home-{vmid}"
-        wanted = {"type": "node-affinity", "nodes": ranked, "resources": f"vm:{vmid}"}
-        _ensure(api, "cluster/ha/rules", "rule", rule, wanted, ranked)
+    name = home_rule(vmid)
+    if ha.groups:
+        _ensure_group(api, name, vmid, nodes)
         return
-    group = f"{guests.TAG}-home-{vmid}"
+    if any(rule.kind != "nodes" and vmid in rule.vmids for rule in ha.rules):
+        nodes = nodes[:1]
+    rule = HaRule(name=name, kind="nodes", vmids=(vmid,), nodes=nodes)
+    _ensure(api, "cluster/ha/rules", "rule", name, _written(rule, nodes), _ranked(nodes))
+
+
+def _ensure_group(api: Api, group: str, vmid: int, nodes: tuple[str, ...]) -> None:
+    ranked = _ranked(nodes)
     _ensure(api, "cluster/ha/groups", "group", group, {"nodes": ranked}, ranked)
     resource = f"cluster/ha/resources/vm:{vmid}"
     api.settle(
@@ -79,35 +139,6 @@ def ensure_home(api: Api, vmid: int, nodes: tuple[str, ...]) -> None:
         lambda: api.put(resource, {"group": group}),
         late=f"VM {vmid} is not in the HA group {group}",
     )
-
-
-def ensure_wishes(api: Api, wishes: HaWishes) -> None:
-    """All of them, and of metal's rules no other. What somebody else's rule says of a VM's nodes
-    stays: Proxmox takes one such rule a VM. On PVE 8 a group that is wished no more stays too."""
-    for group, vmids in wishes.apart.items():
-        ensure_apart(api, group, vmids)
-    for name, vmids in wishes.together.items():
-        ensure_together(api, name, vmids)
-    ours = tuple(f"{guests.TAG}-{kind}-" for kind in ("apart", "together", "home"))
-    theirs = {
-        vmid
-        for rule in found(api)
-        if rule.kind == "nodes" and not rule.name.startswith(ours)
-        for vmid in rule.vmids
-    }
-    for vmid, nodes in wishes.home.items():
-        if vmid not in theirs:
-            ensure_home(api, vmid, nodes)
-    if not has_rules(api):
-        return
-    wanted = {
-        *(f"{guests.TAG}-apart-{group}" for group in wishes.apart),
-        *(f"{guests.TAG}-together-{name}" for name in wishes.together),
-        *(f"{guests.TAG}-home-{vmid}" for vmid in wishes.home),
-    }
-    for row in api.get("cluster/ha/rules"):
-        if str(row["rule"]).startswith(ours) and row["rule"] not in wanted:
-            api.delete(f"cluster/ha/rules/{row['rule']}")
 
 
 def _ensure(api: Api, path: str, key: str, name: str, wanted: dict[str, Any], nodes: str) -> None:
@@ -142,33 +173,32 @@ def ensure_renamed(api: Api, old: str, new: str) -> None:
 
 
 def _wishes(api: Api) -> list[tuple[str, str]]:
-    return [("cluster/ha/rules", "rule")] if has_rules(api) else [("cluster/ha/groups", "group")]
+    has_rules = _rows(api) is not None
+    return [("cluster/ha/rules", "rule")] if has_rules else [("cluster/ha/groups", "group")]
 
 
-def _rule(row: dict[str, Any]) -> FoundRule | None:
+def _rule(row: dict[str, Any]) -> HaRule | None:
     vmids = _vmids(str(row.get("resources", "")))
     if row.get("type") == "node-affinity":
         nodes = _nodes(str(row.get("nodes", "")))
         strict = bool(int(row.get("strict", 0) or 0))
-        return FoundRule(
-            name=str(row["rule"]), kind="nodes", vmids=vmids, nodes=nodes, strict=strict
-        )
+        return HaRule(name=str(row["rule"]), kind="nodes", vmids=vmids, nodes=nodes, strict=strict)
     if row.get("type") == "resource-affinity":
         kind = row.get("affinity")
-        return FoundRule(
+        return HaRule(
             name=str(row["rule"]), kind="apart" if kind == "negative" else "together", vmids=vmids
         )
     return None
 
 
-def _groups(api: Api) -> tuple[FoundRule, ...]:
+def _groups(api: Api, resources: Rows) -> tuple[HaRule, ...]:
     """PVE 8: the group is the nodes, and each HA resource names its group."""
     members: dict[str, list[int]] = {}
-    for row in api.get("cluster/ha/resources"):
+    for row in resources:
         if row.get("group") and str(row["sid"]).startswith("vm:"):
             members.setdefault(str(row["group"]), []).append(int(str(row["sid"])[3:]))
     return tuple(
-        FoundRule(
+        HaRule(
             name=str(row["group"]),
             kind="nodes",
             vmids=tuple(sorted(members.get(str(row["group"]), []))),

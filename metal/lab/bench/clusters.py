@@ -99,6 +99,13 @@ def _populate(datacenter: Datacenter, c: int, numbers: range) -> None:
             "state": "started",
             "comment": f"metal: {name} {own}",
         }
+        if number % 3 == 0:
+            first.cluster.ha.rules[f"metal-home-{vmid}"] = {
+                "rule": f"metal-home-{vmid}",
+                "type": "node-affinity",
+                "nodes": [node(c, number % NODES)],
+                "resources": [f"vm:{vmid}"],
+            }
 
 
 def vm(number: int) -> str:

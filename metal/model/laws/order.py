@@ -14,6 +14,7 @@ from metal.model.plan import (
     Plan,
     RecoverServer,
     StartVm,
+    TellHa,
 )
 from metal.model.world import World
 
@@ -64,6 +65,9 @@ def known_names(plan: Plan, inventory: Inventory, world: World) -> Iterator[Brea
                 servers = (server,)
             case FormCluster(cluster=cluster, servers=servers):
                 pass
+            case TellHa(cluster=cluster, wishes=wishes):
+                servers = tuple(s for nodes in wishes.home.values() for s in nodes)
+                yield from _strangers(action, world)
             case PlaceVm(vm=vm, cluster=cluster, server=server):
                 servers = (server,)
                 if vm not in inventory.vms:
@@ -96,6 +100,15 @@ def _check(
             yield _unknown(action, f"server {server} is not in the inventory")
         elif cluster is not None and server not in inventory.clusters[cluster].servers:
             yield _unknown(action, f"server {server} is not in cluster {cluster}")
+
+
+def _strangers(action: TellHa, world: World) -> Iterator[Breach]:
+    """HA is told of VMs that are in its cluster."""
+    here = {vm.vmid for vm in world.vms.values() if vm.cluster == action.cluster}
+    wishes = action.wishes
+    sets = (*wishes.apart.values(), *wishes.together.values(), wishes.home)
+    for vmid in sorted({vmid for ids in sets for vmid in ids} - here):
+        yield _unknown(action.id, f"VM {vmid} is not in cluster {action.cluster}")
 
 
 def _unknown(action: str, what: str) -> Breach:

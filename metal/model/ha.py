@@ -1,0 +1,89 @@
+"""What a cluster's HA manager is to be told, by what it knows and what its VMs wish for. Pure."""
+
+from collections.abc import Iterator, Mapping
+
+from metal.model.plan import HaWishes
+from metal.model.world import HaRule, SeenHa
+
+OURS = ("metal-apart-", "metal-together-", "metal-home-")
+"""Names of rules that metal made begin so; all others are somebody else's."""
+
+
+def apart_rule(group: str) -> str:
+    return f"{OURS[0]}{group}"
+
+
+def together_rule(first: str) -> str:
+    return f"{OURS[1]}{first}"
+
+
+def home_rule(vmid: int) -> str:
+    return f"{OURS[2]}{vmid}"
+
+
+def rule_changes(ha: SeenHa, wishes: HaWishes) -> tuple[HaRule, ...]:
+    """Rules as they are to be, in the order in which Proxmox takes them; one without VMs goes.
+
+    Of VMs that HA does not manage nothing is told. Somebody else's rule that says the same is
+    enough, and one that says otherwise of a VM's nodes counts more than a wish: Proxmox takes one
+    such rule a VM. What is wished no more goes, on PVE 8 it stays.
+    """
+    seen = {rule.name: rule for rule in ha.rules}
+    wanted = {rule.name: rule for rule in _wanted(ha, wishes)}
+    gone = [
+        rule.model_copy(update={"vmids": ()})
+        for rule in ha.rules
+        if rule.name.startswith(OURS) and rule.name not in wanted and not ha.groups
+    ]
+    new = [rule for rule in wanted.values() if rule != seen.get(rule.name)]
+    return (*gone, *sorted(new, key=lambda rule: _turn(rule, seen.get(rule.name))))
+
+
+def _turn(rule: HaRule, before: HaRule | None) -> int:
+    """What only lets go of VMs first, then homes, then sets that VMs come into."""
+    if before and before.nodes == rule.nodes and set(rule.vmids) < set(before.vmids):
+        return 0
+    return 1 if rule.kind == "nodes" else 2
+
+
+def _wanted(ha: SeenHa, wishes: HaWishes) -> Iterator[HaRule]:
+    theirs = [rule for rule in ha.rules if not rule.name.startswith(OURS)]
+    apart, together = (_managed(ha, sets) for sets in (wishes.apart, wishes.together))
+    bound = {vmid for ids in (*apart.values(), *together.values()) for vmid in ids}
+    bound |= {vmid for rule in theirs if rule.kind != "nodes" for vmid in rule.vmids}
+    for group, vmids in apart.items():
+        rule = HaRule(name=apart_rule(group), kind="apart", vmids=vmids)
+        yield from () if _said(rule, theirs) else (rule,)
+    for first, vmids in together.items():
+        rule = HaRule(name=together_rule(first), kind="together", vmids=vmids)
+        yield from () if _said(rule, theirs) else (rule,)
+    left = {rule.name: set(rule.vmids) for rule in theirs}
+    for vmid, nodes in wishes.home.items():
+        other = next((r for r in theirs if r.kind == "nodes" and vmid in r.vmids), None)
+        gives_way = other and not other.strict and vmid in wishes.adopted
+        if vmid not in ha.managed or (other and (other.nodes == nodes or not gives_way)):
+            continue
+        if other:
+            left[other.name].remove(vmid)
+        # Proxmox 9 takes several priorities only of VMs that no other rule is about.
+        best = nodes[:1] if vmid in bound and not ha.groups else nodes
+        yield HaRule(name=home_rule(vmid), kind="nodes", vmids=(vmid,), nodes=best)
+    for rule in theirs:
+        if len(left[rule.name]) < len(rule.vmids) and not ha.groups:
+            yield rule.model_copy(update={"vmids": tuple(sorted(left[rule.name]))})
+
+
+def _managed(ha: SeenHa, sets: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Of each set those that HA manages, where there are several; PVE 8 has no such rules."""
+    found = {name: tuple(sorted(set(ids) & set(ha.managed))) for name, ids in sets.items()}
+    return {name: ids for name, ids in found.items() if len(ids) > 1 and not ha.groups}
+
+
+def _said(rule: HaRule, theirs: list[HaRule]) -> bool:
+    return any(r.kind == rule.kind and set(rule.vmids) <= set(r.vmids) for r in theirs)
+
+
+def after_changes(ha: SeenHa, changes: tuple[HaRule, ...]) -> SeenHa:
+    """What it knows once it was told."""
+    left = {rule.name: rule for rule in (*ha.rules, *changes)}
+    return ha.model_copy(update={"rules": tuple(rule for rule in left.values() if rule.vmids)})
