@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from metal.drivers.archive.package import Entry, package
 from metal.install.installer.choose import NEEDED
-from metal.lab.packages import package
 from metal.live.cpio import Cpio
 
 SIZES = {"linux": 1_000_003, "initrd.gz": 3_000_017}
@@ -55,18 +55,20 @@ class LabArchive:
         index = []
         for name in NEEDED:
             control = _control(name, kernel)
-            udeb = package(control, {f"lab/{name}": name.encode()})
+            udeb = package(control, {f"lab/{name}": Entry(name.encode())})
             path = f"pool/main/{suite}/{control['Package']}_1.0_amd64.udeb"
             self.files[path] = udeb
             index.append(_paragraph(control, path, udeb))
         self.files[f"dists/{suite}/{INDEX}"] = lzma.compress("\n".join(index).encode(), preset=0)
 
     def add_package(self, deb: bytes, control: Mapping[str, str], suite: str) -> None:
-        """An ordinary package, alone in its index."""
+        """An ordinary package, last in its index."""
         path = f"pool/main/{control['Package']}_{control['Version']}.deb"
         self.files[path] = deb
+        index = f"dists/{suite}/{PACKAGES}"
+        before = lzma.decompress(self.files[index]) + b"\n" if index in self.files else b""
         paragraph = _paragraph(control, path, deb)
-        self.files[f"dists/{suite}/{PACKAGES}"] = lzma.compress(paragraph.encode(), preset=0)
+        self.files[index] = lzma.compress(before + paragraph.encode(), preset=0)
 
     def publish(self, suite: str, released: datetime = RELEASED, **fields: str) -> None:
         """Write SHA256SUMS and Release anew over what is there, and sign."""

@@ -12,12 +12,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from metal.drivers.archive import mirrors
+from metal.drivers.archive.package import Entry, package
 from metal.drivers.web import WebServer
 from metal.install.installer.choose import NEEDED
 from metal.install.installer.lock import read_lock
 from metal.install.installer.pinning import ensure_installer, pin_installer
 from metal.lab.mirror import FOLDER, IMAGES, INDEX, KERNEL, RELEASED, content, installer_initrd
-from metal.lab.packages import package
 from metal.model.errors import Failed, Refused, Unreachable
 
 LINUX = f"dists/trixie/{IMAGES}/{FOLDER}/linux"
@@ -144,7 +144,7 @@ def test_a_file_that_somebody_changed_is_not_used(source, archive, path):
 
 def test_a_component_that_somebody_changed_is_as_one_that_is_not_there(source, archive):
     path = next(path for path in archive.files if "partman-base" in path)
-    archive.files[path] = package({"Package": "partman-base"}, {"bin/evil": b"#!/bin/sh"})
+    archive.files[path] = package({"Package": "partman-base"}, {"bin/evil": Entry(b"#!/bin/sh")})
     with pytest.raises(Failed, match="lack partman-base, so there is no partman-base"):
         pin_installer(source, "trixie")
 
@@ -248,7 +248,9 @@ def test_the_package_of_installers_stands_in_for_a_folder_that_lacks_them(source
     images = "./usr/lib/debian-installer/images/13/amd64/text/debian-installer/amd64/"
     control = {"Package": "debian-installer-13-netboot-amd64", "Version": "1"}
     inside = {"linux": archive.files.pop(LINUX), "initrd.gz": archive.files.pop(INITRD)}
-    deb = package(control, {images.removeprefix("./") + name: c for name, c in inside.items()})
+    deb = package(
+        control, {images.removeprefix("./") + name: Entry(c) for name, c in inside.items()}
+    )
     archive.add_package(deb, control, "trixie")
     archive.publish("trixie")
     pinned = pin_installer(source, "trixie")

@@ -54,6 +54,16 @@ def parse_release(text: bytes, where: str) -> Release:
         raise Failed(f"no Release of an archive: {error}", where=where) from error
 
 
+def paragraph_of(index: bytes, name: str) -> Deb822 | None:
+    """What an index says of one package. That alone is parsed: main has sixty thousand."""
+    start = f"Package: {name}\n".encode()
+    at = 0 if index.startswith(start) else index.find(b"\n\n" + start)
+    if at < 0:
+        return None
+    end = index.find(b"\n\n", at + 2)
+    return Deb822(index[at : end if end > 0 else None].strip().decode(errors="replace"))
+
+
 def _date(text: str) -> datetime:
     return parsedate_to_datetime(text.replace("UTC", "+0000")).astimezone(UTC)
 

@@ -13,6 +13,7 @@ from debian.deb822 import Deb822
 from debian.debian_support import Version
 
 from metal.install.installer.base import Base
+from metal.install.installer.lock import Piece
 
 NEEDED = (
     # what any install runs
@@ -48,6 +49,8 @@ class Udeb(NamedTuple):
     provides: tuple[str, ...]
     taken: bool
     """An installer takes it if it can, whether anything needs it or not."""
+    made_of: tuple[Piece, ...] = ()
+    """Ordinary packages; empty where the mirror has it."""
 
 
 class Choice(NamedTuple):

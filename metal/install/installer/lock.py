@@ -40,6 +40,22 @@ class Piece(Frozen):
         return Sum(self.sha256, self.size)
 
 
+class Made(Frozen):
+    """How a component was made that no mirror has (metal/install/installer/made.py)."""
+
+    control: dict[str, str]
+    """Its fields."""
+    of: tuple[Piece, ...]
+    """Ordinary packages."""
+
+
+class Component(Piece):
+    """One of the installer's, put into the initrd."""
+
+    made: Made | None = None
+    """None: it is the mirror's own."""
+
+
 class Pinned(Frozen):
     """One release's installer. The kernel, its initrd and its components go together only so."""
 
@@ -51,8 +67,7 @@ class Pinned(Frozen):
     """The kernel's version, as its modules name it."""
     linux: Piece
     initrd: Piece
-    udebs: tuple[Piece, ...]
-    """The installer's components, put into the initrd."""
+    udebs: tuple[Component, ...]
     left_out: tuple[str, ...] = ()
     """Components that an installer would take too and that no mirror has; an install needs none."""
     notes: tuple[str, ...] = ()

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from debian.arfile import ArFile, ArMember
-from debian.deb822 import Deb822
 
 from metal.drivers.archive.mirrors import Mirrors
-from metal.drivers.archive.release import Release, Sum
+from metal.drivers.archive.release import Release, Sum, paragraph_of
 from metal.install.installer.lock import Piece
 from metal.model.errors import Failed, MetalError
 
@@ -84,7 +83,7 @@ LARGEST = 256 * 1024 * 1024
 def _in_package(mirrors: Mirrors, release: Release, suite: str, folder: Path) -> Found:
     number = release.version.partition(".")[0]
     name = f"debian-installer-{number}-netboot-amd64"
-    record = _record(mirrors.index(release, suite, PACKAGES), name)
+    record = paragraph_of(mirrors.index(release, suite, PACKAGES), name)
     if record is None:
         raise Failed(f"the release has no {name}", where=f"{suite}/{PACKAGES}")
     pieces = []
@@ -98,12 +97,6 @@ def _in_package(mirrors: Mirrors, release: Release, suite: str, folder: Path) ->
         fetch_piece(mirrors, piece, folder / kept)
         pieces.append(piece)
     return Found(pieces[0], pieces[1], None)
-
-
-def _record(index: bytes, name: str) -> Deb822 | None:
-    """Its paragraph alone is parsed: the index has sixty thousand."""
-    at = (b"\n\n" + index).find(f"\n\nPackage: {name}\n".encode())
-    return Deb822(index[at:].partition(b"\n\n")[0].decode(errors="replace")) if at >= 0 else None
 
 
 def _unpack(package: Path, member: str, file: Path) -> None:

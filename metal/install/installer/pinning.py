@@ -1,18 +1,26 @@
 """Pin an installer, and have what was pinned."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from metal.drivers.archive.mirrors import Mirrors, fits, sum_of
-from metal.drivers.archive.release import Sum
-from metal.install.installer.base import read_base
+from metal.drivers.archive.release import Release, Sum
+from metal.install.installer.base import Base, read_base
 from metal.install.installer.choose import Choice, Udeb, choose, read_index
 from metal.install.installer.initrd import build_initrd
-from metal.install.installer.lock import Piece, Pinned, alone, read_lock, write_pin
-from metal.install.installer.origin import INITRD, LINUX, fetch_piece, find_images
+from metal.install.installer.lock import (
+    Component,
+    Made,
+    Pinned,
+    alone,
+    read_lock,
+    write_pin,
+)
+from metal.install.installer.made import make, makeable, recipe
+from metal.install.installer.origin import INITRD, LINUX, PACKAGES, fetch_piece, find_images
 from metal.model.errors import Failed, MetalError, Refused
 
 INDEX = "main/debian-installer/binary-amd64/Packages.xz"
@@ -72,11 +80,18 @@ def _pin(source: Source, suite: str, before: Pinned | None) -> Pinned:
     images = find_images(mirrors, release, suite, folder)
     base = read_base(folder / INITRD)
     known = read_index(mirrors.index(release, suite, INDEX), base.kernel)
-    choice = _fetch_all(lambda absent: choose(known, base, absent), mirrors, folder)
+    choice = _fetch_all(known, base, mirrors, folder)
+    if choice.missing:
+        choice = _make_up(choice, known, base, _ordinary(mirrors, release, suite), mirrors, folder)
     if choice.missing:
         raise _incomplete(choice, base.kernel, source)
-    notes = (images.note, release.stale(datetime.now(UTC)), _without(choice.left_out))
-    udebs = tuple(Piece(path=u.path, sha256=u.sha256, size=u.size) for u in choice.udebs)
+    notes = (
+        images.note,
+        release.stale(datetime.now(UTC)),
+        _without(choice.left_out),
+        _made(choice),
+    )
+    udebs = tuple(_component(udeb, folder) for udeb in choice.udebs)
     pinned = Pinned(
         debian=release.version or suite,
         released=release.date,
@@ -92,27 +107,72 @@ def _pin(source: Source, suite: str, before: Pinned | None) -> Pinned:
     return pinned
 
 
-def _fetch_all(chosen: Callable[[set[str]], Choice], mirrors: Mirrors, folder: Path) -> Choice:
+def _ordinary(mirrors: Mirrors, release: Release, suite: str) -> bytes:
+    """The index of the ordinary packages; nothing can be made where there is none."""
+    try:
+        return mirrors.index(release, suite, PACKAGES)
+    except Failed:
+        return b""
+
+
+def _fetch_all(known: Mapping[str, Udeb], base: Base, mirrors: Mirrors, folder: Path) -> Choice:
     """Choose, fetch, and choose again without those that no mirror has."""
     absent: set[str] = set()
     while True:
-        choice = chosen(absent)
+        choice = choose(known, base, absent)
         gone = {udeb.name for udeb in choice.udebs if not _have(mirrors, udeb, folder)}
         if not gone:
             return choice._replace(absent=tuple(sorted(absent)))
         absent |= gone
 
 
+def _make_up(
+    choice: Choice,
+    known: dict[str, Udeb],
+    base: Base,
+    ordinary: bytes,
+    mirrors: Mirrors,
+    folder: Path,
+) -> Choice:
+    """Choose again with what can be made; each one that is had may ask for another that is not."""
+    tried: set[str] = set()
+    while choice.missing:
+        made = makeable(set(choice.absent) - tried, known, base, ordinary)
+        if not made.keys() - tried:
+            break
+        tried |= made.keys()
+        known |= made
+        choice = _fetch_all(known, base, mirrors, folder)
+    return choice
+
+
 def _have(mirrors: Mirrors, udeb: Udeb, folder: Path) -> bool:
-    name = udeb.path.rpartition("/")[2]
+    file = folder / UDEBS / udeb.path.rpartition("/")[2]
     try:
-        mirrors.keep(udeb.path, Sum(udeb.sha256, udeb.size), folder / UDEBS / name)
+        if udeb.made_of:
+            _make(mirrors, recipe(udeb), folder, file)
+        else:
+            mirrors.keep(udeb.path, Sum(udeb.sha256, udeb.size), file)
     except Failed:
         return False
     return True
 
 
-def _assemble(udebs: Sequence[Piece], folder: Path) -> dict[str, str]:
+def _make(mirrors: Mirrors, made: Made, folder: Path, file: Path) -> None:
+    for ordinary in made.of:
+        mirrors.keep(ordinary.path, ordinary.sum, folder / ordinary.name)
+    make(made, folder, file)
+
+
+def _component(udeb: Udeb, folder: Path) -> Component:
+    if not udeb.made_of:
+        return Component(path=udeb.path, sha256=udeb.sha256, size=udeb.size)
+    file = folder / UDEBS / udeb.path.rpartition("/")[2]
+    size = file.stat().st_size
+    return Component(path=udeb.path, sha256=sum_of(file), size=size, made=recipe(udeb))
+
+
+def _assemble(udebs: Sequence[Component], folder: Path) -> dict[str, str]:
     """Put together what servers get, and drop what was needed for it alone; the sums."""
     build_initrd(folder / INITRD, udebs, folder / UDEBS, folder / "initrd.gz")
     temp = folder / ".linux.tmp"
@@ -132,7 +192,11 @@ def _fetch_again(source: Source, suite: str, pinned: Pinned) -> None:
         fetch_piece(mirrors, pinned.linux, folder / LINUX)
         fetch_piece(mirrors, pinned.initrd, folder / INITRD)
         for udeb in pinned.udebs:
-            mirrors.keep(udeb.path, udeb.sum, folder / UDEBS / udeb.name)
+            file = folder / UDEBS / udeb.name
+            if udeb.made:
+                _make(mirrors, udeb.made, folder, file)
+            else:
+                mirrors.keep(udeb.path, udeb.sum, file)
     except Failed as error:
         raise Failed(
             f"the pinned installer (Debian {pinned.debian}) is not kept here, and no mirror has it "
@@ -156,6 +220,11 @@ def _incomplete(choice: Choice, kernel: str, source: Source) -> MetalError:
         where=", ".join(source.mirrors),
         mend="set a full Debian mirror in inventory.toml: any of a site's and the fleet's will do",
     )
+
+
+def _made(choice: Choice) -> str | None:
+    made = [udeb.name for udeb in choice.udebs if udeb.made_of]
+    return f"made of ordinary packages, as no mirror has them: {', '.join(made)}" if made else None
 
 
 def _without(left_out: Sequence[str]) -> str | None:
