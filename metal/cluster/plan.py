@@ -115,5 +115,5 @@ def _osds(inventory: Inventory, world: World, server: str) -> tuple[Osd, ...]:
     learned = inventory.servers[server].learned
     if learned is None or not learned.disks:
         return (Osd(server=server, device="*"),)
-    disks = data_disks(inventory.profile(server), learned)
+    disks = data_disks(inventory.profile(server), inventory.servers[server])
     return tuple(Osd(server=server, device=d.name, serial=d.serial) for d in disks)

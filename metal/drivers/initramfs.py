@@ -47,6 +47,10 @@ for key in etc/dropbear/dropbear_*_host_key; do
 done >"$told/host_keys"
 cat cryptroot/crypttab >"$told/crypttab" 2>/dev/null
 cat /etc/crypttab >"$told/system_crypttab" 2>/dev/null
+cat etc/mdadm/mdadm.conf >"$told/mdadm" 2>/dev/null
+lsblk -n -s -p -r -o NAME,TYPE "$(findmnt -n -o SOURCE /)" | sort -u | while read -r array type; do
+    case $type in raid*) mdadm --detail --export "$array" | sed -n 's/^MD_UUID=//p';; esac
+done >"$told/arrays" 2>/dev/null
 find . -name modules.builtin -exec cat {} + >"$told/builtin"
 for card in /sys/class/net/*; do
     for address in "$card/bonding_slave/perm_hwaddr" "$card/address"; do
@@ -85,6 +89,8 @@ def read_boot(runner: Runner, mac: str, image: str = "") -> SeenBoot:
         crypttab=texts["crypttab"],
         system_crypttab=texts["system_crypttab"],
         drivers=tuple(texts["drivers"].split()),
+        arrays=tuple(texts["arrays"].split()),
+        mdadm=texts["mdadm"],
         builtin=texts["builtin"],
     )
 

@@ -26,6 +26,10 @@ SECURITY = "security.debian.org"
 """Where Debian's installer takes security updates from, whatever the mirror is."""
 BASE_PACKAGES = ("openssh-server", "dropbear-initramfs", "cryptsetup-initramfs", "curl", "openssl")
 """What the rest of the preseed relies on, whatever the profile says."""
+MIRRORED = "-mirrored"
+"""Behind the name of the profile's recipe: that of two disks."""
+MIRROR_PACKAGES = ("dosfstools", "mdadm")
+"""What two disks that hold the same need besides: the second ESP is made by preseed/esp.sh."""
 
 PROXMOX = "proxmox-ve"
 
@@ -62,7 +66,8 @@ class Answers(Frozen):
     mirror: Mirror
     proxy: str
     """The cache that the installer fetches packages through; empty: from the mirror itself."""
-    disk: SystemDisk
+    disks: tuple[SystemDisk, ...]
+    """One, or two that hold the same."""
     packages: tuple[str, ...]
     root_keys: tuple[str, ...]
     """SSH public keys without their comments."""
@@ -88,7 +93,8 @@ def answers(
     server = inventory.servers[action.server]
     subnets, profile = inventory.sites[server.site].subnets, inventory.profiles[action.profile]
     network, where = subnets.management, f"servers.{action.server}"
-    needed = (*BASE_PACKAGES, *pin_packages(inventory, action.server))
+    mirror_packages = MIRROR_PACKAGES if action.mirror else ()
+    needed = (*BASE_PACKAGES, *mirror_packages, *pin_packages(inventory, action.server))
     packages = dict.fromkeys((*needed, *profile.packages))
     if PROXMOX in packages:
         raise BadInput(
@@ -100,7 +106,7 @@ def answers(
         server=action.server,
         domain=inventory.fleet.domain,
         debian=action.debian,
-        recipe=profile.recipe,
+        recipe=profile.recipe + (MIRRORED if action.mirror else ""),
         mac=action.mac,
         address=str(server.address),
         netmask=str(network.netmask if network.version == 4 else network.prefixlen),
@@ -108,7 +114,7 @@ def answers(
         nameservers=tuple(map(str, subnets.nameservers or (subnets.gateway,))),
         mirror=_mirror(mirror),
         proxy=_proxy(inventory, mirror, boot_url),
-        disk=_disk(action, where),
+        disks=tuple(_disk(name, serial, where) for name, serial in action.disks),
         packages=tuple(
             _checked(PACKAGE, p, "no name of a Debian package", f"profile {action.profile}")
             for p in packages
@@ -161,13 +167,13 @@ def archives(inventory: Inventory) -> frozenset[str]:
     return frozenset({SECURITY, *(urlsplit(url).netloc for url in urls if url)})
 
 
-def _disk(action: InstallServer, where: str) -> SystemDisk:
+def _disk(name: str, serial: str | None, where: str) -> SystemDisk:
     """udev writes blanks in serial numbers as underscores; BMCs pad them.
 
     With a serial number the name is for people only, and may be any text in a BMC's fashion.
     """
-    name = action.disk.removeprefix("/dev/")
-    serial = re.sub(r"\s+", "_", (action.disk_serial or "").strip())
+    name = name.removeprefix("/dev/")
+    serial = re.sub(r"\s+", "_", (serial or "").strip())
     if serial:
         _checked(SERIAL, serial, "no serial number of a disk", where)
         return SystemDisk(name=UNPLAIN.sub("_", name)[:60], serial=serial)

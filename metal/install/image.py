@@ -70,7 +70,7 @@ def image_job(
     return {
         "kind": "image",
         "server": answers.server,
-        "disk": answers.disk.model_dump(),
+        "disks": [disk.model_dump() for disk in answers.disks],
         "recipe": recipe_of(templates, answers).model_dump(mode="json"),
         "root": {"path": root.path, "sha256": root.sha256, "bytes": root.bytes},
         "passphrase": checked_secret(secrets.passphrase),

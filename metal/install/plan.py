@@ -3,9 +3,9 @@
 import re
 
 from metal.install.answers import answers
-from metal.model.disks import system_disk
+from metal.model.disks import is_mirrored, system_disks
 from metal.model.errors import BadInput
-from metal.model.fleet import Disk, Inventory, Learned
+from metal.model.fleet import Disk, Inventory, Learned, Server, ServerProfile
 from metal.model.life import Life, Status
 from metal.model.passport import BY_MEDIUM, Method
 from metal.model.plan import InstallServer, Risk
@@ -53,8 +53,7 @@ def _install(inventory: Inventory, name: str, told: Method | None) -> InstallSer
     server, profile = inventory.servers[name], inventory.profile(name)
     route = _route(inventory, name, told)
     learned = server.learned or Learned()
-    disk = _findable(system_disk(profile, learned), name)
-    serial = f", serial number {disk.serial}" if disk.serial else ""
+    disk, *mirror = _disks(profile, server, name)
     method = server.method or profile.method
     if method == "image" and route in BY_MEDIUM:
         raise BadInput(
@@ -62,11 +61,17 @@ def _install(inventory: Inventory, name: str, told: Method | None) -> InstallSer
             f"way is {route}",
             mend=f'write method = "preseed" below [servers.{name}]',
         )
+    if mirror and method == "preseed" and profile.debian == "bookworm":
+        raise BadInput(
+            "Debian 12's installer cannot encrypt mirrored drives",
+            mend=f'write method = "image" below [servers.{name}], or debian = "trixie" in its '
+            "profile",
+        )
     return InstallServer(
         what=f"install Debian {profile.debian} on {name}"
         + (" from an image" if method == "image" else ""),
-        why=f"{name} is enrolled and empty for us; this wipes its drive {disk.name} "
-        f"({disk.size_gib} GiB{serial}) and no other{_BY.get(route, '').format(name=name)}",
+        why=f"{name} is enrolled and empty for us; this wipes its {_told(disk, *mirror)} and no "
+        f"other{_BY.get(route, '').format(name=name)}",
         risk=Risk.DESTROYS,
         server=name,
         site=server.site,
@@ -76,6 +81,8 @@ def _install(inventory: Inventory, name: str, told: Method | None) -> InstallSer
         uuid=learned.uuid,
         disk=disk.name,
         disk_serial=disk.serial,
+        mirror=mirror[0].name if mirror else None,
+        mirror_serial=mirror[0].serial if mirror else None,
         method=method,
         route=route,
     )
@@ -123,6 +130,40 @@ def _mac(boot_mac: str | None, learned: Learned, name: str) -> str:
         "no network card of it is known to boot from",
         mend=f'write boot_mac = "…" below [servers.{name}]',
     )
+
+
+def _told(*disks: Disk) -> str:
+    """ "drive sda (223 GiB, serial number S1)" of each."""
+    serials = (f", serial number {d.serial}" if d.serial else "" for d in disks)
+    each = (f"{d.name} ({d.size_gib} GiB{s})" for d, s in zip(disks, serials, strict=True))
+    return ("drive " if len(disks) == 1 else "drives ") + " and ".join(each)
+
+
+def _disks(profile: ServerProfile, server: Server, name: str) -> list[Disk]:
+    """One, or two that are to hold the same. BadInput where they are not as they are told to be:
+    nothing is guessed about what is wiped."""
+    known = server.learned.disks if server.learned else ()
+    if not known:
+        raise BadInput(
+            "no drive is known, so none can be chosen for the system",
+            mend=f"list its drives under [[servers.{name}.learned.disks]] with name and size_gib",
+        )
+    for word in server.system_disks:
+        if not any(word in (disk.serial, disk.name) for disk in known):
+            raise BadInput(
+                f"it has no drive {word!r}, which its system_disks names",
+                mend=f"correct it below [servers.{name}], or look at its drives again: "
+                f"metal enroll {name}",
+            )
+    disks, mirrored = system_disks(profile, server), is_mirrored(profile, server)
+    if len(disks) != 1 + mirrored or len(set(disks)) < len(disks):
+        told = "two, which are mirrored" if mirrored else "one, which is not mirrored"
+        raise BadInput(
+            f"its system is to be on {told}, and {len(set(disks))} of its drives would be taken",
+            mend=f"name them by serial number: system_disks = […] below [servers.{name}]; or "
+            f"change mirrored in profiles/servers/{server.profile}.toml",
+        )
+    return [_findable(disk, name) for disk in disks]
 
 
 def _findable(disk: Disk, name: str) -> Disk:

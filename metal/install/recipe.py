@@ -15,9 +15,21 @@ Method = Literal["biosgrub", "efi", "format", "swap"]
 METHODS = get_args(Method)
 QUESTION = re.compile(r"^d-i\s+(\S+)\s+\S+\s*(.*)$")
 SPECIFIER = re.compile(r"(\$?)([a-z_]+)\{\s*([^}]*?)\s*\}")
+ARRAY = re.compile(r"1 2 0 (\S+) (\S+) @([1-9])")
+"""Of partman-auto-raid/recipe: RAID 1 of the partitions of that number on both disks."""
 FILESYSTEMS = {"biosgrub": "", "efi": "vfat", "swap": "swap"}
 """Of the methods that need no filesystem{ } to say it."""
-KNOWN = {"$iflabel", "$reusemethod", "$primary", "$bootable", "$lvmok", "method", "format"}
+KNOWN = {
+    "$iflabel",
+    "$lvmignore",
+    "$defaultignore",
+    "$reusemethod",
+    "$primary",
+    "$bootable",
+    "$lvmok",
+    "method",
+    "format",
+}
 KNOWN |= {"use_filesystem", "filesystem", "mountpoint", "lv_name"}
 
 
@@ -44,27 +56,58 @@ class Recipe(Frozen):
     outside: tuple[Part, ...]
     """Partitions in clear, in their order; the encrypted one follows them."""
     volumes: tuple[Part, ...]
+    mirrored: bool = False
+    """On two disks: what is formatted in clear, and what is encrypted, is md RAID 1."""
 
 
 def read_recipe(text: str, name: str) -> Recipe:
     """The recipe in `text`; BadInput, naming recipe `name`, where it asks for something else."""
     told = _questions(text)
-    if told.get("partman-auto/method") != "crypto":
-        raise _unknown(name, "only recipes of the method crypto are known")
+    method = told.get("partman-auto/method")
+    if method not in ("crypto", "raid"):
+        raise _unknown(name, "only recipes of the methods crypto and raid are known")
     if told.get("partman-auto-lvm/guided_size", "max") != "max":
         raise _unknown(name, "a guided_size other than max is not known")
     group = told.get("partman-auto-lvm/new_vg_name", "")
     _, found, scheme = told.get("partman-auto/expert_recipe", "").partition("::")
     if not group or not found:
         raise _unknown(name, "it names no volume group, or has no expert_recipe")
-    parts = [_part(words, name) for words in re.split(r"\s\.(?:\s|$)", scheme) if words.strip()]
+    rows = [words for words in _rows(scheme) if words]
+    if mirrored := method == "raid":
+        rows = _unmirrored(rows, told.get("partman-auto-raid/recipe", ""), name)
+    parts = [_part(words, name) for words in rows]
     outside = tuple(part for part in parts if not part.volume)
     volumes = tuple(part for part in parts if part.volume)
     if not any(part.mount == "/" for part in volumes):
         raise _unknown(name, "its / is not on the encrypted volume group")
     if not any(part.mount == "/boot" for part in outside):
         raise _unknown(name, "its /boot is no partition in clear")
-    return Recipe(group=group, outside=outside, volumes=volumes)
+    return Recipe(group=group, outside=outside, volumes=volumes, mirrored=mirrored)
+
+
+def _rows(scheme: str) -> list[str]:
+    """What stands between single full stops."""
+    return [words.strip() for words in re.split(r"(?:^|\s)\.(?:\s|$)", scheme)]
+
+
+def _unmirrored(rows: list[str], arrays: str, name: str) -> list[str]:
+    """The same rows as of one disk: each partition of an array as what the array becomes."""
+    found = {int(m[3]): (m[1], m[2]) for row in _rows(arrays) if (m := ARRAY.fullmatch(row))}
+    if len(found) != len([row for row in _rows(arrays) if row]):
+        raise _unknown(
+            name, f"arrays other than 1 2 0 TYPE WHERE @N are not known: {arrays[:60]!r}"
+        )
+    members = {n for n, row in enumerate(rows, 1) if "method{ raid }" in row}
+    if members != set(found) or found.get(max(members, default=0)) != ("crypto-lvm", "-"):
+        raise _unknown(name, "each of its raid partitions is in an array, the last is crypto-lvm")
+    encrypted = max(members)
+    if any("$lvmok" not in row for row in rows[encrypted:]):
+        raise _unknown(name, "a partition follows the encrypted one")
+    for n in members - {encrypted}:
+        kind, mount = found[n]
+        what = f"method{{ format }} filesystem{{ {kind} }} mountpoint{{ {mount} }}"
+        rows[n - 1] = rows[n - 1].replace("method{ raid }", what)
+    return rows[: encrypted - 1] + rows[encrypted:]
 
 
 def _questions(text: str) -> dict[str, str]:

@@ -44,7 +44,13 @@ def wanted_boot(
 
 def obstacles(seen: SeenBoot, wanted: WantedBoot) -> list[str]:
     """Why it would not come back, each with what to do; empty when it would."""
-    return [*_disk(seen), *_network(seen, wanted), *_dropbear(seen, wanted), *_itself(seen, wanted)]
+    return [
+        *_disk(seen),
+        *_arrays(seen),
+        *_network(seen, wanted),
+        *_dropbear(seen, wanted),
+        *_itself(seen, wanted),
+    ]
 
 
 def _disk(seen: SeenBoot) -> Iterator[str]:
@@ -61,6 +67,23 @@ def _disk(seen: SeenBoot) -> Iterator[str]:
             yield (
                 f"it looks for {name} at {there[name]}, and /etc/crypttab says {wanted[name]}: "
                 f"{REBUILD}"
+            )
+
+
+def _arrays(seen: SeenBoot) -> Iterator[str]:
+    """A system on two disks: without these it waits for a device that nobody assembles."""
+    if seen.arrays and not _has(seen, "mdadm"):
+        yield f"its system is on md arrays, and no mdadm is in it: install mdadm; {REBUILD}"
+    elif seen.arrays and not _has_module(seen, "raid1"):
+        yield (
+            "its system is on md arrays, and their driver raid1 is not in it: add raid1 to "
+            f"/etc/initramfs-tools/modules; {REBUILD}"
+        )
+    for uuid in seen.arrays:
+        if f"UUID={uuid}" not in seen.mdadm:
+            yield (
+                f"its mdadm.conf does not name the array {uuid}: mdadm --detail --scan there "
+                f"prints the line for /etc/mdadm/mdadm.conf; {REBUILD}"
             )
 
 

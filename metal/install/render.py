@@ -106,6 +106,7 @@ def _system(templates: Templates, answers: Answers, token: str, report_key: str)
     return values | {
         "up_script": _Rendered(templates.render("preseed/metal-up.sh.j2", **values)),
         "up_unit": _Rendered(templates.render("preseed/metal-up.service", **values)),
+        "esp": _Rendered(templates.render("preseed/esp.sh")),
         "initramfs_ipv6": _Rendered(templates.render("preseed/initramfs-ipv6.sh.j2", **values)),
     }
 

@@ -33,7 +33,7 @@ from metal.lab.preseeding import (
     root_keys,
     touched,
     trusted,
-    wanted_disk,
+    wanted_disks,
 )
 from metal.model.facts import Drive
 
@@ -236,11 +236,15 @@ class _Session:
         self.machine.reboot()
 
     def _partition(self, answers: dict[str, str]) -> DiskState:
-        """The disk that was named, empty now and encrypted; no other is touched."""
-        name, serial = wanted_disk(answers["partman/early_command"])
-        chosen = [d.name for d in self.machine.hardware.drives if _chosen(d, name, serial)]
-        if len(chosen) != 1:
-            raise Prompt(f"{len(chosen)} disks are {name} {serial}")
+        """The disk that was named, empty now and encrypted; no other is touched. Two that are
+        named hold the same from now on."""
+        chosen: list[str] = []
+        for name, serial in wanted_disks(answers["partman/early_command"]):
+            found = [d.name for d in self.machine.hardware.drives if _chosen(d, name, serial)]
+            found = [drive for drive in found if drive not in chosen]
+            if len(found) != 1:
+                raise Prompt(f"{len(found)} disks are {name} {serial}")
+            chosen += found
         passphrase = answers["partman-crypto/passphrase"]
         if answers["partman-crypto/passphrase-again"] != passphrase:
             raise Prompt("the two passphrases differ")
@@ -248,7 +252,8 @@ class _Session:
         disk.wipes += 1
         disk.system, disk.installed_with = "", {}
         format_luks(disk, passphrase)
-        self.say(f"partitioning {chosen[0]}")
+        self.machine.disks.update(dict.fromkeys(chosen, disk))
+        self.say(f"partitioning {' and '.join(chosen)}")
         self.pause(INSTALL_SECONDS["partitioned"])
         return disk
 

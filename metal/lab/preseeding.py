@@ -132,17 +132,16 @@ def report_urls(command: str) -> dict[str, str]:
     return urls
 
 
-def wanted_disk(early_command: str) -> tuple[str, str]:
-    """(name, serial number) of the disk that partman's early command chooses."""
+def wanted_disks(early_command: str) -> list[tuple[str, str]]:
+    """(name, serial number) of each disk that partman's early command chooses."""
     if "debconf-set partman-auto/disk" not in early_command:
         raise Prompt("no disk is chosen: partman would ask which")
-    values = []
-    for variable in ("disk_name", "disk_serial"):
-        found = re.search(rf"\b{variable}=('[^']*'|[^;\s]*)", early_command)
-        if found is None:
-            raise Prompt(f"the early command sets no {variable}")
-        values.append(" ".join(shlex.split(found[1])))
-    return values[0], values[1]
+    word = r"('[^']*'|[^;\s]*)"
+    found = re.findall(rf"\btake {word} {word};", early_command)
+    if not found:
+        raise Prompt("the early command takes no disk")
+    plain = [[" ".join(shlex.split(word)) for word in pair] for pair in found]
+    return [(name, serial) for name, serial in plain]
 
 
 def reporter(late_command: str) -> Reporter:

@@ -291,6 +291,9 @@ class Server(Frozen):
     """The network card to install through; the first learned one when absent."""
     method: InstallMethod | None = None
     """How Debian is installed on it, where that is not as its profile says."""
+    system_disks: tuple[str, ...] = Field(default=(), max_length=2)
+    """Serial numbers (or names) of the drives that get Debian, where those are not as its profile
+    says; two are mirrored."""
     links: dict[Role, Link] = {}
     """What its cards carry, where that is not as its profile says."""
     api_host: str | None = None
@@ -517,6 +520,9 @@ class ServerProfile(Frozen):
     """vCPUs per thread that may be promised."""
     system_disk: Literal["smallest", "first"] = "smallest"
     """Which drive gets Debian; the others are left for Ceph."""
+    mirrored: bool | None = None
+    """Whether Debian is on two drives that hold the same (md RAID 1), either of which starts the
+    server; None: where a server's `system_disks` names two."""
     links: dict[Role, Link] = {}
     """What the cards of such servers carry. Without any, the card that the host is reached by
     carries all."""

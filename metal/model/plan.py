@@ -48,6 +48,9 @@ class InstallServer(_Action):
     disk: str
     """Name of the drive that is wiped and gets Debian; no other is touched."""
     disk_serial: str | None = None
+    mirror: str | None = None
+    """Name of a second drive that is wiped and holds the same; None: the system is on one."""
+    mirror_serial: str | None = None
     method: InstallMethod = "preseed"
     route: Method = "pxe"
     """How the installer gets there."""
@@ -55,6 +58,12 @@ class InstallServer(_Action):
     @property
     def id(self) -> str:
         return f"install:{self.server}"
+
+    @property
+    def disks(self) -> tuple[tuple[str, str | None], ...]:
+        """(name, serial number) of each drive that is wiped."""
+        first = (self.disk, self.disk_serial)
+        return (first,) if self.mirror is None else (first, (self.mirror, self.mirror_serial))
 
     @property
     def by_medium(self) -> bool:

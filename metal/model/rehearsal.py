@@ -25,5 +25,9 @@ class SeenBoot(Frozen):
     """The running system's."""
     drivers: tuple[str, ...]
     """Kernel modules of the network card that it is installed through; empty: no such card."""
+    arrays: tuple[str, ...]
+    """UUIDs of the md arrays that the running system's / is on; empty: it is on one disk."""
+    mdadm: str
+    """etc/mdadm/mdadm.conf."""
     builtin: str
     """modules.builtin: what its kernel needs no module for."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from metal.model.cpus import DEFAULT, offers
-from metal.model.disks import system_disk
+from metal.model.disks import system_gib
 from metal.model.fleet import Inventory
 from metal.model.life import Life
 from metal.model.world import SeenVm, World
@@ -248,8 +248,8 @@ def _host(inventory: Inventory, world: World, server: str, ceph: bool) -> Host:
     host = Host(node, threads, memory is not None)
     if ceph:
         host.disk_limit = UNLIMITED
-    elif learned and learned.disks:
-        host.disk_limit = system_disk(profile, learned).size_gib - SYSTEM_GIB
+    elif size := system_gib(profile, inventory.servers[server]):
+        host.disk_limit = size - SYSTEM_GIB
     seen = world.servers.get(server)
     if memory is None:
         host.closed = "its memory is not known"

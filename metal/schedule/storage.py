@@ -25,8 +25,7 @@ def ceph_gib(inventory: Inventory, cluster: str) -> float | None:
     missing. Three servers keep two copies of all then: they are as full as before."""
     sizes: list[int] = []
     for server in inventory.clusters[cluster].servers:
-        learned = inventory.servers[server].learned
-        disks = data_disks(inventory.profile(server), learned) if learned else ()
+        disks = data_disks(inventory.profile(server), inventory.servers[server])
         if not disks:
             return None
         sizes.append(sum(d.size_gib for d in disks))

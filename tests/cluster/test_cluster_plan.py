@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from metal.cluster.plan import plan_clusters
-from metal.model.disks import data_disks, system_disk
-from metal.model.errors import BadInput
-from metal.model.fleet import Inventory, Learned, ServerProfile
+from metal.model.disks import data_disks, is_mirrored, system_disks, system_gib
+from metal.model.fleet import Inventory, Server, ServerProfile
 from metal.model.plan import FormCluster, Osd, Risk
 from metal.model.world import SeenCluster, SeenServer, World
 
@@ -143,13 +142,35 @@ def test_a_solo_machine_only_has_to_answer() -> None:
     assert forms(world("found found found found"), "duna1")["duna"].needs == ("install:duna1",)
 
 
-def test_the_system_disk_is_the_smallest_or_the_first() -> None:
-    learned = Learned.model_validate({"disks": DISKS})
-    smallest = ServerProfile(description="any")
-    first = ServerProfile(description="any", system_disk="first")
-    assert system_disk(smallest, learned).name == "sdb"
-    assert system_disk(first, learned).name == "sda"
-    assert [d.name for d in data_disks(smallest, learned)] == ["sda", "sdc"]
-    with pytest.raises(BadInput, match="no drive is known"):
-        system_disk(smallest, Learned())
-    assert data_disks(smallest, Learned()) == ()
+def with_drives(disks: object, *named: str) -> Server:
+    told = {"site": "lisbon", "rack": "R", "profile": "p", "address": "10.0.0.1"}
+    return Server.model_validate(
+        {**told, "system_disks": named, "learned": {"disks": disks} if disks else None}
+    )
+
+
+@pytest.mark.parametrize(
+    ("profile", "named", "system", "data"),
+    [
+        ({}, (), ["sdb"], ["sda", "sdc"]),
+        ({"system_disk": "first"}, (), ["sda"], ["sdc", "sdb"]),
+        ({"mirrored": True}, (), ["sdb", "sdc"], ["sda"]),
+        ({"mirrored": True, "system_disk": "first"}, (), ["sda", "sdc"], ["sdb"]),
+        ({}, ("sdc",), ["sdc"], ["sda", "sdb"]),
+        ({}, ("sdc", "sda"), ["sdc", "sda"], ["sdb"]),
+    ],
+)
+def test_the_system_disks_are_those_that_are_named_else_as_the_profile_says(
+    profile: dict[str, Any], named: tuple[str, ...], system: list[str], data: list[str]
+) -> None:
+    kind, one = ServerProfile(description="any", **profile), with_drives(DISKS, *named)
+    assert [d.name for d in system_disks(kind, one)] == system
+    assert [d.name for d in data_disks(kind, one)] == data
+    assert is_mirrored(kind, one) is (len(system) == 2)
+    assert system_gib(kind, one) == min(d["size_gib"] for d in DISKS if d["name"] in system)
+
+
+def test_of_drives_that_nobody_knows_there_are_none() -> None:
+    kind = ServerProfile(description="any")
+    assert (system_disks(kind, with_drives(None)), data_disks(kind, with_drives(None))) == ((), ())
+    assert system_gib(kind, with_drives(None)) is None

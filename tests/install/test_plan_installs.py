@@ -92,3 +92,51 @@ def test_where_nobody_gives_addresses_nothing_is_installed_over_the_network(made
     installs, (warning,) = plan(inventory)
     assert installs == []
     assert "nobody gives addresses" in warning and "metal server show alba1" in warning
+
+
+TWO = [
+    {"name": "sda", "size_gib": 100, "serial": "A"},
+    {"name": "sdb", "size_gib": 100, "serial": "B"},
+    {"name": "sdc", "size_gib": 9000, "serial": "C"},
+]
+
+
+def on_drives(made, disks=TWO, *, profile=None, **server):
+    learned = {"macs": ["02:00:5e:00:01:01"], "disks": disks}
+    inventory = made.inventory(learned=learned, **server)
+    kind = inventory.profiles["ceph-node"].model_copy(update=profile or {})
+    return plan(inventory.model_copy(update={"profiles": {"ceph-node": kind}}))
+
+
+@pytest.mark.parametrize(
+    ("profile", "server", "disks"),
+    [
+        ({}, {"system_disks": ["C", "sda"]}, (("sdc", "C"), ("sda", "A"))),
+        ({}, {"system_disks": ["B"]}, (("sdb", "B"),)),
+        ({"mirrored": True}, {}, (("sda", "A"), ("sdb", "B"))),
+        ({"mirrored": True, "debian": "bookworm", "method": "image"}, {},
+         (("sda", "A"), ("sdb", "B"))),
+    ],
+)  # fmt: skip
+def test_two_drives_are_named_or_the_profile_says_so(made, profile, server, disks):
+    (action,), warnings = on_drives(made, profile=profile, **server)
+    assert warnings == [] and action.disks == disks
+    assert all(f"{name} (" in action.why and serial in action.why for name, serial in disks)
+
+
+@pytest.mark.parametrize(
+    ("disks", "profile", "server", "says"),
+    [
+        (TWO, {}, {"system_disks": ["A", "Z"]}, "it has no drive 'Z'"),
+        (TWO, {}, {"system_disks": ["A", "sda"]}, "1 of its drives would be taken"),
+        (TWO, {"mirrored": False}, {"system_disks": ["A", "B"]}, "one, which is not mirrored"),
+        (TWO, {"mirrored": True}, {"system_disks": ["A"]}, "two, which are mirrored"),
+        (TWO[:1], {"mirrored": True}, {}, "two, which are mirrored"),
+        (TWO, {"mirrored": True, "debian": "bookworm"}, {}, "Debian 12's installer cannot"),
+        (DISKS, {}, {"system_disks": ["PD 0:1:0"]}, "its serial number is unknown"),
+    ],
+)
+def test_drives_that_are_not_as_they_are_told_to_be_are_refused(made, disks, profile, server, says):
+    installs, warnings = on_drives(made, disks, profile=profile, **server)
+    assert installs == []
+    assert says in " ".join(warnings)

@@ -13,7 +13,7 @@ from metal.lab.preseeding import (
     parse_script,
     report_urls,
     reporter,
-    wanted_disk,
+    wanted_disks,
 )
 
 PRESEED = (Path(__file__).parent / "golden" / "alba1.cfg").read_text()
@@ -72,10 +72,10 @@ def test_a_late_command_that_would_never_report_is_a_prompt():
 
 def test_an_early_command_that_chooses_no_disk_is_a_prompt():
     with pytest.raises(Prompt, match="which"):
-        wanted_disk("disk_name=sda; disk_serial=''")
-    with pytest.raises(Prompt, match="disk_serial"):
-        wanted_disk("disk_name=sda; debconf-set partman-auto/disk x")
-    assert wanted_disk("disk_name=sda; disk_serial='a b'; debconf-set partman-auto/disk x") == (
-        "sda",
-        "a b",
-    )
+        wanted_disks("take 'sda' '';")
+    with pytest.raises(Prompt, match="takes no disk"):
+        wanted_disks("disk_name=sda; debconf-set partman-auto/disk x")
+    assert wanted_disks("take 'sda' 'a b'; take sdb ''; debconf-set partman-auto/disk x") == [
+        ("sda", "a b"),
+        ("sdb", ""),
+    ]

@@ -187,6 +187,35 @@ def test_what_is_missing_is_named(server, break_, why):
     assert len(found) == 1 and why in found[0], found
 
 
+def test_arrays_of_the_running_system_must_be_named_in_it(server, tmp_path, monkeypatch):
+    """As lsblk and mdadm print them where / is LVM on LUKS on RAID 1 (util-linux 2.41)."""
+    stubs = tmp_path / "stubs"
+    stubs.mkdir()
+    for name, script in {
+        "findmnt": "echo /dev/mapper/system-root",
+        "lsblk": "printf '%s\\n' '/dev/mapper/system-root lvm' '/dev/mapper/md1_crypt crypt'"
+        " '/dev/md1 raid1' '/dev/vda4 part' '/dev/vda disk' '/dev/vdb4 part' '/dev/vdb disk'",
+        "mdadm": "[ $3 = /dev/md1 ] && echo MD_LEVEL=raid1 && echo MD_UUID=0a1b:2c3d:4e5f:6071",
+    }.items():
+        (stubs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (stubs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stubs}:{os.environ['PATH']}")
+
+    def mirrored(tree):
+        for name in ("usr/sbin/mdadm", f"usr/lib/modules/{KERNEL}/kernel/drivers/md/raid1.ko.xz"):
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).touch()
+        (tree / "etc/mdadm").mkdir()
+        line = "ARRAY /dev/md/1 metadata=1.2 UUID=0a1b:2c3d:4e5f:6071 name=alba1:1\n"
+        (tree / "etc/mdadm/mdadm.conf").write_text(f"HOMEHOST <system>\n{line}")
+
+    seen = server(mirrored)
+    assert seen.arrays == ("0a1b:2c3d:4e5f:6071",)
+    assert obstacles(seen, server.wanted) == []
+    lost = edit("etc/mdadm/mdadm.conf", "0a1b", "ffff")
+    assert "does not name the array 0a1b" in obstacles(server(lost), server.wanted)[0]
+
+
 def test_an_image_that_cannot_be_read_is_no_yes(server):
     with pytest.raises(Failed, match="cannot be read"):
         read_boot(Here(), MAC, "/nowhere")
@@ -248,6 +277,22 @@ def test_a_driver_may_be_in_the_kernel_and_is_written_in_two_ways(lab):
     assert obstacles(builtin, wanted) == []
     no_card = seen.model_copy(update={"drivers": ()})
     assert "no network card" in obstacles(no_card, wanted)[0]
+
+
+def test_a_mirrored_system_needs_its_arrays_assembled(lab):
+    seen, wanted = lab
+    raid1 = "usr/lib/modules/6.1/kernel/drivers/md/raid1.ko"
+    files = seen.files | {"usr/sbin/mdadm", raid1}
+    told = {"files": files, "arrays": ("aa:bb",), "mdadm": "ARRAY /dev/md/0 UUID=aa:bb\n"}
+    mirrored = seen.model_copy(update=told)
+    assert obstacles(mirrored, wanted) == []
+    for broken, why in (
+        (without(mirrored, "usr/sbin/mdadm"), "no mdadm is in it"),
+        (without(mirrored, raid1), "raid1 is not in it"),
+        (mirrored.model_copy(update={"mdadm": "HOMEHOST <system>\n"}), "name the array aa:bb"),
+    ):
+        (found,) = obstacles(broken, wanted)
+        assert why in found
 
 
 def test_over_ipv6_its_script_must_have_the_address(lab):

@@ -20,7 +20,7 @@ from metal.lab.preseeding import (
     parse_script,
     report_urls,
     reporter,
-    wanted_disk,
+    wanted_disks,
 )
 from metal.model.errors import BadInput
 from metal.model.plan import InstallServer, Risk
@@ -69,6 +69,12 @@ def plain(made):
     return answers(made.inventory(), action_for(), MIRROR, BOOT, CONTROLLER)
 
 
+@pytest.fixture
+def mirrored(made):
+    action = action_for(mirror="nvme0n1", mirror_serial="S3Z1NX0M")
+    return answers(made.inventory(), action, MIRROR, BOOT, CONTROLLER)
+
+
 def check_golden(name, text):
     file = GOLDEN / name
     if os.environ.get("METAL_GOLDEN"):
@@ -87,13 +93,17 @@ def test_golden_preseed_on_bookworm_by_kernel_name(templates, made):
     check_golden("alba1-bookworm.cfg", render_preseed(templates, told, **SECRETS))
 
 
+def test_golden_preseed_on_two_disks(templates, mirrored):
+    check_golden("alba1-mirrored.cfg", render_preseed(templates, mirrored, **SECRETS))
+
+
 def test_golden_scripts(templates, plain):
     check_golden("alba1.ipxe", render_script(templates, plain, TOKEN))
     check_golden("disk.ipxe", render_disk_script(templates))
 
 
 @pytest.mark.skipif(not shutil.which("debconf-set-selections"), reason="no debconf here")
-@pytest.mark.parametrize("name", ["alba1.cfg", "alba1-bookworm.cfg"])
+@pytest.mark.parametrize("name", ["alba1.cfg", "alba1-bookworm.cfg", "alba1-mirrored.cfg"])
 def test_debconf_accepts_the_preseed(name):
     check = ["debconf-set-selections", "--checkonly", GOLDEN / name]
     ran = subprocess.run(check, capture_output=True, text=True)
@@ -194,7 +204,49 @@ def test_the_early_command_chooses_the_disk(templates, made, tmp_path, name, ser
         assert ran.stdout == f"partman-auto/disk {chosen}\ngrub-installer/bootdev {chosen}\n"
     else:
         assert ran.stdout == f"metal: 0 disks are {name} , so none is touched\n"
-    assert wanted_disk(command) == (name, serial or "")
+    assert wanted_disks(command) == [(name, serial or "")]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (("sda", "S3Z1NX0K"), ("sdx", "ZC11ABCD"), ("/dev/sdb", "/dev/sda")),
+        (("sda", "S3Z1NX0K"), ("nvme0n1", ""), ("/dev/sdb", "/dev/nvme0n1")),
+        (("sda", "S3Z1NX0K"), ("sdb", ""), "0 disks are sdb "),
+        (("sda", "S3Z1NX0K"), ("sdd", "GONE"), "0 disks are sdd GONE"),
+        (("sdd", "GONE"), ("sda", "S3Z1NX0K"), "0 disks are sdd GONE"),
+    ],
+    ids=["two", "NVMe", "one twice", "no second", "no first"],
+)
+def test_the_early_command_chooses_two_disks(templates, made, tmp_path, first, second, said):
+    """And names the partitions of the arrays, which nobody knew before."""
+    action = action_for(
+        disk=first[0], disk_serial=first[1], mirror=second[0], mirror_serial=second[1]
+    )
+    told = parse_preseed(
+        render_preseed(templates, answers(made.inventory(), action, MIRROR, BOOT), **SECRETS)
+    )
+    environment = stubs(
+        tmp_path / "bin",
+        list_devices="printf '%s\\n' /dev/sda /dev/sdb /dev/nvme0n1",
+        udevadm=UDEVADM,
+        debconf_set='echo "$*"',
+        debconf_get=f"echo '{told['partman-auto-raid/recipe']}'",
+        sleep="kill -TERM $PPID",
+    )
+    command = told["partman/early_command"].replace("/dev/console", "/dev/stdout")
+    ran = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True)
+    assert ran.stderr == ""
+    if isinstance(said, str):
+        assert ran.stdout == f"metal: {said}, so none is touched\n"
+        return
+    one, two = said
+    parts = {n: f"{one}{n}#{two}{'p' if 'nvme' in two else ''}{n}" for n in (3, 4)}
+    assert ran.stdout.splitlines() == [
+        f"partman-auto-raid/recipe 1 2 0 ext4 /boot {parts[3]} . 1 2 0 crypto-lvm - {parts[4]} .",
+        f"partman-auto/disk {one} {two}",
+        f"grub-installer/bootdev {one} {two}",
+    ]
 
 
 def test_the_late_command_prepares_the_first_boot(templates, plain, tmp_path):

@@ -16,7 +16,7 @@ from metal.install.plan import plan_installs
 from metal.install.recipe import read_recipe
 from metal.install.render import Templates, continued, render_preseed
 from metal.inventory.defaults import default_file, defaults
-from metal.lab.preseeding import parse_preseed, report_urls, wanted_disk
+from metal.lab.preseeding import parse_preseed, report_urls, wanted_disks
 from metal.live.agent import layout, system, volumes
 from metal.live.root import RootImage, bootstrap_command
 from metal.model.errors import BadInput
@@ -66,7 +66,7 @@ def action(**changes):
     return InstallServer(**{**told, **changes})
 
 
-@pytest.fixture(params=["trixie", "bookworm, by name", "IPv6"])
+@pytest.fixture(params=["trixie", "bookworm, by name", "IPv6", "two disks"])
 def told(request, made):
     """The answers of one server, from which both ways are rendered."""
     inventory = made.inventory()
@@ -75,6 +75,9 @@ def told(request, made):
     if request.param == "IPv6":
         six = {"address": "2001:db8::11", "netmask": "64", "gateway": "2001:db8::1"}
         return answers(inventory, action(), MIRROR, BOOT).model_copy(update=six)
+    if request.param == "two disks":
+        two = action(mirror="sdc", mirror_serial="S3Z1NX0M")
+        return answers(inventory, two, MIRROR, BOOT)
     other = action(debian="bookworm", disk="/dev/nvme0n1", disk_serial=None)
     return answers(inventory, other, "https://mirror.example.org", BOOT + "/")
 
@@ -87,10 +90,9 @@ def both(templates, told):
 
 def test_the_same_disk_key_and_password(templates, told):
     preseed, job = both(templates, told)
-    assert wanted_disk(preseed["partman/early_command"]) == (
-        job["disk"]["name"],
-        job["disk"]["serial"],
-    )
+    assert wanted_disks(preseed["partman/early_command"]) == [
+        (disk["name"], disk["serial"]) for disk in job["disks"]
+    ]
     assert preseed["partman-crypto/passphrase"] == job["passphrase"]
     assert preseed["passwd/root-password-crypted"] == job["root_hash"]
 
@@ -146,13 +148,19 @@ def test_the_same_partitions(templates, told):
     scheme, recipe = preseed["partman-auto/expert_recipe"], job["recipe"]
     assert preseed["partman-auto-lvm/new_vg_name"] == recipe["group"]
     parts = [*recipe["outside"], *recipe["volumes"]]
-    assert len(parts) == scheme.count(" .")
+    encrypted = 1 if recipe["mirrored"] else 0  # in a recipe of one disk nobody needs to say it
+    assert len(parts) + encrypted == scheme.count(" .")
     for part in parts:
         sizes = f"{part['minimum']} {part['priority']} {part['maximum']} "
         assert sizes in scheme
         assert not part["volume"] or f"lv_name{{ {part['volume']} }}" in scheme
         own = part["mount"] not in ("", "/boot/efi")
-        assert not own or f"mountpoint{{ {part['mount']} }}" in scheme
+        arrays = preseed.get("partman-auto-raid/recipe", "")
+        assert (
+            not own
+            or f"mountpoint{{ {part['mount']} }}" in scheme
+            or f"1 2 0 {part['filesystem']} {part['mount']} @" in arrays
+        )
 
 
 def test_golden_job(templates, made):
@@ -165,10 +173,17 @@ def test_golden_job(templates, made):
     assert text == file.read_text(), f"if that is wanted: METAL_GOLDEN=1 pytest {__file__}"
 
 
+def test_on_two_disks_there_is_one_recipe_for_both(templates, made):
+    """What differs is what lies on the arrays and what each disk has of its own."""
+    one = recipe_of(templates, answers(made.inventory(), action(), MIRROR, BOOT))
+    two = recipe_of(templates, answers(made.inventory(), action(mirror="sdc"), MIRROR, BOOT))
+    assert two == one.model_copy(update={"mirrored": True})
+
+
 def test_the_machine_writes_fstab_and_crypttab_as_the_installer_does(templates, made):
     recipe = recipe_of(templates, answers(made.inventory(), action(), MIRROR, BOOT))
-    disk = volumes.Made("/dev/nvme0n1", "/dev/nvme0n1p4", "nvme0n1p4_crypt", recipe.group)
-    devices = [volumes.partition(disk.disk, n) for n in range(1, 4)]
+    disk = volumes.Made(["/dev/nvme0n1"], "/dev/nvme0n1p4", "nvme0n1p4_crypt", recipe.group)
+    devices = [volumes.partition(disk.disks[0], n) for n in range(1, 4)]
     for device, part in zip(devices, recipe.outside, strict=True):
         if part.filesystem:
             disk.filesystems.append((device, part.filesystem, part.mount))
@@ -211,7 +226,7 @@ def test_the_packaged_recipe():
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("string crypto", "string lvm", "method crypto"),
+        ("string crypto", "string lvm", "methods crypto"),
         ("guided_size string max", "guided_size string 50%", "guided_size"),
         ("8192 20000 -1", "50% 20000 -1", "plain MB"),
         ("$primary{ }", "$primary{ } raidid{ 1 }", "raidid"),
@@ -227,6 +242,26 @@ def test_a_recipe_that_asks_for_more_is_refused_whole(old, new, why):
     with pytest.raises(BadInput, match=re.escape(why)) as caught:
         read_recipe(text.replace(old, new), "mine")
     assert caught.value.where == "preseed/recipes/mine"
+
+
+MIRRORED = default_file("preseed/recipes/luks-lvm-mirrored")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("1 2 0 ext4", "5 3 0 ext4", "arrays other than"),
+        ("/boot @3 .", "/boot /dev/sda3#/dev/sdb3 .", "arrays other than"),
+        ("0 crypto-lvm", "0 lvm", "the last is crypto-lvm"),
+        ("- @4", "- @5", "each of its raid partitions"),
+        ("/boot @3", "/srv @3", "its /boot"),
+    ],
+)
+def test_arrays_that_are_not_known_are_refused(old, new, why):
+    text = MIRRORED.read_text()
+    assert old in text
+    with pytest.raises(BadInput, match=re.escape(why)):
+        read_recipe(text.replace(old, new, 1), "mine")
 
 
 def rows(*sizes):

@@ -47,6 +47,16 @@ class Site:
         assert done.returncode == 0, (words, done.stdout[-3000:], done.stderr[-3000:])
         return done.stdout
 
+    def tries(self, *words: str) -> None:
+        """As `metal`, but it need not succeed."""
+        self.wire.run(*self._metal(*words), timeout=900)
+
+    @property
+    def power(self) -> str:
+        """What its power button did last: "off", or "on, from …"."""
+        log = (self.machine.folder / "power.log").read_text().splitlines()
+        return log[-1].partition(" power ")[2]
+
     def build(self) -> None:
         """The live system and the root, where they are not kept already. Not on the wire: it has
         no way out."""
@@ -179,7 +189,7 @@ def site_of(tmp_path: Path, mirror: str) -> Iterator[Callable[..., Site]]:
     """Makes the test's site: enrolled, `metal serve` answers, the machine is off."""
     opened: list[tuple[Wire, Site]] = []
 
-    def make(firmware: Any, *, packages: str = "[]", more: str = "", tpm: bool = False) -> Site:
+    def make(firmware: Any, *, packages: str = "[]", more: str = "", **kind: Any) -> Site:
         wire = Wire(tmp_path, (OURS, BMC_OURS, f"{BMC}/24", ANNOUNCED)).__enter__()
         number = len(opened) + 1
         machine = Machine(
@@ -192,7 +202,7 @@ def site_of(tmp_path: Path, mirror: str) -> Iterator[Callable[..., Site]]:
             bmc=BMC,
             password=PASSWORD,
             tap=wire.tap(),
-            tpm=tpm,
+            **kind,
         )
         site = Site(tmp_path / "fleet", wire, machine)
         opened.append((wire, site))

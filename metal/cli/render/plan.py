@@ -70,5 +70,5 @@ def destroyed(plan: Plan) -> list[str]:
 def _wiped(action: Action) -> str:
     if not isinstance(action, InstallServer):
         return safe(action.what)
-    serial = f", serial {action.disk_serial}" if action.disk_serial else ""
-    return safe(f"{action.server} (drive {action.disk}{serial})")
+    drives = [f"drive {d}{f', serial {serial}' if serial else ''}" for d, serial in action.disks]
+    return safe(f"{action.server} ({' and '.join(drives)})")

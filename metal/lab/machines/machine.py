@@ -9,6 +9,7 @@ from metal.model.base import Frozen
 
 OVMF = Path("/usr/share/OVMF")
 DISK_BYTES = 16 * 10**9
+LARGER_BYTES = 10**9
 
 
 class Machine(Frozen):
@@ -20,7 +21,9 @@ class Machine(Frozen):
     mac: str
     uuid: str
     serial: str
-    """Of its only disk."""
+    """Of its disk."""
+    mirror_serial: str = ""
+    """Of a second one, which is larger; "": it has none."""
     bmc: str
     """The address of its BMC, ours on the wire."""
     password: str
@@ -30,8 +33,9 @@ class Machine(Frozen):
     def write(self) -> None:
         """Its parts, brand new: an empty disk, and firmware that knows nothing."""
         self.folder.mkdir()
-        with self.disk.open("wb") as file:
-            file.truncate(DISK_BYTES)
+        for number, disk in enumerate(self.disks.values()):
+            with disk.open("wb") as file:
+                file.truncate(DISK_BYTES + number * LARGER_BYTES)
         if self.firmware == "efi":
             shutil.copy(OVMF / "OVMF_VARS_4M.fd", self._variables)
         (self.folder / "tpm").mkdir()
@@ -46,6 +50,12 @@ class Machine(Frozen):
     @property
     def disk(self) -> Path:
         return self.folder / "disk.img"
+
+    @property
+    def disks(self) -> dict[str, Path]:
+        """Serial number → image, which is no disk of it while it is not there: pulled."""
+        second = {self.mirror_serial: self.folder / "mirror.img"} if self.mirror_serial else {}
+        return {self.serial: self.disk, **second}
 
     @property
     def console(self) -> str:
@@ -76,7 +86,6 @@ class Machine(Frozen):
         once = device == "network"
         console = f"file,id=console,path={self.folder / 'console.log'},append=on"
         wire = f"tap,id=wire,ifname={self.tap},script=no,downscript=no"
-        disk = f"file={self.disk},if=none,id=disk,format=raw,cache=unsafe,discard=unmap"
         return [
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35",
             "-cpu", "max,erms=off", "-smp", "2", "-m", "2048", "-uuid", self.uuid,
@@ -85,8 +94,7 @@ class Machine(Frozen):
             "-object", "rng-random,id=noise,filename=/dev/urandom",
             "-device", "virtio-rng-pci,rng=noise",
             "-netdev", wire, "-device", self._card + (",bootindex=1" if once else ""),
-            "-drive", disk,
-            "-device", f"virtio-blk-pci,drive=disk,serial={self.serial},bootindex=2",
+            *self._disk_words(),
             *(["-no-reboot"] if once else []),
             *self._firmware_words(),
             *self._tpm_words(),
@@ -97,6 +105,13 @@ class Machine(Frozen):
         """Under BIOS QEMU's own iPXE is in its ROM; under UEFI the firmware's PXE loads one."""
         rom = ",romfile=" if self.firmware == "efi" else ""
         return f"virtio-net-pci,netdev=wire,mac={self.mac}{rom}"
+
+    def _disk_words(self) -> Iterator[str]:
+        for number, (serial, image) in enumerate(self.disks.items(), 2):
+            if image.exists():
+                kind = "if=none,format=raw,cache=unsafe,discard=unmap"
+                device = f"virtio-blk-pci,drive=disk{number},serial={serial},bootindex={number}"
+                yield from ("-drive", f"file={image},id=disk{number},{kind}", "-device", device)
 
     def _firmware_words(self) -> Iterator[str]:
         if self.firmware == "efi":

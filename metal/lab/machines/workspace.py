@@ -1,5 +1,6 @@
 """The workspace of whole machines: enrolled already, each with a profile that is a plain Debian."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +43,7 @@ rack = "R"
 profile = "plain"
 address = "{address}"
 method = "image"
+system_disks = {serials}
 bmc = {{ address = "{bmc}", protocol = "ipmi", cipher_suite = 3, user = "{user}" }}
 
 [servers.{name}.learned]
@@ -49,7 +51,7 @@ vendor = "QEMU"
 model = "Standard PC (Q35 + ICH9, 2009)"
 uuid = "{uuid}"
 macs = ["{mac}"]
-disks = [{{ name = "vda", size_gib = 15, serial = "{serial}" }}]
+disks = [{disks}]
 
 [clusters.only-{name}]
 servers = ["{name}"]
@@ -90,7 +92,11 @@ def write(
     servers = "".join(
         SERVER.format(
             name=m.name, address=address_of(m), bmc=m.bmc, user=BMC_USER,
-            uuid=m.uuid, mac=m.mac, serial=m.serial,
+            uuid=m.uuid, mac=m.mac, serials=json.dumps(list(m.disks)),
+            disks=", ".join(
+                f'{{ name = "vd{"ab"[n]}", size_gib = {15 + n}, serial = "{serial}" }}'
+                for n, serial in enumerate(m.disks)
+            ),
         )
         for m in machines
     )  # fmt: skip

@@ -21,9 +21,9 @@ PIECE = 1024 * 1024
 def perform(job: dict[str, Any], talk: Talk, told: dict[str, str]) -> None:
     """`job`: metal/install/image.py."""
     talk.progress("partition", 0.05, "finding the disk")
-    disk = volumes.find(job["disk"])
-    talk.progress("partition", 0.08, f"partitioning and encrypting {disk}")
-    made = volumes.make(job["recipe"], disk, job["passphrase"])
+    disks = volumes.find(job["disks"])
+    talk.progress("partition", 0.08, f"partitioning and encrypting {' and '.join(disks)}")
+    made = volumes.make(job["recipe"], disks, job["server"], job["passphrase"])
     volumes.mount(made, TARGET)
     report(job, "partitioned")
     talk.progress("unpack", 0.2, "unpacking Debian")
@@ -33,7 +33,7 @@ def perform(job: dict[str, Any], talk: Talk, told: dict[str, str]) -> None:
     system.enter(TARGET)
     system.write(job, made, TARGET)
     talk.progress("loader", 0.7, "boot loader")
-    loader.install(disk, job["console"], TARGET)
+    loader.install(disks, job["console"], TARGET)
     talk.progress("late", 0.8, "late commands")
     system.late(job["late"], TARGET)
     talk.progress("leave", 0.98, "unmounting")

@@ -16,8 +16,11 @@ from .programs import must
 
 HOME = "root-metal"
 """Of root in the image's initramfs: metal/live/initramfs-hook names it so."""
+MDADM = "etc/mdadm/mdadm.conf"
+"""Only of a system on two disks."""
 FILES = {
     "etc/crypttab": "cryptroot/crypttab",
+    MDADM: MDADM,
     "etc/initramfs-tools/conf.d/metal": "conf/conf.d/metal",
     "etc/dropbear/initramfs/dropbear.conf": "etc/dropbear/dropbear.conf",
     "etc/dropbear/initramfs/authorized_keys": f"{HOME}/.ssh/authorized_keys",
@@ -51,6 +54,8 @@ def _archive(target: Path, folder: Path) -> bytes:
     inside = folder / "inside"
     for source, name in FILES.items():
         file = inside / name
+        if name == MDADM and not (target / source).exists():
+            continue
         file.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(target / source, file)
     for private in (HOME, f"{HOME}/.ssh"):

@@ -11,7 +11,7 @@ PACKAGES = "var/cache/metal-loaders"
 ARGUMENTS = re.compile(r"^GRUB_CMDLINE_LINUX=.*$", re.MULTILINE)
 
 
-def install(disk: str, console: str, target: Path) -> None:
+def install(disks: list[str], console: str, target: Path) -> None:
     kind = "efi" if EFI.is_dir() else "bios"
     files = sorted((target / PACKAGES / kind).glob("*.deb"))
     quick = "--force-unsafe-io"  # a machine that loses its power here is installed anew
@@ -22,10 +22,14 @@ def install(disk: str, console: str, target: Path) -> None:
         ARGUMENTS.sub(f'GRUB_CMDLINE_LINUX="{console}"', settings.read_text(), count=1)
     )
     if kind == "efi":
-        must(["in-target", "grub-install", "--target=x86_64-efi", "--recheck"])
+        # Of two disks the second's is found by the path of sticks, which no firmware forgets.
+        second = ["--force-extra-removable"] if len(disks) > 1 else []
+        must(["in-target", "grub-install", "--target=x86_64-efi", "--recheck", *second])
+        answer = "grub-efi-amd64 grub2/force_efi_extra_removable boolean true\n" * len(second)
     else:
-        must(["in-target", "grub-install", "--target=i386-pc", "--recheck", disk])
-        # Where a later version of it is to be put.
-        answer = f"grub-pc grub-pc/install_devices multiselect {disk}\n"
+        for disk in disks:
+            must(["in-target", "grub-install", "--target=i386-pc", "--recheck", disk])
+        answer = f"grub-pc grub-pc/install_devices multiselect {', '.join(disks)}\n"
+    if answer:  # where a later version of it is to be put
         must(["in-target", "debconf-set-selections"], stdin=answer)
     must(["in-target", "update-grub"])

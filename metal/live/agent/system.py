@@ -44,6 +44,8 @@ def write(job: dict[str, Any], made: Made, target: Path) -> None:
         _put(target / name, text.replace(CARD, card))
     _put(target / "etc/fstab", fstab(made, {d: uuid_of(d) for d, _, _ in made.filesystems}))
     _put(target / "etc/crypttab", crypttab(made, uuid_of(made.encrypted)))
+    if made.arrays:
+        must(["in-target", "/usr/share/mdadm/mkconf", "force-generate"])
     must(["in-target", "chpasswd", "-e"], stdin=f"root:{job['root_hash']}\n")
     identity(target, job["server"])
 

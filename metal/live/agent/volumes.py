@@ -1,8 +1,9 @@
-"""The system disk: found, divided, encrypted, with file systems, mounted."""
+"""The system disk, or two that hold the same: found, divided, encrypted, mounted."""
 
 import os
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from .programs import must, run
 BLOCK = Path("/sys/block")
 NO_UDEV = "activation{udev_sync=0 udev_rules=0} devices{obtain_device_list_from_udev=0}"
 WAIT_SECONDS = 10.0
+FIRMWARES = ("biosgrub", "efi")
+MD_SPEED = Path("/proc/sys/dev/raid/speed_limit_max")
+"""KB a second."""
 os.environ["DM_DISABLE_UDEV"] = "1"  # nobody else makes the nodes here
 
 
@@ -24,18 +28,28 @@ class Unfit(Exception):
 class Made:
     """What was made, for fstab and crypttab."""
 
-    disk: str
+    disks: list[str]
     encrypted: str
-    """The partition, such as /dev/sda4."""
+    """The partition, such as /dev/sda4; or the array."""
     mapping: str
     """Its name when it is open, as Debian's installer names it."""
     group: str
     filesystems: list[tuple[str, str, str]] = field(default_factory=list)
     """(device, type, mount point; "" for swap)."""
+    arrays: list[str] = field(default_factory=list)
+    """Such as /dev/md0, of two disks that hold the same."""
 
 
-def find(wanted: dict[str, str]) -> str:
-    """The one disk of that serial number, or name: /dev/…; Unfit, and none is touched, else."""
+def find(wanted: list[dict[str, str]]) -> list[str]:
+    """The disks: /dev/… each. Unfit, and none is touched, unless each is there and is another."""
+    found = [_find(one) for one in wanted]
+    if len(set(found)) < len(found):
+        raise Unfit(f"{found[0]} is to be the mirror of itself, so none is touched")
+    return found
+
+
+def _find(wanted: dict[str, str]) -> str:
+    """The one disk of that serial number, or name."""
     names = [b.name for b in sorted(BLOCK.iterdir()) if not b.name.startswith(disks.NO_DISKS)]
     if wanted["serial"]:
         chosen = [n for n in names if wanted["serial"] in serials(BLOCK / n)]
@@ -69,24 +83,55 @@ def plain(serial: str) -> str:
     return re.sub(r"\s+", "_", serial.strip(" \t\r\n\0"))
 
 
-def make(recipe: dict[str, Any], disk: str, passphrase: str) -> Made:
-    """Wipe `disk`; what is on it afterwards is what the recipe says, and open."""
-    bytes_ = int(disks._word(BLOCK / Path(disk).name / "size")) * 512
-    needed = sum(part["minimum"] for part in recipe["volumes"])
-    try:
-        script = layout.partition_script(recipe["outside"], bytes_, needed)
-    except layout.TooSmall as error:
-        raise Unfit(f"{disk}: {error}") from None
-    _forget_old(disk)
-    must(["sfdisk", "--quiet", "--wipe", "always", "--wipe-partitions", "always", disk], 60, script)
-    parts = [partition(disk, n) for n in range(1, len(recipe["outside"]) + 2)]
-    _wait_for(parts)
-    made = Made(disk, parts[-1], f"{Path(parts[-1]).name}_crypt", recipe["group"])
-    for device, part in zip(parts, recipe["outside"], strict=False):
-        _filesystem(made, device, part)
+def make(recipe: dict[str, Any], found: list[str], server: str, passphrase: str) -> Made:
+    """Wipe the disks that were `found`; on them is then what the recipe says, and open."""
+    script = _script(recipe, found)
+    for disk in found:
+        _forget_old(disk)
+        words = ["sfdisk", "--quiet", "--wipe", "always", "--wipe-partitions", "always", disk]
+        must(words, 60, script)
+    numbers = range(1, len(recipe["outside"]) + 2)
+    rows = [[partition(disk, n) for disk in found] for n in numbers]
+    _wait_for([device for row in rows for device in row])
+    made = Made(found, "", "", recipe["group"])
+    for members, part in zip(rows, recipe["outside"], strict=False):
+        _filesystem(made, _device(made, members, part["method"], server), part)
+    made.encrypted = _device(made, rows[-1], "encrypted", server)
+    made.mapping = f"{Path(made.encrypted).name}_crypt"
     _encrypt(made, passphrase)
     _volumes(made, recipe["volumes"])
     return made
+
+
+def _script(recipe: dict[str, Any], found: list[str]) -> str:
+    """Of each of the disks: the smallest has room for it. Unfit where that has not."""
+    sizes = {int(disks._word(BLOCK / Path(disk).name / "size")) * 512: disk for disk in found}
+    needed = sum(part["minimum"] for part in recipe["volumes"])
+    try:
+        return layout.partition_script(recipe["outside"], min(sizes), needed)
+    except layout.TooSmall as error:
+        raise Unfit(f"{sizes[min(sizes)]}: {error}") from None
+
+
+def _device(made: Made, members: list[str], method: str, server: str) -> str:
+    """What a partition is used through: itself, or the array of those of two disks. The firmware
+    reads its own partitions, and knows no arrays: preseed/esp.sh keeps those alike."""
+    if len(members) == 1 or method in FIRMWARES:
+        return members[0]
+    number = len(made.arrays)
+    must(["modprobe", "raid1"])
+    _gently()
+    must(["mdadm", "--create", f"/dev/md{number}", "--run", "--metadata=1.2", "--level=1",
+          f"--homehost={server}", f"--name={number}", f"--raid-devices={len(members)}",
+          *members])  # fmt: skip
+    made.arrays.append(f"/dev/md{number}")
+    return made.arrays[-1]
+
+
+def _gently() -> None:
+    """The disks are made alike while the server is used; they are not kept from being installed."""
+    with suppress(OSError):
+        MD_SPEED.write_text("2000\n")
 
 
 def partition(disk: str, number: int) -> str:
@@ -168,4 +213,6 @@ def close(made: Made) -> None:
     """On the disk, all of it, before the machine restarts."""
     run(["vgchange", "--activate", "n", "--config", NO_UDEV, made.group])
     run(["cryptsetup", "close", made.mapping])
+    for array in made.arrays:
+        run(["mdadm", "--stop", array])
     os.sync()

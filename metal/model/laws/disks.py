@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from metal.model.disks import data_disks, system_disk
+from metal.model.disks import data_disks, system_gib
 from metal.model.laws.after import After
 from metal.model.laws.breach import Breach
 
@@ -37,8 +37,7 @@ def _shared(cluster: str, after: After) -> Iterator[Breach]:
     wanted = sum(g.disk_gib or 0 for g in guests)
     sizes: list[int] = []
     for server in after.inventory.clusters[cluster].servers:
-        learned = after.inventory.servers[server].learned
-        disks = data_disks(after.inventory.profile(server), learned) if learned else ()
+        disks = data_disks(after.inventory.profile(server), after.inventory.servers[server])
         if not disks:
             what = f"gets VMs, but the disks of {server} are not known"
             yield Breach(law="disk", subject=cluster, what=what)
@@ -58,11 +57,11 @@ def _holds(sizes: list[int], wanted: int) -> bool:
 
 
 def _local(server: str, after: After) -> Iterator[Breach]:
-    learned = after.inventory.servers[server].learned
-    if learned is None or not learned.disks:
+    size = system_gib(after.inventory.profile(server), after.inventory.servers[server])
+    if size is None:
         yield Breach(law="disk", subject=server, what="gets VMs, but its disks are not known")
         return
-    room = system_disk(after.inventory.profile(server), learned).size_gib - DEBIAN_GIB
+    room = size - DEBIAN_GIB
     guests = after.on(server)
     for guest in guests:
         if guest.disk_gib is None:

@@ -52,11 +52,14 @@ def _hardware(action: InstallServer, after: After) -> Iterator[str]:
     if learned is None:
         yield "nothing was learned of it, so no disk of it may be wiped"
         return
-    disks = [d for d in learned.disks if d.name == action.disk]
-    if not disks:
-        yield f"disk {action.disk} is none of those recorded at enrolment"
-    elif not any(d.serial == action.disk_serial for d in disks):
-        yield f"disk {action.disk} was recorded with another serial number"
+    for name, serial in action.disks:
+        disks = [d for d in learned.disks if d.name == name]
+        if not disks:
+            yield f"disk {name} is none of those recorded at enrolment"
+        elif not any(d.serial == serial for d in disks):
+            yield f"disk {name} was recorded with another serial number"
+    if len(set(action.disks)) < len(action.disks):
+        yield f"disk {action.disk} is to be the mirror of itself"
     if action.mac not in (server.boot_mac, *learned.macs):
         yield f"boots from {action.mac}, which is no card recorded at enrolment"
     if action.uuid != learned.uuid:
@@ -80,7 +83,7 @@ def _form(action: FormCluster, after: After) -> Iterator[str]:
 
 def _osds(action: FormCluster, after: After) -> Iterator[str]:
     """One OSD a disk, none on the disk that this plan gives to Debian."""
-    system = {(i.server, i.disk_serial or i.disk) for i in after.installs}
+    system = {(i.server, serial or name) for i in after.installs for name, serial in i.disks}
     disks = Counter((osd.server, osd.serial or osd.device) for osd in action.osds)
     for (server, disk), times in disks.items():
         if server not in action.servers:
