@@ -30,6 +30,7 @@ COMMANDS = {
     "watch": ("metal.cli.verbs.watch", "Notice servers that fail; with --act heal what they hold."),
     "incident": ("metal.cli.verbs.incident", "What happened, from first signal to last VM."),
     "alarm": ("metal.cli.verbs.alarm", "Who is called, and whether it gets through."),
+    "fence": ("metal.cli.verbs.fence", "Prove a lost server off; what it held restarts elsewhere."),
     "whatif": ("metal.cli.verbs.whatif", "Where VMs restart if a server or a site is lost."),
     "drill": ("metal.cli.verbs.drill", "Rehearse a server's death on doubles, with times."),
     "capacity": ("metal.cli.verbs.capacity", "How many more VMs of a size fit, and survive."),

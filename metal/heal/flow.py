@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from metal.drivers.ports import PowerSwitch
+from metal.heal.evidence import switch_off
 from metal.heal.ports import HealPorts
 from metal.heal.restart import Proof, restart
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
@@ -18,8 +19,6 @@ from metal.operations.run import Run
 
 __all__ = ["HealPorts", "drain", "recover"]
 TRIES = 4
-READINGS = 3
-"""That must all say off: a server that restarts itself is off for a moment."""
 STALE = 20.0
 """Seconds after which nothing is switched off on the strength of a look."""
 
@@ -106,18 +105,7 @@ def _prove_off(
         run.progress(0.1, f"switch {server} off")  # raises where another watcher took over
         if ports.monotonic() - asked > STALE:
             raise Unreachable("this process stood still: what it saw is old", where=server)
-    switch.ensure_power("off")
-    readings = [switch.power()]
-    for _ in range(READINGS - 1):
-        ports.pause(ports.every)
-        readings.append(switch.power())
-    if set(readings) != {"off"}:
-        said = f"{', '.join(readings[:-1])} and {readings[-1]}"
-        raise Failed(
-            f"{switch.by} was told to switch it off, and then read {said}",
-            where=server,
-            mend="somebody must cut its power by hand; nothing was done to its VMs",
-        )
+    readings = switch_off(server, switch, lambda: ports.pause(ports.every))
     off.read_off()
     return {"by": switch.by, "readings": readings}
 

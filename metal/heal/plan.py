@@ -215,7 +215,7 @@ def _person(name: str, diagnosis: Diagnosis) -> str | None:
     if diagnosis.state == "unreachable":
         return (
             f"{name} cannot be judged ({said}): somebody must see whether it has power. If it is "
-            f"off, say so (`metal power off {name} --i-have-pulled-the-plug`) or make its BMC "
+            f"off, say so (`metal fence {name} --i-have-pulled-the-plug`) or make its BMC "
             "answer again, and its VMs are recovered."
         )
     if diagnosis.state == "cut-off":

@@ -22,15 +22,17 @@ PULLED = ("--i-have-pulled-the-plug", "--yes")
 ME = getpass.getuser()
 
 
-def off(rack: Any, server: str, *words: str) -> Any:
-    return rack.metal("power", "off", server, *words)
+def fence(rack: Any, server: str, *words: str) -> Any:
+    return rack.metal("fence", server, *words)
 
 
 def test_a_word_counts_where_the_bmc_is_dead_and_names_who_gave_it(rack: Any) -> None:
     rack.bmc.stop()
-    assert off(rack, "alba1", "--yes").returncode == UNREACHABLE
-    assert off(rack, "alba1", "--i-have-pulled-the-plug").returncode == REFUSED, "nobody was asked"
-    said = off(rack, "alba1", *PULLED)
+    silent = fence(rack, "alba1", "--force", "--yes")
+    assert silent.returncode == UNREACHABLE
+    assert "fence alba1 --i-have-pulled-the-plug`" in " ".join(silent.stderr.split())
+    assert fence(rack, "alba1", "--i-have-pulled-the-plug").returncode == REFUSED, "nobody was asked"
+    said = fence(rack, "alba1", *PULLED)
     assert said.returncode == 0, said.stderr
     assert f"recorded: {ME} cut the power of alba1 at 20" in said.stderr
     (read,) = json.loads(rack.metal("power", "status", "alba1", "-o", "json").stdout)
@@ -40,7 +42,7 @@ def test_a_word_counts_where_the_bmc_is_dead_and_names_who_gave_it(rack: Any) ->
 
 def test_what_reads_on_is_on_whoever_says_what(rack: Any) -> None:
     rack.machine.power_on()
-    said = off(rack, "alba1", *PULLED)
+    said = fence(rack, "alba1", *PULLED)
     assert said.returncode == REFUSED
     assert "its BMC reads power on" in said.stderr and "right server" in said.stderr
     with rack.workspace.store as store:
@@ -102,7 +104,7 @@ def test_a_look_and_the_diagnosis_take_the_word(rack: Any) -> None:
 def test_who_is_waited_for_is_answered(rack: Any) -> None:
     with rack.workspace.store as store:
         store.requests.ask("run 7: prove off", "alba3", "off", "press", "it died")
-        assert off(rack, "alba3", *PULLED).returncode == 0
+        assert fence(rack, "alba3", *PULLED).returncode == 0
         assert store.requests.waiting() == []
 
 

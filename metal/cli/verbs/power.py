@@ -50,24 +50,14 @@ def on(ctx: click.Context, servers: tuple[str, ...]) -> None:
 @SERVERS
 @FORCE
 @YES
-@click.option(
-    "--i-have-pulled-the-plug",
-    "pulled",
-    is_flag=True,
-    help="Switch nothing: record your word that you cut its power with your own hands. It counts "
-    "for an hour, and only while what switches it is silent.",
-)
 @click.pass_context
-def off(ctx: click.Context, servers: tuple[str, ...], force: bool, yes: bool, pulled: bool) -> None:
+def off(ctx: click.Context, servers: tuple[str, ...], force: bool, yes: bool) -> None:
     """Switch off hard, and read it back: what runs there is lost.
 
-    Where its BMC or its PDU is dead, nothing can prove a server off but you: pull its plugs, then
-    say so with --i-have-pulled-the-plug. VMs are restarted elsewhere on your word.
+    One that its cluster lost is switched off by `metal fence`, and where its BMC or its PDU is
+    dead too, your word is taken there.
     """
-    if pulled:
-        _record_word(ctx.ensure_object(Face), servers, yes)
-    else:
-        _change(ctx, servers, "off", force=force, yes=yes)
+    _change(ctx, servers, "off", force=force, yes=yes)
 
 
 @command.command("cycle", cls=Verb)
@@ -189,20 +179,6 @@ def _change(
     with face.progress() as progress:
         results = change_power(workspace, names, how, progress)
     _report(ctx, face, results)
-
-
-def _record_word(face: Face, servers: tuple[str, ...], yes: bool) -> None:
-    from metal.controller.errands import say_off
-    from metal.controller.powering import moment, place
-    from metal.controller.remote import named
-
-    workspace = face.open()
-    names = named(workspace, servers)
-    places = ", ".join(place(workspace, name) for name in names)
-    consent(face, f"all power cords of {places} are pulled, and you saw it go dark", yes=yes)
-    for name in names:
-        word = say_off(workspace, name)
-        face.say(f"recorded: {word.by} cut the power of {name} at {moment(word.at)}")
 
 
 def consent(face: Face, what: str, *, yes: bool) -> None:
