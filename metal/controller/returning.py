@@ -5,9 +5,10 @@ from metal.controller.workspace import Workspace
 from metal.heal.plan import Found
 from metal.heal.storm import flapping
 from metal.model.life import Life
+from metal.model.world import World
 
 
-def give_back(workspace: Workspace, found: Found) -> None:
+def give_back(workspace: Workspace, world: World, found: Found) -> None:
     """Draining → member, of those that a watcher emptied and that were well for quiet_minutes.
 
     One that a person is emptying stays the person's; one that failed too often stays out until a
@@ -16,11 +17,10 @@ def give_back(workspace: Workspace, found: Found) -> None:
     store, policy = workspace.store, workspace.inventory.watch
     if not policy.quiet_minutes:
         return
-    records = store.servers.all()
     well = [
         name
         for name, diagnosis in found.diagnoses.items()
-        if records[name].life is Life.DRAINING
+        if world.servers[name].life is Life.DRAINING
         and diagnosis.state == "healthy"
         and not diagnosis.mute
     ]

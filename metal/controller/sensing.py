@@ -5,6 +5,7 @@ import socket
 from metal.controller.workspace import Workspace
 from metal.heal.past import History, Sense
 from metal.heal.signs import signs
+from metal.heal.storm import HOUR
 from metal.model.life import Life
 from metal.model.world import World
 from metal.operations.journal import Operation
@@ -54,17 +55,17 @@ def _known(workspace: Workspace, world: World) -> dict[str, tuple[str, ...]]:
 
 
 def history(workspace: Workspace) -> History:
-    """What was done and what failed before."""
+    """What was done within an hour, and what failed within the policy's flap_hours."""
     store, policy = workspace.store, workspace.inventory.watch
     now = store.now()
-    since = now - policy.flap_hours * 3600
+    since = now - policy.flap_hours * HOUR
     failures: dict[str, int] = {}
     released = {name: record.at for name, record in store.records.all("released").items()}
-    for incident in store.incidents.list():
+    for incident in store.incidents.list(since=since):
         kind, _, name = incident.subject.partition(" ")
-        if kind == "server" and incident.began > max(since, released.get(name, 0.0)):
+        if kind == "server" and incident.began > released.get(name, 0.0):
             failures[name] = failures.get(name, 0) + 1
-    acted = tuple(now - o.created for o in store.journal.list() if by_watch(o))
+    acted = tuple(now - o.created for o in store.journal.list(since=now - HOUR) if by_watch(o))
     return History(acted=acted, failures=failures)
 
 

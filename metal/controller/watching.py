@@ -90,7 +90,7 @@ class Watcher:
             return self._tell(found) if post is None else self._follow()
         self._publish(found)
         failed = self._healing.collect()
-        give_back(self._workspace, found)
+        give_back(self._workspace, world, found)
         unlocked = self._gatekeeper.round()
         self._book.record(found)
         self._healing.go_on(term, found.actions)

@@ -23,6 +23,9 @@ from metal.model.errors import BadInput, Failed, MetalError, Unreachable
 
 FILE = "metal.db"
 _BUSY_SECONDS = 30
+LEAP = 30.0
+"""Seconds: what was written so far in the future was written before the clock was set back. A lease
+of then is believed no more, or whoever stalls would hold it for as long as the clock jumped."""
 _LOCK = 0x6D6574616C  # "metal": the advisory lock every writer takes on PostgreSQL
 
 

@@ -77,11 +77,13 @@ class Incidents:
             if conn.execute(update(incidents).where(mine).values(ended=now)).rowcount:
                 conn.execute(insert(notes).values(incident=id, at=now, kind="end", text=text))
 
-    def list(self, *, open_only: bool = False) -> list[Incident]:
-        """Oldest first, without their notes."""
+    def list(self, *, open_only: bool = False, since: float = 0.0) -> list[Incident]:
+        """Oldest first, without their notes; those that began at `since` or later."""
         query = select(incidents).order_by(incidents.c.id)
         if open_only:
             query = query.where(incidents.c.ended.is_(None))
+        if since:
+            query = query.where(incidents.c.began >= since)
         with self._database.read() as conn:
             return [_incident(row) for row in conn.execute(query)]
 

@@ -108,11 +108,13 @@ class Journal:
         self.show(id)
         return take(self._database, id, self._lease_seconds, this_process(), term)
 
-    def list(self, *, open_only: bool = False) -> list[Operation]:
-        """Every operation, oldest first."""
+    def list(self, *, open_only: bool = False, since: float = 0.0) -> list[Operation]:
+        """Every operation, oldest first; those that were opened at `since` or later."""
         query = select(operations).order_by(operations.c.id)
         if open_only:
             query = query.where(operations.c.status.in_(OPEN))
+        if since:
+            query = query.where(operations.c.created >= since)
         here = this_process()
         with self._database.read() as conn:
             now = self._database.now(conn)

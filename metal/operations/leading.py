@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from metal.model.errors import MetalError
-from metal.operations.database import Database
+from metal.operations.database import LEAP, Database
 from metal.operations.owner import Owner, gone, this_process
 from metal.operations.watch_tables import leaders
 
@@ -57,8 +57,10 @@ class Leading:
         with self._database.write() as conn:
             now = self._database.now(conn)
             row = conn.execute(select(leaders).where(leaders.c.post == post)).first()
-            if row is not None and not _mine(row, me) and not _lapsed(row, now, me):
-                return None
+            if row is not None and not _mine(row, me):
+                set_back = row.until > now + seconds + LEAP
+                if not set_back and not _lapsed(row, now, me):
+                    return None
             keeps = row is not None and _mine(row, me) and row.until > now
             term = _next(row, keeps)
             values = {

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select, update
 from metal.model.errors import MetalError, Refused
 from metal.model.life import Status
 from metal.operations import leading
-from metal.operations.database import Database
+from metal.operations.database import LEAP, Database
 from metal.operations.leading import Term
 from metal.operations.owner import Owner, gone
 from metal.operations.tables import operations
@@ -72,6 +72,8 @@ def take(
 def alive(row: Any, now: float, here: Owner) -> bool:
     """Whether the owner in an `operations` row may still be at work."""
     if row.owner is None or row.lease_until is None or row.lease_until <= now:
+        return False
+    if row.updated > now + LEAP:
         return False
     return not gone(Owner.loads(row.owner), here)
 

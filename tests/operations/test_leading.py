@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from metal.operations.leading import Deposed
-from metal.operations.lease import LeaseLost
+from metal.operations.lease import LeaseLost, take
 from metal.operations.owner import Owner, this_process
 from metal.operations.run import perform
 
@@ -45,6 +45,26 @@ def test_one_who_slept_through_its_lease_comes_back_in_a_new_term(local, fake) -
         with pytest.raises(Deposed, match="nobody does"):
             store.leading.check(old)
         assert store.leading.seek("watch", "lisbon", 15).number == 2
+
+
+def test_a_clock_that_is_set_back_keeps_no_stalled_leader_in_office(local, fake) -> None:
+    """Its lease would last as long as the clock jumped; so would that of its operation."""
+    with local.open(clock=fake.clock) as store:
+        old = store.leading.seek("watch", "utrecht", 15, ELSEWHERE)
+        opened = store.journal.open("k", "alba1", ["alba1"], {}, term=old)
+        take(store.database, opened.id, 15, ELSEWHERE, old)
+        fake.now -= 3600
+        assert not store.journal.show(opened.id).alive
+        assert store.leading.seek("watch", "lisbon", 15).number == 2
+        with pytest.raises(Deposed):
+            store.leading.check(old)
+
+
+def test_a_clock_that_is_set_back_a_little_deposes_nobody(local, fake) -> None:
+    with local.open(clock=fake.clock) as store:
+        store.leading.seek("watch", "utrecht", 15, ELSEWHERE)
+        fake.now -= 10
+        assert store.leading.seek("watch", "lisbon", 15) is None
 
 
 def test_a_leader_that_is_provably_gone_is_followed_at_once(local) -> None:
