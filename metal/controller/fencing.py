@@ -44,7 +44,7 @@ def refuse_healthy(workspace: Workspace, server: str) -> None:
 
 def _refuse(server: str, why: str) -> None:
     raise Refused(
-        why, where=server, mend="`metal drain` empties one that runs; --force fences it all the same"
+        why, where=server, mend="`metal drain` empties one that runs; --force fences it anyway"
     )
 
 

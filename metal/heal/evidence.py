@@ -1,4 +1,4 @@
-"""The evidence on which VMs restart elsewhere: whatever switches the server reads off, three times."""
+"""The evidence on which VMs restart elsewhere: what switches the server reads off, three times."""
 
 from collections.abc import Callable
 
