@@ -21,6 +21,7 @@ from metal.enroll.flow import Credential, Door, EnrollTarget, Looked
 from metal.enroll.route import route
 from metal.inventory.edit import KnownBmc
 from metal.inventory.scribe import Scribe
+from metal.model.facts import Facts
 from metal.model.fleet import BmcAccess
 
 WORKERS = 256
@@ -120,7 +121,9 @@ class _Sweep(Enrolment):
         door = self._door(target, BmcAccess(address=target.address, port=target.port), siblings)
         self._scene.progress.begin(target.label, f"ask what {target.label} is")
         try:
-            nodes = getattr(door.bmc(), "nodes", lambda: ("",))()
+            # The facts first: then who the servers are is known already, and nothing read twice.
+            seen = None if known else flow.read(door, self._ports(target))
+            nodes = door.bmc().nodes()
         except Exception as error:
             door.close()
             result = self._defect("", target, error)
@@ -128,14 +131,15 @@ class _Sweep(Enrolment):
             return [result]
         self._scene.progress.end(target.label, True, "")
         if len(nodes) <= 1 and not known:
-            return [self._shown_newcomer(target, door, "", siblings)]
+            return [self._shown_newcomer(target, door, "", siblings, seen)]
         door.close()
         results = []
         for node in nodes:
             if node not in known:
                 access = door.access.model_copy(update={"node": node})
                 way_in = self._door(target, access, siblings, door.used)
-                results.append(self._shown_newcomer(target, way_in, node, siblings))
+                facts = seen if seen and seen.node == node else None
+                results.append(self._shown_newcomer(target, way_in, node, siblings, facts))
                 siblings += [results[-1].server] if results[-1].server else []
         return results
 
@@ -149,19 +153,29 @@ class _Sweep(Enrolment):
         }
 
     def _shown_newcomer(
-        self, target: Target, door: Door, node: str, siblings: Sequence[str]
+        self,
+        target: Target,
+        door: Door,
+        node: str,
+        siblings: Sequence[str],
+        seen: Facts | None,
     ) -> EnrollResult:
         label = f"{target.label} {node}".strip()
         try:
             return self._shown(
-                target, f"learn what {label} is", lambda: self._met(target, door, siblings), label
+                target,
+                f"learn what {label} is",
+                lambda: self._met(target, door, siblings, seen),
+                label,
             )
         finally:
             door.close()
 
-    def _met(self, target: Target, door: Door, siblings: Sequence[str]) -> EnrollResult:
+    def _met(
+        self, target: Target, door: Door, siblings: Sequence[str], told: Facts | None
+    ) -> EnrollResult:
         """A server that is in no inventory yet, behind a door that is open."""
-        facts = flow.read(door, self._ports(target))
+        facts = told or flow.read(door, self._ports(target))
         met = EnrollTarget(target.label, door.access, serial=target.wishes.serial)
         flow.check(met, facts)
         seen = flow.looked(met, facts, door.access)

@@ -53,13 +53,13 @@ def repin(workspace: Workspace, server: str, agreed: Callable[[str | None, str],
 
 def _shown(access: BmcAccess) -> str:
     """The fingerprint it shows to whoever asks for its service root."""
-    from metal.drivers.redfish_session import ROOT, RedfishSession
+    from metal.drivers.redfish_session import RedfishSession
 
     patience = access.timeout or PATIENCE["redfish"]
     port, legacy = access.port or HTTPS, access.tls == "legacy"
     session = RedfishSession(access.address, port, None, patience, legacy_tls=legacy)
     try:
-        session.get(ROOT)
+        session.seen_root()
         assert session.fingerprint, "an answer came over TLS"
         return session.fingerprint
     finally:

@@ -7,6 +7,7 @@ from metal.model.fleet import BmcAccess
 
 if TYPE_CHECKING:  # requests and pyghmi cost a third of a second: loaded when used
     from metal.drivers.ports import Bmc
+    from metal.drivers.redfish_session import RedfishSession
 
 HTTPS, RMCP = 443, 623
 PATIENCE = {"redfish": 60.0, "ipmi": 8.0}
@@ -20,16 +21,20 @@ def connect(access: BmcAccess, user: str, password: str, *, timeout: float | Non
     `access.fingerprint` is enforced; without it the certificate seen is trusted and told by the
     Bmc's `fingerprint`. Refused: wrong password or changed certificate. Unreachable: no answer.
     """
-    protocol, timeout = access.protocol, timeout or access.timeout
-    why = None
-    if protocol == "auto":
-        why = why_no_redfish(access, timeout or PATIENCE["ipmi"])
-        protocol = "ipmi" if why else "redfish"
-    open_ = _redfish if protocol == "redfish" else _ipmi
+    given = timeout or access.timeout
+    if access.protocol == "ipmi":
+        return _ipmi(access, user, password, given or PATIENCE["ipmi"])
+    if access.protocol == "redfish":
+        return _redfish(access, user, password, given or PATIENCE["redfish"])
+    session = _session(access, given or PATIENCE["ipmi"])
+    why = _why_not(session)
+    if why is None:
+        session.patience = given or PATIENCE["redfish"]
+        return _redfish(access, user, password, session.patience, session)
     try:
-        return open_(access, user, password, timeout or PATIENCE[protocol])
+        return _ipmi(access, user, password, given or PATIENCE["ipmi"])
     except Unreachable as error:
-        if why is None or type(why) is Unreachable:
+        if type(why) is Unreachable:
             raise  # silent both ways
         raise Unreachable(
             f"no Redfish ({why.what}), and no IPMI either ({error.what})",
@@ -38,7 +43,13 @@ def connect(access: BmcAccess, user: str, password: str, *, timeout: float | Non
         ) from error
 
 
-def _redfish(access: BmcAccess, user: str, password: str, timeout: float) -> "Bmc":
+def _redfish(
+    access: BmcAccess,
+    user: str,
+    password: str,
+    timeout: float,
+    session: "RedfishSession | None" = None,
+) -> "Bmc":
     from metal.drivers.redfish import Redfish
 
     return Redfish(
@@ -50,6 +61,7 @@ def _redfish(access: BmcAccess, user: str, password: str, timeout: float) -> "Bm
         timeout=timeout,
         node=access.node,
         legacy_tls=access.tls == "legacy",
+        session=session,
     )
 
 
@@ -68,29 +80,39 @@ def _ipmi(access: BmcAccess, user: str, password: str, timeout: float) -> "Bmc":
 
 def speaks_redfish(access: BmcAccess, timeout: float) -> bool:
     """Whether the Redfish root answers. No credential is sent; a changed certificate is Refused."""
-    return why_no_redfish(access, timeout) is None
+    session = _session(access, timeout)
+    try:
+        return _why_not(session) is None
+    finally:
+        session.logout()
 
 
-def why_no_redfish(access: BmcAccess, timeout: float) -> MetalError | None:
-    """None where the Redfish root answers; else what came instead."""
-    from metal.drivers.redfish_session import ROOT, Denied, RedfishSession
+def _session(access: BmcAccess, timeout: float) -> "RedfishSession":
+    from metal.drivers.redfish_session import RedfishSession
 
-    session = RedfishSession(
+    return RedfishSession(
         access.address,
         access.port or HTTPS,
         access.fingerprint,
         timeout,
         legacy_tls=access.tls == "legacy",
     )
+
+
+def _why_not(session: "RedfishSession") -> MetalError | None:
+    """None where the Redfish root answers; else what came instead, and the connection is closed."""
+    from metal.drivers.redfish_session import Denied
+
     try:
-        if "Systems" in session.get(ROOT):
+        if "Systems" in session.seen_root():
             return None
-        return Failed("its root names no systems", where=session.where)
+        why: MetalError = Failed("its root names no systems", where=session.where)
     except Refused:
+        session.logout()
         raise
     except Denied:  # against the standard, some show even their root to none but users
         return None
     except MetalError as error:
-        return error
-    finally:
-        session.logout()
+        why = error
+    session.logout()
+    return why

@@ -1,14 +1,16 @@
 """How many connections are open at once: few enough for firewalls, switches and this machine.
 
 A Redfish session is a token, not a connection, so a connection need only be open while it is
-used. Where all of them are, those who want one queue; who had one for a while then makes room
-after its next answer, so that a slow machine begins at once instead of behind all the others.
+used. Where all of them are, those who want one queue, and who has most left to ask goes first; who
+had one for a while then makes room after its next answer, unless it has more left than all of them.
+So a slow machine, or a large one, begins at once instead of behind all the others, and does not end
+long after them.
 """
 
 import os
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -21,6 +23,10 @@ FORGOTTEN = 0.05
 
 
 class Closable(Protocol):
+    @property
+    def left(self) -> float:
+        """Seconds that it will still be used, as far as that can be told."""
+
     def close(self) -> None: ...
 
 
@@ -37,7 +43,7 @@ class Connections:
         # Weak: a connection that somebody dropped without closing it holds no place for ever.
         self._since: WeakKeyDictionary[Closable, float] = WeakKeyDictionary()
         self._resting: OrderedDict[Closable, float] = OrderedDict()
-        self._waiting: deque[tuple[threading.Event, Closable]] = deque()
+        self._waiting: list[tuple[threading.Event, Closable]] = []
 
     def allow(self, most: int) -> None:
         """That many from now on; what is open already stays so until it rests or ends."""
@@ -46,7 +52,8 @@ class Connections:
             self._serve()
 
     def opening(self, connection: Closable) -> None:
-        """Returns once there is room for it. First come, first served."""
+        """Returns once there is room for it. First come, first served, among those that have as
+        much left."""
         turn = threading.Event()
         with self.lock:
             self._waiting.append((turn, connection))
@@ -68,7 +75,7 @@ class Connections:
             if connection not in self._since:
                 return
             self._resting[connection] = time.monotonic()
-            if self._waiting and time.monotonic() - self._since[connection] >= self._turn:
+            if self._had_its_turn(connection) and self._most_left() >= connection.left:
                 connection.close()  # calls `ended`
             self._serve()
 
@@ -81,10 +88,19 @@ class Connections:
         with self.lock:
             return len(self._since)
 
+    def _had_its_turn(self, connection: Closable) -> bool:
+        """And somebody waits."""
+        return bool(self._waiting) and time.monotonic() - self._since[connection] >= self._turn
+
+    def _most_left(self) -> float:
+        """Of those who wait."""
+        return max(waits.left for _, waits in self._waiting)
+
     def _serve(self) -> None:
         """Give room to those who wait, from those who forgot theirs if need be."""
         while self._waiting and (len(self._since) < self._most or self._close_forgotten()):
-            turn, connection = self._waiting.popleft()
+            place = max(range(len(self._waiting)), key=lambda i: self._waiting[i][1].left)
+            turn, connection = self._waiting.pop(place)
             self._since[connection] = time.monotonic()
             turn.set()
 

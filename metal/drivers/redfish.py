@@ -14,7 +14,7 @@ from metal.drivers.redfish_accounts import ACCOUNTS, AccountBook
 from metal.drivers.redfish_exposure import ipmi_is_off, read_exposure
 from metal.drivers.redfish_facts import read_facts
 from metal.drivers.redfish_health import read_health
-from metal.drivers.redfish_session import ROOT, Answer, RedfishSession
+from metal.drivers.redfish_session import Answer, RedfishSession
 from metal.drivers.redfish_tree import Tree
 from metal.drivers.redfish_watts import watts
 from metal.drivers.redfish_words import power_of
@@ -56,15 +56,17 @@ class Redfish:
         settle: float = 60,
         node: str | None = None,
         legacy_tls: bool = False,
+        session: RedfishSession | None = None,
     ) -> None:
         """Logs in: one try. `timeout` s for an answer, `settle` s for a state to be reached.
 
         `node`: the System's id, where the BMC has several. `legacy_tls`: see BmcAccess.tls.
+        `session`: of who asked that BMC before, for its service root.
         """
         self._address, self._settle, self._node = address, settle, node
         self._lock = threading.RLock()
         self._user, self._password = user, password
-        self._session = RedfishSession(
+        self._session = session or RedfishSession(
             address, port, fingerprint, timeout, legacy_tls=legacy_tls, settle=settle
         )
         self._found: Tree | None = None
@@ -86,9 +88,9 @@ class Redfish:
         """A Cisco shows a root without systems to some sessions: a new one sees them (R54)."""
         if "Systems" in self._session.root or self._session.must_change is not None:
             return
-        if "Systems" not in self._session.get(ROOT):
+        if "Systems" not in self._session.service_root():
             self._session.login(self._user, self._password)
-            if "Systems" in self._session.get(ROOT):
+            if "Systems" in self._session.service_root():
                 self._session.met("R54")
 
     def nodes(self) -> tuple[str, ...]:

@@ -67,9 +67,10 @@ class RedfishAsking:
         legacy_tls: bool = False,
         settle: float = 60,
     ) -> None:
-        """`timeout` s for a whole answer; `settle` s are little for a server to start (R09)."""
+        """`timeout` s, the `patience`, for a whole answer; `settle` s are little for a server to
+        start (R09)."""
         self.where = f"BMC {address}"
-        self._timeout, self._settle = timeout, settle
+        self.patience, self._settle = timeout, settle
         self._wire = Wire(
             address,
             port,
@@ -83,7 +84,7 @@ class RedfishAsking:
         self._given: set[str] = set()
         """Passwords that it was sent: a hostile one may repeat them anywhere."""
         self.slowest_call = 0.0
-        """Seconds."""
+        """Seconds, without those that it was waited for a connection."""
 
     @property
     def tls_version(self) -> str | None:
@@ -117,13 +118,13 @@ class RedfishAsking:
         headers: dict[str, str] | None = None,
     ) -> Answer:
         """One request. A busy BMC is asked again when it says, or a little later (R12, R13)."""
-        deadline, asked = time.monotonic() + 3 * self._timeout, 0
+        deadline, asked = time.monotonic() + 3 * self.patience, 0
         while True:
             answer = self._follow(method, path, body, headers or {})
             if answer.status not in BUSY or (method == "POST" and answer.names(*FULL)):
                 return answer
             said, asked = answer.pause, asked + 1
-            pause = said if said is not None else min(PAUSE, self._timeout / 10)
+            pause = said if said is not None else min(PAUSE, self.patience / 10)
             late = time.monotonic() + pause > deadline
             if late or (said is None and asked > ASKED_AGAIN):
                 return answer
@@ -159,11 +160,12 @@ class RedfishAsking:
         most: float = math.inf,
     ) -> Answer:
         """`most`: seconds, where that is less than every answer gets."""
-        begun, within = time.monotonic(), min(most, self._timeout)
+        within = min(most, self.patience)
         if secret := (body or {}).get("Password"):
             self._given.add(secret)
-        answer = self._read(self._raw(self._call(method, path, body, headers), within), path)
-        self.slowest_call = max(self.slowest_call, time.monotonic() - begun)
+        raw = self._raw(self._call(method, path, body, headers), within)
+        self.slowest_call = max(self.slowest_call, raw.seconds)
+        answer = self._read(raw, path)
         return (
             answer if answer.ok and not secret else replace(answer, body=self._unsaid(answer.body))
         )

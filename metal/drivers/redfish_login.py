@@ -33,7 +33,7 @@ class RedfishLogin(RedfishAsking):
         self._session_path: str | None = None
         self._collection: str | None = None
         self.root: Body = {}
-        """The service root, as it was when the log-in was looked for."""
+        """The service root, as everybody may read it."""
         self._in_place: dict[str, Body] = {}
         """Path → a resource that was written where the link to it belongs."""
         self._memory: dict[str, Body] = {}

@@ -22,6 +22,9 @@ __all__ = ["BIGGEST", "ROOT", "Answer", "Body", "Busy", "Missing", "RedfishSessi
 PAGES = 50
 MEMBERS = 1000
 """Of a collection. No machine has as many parts; each of them costs a request."""
+WHOLE_ROOT = {"Systems", "Chassis", "Managers"}
+CALLS, CALLS_PLAINLY = 25, 50
+"""Of one look, roughly: with and without the members of collections in them."""
 IN_POST = ("UnableToModifyDuringSystemPOST", "during POST", "during system POST")
 
 
@@ -35,6 +38,23 @@ class Denied(Failed):
 
 class RedfishSession(RedfishLogin):
     """Log in with `login`, then get/patch/post. Not for several threads at once."""
+
+    def seen_root(self) -> Body:
+        """The service root as everybody may read it."""
+        self.root = self.get(ROOT)
+        self.expect(1)
+        return self.root
+
+    def service_root(self) -> Body:
+        """As it was read before the log-in, or as a user sees it where that was not all (R54)."""
+        if not self.root.keys() >= WHOLE_ROOT:
+            self.root = self.get(ROOT)
+        return self.root
+
+    def expect(self, servers: int) -> None:
+        """So many are behind the BMC, and each of them will be looked at."""
+        expands = expansion(self.root) is not None
+        self._wire.outlook.expected = servers * (CALLS if expands else CALLS_PLAINLY)
 
     def get(self, path: str) -> Body:
         """The resource, or the part of one behind its "#". Failed names path and status when

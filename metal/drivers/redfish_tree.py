@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from metal.drivers.redfish_budget import Spent
-from metal.drivers.redfish_session import MEMBERS, ROOT, Body, Denied, Missing, RedfishSession, link
+from metal.drivers.redfish_session import MEMBERS, Body, Denied, Missing, RedfishSession, link
 from metal.drivers.redfish_shape import items, objects, section, words
 from metal.drivers.redfish_units import total_gib
 from metal.drivers.redfish_words import oem_parts
@@ -36,9 +36,10 @@ class Tree:
         self.session = session
         self.lost: list[str] = []
         """What is there and could not be read, and why: what was read may lack a part."""
-        self.root = session.get(ROOT)
+        self.root = session.service_root()
         self._chosen = node or None
         self._servers = self._find_servers(node)
+        session.expect(1 if node else len(self._servers))
         self.system_path = self._path_of(node)
 
     def nodes(self) -> tuple[str, ...]:

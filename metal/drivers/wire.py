@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from metal.drivers.connections import OPEN
+from metal.drivers.outlook import Outlook
 from metal.drivers.pins import MEND, trusted
 from metal.drivers.tls import (
     CONNECT,
@@ -46,6 +47,8 @@ class Raw(NamedTuple):
     body: bytes
     whole: bool
     """False where the connection ended before the body did."""
+    seconds: float
+    """From the request to the end of its answer."""
 
 
 class Wire:
@@ -67,6 +70,7 @@ class Wire:
         self.tls_version: str | None = None
         self.resumed = False
         """Whether the last handshake was spared."""
+        self.outlook = Outlook()
         self._host, self._port, self._shake, self._mend = host, port, shake, mend
         self._legacy = legacy_tls
         self._context = legacy_context() if legacy_tls else UNVERIFIED
@@ -86,6 +90,7 @@ class Wire:
         try:
             connection.begin(call, within)
             answer = connection.answer(most)
+            self.outlook.answered(answer.seconds)
         except BaseException:
             self.close()
             raise
@@ -104,6 +109,11 @@ class Wire:
             if connection:
                 connection.close()
             OPEN.ended(self)
+
+    @property
+    def left(self) -> float:
+        """Seconds that the BMC will still be asked."""
+        return self.outlook.left
 
     @property
     def base(self) -> str:
@@ -183,6 +193,7 @@ class _Connection(http.client.HTTPConnection):
     def __init__(self, host: str, port: int, tls: DeadlineSocket) -> None:
         super().__init__(host, port)
         self.sock = self._tls = tls
+        self._begun = 0.0
 
     @property
     def over(self) -> bool:
@@ -197,6 +208,7 @@ class _Connection(http.client.HTTPConnection):
         """Send it; the answer has `within` seconds from then on."""
         self._tls.until = None
         self._tls.settimeout(within)
+        self._begun = time.monotonic()
         self.request(call.method, call.path, call.body, call.headers)
         self._tls.until = time.monotonic() + within
 
@@ -206,7 +218,8 @@ class _Connection(http.client.HTTPConnection):
             if not whole or len(read) > most:
                 self.close()
             fields = {name.lower(): value for name, value in reversed(response.headers.items())}
-            return Raw(response.status, fields, read, whole)
+            took = time.monotonic() - self._begun
+            return Raw(response.status, fields, read, whole, took)
 
 
 def _read(response: http.client.HTTPResponse, most: int) -> tuple[bytes, bool]:

@@ -12,6 +12,8 @@ from metal.drivers.connections import Connections
 class Wire:
     """A connection that only counts."""
 
+    left = 0.0
+
     def __init__(self, rules: Connections) -> None:
         self.rules, self.open = rules, False
 
@@ -125,3 +127,25 @@ def test_one_that_was_dropped_without_a_word_holds_no_place() -> None:
     rules = Connections(1, turn=60)
     rules.opening(Wire(rules))
     assert opened(rules).open
+
+
+def test_who_has_most_left_goes_first_and_keeps_its_place() -> None:
+    rules = Connections(1, turn=0)
+    first = opened(rules)
+    short, long = Wire(rules), Wire(rules)
+    short.left, long.left = 1.0, 30.0
+    order: list[Wire] = []
+    threads = []
+    for wire in (short, long):
+        threads.append(in_background(lambda w=wire: (rules.opening(w), order.append(w))))
+        while len(rules._waiting) < len(threads):
+            threads[-1].join(0.01)
+    first.close()
+    threads[1].join(20)
+    assert order == [long]
+    rules.rests(long)  # it had its turn, and the other has less left
+    assert len(rules._waiting) == 1
+    long.left = 0.5
+    rules.rests(long)
+    threads[0].join(20)
+    assert order == [long, short]

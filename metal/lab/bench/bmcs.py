@@ -7,16 +7,20 @@ and sessions a BMC.
 
 import asyncio
 import json
+import os
 import re
 import secrets
 import signal
 import ssl
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from metal.lab.hardware import KINDS
 from metal.lab.machine import Hardware, Machine
+from metal.lab.recorded import read_tree
+from metal.lab.redfish_faults import Body
 from metal.lab.redfish_tree import ROOT, expanded, machine_tree
 from metal.lab.web import self_signed
 from metal.model.facts import Cpu, Dimm, Drive, Nic
@@ -49,17 +53,9 @@ class QuickBmc:
     number: int
     seconds: float
     counts: Counts
-    expands: bool = False
-    """Whether it shows a collection's members in place of their links."""
-    tree: dict[str, bytes] = field(default_factory=dict)
+    tree: dict[str, bytes]
+    """Ready-made bodies: path → of a GET, path and "?" → of one with $expand."""
     tokens: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        machine = Machine(f"m{self.number}", hardware(self.number))
-        bodies = machine_tree(machine, {}, {"expands"} if self.expands else set())
-        for path, body in bodies.items():
-            self.tree[path] = json.dumps(body).encode()
-            self.tree[f"{path}?"] = json.dumps(expanded(body, bodies.get)).encode()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         counts = self.counts
@@ -84,7 +80,7 @@ class QuickBmc:
     def _answer(self, method: str, path: str, fields: str, body: bytes) -> bytes:
         path, query, _ = path.partition("?")
         path = path.rstrip("/")
-        if method == "POST" and path == SESSIONS:
+        if method == "POST":  # wherever a recorded machine has its sessions
             return self._log_in(body)
         if method == "DELETE":
             self.tokens.clear()
@@ -107,6 +103,26 @@ class QuickBmc:
 def _http(status: int, body: bytes, more: str = "") -> bytes:
     kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return f"HTTP/1.1 {status} X\r\n{kind}{more}\r\n".encode() + body
+
+
+def ready(bodies: dict[str, Body]) -> dict[str, bytes]:
+    """The tree of a QuickBmc."""
+    tree = {path: json.dumps(body).encode() for path, body in bodies.items()}
+    for path, body in bodies.items():
+        tree[f"{path}?"] = json.dumps(expanded(body, bodies.get)).encode()
+    return tree
+
+
+@cache
+def recorded(file: Path) -> dict[str, bytes]:
+    """A captured machine, once for all BMCs that show it."""
+    return ready(read_tree(file))
+
+
+def made_up(number: int, *, expands: bool) -> dict[str, bytes]:
+    """`expands`: it shows a collection's members in place of their links."""
+    machine = Machine(f"m{number}", hardware(number))
+    return ready(machine_tree(machine, {}, {"expands"} if expands else set()))
 
 
 def hardware(number: int) -> Hardware:
@@ -132,22 +148,26 @@ def hardware(number: int) -> Hardware:
     )
 
 
-async def main(folder: Path, seconds: list[float], *, expands: bool) -> None:
-    """Serve until SIGTERM, then print the counts. `seconds`: one BMC each."""
+async def main(folder: Path, seconds: list[float], kinds: list[str]) -> None:
+    """Serve until SIGTERM, then print the counts. `seconds`: one BMC each. `kinds`: what they are
+    in turn, "plain", "expands" or the file of a captured tree."""
     certificate = self_signed(folder, "bench", address(0))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.cert, certificate.key)
     counts = Counts()
     for number, delay in enumerate(seconds):
-        bmc = QuickBmc(number, delay, counts, expands)
+        kind = kinds[number % len(kinds)]
+        made = kind in ("plain", "expands")
+        tree = made_up(number, expands=kind == "expands") if made else recorded(Path(kind))
+        bmc = QuickBmc(number, delay, counts, tree)
         await asyncio.start_server(bmc.serve, address(number), PORT, ssl=context)
     print("ready", flush=True)
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     await over.wait()
-    print(json.dumps(counts.__dict__), flush=True)
+    print(json.dumps(counts.__dict__ | {"cpu": sum(os.times()[:2])}), flush=True)
 
 
 if __name__ == "__main__":
     delays = [float(text) for text in sys.argv[2].split(",")]
-    asyncio.run(main(Path(sys.argv[1]), delays, expands="expands" in sys.argv[3:]))
+    asyncio.run(main(Path(sys.argv[1]), delays, sys.argv[3:] or ["plain"]))

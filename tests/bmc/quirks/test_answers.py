@@ -27,7 +27,9 @@ def test_r19_a_page_for_people_is_named_with_its_address_and_kind(
 ) -> None:
     bmc = open_redfish()
     redfish_bmc.faults.add("html")
-    with pytest.raises(Failed, match=r"https://127\.0\.0\.1:\d+/redfish/v1/ is no JSON .text/html"):
+    with pytest.raises(
+        Failed, match=r"https://127\.0\.0\.1:\d+/redfish/v1/Systems is no JSON .text/html"
+    ):
         bmc.power()
 
 
