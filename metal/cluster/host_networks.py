@@ -3,6 +3,7 @@
 One after the other: if the first is not reached afterwards, the others are as they were.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,9 @@ from typing import Protocol
 
 from pydantic import TypeAdapter
 
+from metal.model.errors import Failed, MetalError
 from metal.model.links import BRIDGE, Link, Links, Role
+from metal.model.plan import SetNetwork
 from metal.operations.run import Run
 
 
@@ -40,9 +43,13 @@ class NetworkPorts:
     address: Callable[[str], str]
     render: Callable[[str, Links], str]
     """(server, links) → its /etc/network/interfaces."""
+    doubts: Callable[[], Sequence[str]] = lambda: ()
+    """Why nothing may be touched now, as others of its cluster see it; empty before there is a
+    cluster."""
     every: float = 1.0
     trial: float = 90.0
     """Seconds after which a host that nobody reached takes its old network back."""
+    monotonic: Callable[[], float] = time.monotonic
 
 
 _LINKS: TypeAdapter[dict[Role, Link]] = TypeAdapter(dict[Role, Link])
@@ -59,6 +66,33 @@ def give_networks(
             _give(run, server, _LINKS.validate_python(links), ports)
 
 
+def change_network(run: Run, action: SetNetwork, ports: NetworkPorts) -> dict[str, str]:
+    """Of one member of a cluster whose others are all well, and are so with its new network, too.
+
+    Else it takes its old network back."""
+    server = action.server
+    links = run.step(f"{server}: what its cards carry", partial(_links, ports, server, ()))
+    run.step(f"{server}: all of its cluster is well", partial(_no_doubt, ports, server))
+    _give(run, server, _LINKS.validate_python(links), ports)
+    return {"server": server}
+
+
+def _no_doubt(ports: NetworkPorts, server: str) -> None:
+    if doubts := ports.doubts():
+        raise Failed(
+            f"its network is not touched: {'; '.join(doubts)}",
+            where=server,
+            mend="mend that first: one server is touched only while all others are well",
+        )
+
+
+def _is_well(ports: NetworkPorts) -> bool:
+    try:
+        return not ports.doubts()
+    except MetalError:
+        return False  # nobody tells: it is asked again, until the host takes its old network back
+
+
 def _links(ports: NetworkPorts, server: str, fresh: Sequence[str]) -> dict[str, dict[str, object]]:
     links = ports.links(server)
     if not links and server in fresh:
@@ -73,6 +107,7 @@ def _give(run: Run, server: str, links: Links, ports: NetworkPorts) -> None:
     cards = [card for link in links.values() for card in link.cards]
     run.say(f"{server}: {', '.join(f'{role} on {_shown(link)}' for role, link in links.items())}")
     begun: list[bool] = []
+    over: list[float] = []
 
     def kept() -> bool | None:
         """Each process tries it once, also where it was taken back before."""
@@ -80,7 +115,14 @@ def _give(run: Run, server: str, links: Links, ports: NetworkPorts) -> None:
         if not begun:
             tried = shell.try_network(text, cards, ports.trial)
             begun.append(tried)
-        return shell.keep_network(text) if begun[0] else True
+            over.append(ports.monotonic() + ports.trial)
+        if not begun[0]:
+            return True
+        # Reached over SSH is not enough: its cluster must have it as before. Once the time is
+        # over it has the old one, and says so.
+        if ports.monotonic() < over[0] and not _is_well(ports):
+            return None
+        return shell.keep_network(text)
 
     run.wait(
         f"{server}: it is reached over its network",

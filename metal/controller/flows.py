@@ -7,13 +7,19 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from metal.cluster.flow import form
-from metal.cluster.host_networks import give_networks
+from metal.cluster.host_networks import change_network, give_networks
 from metal.cluster.hosts import make_hosts
 from metal.cluster.ports import ClusterPorts, storage_of
 from metal.cluster.vms import migrate, place, start, tell_ha
 from metal.controller.blocklisting import SHUT_OUT, blocklist
 from metal.controller.disk_keys import disks_of, dropbear
-from metal.controller.hosting import ceph_networks, host_ports, network_ports, rings
+from metal.controller.hosting import (
+    ceph_networks,
+    changing_ports,
+    host_ports,
+    network_ports,
+    rings,
+)
 from metal.controller.images import have_root
 from metal.controller.live_work import live_ports
 from metal.controller.look import look
@@ -39,6 +45,7 @@ from metal.model.plan import (
     PlaceVm,
     RecoverServer,
     Restart,
+    SetNetwork,
     StartVm,
     TellHa,
 )
@@ -58,6 +65,8 @@ def subjects(action: Action) -> tuple[str, ...]:
             return (f"cluster {action.cluster}", *(f"server {s}" for s in action.servers))
         case TellHa():
             return (f"cluster {action.cluster}",)
+        case SetNetwork():
+            return (f"cluster {action.cluster}", f"server {action.server}")
         case PlaceVm() | StartVm() | MigrateVm():
             return (f"vm {action.vm}",)
         case DrainServer():
@@ -73,6 +82,10 @@ def flow_of(workspace: Workspace, action: Action) -> Flow:
             return partial(install, action=action, ports=_install_ports(workspace, action))
         case FormCluster():
             return partial(_form, workspace, action)
+        case SetNetwork():
+            return partial(
+                change_network, action=action, ports=changing_ports(workspace, action.cluster)
+            )
         case TellHa():
             return partial(tell_ha, action=action, ports=_cluster_ports(workspace, action.cluster))
         case PlaceVm():

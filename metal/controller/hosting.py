@@ -1,6 +1,7 @@
 """Proxmox VE on servers whose Debian is installed: what the stage needs for it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from metal.cluster.host import TEMPLATE, host_script
 from metal.cluster.host_networks import NetworkPorts
@@ -53,6 +54,20 @@ def network_ports(workspace: Workspace, shell: ShellOf | None = None) -> Network
             server, inventory.places(server, links)
         ),
         every=inventory.fleet.poll_seconds,
+    )
+
+
+FENCED_AFTER = 60.0
+"""Seconds without quorum after which the watchdog of a node that HA is active on resets it."""
+
+
+def changing_ports(workspace: Workspace, cluster: str) -> NetworkPorts:
+    """Of a cluster that is formed: a host has its old network back before it would be fenced."""
+    hypervisor = workspace.proxmox(cluster)
+    return replace(
+        network_ports(workspace),
+        doubts=lambda: hypervisor.condition().doubts(),
+        trial=FENCED_AFTER * 2 / 3,
     )
 
 

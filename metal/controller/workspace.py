@@ -254,10 +254,14 @@ class Workspace:
 
     @cached_property
     def _known(self) -> "dict[str, Known]":
-        """Cluster → its VMs that were there before metal."""
+        """Cluster → its VMs that were there before metal, and the hosts whose cards are told."""
         from metal.drivers.proxmox import Known
 
         found: dict[str, Known] = {}
+        for name, cluster in self.inventory.clusters.items():
+            linked = frozenset(s for s in cluster.servers if self.inventory.links(s))
+            if linked:
+                found[name] = Known(linked=linked)
         for name, vm in self.inventory.vms.items():
             if vm.adopted and vm.cluster:
                 known = found.setdefault(vm.cluster, Known())

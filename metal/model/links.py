@@ -1,6 +1,6 @@
 """Which cards of a host carry what: bonds, the VMs' bridge, and networks of Ceph and corosync."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_interface
 from typing import Annotated, Literal, get_args
 
@@ -39,6 +39,49 @@ class Place(Frozen):
     link: Link
     address: IPvAnyInterface
     gateway: IPvAnyAddress | None = None
+
+
+class Port(Frozen):
+    """One interface of a host, as it is configured: a card, a bond, a bridge or a VLAN."""
+
+    name: str
+    kind: Literal["eth", "bond", "bridge", "vlan"]
+    on: tuple[str, ...] = ()
+    """What it stands on: a bond's cards, a bridge's port, what a VLAN is on."""
+    mode: str | None = None
+    """Of a bond."""
+    address: IPvAnyInterface | None = None
+    gateway: IPvAnyAddress | None = None
+    mtu: int | None = None
+
+
+def differences(seen: Sequence[Port], wanted: Sequence[Port]) -> tuple[str, ...]:
+    """What is configured otherwise than wanted, in words; cards that carry nothing do not count."""
+    there, here = ({p.name: p for p in ports if not _idle(p)} for ports in (seen, wanted))
+    gone = [f"{name} is there, and is not wanted" for name in there if name not in here]
+    new = [f"there is no {_told(port)}" for name, port in here.items() if name not in there]
+    other = [
+        f"{_told(there[name])} is to be {_told(port)}"
+        for name, port in here.items()
+        if name in there and there[name] != port
+    ]
+    return tuple(gone + new + other)
+
+
+def _idle(port: Port) -> bool:
+    return port.kind == "eth" and port.address is None and port.mtu is None
+
+
+def _told(port: Port) -> str:
+    parts = (
+        f"on {'+'.join(port.on)}" if port.on else "",
+        port.mode or "",
+        str(port.address or ""),
+        f"by {port.gateway}" if port.gateway else "",
+        f"mtu {port.mtu}" if port.mtu else "",
+    )
+    said = ", ".join(part for part in parts if part)
+    return f"{port.name} ({said})" if said else port.name
 
 
 def address_in(

@@ -114,6 +114,18 @@ class FormCluster(_Action):
         return f"form:{self.cluster}"
 
 
+class SetNetwork(_Action):
+    """Give a host of a formed cluster the network that the inventory says."""
+
+    kind: Literal["network"] = "network"
+    server: str
+    cluster: str
+
+    @property
+    def id(self) -> str:
+        return f"network:{self.server}"
+
+
 class TellHa(_Action):
     """Tell a cluster's HA manager what its VMs wish for now."""
 
@@ -246,6 +258,7 @@ class RecoverServer(_Action):
 Action = Annotated[
     InstallServer
     | FormCluster
+    | SetNetwork
     | TellHa
     | PlaceVm
     | StartVm

@@ -5,6 +5,7 @@ from typing import Literal
 from metal.model.base import Frozen
 from metal.model.facts import Health, Power
 from metal.model.life import Life, Status
+from metal.model.links import Port
 from metal.model.passport import Method
 
 NodeState = Literal["online", "offline", "unknown"]
@@ -62,6 +63,9 @@ class SeenCluster(Frozen):
     """OSDs that are up and in; None when unknown."""
     ceph_full: bool | None = None
     """Whether Ceph is nearly full (0.85), or says so of one of its OSDs; None when unknown."""
+    networks: dict[str, tuple[Port, ...]] = {}
+    """Node → its interfaces as configured; of those only that the inventory has `links` of, and
+    that answered."""
     ha: SeenHa | None = None
     """None: it has no HA manager, or nobody told."""
 

@@ -10,6 +10,7 @@ from metal.model.plan import (
     MigrateVm,
     PlaceVm,
     Plan,
+    SetNetwork,
     StartVm,
     TellHa,
 )
@@ -28,6 +29,8 @@ def carried_out(inventory: Inventory, world: World, plan: Plan) -> World:
                 clusters[action.cluster] = SeenCluster(formed=True, quorate=True, nodes=members)
                 for server in action.servers:
                     servers[server] = _up(servers, server, Life.MEMBER)
+            case SetNetwork():
+                clusters[action.cluster] = _without(clusters[action.cluster], action.server)
             case TellHa():
                 clusters[action.cluster] = _told(clusters[action.cluster], action)
             case PlaceVm():
@@ -63,6 +66,12 @@ def _placed(action: PlaceVm) -> SeenVm:
         shared=has.shared,
         memory_mib=action.memory_mib,
     )
+
+
+def _without(seen: SeenCluster, server: str) -> SeenCluster:
+    """Its network is what was wanted, and is not looked at again."""
+    left = {name: ports for name, ports in seen.networks.items() if name != server}
+    return seen.model_copy(update={"networks": left})
 
 
 def _told(seen: SeenCluster, action: TellHa) -> SeenCluster:

@@ -1,5 +1,6 @@
 """Hosts get their network, and what the cluster makes of it."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,22 +8,52 @@ from typing import Any
 import pytest
 
 from metal.cluster.flow import form
-from metal.cluster.host_networks import NetworkPorts, give_networks
+from metal.cluster.host_networks import NetworkPorts, change_network, give_networks
+from metal.cluster.networks import plan_networks
 from metal.cluster.ports import ClusterPorts
 from metal.controller.hosting import ceph_networks, rings
+from metal.drivers.proxmox import Known
 from metal.drivers.proxmox.network_trial import NetworkShell
+from metal.drivers.proxmox.networks import _port
 from metal.inventory import load
 from metal.inventory.defaults import defaults
+from metal.lab.proxmox import interfaces
 from metal.lab.proxmox.debian import INTERFACES
 from metal.lab.proxmox.shell import Shell
 from metal.model.errors import Refused
-from metal.model.life import Status
-from metal.model.links import Link
-from metal.model.plan import FormCluster, Osd, Risk
+from metal.model.life import Life, Status
+from metal.model.links import Link, Place, Role, differences
+from metal.model.plan import FormCluster, Osd, Risk, SetNetwork
+from metal.model.world import SeenServer, World
+from metal.network.engines.hosts import host_ports, render_host_interfaces
 from metal.operations.run import Outcome, perform
 from metal.operations.store import Store, open_store
 
+MANAGEMENT = {"address": "10.11.1.11/24", "gateway": "10.11.1.1"}
 NODES = ("alba1", "alba2", "alba3")
+HOSTS: dict[str, dict[Role, Place]] = {
+    name: {role: Place.model_validate(place) for role, place in roles.items()}  # type: ignore[misc]
+    for name, roles in {
+        "one-card": {"management": MANAGEMENT | {"link": {"cards": ["eno1"]}}},
+        "bonds": {
+            "management": MANAGEMENT
+            | {"link": {"cards": ["eno1", "eno2"], "bond": "active-backup"}},
+            "ceph": {
+                "link": {"cards": ["ens1f0", "ens1f1"], "bond": "802.3ad", "mtu": 9000},
+                "address": "10.11.9.11/24",
+            },
+            "corosync": {"link": {"cards": ["eno3"]}, "address": "10.11.8.11/24"},
+        },
+        "tagged": {
+            "management": {
+                "link": {"cards": ["eno1", "eno2"], "bond": "802.3ad", "vlan": 30},
+                "address": "2001:db8:1::11/64",
+                "gateway": "2001:db8:1::1",
+            },
+            "corosync": {"link": {"cards": ["eno3"], "vlan": 32}, "address": "10.11.8.11/24"},
+        },
+    }.items()
+}
 BOND = {"management": Link(cards=("eno1", "eno2"), bond="active-backup")}
 
 
@@ -43,7 +74,7 @@ def give(lab: Any, store: Store, links: Any, *, fresh: tuple[str, ...] = ()) -> 
         address=lambda server: lab.access[server].address,
         render=lambda server, wanted: f"{server}: {sorted(wanted)} {wanted['management'].cards}\n",
         every=0.02,
-        trial=20,
+        trial=900,  # three seconds, at the pace of this lab
     )
     operation = store.journal.open("form", "alba", ["cluster alba"], {})
     return perform(store, operation, lambda run: give_networks(run, NODES, fresh, ports))
@@ -150,3 +181,137 @@ def test_the_inventory_says_which_networks() -> None:
 
 def lisbon_servers(inventory: Any) -> list[str]:
     return [name for name, server in inventory.servers.items() if server.site == "lisbon"]
+
+
+# ── of a cluster that is formed ─────────────────────────────────────────────────────────────────
+
+
+def test_two_networks_that_are_alike_have_no_differences() -> None:
+    """What Proxmox tells of a rendered file is what was meant, whatever the links are."""
+    for places in HOSTS.values():
+        text = render_host_interfaces("alba1", places)
+        seen = [_port(row) for row in interfaces.rows(text)]
+        wanted = [port for ports in host_ports(places).values() for port in ports]
+        assert differences(seen, wanted) == ()
+
+
+class Cluster:
+    """Three members of a cluster that is formed, each with the network that the inventory says."""
+
+    def __init__(self, lab: Any, store: Store, inventory: Any) -> None:
+        self.lab, self.store, self.inventory = lab, store, inventory
+        self.driver = lab.form()
+        for name in NODES:
+            shell_of(lab, name).try_network(self.rendered(name), (), 9000)
+            shell_of(lab, name).keep_network(self.rendered(name))
+        self.tried: list[str] = lab.events("network tried")
+        self.lost = False
+        """Its new network leads to it, and not to its cluster."""
+
+    def rendered(self, name: str) -> str:
+        return render_host_interfaces(name, self.inventory.places(name, self.inventory.links(name)))
+
+    def plan(self) -> list[SetNetwork]:
+        known = Known(linked=frozenset(NODES))
+        seen = self.lab.driver(cluster="alba", known=known).look()[0]
+        member = SeenServer(life=Life.MEMBER, node="online")
+        world = World(servers=dict.fromkeys(NODES, member), clusters={"alba": seen})
+        return plan_networks(self.inventory, world)
+
+    def doubts(self) -> tuple[str, ...]:
+        lost = self.lost and self.lab.events("network tried") != self.tried
+        return ("alba1 is offline",) if lost else self.driver.condition().doubts()
+
+    def change(self, action: SetNetwork) -> Outcome:
+        ports = NetworkPorts(
+            shell=lambda server: shell_of(self.lab, server),
+            links=self.inventory.links,
+            address=lambda server: str(self.inventory.servers[server].address),
+            render=lambda server, _links: self.rendered(server),
+            doubts=self.doubts,
+            monotonic=lambda: 300 * time.monotonic(),
+            every=0.02,
+            trial=900,  # three seconds, at the pace of this lab
+        )
+        operation = self.store.journal.open("network", action.id, ["cluster alba"], {})
+        return perform(self.store, operation, lambda run: change_network(run, action, ports))
+
+
+@pytest.fixture
+def formed(lab: Any, store: Store) -> Cluster:
+    return Cluster(lab, store, with_links("eno1", "eno3"))
+
+
+def with_links(management: str, corosync: str) -> Any:
+    text = (defaults() / "inventory.toml").read_text()
+    text = text.replace(
+        'management = "10.11.1.0/24"',
+        'management = "10.11.1.0/24"\ncorosync = "10.11.8.0/24"',
+    )
+    links = (
+        f'links.management = {{ cards = ["{management}"] }}\n'
+        f'links.corosync = {{ cards = ["{corosync}"] }}'
+    )
+    for server in NODES:
+        text = text.replace(f"[servers.{server}]\n", f"[servers.{server}]\n{links}\n")
+    return load(defaults(), text)
+
+
+def test_a_formed_host_as_the_inventory_says_is_left_alone(formed: Cluster) -> None:
+    assert formed.plan() == []
+
+
+def test_changed_links_are_planned_one_host_after_the_other(formed: Cluster) -> None:
+    formed.inventory = with_links("eno2", "eno3")
+    actions = formed.plan()
+    assert [a.id for a in actions] == [f"network:{name}" for name in NODES]
+    assert [a.needs for a in actions] == [(), ("network:alba1",), ("network:alba2",)]
+    assert "vmbr0 (on eno1, 10.11.1.11/24" in actions[0].why
+    for action in actions:
+        assert formed.change(action).status is Status.DONE
+    assert formed.plan() == []
+
+
+def test_a_host_that_is_lost_by_its_new_network_takes_the_old_one_back(formed: Cluster) -> None:
+    formed.inventory = with_links("eno2", "eno3")
+    with formed.lab.datacenter.present() as nodes:
+        nodes["alba1"].miswired = True
+    outcome = formed.change(formed.plan()[0])
+    assert outcome.status is Status.FAILED
+    assert "taken the old one back" in outcome.error
+    assert formed.lab.events("network taken back") == ["alba1"]
+    assert [a.server for a in formed.plan()] == list(NODES)
+
+
+def test_no_host_is_touched_while_another_is_not_well(formed: Cluster) -> None:
+    formed.inventory = with_links("eno2", "eno3")
+    first, *_ = formed.plan()
+    formed.lab.datacenter.power_off("alba3")
+    outcome = formed.change(first)
+    assert "alba3 is offline" in outcome.error
+    assert formed.lab.events("network tried") == formed.tried
+
+
+def test_a_host_that_is_reached_and_lost_to_its_cluster_is_not_kept(formed: Cluster) -> None:
+    """SSH gets through over its new network, and corosync does not."""
+    formed.inventory = with_links("eno2", "eno3")
+    action, *_ = formed.plan()
+    formed.lost = True
+    outcome = formed.change(action)
+    assert "taken the old one back" in outcome.error
+    assert formed.lab.events("network taken back") == ["alba1"]
+    formed.lost = False
+    assert formed.change(action).status is Status.DONE
+
+
+def test_differences_are_named() -> None:
+    one = [port for ports in host_ports(HOSTS["one-card"]).values() for port in ports]
+    two = [port for ports in host_ports(HOSTS["bonds"]).values() for port in ports]
+    assert differences(one, two) == (
+        "there is no bond0 (on eno1+eno2, active-backup)",
+        "there is no bond1 (on ens1f0+ens1f1, 802.3ad, 10.11.9.11/24, mtu 9000)",
+        "there is no eno3 (10.11.8.11/24)",
+        "vmbr0 (on eno1, 10.11.1.11/24, by 10.11.1.1) is to be "
+        "vmbr0 (on bond0, 10.11.1.11/24, by 10.11.1.1)",
+    )
+    assert "bond0 is there, and is not wanted" in differences(two, one)

@@ -218,3 +218,24 @@ def test_a_vm_that_leaves_between_two_questions_is_found_where_it_went(
     monkeypatch.setattr(api, "get", late)
     assert driver.where(101) == ("alba2", "running")
     assert "nodes/alba1/qemu/101/status/current" in rows
+
+
+def test_a_vm_with_several_homes_can_be_in_another_rule(lab: Any) -> None:
+    """Proxmox takes an order of nodes only of VMs that no other rule is about, whoever is first."""
+    driver = lab.form()
+    for vmid, node in ((101, "alba1"), (102, "alba2"), (103, "alba3")):
+        make(driver, vmid, f"db{vmid}", node=node)
+    driver.ensure_home(101, ("alba1", "alba3"))
+    driver.ensure_apart("db", (101, 102))
+    driver.ensure_home(102, ("alba2", "alba3"))
+    driver.ensure_home(103, ("alba3", "alba1"))
+    rules = {row["rule"]: row for row in driver._api.get("cluster/ha/rules")}
+    homes = {name: row["nodes"] for name, row in rules.items() if "home" in name}
+    assert homes == {
+        "metal-home-101": "alba1:1",
+        "metal-home-102": "alba2:1",
+        "metal-home-103": "alba3:2,alba1:1",
+    }
+    ranks = {"type": "node-affinity", "nodes": "alba1:2,alba3:1"}
+    with pytest.raises(Failed, match="multiple priorities"):
+        driver._api.put("cluster/ha/rules/metal-home-101", ranks)

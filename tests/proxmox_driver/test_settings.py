@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from metal.drivers.proxmox import settings, tokens
-from metal.drivers.proxmox.node import asks_root
+from metal.drivers.proxmox.node import ApiError, asks_root
 from metal.lab.proxmox.carry import API
 from metal.model.errors import Refused
 
@@ -149,3 +149,23 @@ def test_nobody_locks_himself_out(lab: Any) -> None:
     with pytest.raises(Refused, match="a firewall would lock us out"):
         driver.ensure_firewall(("10.99.0.0/24",))
     assert driver._api.get("cluster/firewall/options") == {}
+
+
+def test_who_chose_to_weigh_what_is_used_keeps_that(lab: Any) -> None:
+    driver = lab.form()
+    driver._api.put("cluster/options", {"crs": "ha=dynamic"})
+    driver.ensure_scheduling()
+    assert driver._api.get("cluster/options")["crs"] == "ha=dynamic"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "can't lock file '/var/lock/qemu-server/lock-101.conf' - got timeout",
+        "error during cfs-locked 'domain-ha' operation: got lock request timeout",
+        "trying to acquire cfs lock 'storage-vms' ... got lock request timeout",
+        "VM is locked (backup)",
+    ],
+)
+def test_a_lock_that_somebody_holds_is_busy(told: str) -> None:
+    assert ApiError(500, told, where="n1").busy

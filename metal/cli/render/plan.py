@@ -9,6 +9,7 @@ from metal.tui.grid import safe
 STAGES = {
     "install": "Install servers",
     "form": "Form clusters",
+    "network": "Change hosts' networks",
     "wishes": "Tell HA what VMs wish for",
     "place": "Place VMs",
     "start": "Start VMs",

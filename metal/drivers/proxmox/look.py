@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from metal.drivers.proxmox import ceph, guests, rules
+from metal.drivers.proxmox import ceph, guests, networks, rules
 from metal.drivers.proxmox.api import Api, Standing
 from metal.drivers.proxmox.configs import addresses, disk_of
 from metal.drivers.proxmox.node import Node
@@ -13,12 +13,14 @@ from metal.model.world import NodeState, SeenCluster, SeenVm
 
 @dataclass(frozen=True)
 class Known:
-    """What the inventory tells of a cluster's VMs that were there before metal."""
+    """What the inventory tells of a cluster: of VMs that were there before metal, and of hosts."""
 
     names: dict[int, str] = field(default_factory=dict)
     """Number → what the inventory calls it, whatever Proxmox does."""
     addresses: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """What was read when it was adopted."""
+    linked: frozenset[str] = frozenset()
+    """Nodes of whose cards the inventory says what they carry: a call each."""
 
 
 def look(
@@ -42,7 +44,9 @@ def look(
     )
     try:
         if standing.name:
-            cluster = cluster.model_copy(update=ceph.seen(api))
+            linked = (n for n in sorted(known.linked) if standing.nodes.get(n))
+            update = {**ceph.seen(api), "networks": networks.seen(api, linked)}
+            cluster = cluster.model_copy(update=update)
         rows = guests.rows(api)
         resources = api.get("cluster/ha/resources") if rows else []
         if resources and standing.name:

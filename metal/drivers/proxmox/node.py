@@ -23,7 +23,15 @@ RENEW_AFTER = 3600.0
 """Seconds; a ticket lives two hours."""
 _GATEWAY = frozenset({502, 503, 504, 595, 596, 597, 598, 599})
 """The node answered, but what it asked in turn did not: 595 connect, 596 TLS (AnyEvent)."""
-_BUSY = ("can't lock file", "got timeout", "trying to acquire lock", "is locked")
+_BUSY = (
+    "can't lock file",
+    "got timeout",
+    "trying to acquire lock",
+    "is locked",
+    # Of pmxcfs, when several write HA's or the firewall's configuration at once.
+    "got lock request timeout",
+    "trying to acquire cfs lock",
+)
 
 
 @dataclass(frozen=True)

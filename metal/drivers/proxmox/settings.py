@@ -9,6 +9,8 @@ from metal.model.errors import Refused
 
 STATIC = {"ha": "static"}
 """HA weighs memory and CPUs of what it restarts; `basic` counts services, so a small node fills."""
+WEIGHS = frozenset({"static", "dynamic"})
+"""9.2's `dynamic` weighs what is used: whoever chose that keeps it."""
 PEERS, MESH = "metal-peers", "metal-mesh"
 MANAGEMENT = "22,3128,8006,5900:5999"
 """SSH, SPICE, the API, consoles."""
@@ -28,7 +30,7 @@ def ensure_scheduling(api: Api) -> None:
         api.put("cluster/options", {"crs": ",".join(f"{k}={v}" for k, v in wanted.items())})
 
     late = "HA does not weigh memory (crs ha=static)"
-    api.settle(lambda: STATIC.items() <= now().items(), put, late=late)
+    api.settle(lambda: now().get("ha") in WEIGHS, put, late=late)
 
 
 def ensure_slower(api: Api, mib_s: int) -> None:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from metal.lab.proxmox.calls import Call, handles
-from metal.lab.proxmox.errors import ApiError
+from metal.lab.proxmox.errors import ApiError, bad_parameters
 from metal.lab.proxmox.formats import split_list
 
 LISTS = ("resources", "nodes")
@@ -119,6 +119,20 @@ def _told(rule: dict[str, Any]) -> dict[str, Any]:
     return rule | {key: ",".join(rule[key]) for key in LISTS if key in rule}
 
 
+def _judged(rules: dict[str, dict[str, Any]], name: str) -> None:
+    """PVE::HA::Rules refuses a rule that cannot be kept beside the others."""
+    for sid in rules[name]["resources"]:
+        about = [rule for rule in rules.values() if sid in rule["resources"]]
+        homes = [rule for rule in about if rule["type"] == "node-affinity"]
+        if len(homes) > 1:
+            why = f"resource '{sid}' is already used in another node affinity rule"
+            raise bad_parameters({"resources": why})
+        ranks = {node.partition(":")[2] or "0" for rule in homes for node in rule["nodes"]}
+        if len(ranks) > 1 and len(about) > len(homes):
+            why = f"resource '{sid}' is in a node affinity rule with multiple priorities"
+            raise bad_parameters({"resources": why})
+
+
 @handles("GET", "/cluster/ha/rules")
 def rules(call: Call) -> list[dict[str, Any]]:
     return [_told(rule) for rule in call.cluster.ha.rules.values()]
@@ -129,6 +143,7 @@ def add_rule(call: Call) -> None:
     name = call.params["rule"]
     if name in call.cluster.ha.rules:
         raise ApiError(500, f"HA rule '{name}' already exists")
+    _judged(call.cluster.ha.rules | {name: _held(call.params)}, name)
     call.cluster.ha.rules[name] = _held(call.params)
 
 
@@ -140,7 +155,9 @@ def rule(call: Call) -> dict[str, Any]:
 @handles("PUT", "/cluster/ha/rules/{rule}")
 def set_rule(call: Call) -> None:
     held = _rule(call)
-    held.update(_held(call.without("rule", "delete", "digest")))
+    given = _held(call.without("rule", "delete", "digest"))
+    _judged(call.cluster.ha.rules | {held["rule"]: held | given}, held["rule"])
+    held.update(given)
     for name in split_list(call.params.get("delete", "")):
         held.pop(name, None)
 

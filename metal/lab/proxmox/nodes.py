@@ -6,6 +6,7 @@ import time
 from ipaddress import ip_interface
 from typing import Any
 
+from metal.lab.proxmox import interfaces
 from metal.lab.proxmox.calls import Call, handles
 from metal.lab.proxmox.errors import ApiError
 from metal.lab.proxmox.state import Node, Vm
@@ -83,7 +84,10 @@ def status(call: Call) -> dict[str, Any]:
 
 @handles("GET", "/nodes/{node}/network")
 def network(call: Call) -> list[dict[str, Any]]:
-    """A bridge with the node's address, on a /24, and the card in it."""
+    """As its /etc/network/interfaces says; without one, a bridge with the node's address, on a /24,
+    and the card in it."""
+    if text := call.node.trials.files.get("/etc/network/interfaces"):
+        return [row for row in interfaces.rows(text) if _fits(row, call.params.get("type"))]
     at = ip_interface(f"{call.node.address}/24")
     card = {"iface": "eno1", "type": "eth", "active": 1, "method": "manual", "priority": 3}
     cards = [] if "bridge" in call.params.get("type", "") else [card]
@@ -106,6 +110,10 @@ def network(call: Call) -> list[dict[str, Any]]:
             "gateway": str(at.network[-2]),
         },
     ]
+
+
+def _fits(row: dict[str, Any], kind: str | None) -> bool:
+    return kind in (None, row["type"]) or (kind == "any_bridge" and row["type"] == "bridge")
 
 
 @handles("GET", "/nodes/{node}/time")

@@ -13,6 +13,7 @@ from metal.model.plan import (
     PlaceVm,
     Plan,
     RecoverServer,
+    SetNetwork,
     StartVm,
     TellHa,
 )
@@ -65,6 +66,8 @@ def known_names(plan: Plan, inventory: Inventory, world: World) -> Iterator[Brea
                 servers = (server,)
             case FormCluster(cluster=cluster, servers=servers):
                 pass
+            case SetNetwork(cluster=cluster, server=server):
+                servers = (server,)
             case TellHa(cluster=cluster, wishes=wishes):
                 servers = tuple(s for nodes in wishes.home.values() for s in nodes)
                 yield from _strangers(action, world)

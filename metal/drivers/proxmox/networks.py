@@ -1,0 +1,38 @@
+"""A node's interfaces as they are configured: GET /nodes/{node}/network.
+
+What waits to be applied (interfaces.new) is told there as if it were in force already.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from metal.drivers.proxmox.api import Api
+from metal.model.errors import MetalError
+from metal.model.links import Port
+
+KINDS = frozenset({"eth", "bond", "bridge", "vlan"})
+
+
+def seen(api: Api, nodes: Iterable[str]) -> dict[str, tuple[Port, ...]]:
+    """Of these nodes those that answer."""
+    found = {}
+    for node in nodes:
+        try:
+            rows = api.get(f"nodes/{node}/network")
+        except MetalError:
+            continue
+        found[node] = tuple(_port(row) for row in rows if row["type"] in KINDS)
+    return found
+
+
+def _port(row: dict[str, Any]) -> Port:
+    on = row.get("slaves") or row.get("bridge_ports") or row.get("vlan-raw-device") or ""
+    return Port(
+        name=row["iface"],
+        kind=row["type"],
+        on=tuple(str(on).split()),
+        mode=row.get("bond_mode"),
+        address=row.get("cidr") or row.get("cidr6"),
+        gateway=row.get("gateway") or row.get("gateway6"),
+        mtu=row.get("mtu"),
+    )
