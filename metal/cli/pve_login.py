@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metal.cli.asking import private_lines
+from metal.cli.credentials import private_lines
 from metal.cli.face import Face
 from metal.model.errors import BadInput, Refused
 

@@ -9,9 +9,8 @@ from metal.controller.finding import Pings
 from metal.controller.progress import Progress
 from metal.controller.workspace import Workspace
 from metal.drivers.ports import Bmc
-from metal.enroll.door import Credential
+from metal.enroll.door import Credential, secret_name
 from metal.enroll.examine import Opened
-from metal.enroll.flow import secret_name
 from metal.enroll.route import route
 from metal.model.errors import Failed, MetalError
 from metal.model.facts import Account, BootOnce

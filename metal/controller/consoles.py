@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from metal.controller.workspace import Workspace
-from metal.drivers.bmc import connect
+from metal.drivers.bmc import RMCP, connect
 from metal.drivers.ports import Bmc, Console
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
+from metal.model.fleet import BmcAccess
 
 GLANCE = 0.25
 """Seconds that one read waits."""
@@ -61,12 +62,29 @@ def open_console(workspace: Workspace, server: str) -> Console:
             raise Unreachable(
                 f"its BMC speaks Redfish, and its console needs IPMI: {error.what}",
                 where=server,
-                mend="switch IPMI over LAN on in the BMC's network settings",
+                mend=_way_to_ipmi(access, password),
             ) from error
         return Connection(beside)
     return Connection(
         connect(access.model_copy(update={"protocol": "ipmi"}), access.user, password)
     )
+
+
+def _way_to_ipmi(access: BmcAccess, password: str) -> str:
+    """What to do where IPMI is silent: that depends on what the BMC says of it over Redfish."""
+    try:
+        bmc = connect(access, access.user, password)
+        try:
+            on = bmc.exposure().ipmi_lan
+        finally:
+            bmc.close()
+    except MetalError:
+        on = None
+    reach = f"let this controller reach UDP port {RMCP} of {access.address}"
+    switch = "switch IPMI over LAN on in the BMC's network settings, for as long as you want it"
+    if on is None:
+        return f"{switch}; and {reach}"
+    return f"the BMC says that IPMI over LAN is on: {reach}" if on else f"{switch}; then {reach}"
 
 
 class Log:

@@ -4,22 +4,19 @@ The ping (IPMI 2.0, 13.2.3) is one datagram an address; whether Redfish is there
 service root (DSP0266, 6.2), which every client may read without logging in.
 """
 
-import re
 import socket
 import threading
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from metal.controller.progress import Progress
 from metal.controller.sweeping import side_by_side
 from metal.drivers.bmc import HTTPS, RMCP, connect
 from metal.drivers.ports import Bmc
 from metal.enroll.handover import joined
-from metal.model.errors import BadInput, MetalError
+from metal.enroll.ranges import network_of
+from metal.model.errors import MetalError
 from metal.model.fleet import BmcAccess
 
-LARGEST = 4096
-"""Addresses of one scan: a /20."""
 OPEN = 64
 """Connections tried at once."""
 PING_SECONDS, TCP_SECONDS, ROOT_SECONDS = 1.5, 1.0, 10.0
@@ -43,27 +40,6 @@ class Found:
     def word(self) -> str:
         """As a person would type it."""
         return joined(self.address, self.port)
-
-
-def network_of(text: str) -> tuple[IPv4Network | IPv6Network, int | None]:
-    """(network, port) of "10.0.0.0/24" or "10.0.0.0/24:8443"; BadInput if none or too large."""
-    match = re.fullmatch(r"(.+/\d+):(\d{1,9})", text)
-    plain, port = (match[1], int(match[2])) if match else (text, None)
-    if port is not None and not 1 <= port <= 65535:
-        raise BadInput(f"port {port} is no number from 1 to 65535", where=text, mend="correct it")
-    try:
-        network = ip_network(plain, strict=False)
-    except ValueError:
-        raise BadInput(
-            "is no network", where=text, mend="such as 10.0.0.0/24, or 10.0.0.0/24:8443"
-        ) from None
-    if network.num_addresses > LARGEST:
-        raise BadInput(
-            f"holds {network.num_addresses} addresses, and a scan is of {LARGEST} at most",
-            where=text,
-            mend="scan the networks that BMCs are in, a /20 or smaller each",
-        )
-    return network, port
 
 
 def scan(text: str, progress: Progress) -> list[Found]:

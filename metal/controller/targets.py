@@ -7,9 +7,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from metal.controller.newcomers import Wishes
 from metal.controller.progress import Progress
 from metal.controller.workspace import Workspace
-from metal.enroll.door import Credential
-from metal.enroll.flow import secret_name
+from metal.enroll.door import Credential, secret_name
 from metal.enroll.handover import HandOver, joined, split_address
+from metal.enroll.ranges import network_of
 from metal.inventory.mistakes import suggest
 from metal.model.errors import BadInput
 from metal.model.life import Life
@@ -133,8 +133,6 @@ def scanned(
 
 def other_ports(workspace: Workspace | None, network: str) -> list[int]:
     """Where else BMCs of the inventory in that network listen: a lab's are not at the usual."""
-    from metal.controller.finding import network_of
-
     inside, asked = network_of(network)
     if workspace is None or asked is not None:
         return []

@@ -11,6 +11,7 @@ from pyghmi.ipmi import fru
 from metal.drivers.ipmi_ask import ask, still_there
 from metal.drivers.ipmi_identity import Fru
 from metal.drivers.ipmi_session import Silent
+from metal.drivers.placeholders import told
 from metal.model.facts import Dimm
 
 BROKEN = (PyghmiException, IndexError, ValueError, KeyError, TypeError)
@@ -76,7 +77,8 @@ def read_dimms(command: Any) -> tuple[Dimm, ...] | None:
             continue
         if info.get("capacity_mb"):
             size = round(info["capacity_mb"] / 1024, 2)
-            found.append(Dimm(slot=str(locator.fru_name), size_gib=size))
+            serial, part = (told(_text(info.get(key))) for key in ("serial", "model"))
+            found.append(Dimm(slot=str(locator.fru_name), size_gib=size, serial=serial, part=part))
     return tuple(found) or None
 
 

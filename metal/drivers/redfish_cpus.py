@@ -40,27 +40,29 @@ def read_cpu(tree: Tree, system: Body) -> Cpu:
     )
 
 
-def read_modules(tree: Tree, system: Body) -> list[tuple[str, int | None]]:
-    """(slot, MiB) of every module that is there; None if it says who made it, but not its size."""
-    modules = ((m, module_mib(m)) for m in tree.parts(system, "Memory") if present(m))
-    return [(_slot(m), mib) for m, mib in modules if mib or _says_who(m)]
+def read_modules(tree: Tree, system: Body) -> tuple[list[Dimm], list[str]]:
+    """Every module that is there, and the slots of those that say who made them, but no size."""
+    sized: list[Dimm] = []
+    unsized: list[str] = []
+    for module in tree.parts(system, "Memory"):
+        if not present(module):
+            continue
+        serial, part = told(module.get("SerialNumber")), told(module.get("PartNumber"))
+        if mib := module_mib(module):
+            gib = round(mib / 1024, 2)
+            sized.append(Dimm(slot=_slot(module), size_gib=gib, serial=serial, part=part))
+        elif serial or part:
+            unsized.append(_slot(module))
+    return sized, unsized
 
 
-def _says_who(module: Body) -> bool:
-    return any(told(module.get(key)) for key in ("SerialNumber", "PartNumber"))
-
-
-def dimms_of(modules: list[tuple[str, int]]) -> tuple[Dimm, ...] | None:
-    return tuple(Dimm(slot=s, size_gib=round(mib / 1024, 2)) for s, mib in modules) or None
-
-
-def memory_gib(system: Body, modules: list[tuple[str, int]]) -> float | None:
+def memory_gib(system: Body, modules: Iterable[Dimm]) -> float | None:
     """The summary's total; 0 is said by machines that are off, and means unknown (R36)."""
-    of_modules = sum(mib for _, mib in modules)
+    of_modules = sum(module.size_gib for module in modules)
     for total in totals(system):
-        if told_here := total_gib(total, of_modules):
+        if told_here := total_gib(total, round(of_modules * 1024)):
             return told_here
-    return round(of_modules / 1024, 2) or None
+    return round(of_modules, 2) or None
 
 
 def totals(system: Body) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from metal.drivers.placeholders import told, told_uuid
 from metal.drivers.redfish_accounts import AccountBook
 from metal.drivers.redfish_boot import offered
-from metal.drivers.redfish_cpus import dimms_of, memory_gib, read_cpu, read_modules, totals
+from metal.drivers.redfish_cpus import memory_gib, read_cpu, read_modules, totals
 from metal.drivers.redfish_media import can_insert
 from metal.drivers.redfish_nics import own_macs, read_nics
 from metal.drivers.redfish_session import Body
@@ -31,7 +31,7 @@ from metal.drivers.redfish_words import (
 )
 from metal.drivers.vendors import vendor_name
 from metal.model.errors import BadInput, Failed, Refused
-from metal.model.facts import Cpu, Facts, Power, Psu
+from metal.model.facts import Cpu, Dimm, Facts, Power, Psu
 from metal.model.visible import UNSEEN
 
 __all__ = [
@@ -82,7 +82,7 @@ class _Reader:
         system, tree = self.system, self.tree
         cpu = self._cpu()
         modules = self._modules()
-        whole = [] if "dimms" in self.partial else modules
+        whole = () if "dimms" in self.partial else modules
         own = self._part("bmc_mac", lambda: own_macs(tree, system, self.manager)) or ()
         found: dict[str, Any] = {
             "vendor": self._vendor(),
@@ -95,7 +95,7 @@ class _Reader:
             "bios_version": told(system.get("BiosVersion")) or self._version_of("Bios", system),
             "bmc_firmware": self._part("bmc_firmware", self._firmware),
             "memory_gib": memory_gib(system, whole),
-            "dimms": dimms_of(modules),
+            "dimms": modules or None,
             "drives": self._part("drives", lambda: read_drives(tree, system, self.chassis)),
             "controllers": self._part("controllers", lambda: read_controllers(tree, system)),
             "nics": self._part("nics", lambda: read_nics(tree, system, self.chassis, set(own))),
@@ -139,12 +139,13 @@ class _Reader:
         self.unknown |= dict.fromkeys(counts, self.tree.lost[lost])
         return Cpu(model=cpu.model)
 
-    def _modules(self) -> list[tuple[str, int]]:
-        found = self._part("dimms", lambda: read_modules(self.tree, self.system) or None) or []
-        if unsized := [slot for slot, mib in found if not mib]:
+    def _modules(self) -> tuple[Dimm, ...]:
+        found = self._part("dimms", lambda: read_modules(self.tree, self.system))
+        sized, unsized = found or ([], [])
+        if unsized:
             self.partial.add("dimms")
             self.unknown["dimms"] = f"not all of it: no size is told of {', '.join(unsized)}"
-        return [(slot, mib) for slot, mib in found if mib]
+        return tuple(sized)
 
     def _why(self, key: str) -> str:
         """Why nothing is known of `key`: nobody filled it in, the machine is off, or so."""

@@ -16,6 +16,8 @@ from metal.model.errors import Failed, MetalError, WrongPassword
 
 ROOT = "/redfish/v1/"
 MUST_CHANGE = ("PasswordChangeRequired", "SWC1908", "password must be changed")
+NO_SUCH = (404, 405, 501)
+"""What a web server says where there is no such thing to be asked for."""
 SECRET_FROM = 8
 """Characters: "root" and "ADMIN" are words that a BMC shows everywhere."""
 LOGOUT = 5.0
@@ -59,7 +61,7 @@ class RedfishLogin(RedfishAsking):
                 answer.headers.get("location") or answer.body.get("@odata.id") or ""
             )
             self.must_change = account_to_change(answer)
-        elif answer.ok or answer.status in (404, 405, 501, *BUSY):
+        elif answer.ok or answer.status in (*NO_SUCH, *BUSY):
             self.met("R14")  # no session service, none left, or one that hands out no token
             self._login_basic(user, password)
         else:
@@ -93,12 +95,18 @@ class RedfishLogin(RedfishAsking):
             )
         if answer.status in BUSY:
             return self._busy(f"too busy to log in ({answer.complaint})")
-        return Failed(f"cannot log in as {user!r}: {answer.complaint}", where=self.where)
+        return Failed(
+            f"cannot log in as {user!r}: {answer.complaint}",
+            where=self.where,
+            mend="this may be no BMC, or one without Redfish: is the address right?"
+            if answer.status in NO_SUCH
+            else "restart the BMC if it stays so",
+        )
 
     def _sessions(self) -> str:
         """Where sessions are opened; asked without a token, as a dead one makes BMCs say 401."""
         if self._collection is None:
-            self.root = self._send("GET", ROOT).body
+            self.root = self.root or self._send("GET", ROOT).body
             links = self.root.get("Links")
             sessions = links.get("Sessions") if isinstance(links, dict) else None
             self._collection = link(sessions) or "/redfish/v1/SessionService/Sessions"

@@ -25,6 +25,11 @@ class Credential:
     password: str = field(repr=False)
 
 
+def secret_name(server: str) -> str:
+    """Where the password of metal's own account is kept."""
+    return f"bmc/{server}"
+
+
 def first_name(access: BmcAccess) -> str:
     """Where the password is kept of an account that had to be changed before anything was known
     of the server, its name too."""

@@ -10,16 +10,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metal.drivers.ports import Bmc, Secrets
-from metal.enroll.door import Connect, Credential, Door, Kept, first_name, with_first
+from metal.enroll.door import Connect, Credential, Door, Kept, first_name, secret_name, with_first
 from metal.enroll.examine import Opened, examined, proven
 from metal.enroll.identity import another, is_serial
-from metal.enroll.learn import changes, learned, whole_dimms
+from metal.enroll.learn import changes, learned
 from metal.enroll.merge import lacking, merge
 from metal.enroll.passwords import longest_password, random_password
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
 from metal.model.facts import BootOnce, Facts
 from metal.model.findings import Audit
 from metal.model.fleet import BmcAccess, Learned
+from metal.model.memory import whole_dimms
 from metal.model.passport import Passport
 from metal.operations.run import Run
 
@@ -81,10 +82,6 @@ class Looked:
     passport: Passport | None = None
     notes: tuple[str, ...] = field(default=())
     """What could not be done besides, and why; the enrolment stands."""
-
-
-def secret_name(server: str) -> str:
-    return f"bmc/{server}"
 
 
 def door_of(target: EnrollTarget, ports: EnrollPorts, *, change: bool) -> Door:

@@ -11,10 +11,9 @@ from collections.abc import Iterable
 from metal.enroll.identity import canonical_uuid
 from metal.model.facts import Cpu, Dimm, Drive, Facts
 from metal.model.fleet import Disk, Learned
+from metal.model.memory import made_size, modules_gib, whole_dimms
 
 GIB = 2**30
-DIMM_SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 256, 512)
-"""GiB, as modules are made."""
 MIXED_UNITS = (1, 2**20 / 10**6, 2**30 / 10**9)
 """How far off totals are: right, MB taken for MiB, GB taken for GiB."""
 
@@ -40,11 +39,6 @@ def learned(facts: Facts, previous: Learned | None = None) -> Learned:
         macs=_macs(facts, before) or before.macs,
         disks=_all_disks(facts, before) or before.disks,
     )
-
-
-def whole_dimms(facts: Facts | None) -> tuple[Dimm, ...] | None:
-    """The memory modules; None if not all of them could be read: the others are not gone."""
-    return None if facts is None or "dimms" in facts.unknown else facts.dimms
 
 
 def _cpu(facts: Facts, before: Learned) -> str | None:
@@ -80,8 +74,8 @@ def cpu_text(cpu: Cpu) -> str | None:
 
 def memory_gib(facts: Facts) -> int | None:
     """Whole GiB: the sum of real modules where they are told, else the total, units mended."""
-    if dimms := whole_dimms(facts):
-        return sum(_real_size(d.size_gib) for d in dimms)
+    if modules := modules_gib(facts):
+        return modules
     if not facts.memory_gib:
         return None
     for factor in MIXED_UNITS:
@@ -94,15 +88,9 @@ def memory_gib(facts: Facts) -> int | None:
 
 def dimms_text(dimms: tuple[Dimm, ...] | None) -> str | None:
     """ "8 × 16 GiB", the most frequent size first; which slots, the last facts tell."""
-    sizes = Counter(_real_size(d.size_gib) for d in dimms or ())
+    sizes = Counter(made_size(d.size_gib) for d in dimms or ())
     order = sorted(sizes.items(), key=lambda item: (-item[1], -item[0]))
     return ", ".join(f"{count} × {size} GiB" for size, count in order) or None
-
-
-def _real_size(gib: float) -> int:
-    """The module size that is meant: some BMCs tell 15.26 GiB of one of 16."""
-    nearest = min(DIMM_SIZES, key=lambda size: abs(size - gib))
-    return nearest if abs(nearest - gib) <= nearest * 0.08 else round(gib)
 
 
 def _disks(drives: Iterable[Drive]) -> tuple[Disk, ...]:
@@ -168,14 +156,27 @@ def _dimm_changes(
 ) -> list[str]:
     """Slot by slot where both are known, else the counts."""
     if before and now:
-        return _came_and_went("memory module", map(_dimm_text, before), map(_dimm_text, now))
+        gone_and_new = _came_and_went(
+            "memory module", map(_dimm_text, before), map(_dimm_text, now)
+        )
+        return gone_and_new + _swapped(before, now)
     if old.dimms is not None and old.dimms != new.dimms:
         return [f"memory modules: {old.dimms} → {new.dimms}"]
     return []
 
 
 def _dimm_text(dimm: Dimm) -> str:
-    return f"{dimm.slot} ({_real_size(dimm.size_gib)} GiB)"
+    return f"{dimm.slot} ({made_size(dimm.size_gib)} GiB)"
+
+
+def _swapped(before: tuple[Dimm, ...], now: tuple[Dimm, ...]) -> list[str]:
+    """Other modules of the same size in the same slots."""
+    was = {_dimm_text(dimm): dimm.serial for dimm in before}
+    return [
+        f"memory module {_dimm_text(dimm)} was swapped: serial {serial} → {dimm.serial}"
+        for dimm in now
+        if (serial := was.get(_dimm_text(dimm))) and dimm.serial and serial != dimm.serial
+    ]
 
 
 def _disk_changes(old: tuple[Disk, ...], new: tuple[Disk, ...]) -> list[str]:

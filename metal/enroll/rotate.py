@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from metal.drivers.ports import Escrow
-from metal.enroll.door import Connect, Credential, Door, Kept
-from metal.enroll.flow import secret_name
+from metal.enroll.door import Connect, Credential, Door, Kept, secret_name
 from metal.enroll.passwords import longest_password, random_password
 from metal.model.errors import Failed
 from metal.model.fleet import BmcAccess

@@ -89,7 +89,13 @@ def _machine(name: str, number: int, kind: Kind, learned: Learned, ceph: bool) -
         bmc_firmware=kind.firmware,
         cpu=Cpu(model=kind.chip, sockets=kind.sockets, cores=kind.cores, threads=kind.threads),
         dimms=tuple(
-            Dimm(slot=f"DIMM {_slot(i)}", size_gib=kind.dimm_gib) for i in range(kind.dimms)
+            Dimm(
+                slot=f"DIMM {_slot(i)}",
+                size_gib=kind.dimm_gib,
+                serial=f"M{number:03d}{i:02d}",
+                part=f"LAB-DDR4-{kind.dimm_gib:g}G",
+            )
+            for i in range(kind.dimms)
         ),
         drives=_drives(name, learned, ceph),
         nics=_nics(number, learned),

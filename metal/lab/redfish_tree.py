@@ -174,6 +174,8 @@ def _memory(machine: Machine) -> list[Body]:
             "Name": d.slot,
             "DeviceLocator": d.slot,
             "CapacityMiB": int(d.size_gib * 1024),
+            "SerialNumber": d.serial,
+            "PartNumber": d.part,
             "Status": {"State": "Enabled"} | _condition(machine, d.slot),
         }
         for d in machine.hardware.dimms

@@ -26,6 +26,10 @@ class Cpu(Frozen):
 class Dimm(Frozen):
     slot: str
     size_gib: float
+    """As the BMC tells it: some say 15.26 of a module of 16."""
+    serial: str | None = None
+    part: str | None = None
+    """Its maker's part number."""
 
 
 class Controller(Frozen):

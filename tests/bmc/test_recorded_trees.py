@@ -144,6 +144,8 @@ def _dimm(dimm: dict[str, Any]) -> dict[str, Any]:
     return {
         "slot": dimm["locator"] or dimm["id"],
         "size_gib": int(size) if size == int(size) else size,
+        "serial": dimm["serial"],
+        "part": dimm["part_number"],
     }
 
 

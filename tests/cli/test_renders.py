@@ -10,6 +10,7 @@ import pytest
 
 from metal.cli.render.bmc import audit_lines, proven_lines, rotated_lines
 from metal.cli.render.enroll import complaint, enroll_lines
+from metal.cli.render.facts import facts_document, facts_lines
 from metal.cli.render.fleet import fleet_lines, vm_lines
 from metal.cli.render.hang import hanging
 from metal.cli.render.lab import lab_lines
@@ -24,7 +25,9 @@ from metal.controller.planning import plan_fleet
 from metal.controller.watching import WatchReport
 from metal.heal.diagnosis import Diagnosis
 from metal.lab.control import LabStatus
+from metal.model.facts import Dimm, Drive, Facts, Psu
 from metal.model.findings import Finding
+from metal.model.fleet import Learned
 from metal.model.life import Status
 from metal.model.passport import BootProof, Passport, Route
 from metal.model.plan import Plan, Risk, StartVm
@@ -258,3 +261,40 @@ def test_which_of_many_did_not_enrol_is_told_in_every_width() -> None:
     assert [complaint(r) for r in failed] == ["10.0.0.1:8443: no", "10.0.0.2:8443: no"]
     told = EnrollResult(server="alba1", address="x", ok=False, error="alba1: no", exit_code=1)
     assert complaint(told) == "alba1: no"
+
+
+def _looked(**more) -> EnrollResult:
+    facts = Facts(address="10.0.0.1", protocol="redfish", serial="QS1", **more)
+    return EnrollResult(server="", address="10.0.0.1", ok=True, facts=facts, learned=Learned())
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_two_nodes_of_one_bmc_are_told_apart(width: int) -> None:
+    """They have the chassis' serial number in common."""
+    lines = enroll_lines([_looked(node="Node0"), _looked(node="Node1")], width, dry_run=True)
+    assert [line.split()[:2] for line in lines[1:3]] == [["QS1", "Node0"], ["QS1", "Node1"]]
+
+
+def test_who_is_not_well_is_seen_in_the_table() -> None:
+    sick = _looked(
+        health="ok",
+        health_rollup="critical",
+        psus=(Psu(name="PSU 1", health="ok"), Psu(name="PSU 2", health="critical")),
+        drives=(Drive(name="Bay 3", failing=True),),
+    )
+    lines = enroll_lines([sick, _looked(health="ok", health_rollup="ok")], 80, dry_run=True)
+    assert lines[1].endswith("ok, critical") and lines[2].endswith("ok")
+    assert "health critical: PSU 2 critical, drive Bay 3 is failing" in "\n".join(lines)
+
+
+def test_what_the_modules_hold_and_what_the_bmc_counts_are_both_said() -> None:
+    """A Gigabyte: 16 modules of 15625 MiB, 244 GiB in all. The inventory has 256."""
+    modules = tuple(Dimm(slot=str(i), size_gib=15.26) for i in range(16))
+    odd = _looked(memory_gib=244.0, dimms=modules)
+    assert odd.facts
+    assert "its modules are 256 GiB, the BMC counts 244" in "\n".join(enroll_lines([odd], 80))
+    assert "256 GiB in 16 modules; the BMC counts 244 GiB" in "\n".join(facts_lines(odd.facts))
+    told = facts_document(odd.facts)
+    assert (told["memory_installed_gib"], told["memory_gib"]) == (256, 244)
+    half = odd.facts.model_copy(update={"unknown": {"dimms": "not all of it: one is broken"}})
+    assert facts_document(half)["memory_installed_gib"] is None

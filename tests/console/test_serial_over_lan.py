@@ -145,3 +145,17 @@ def test_a_dead_bmc_is_told_at_once(site: Site) -> None:
     site.bmc.stop()
     said = subprocess.run(site.command("--seconds", "1"), capture_output=True, timeout=60)
     assert said.returncode == 4 and b"metal: " in said.stderr
+
+
+def test_where_ipmi_is_silent_it_says_what_the_bmc_says_of_it(site: Site, tmp_path: Path) -> None:
+    """Whoever is told to switch it on and finds it on is led astray: a firewall is in between."""
+    certificate = self_signed(tmp_path, "bmc", "127.0.0.1")
+    site.bmc.stop()
+    bmc = RedfishBmc(site.machine, "127.0.0.1", 0, certificate, {"metal": PASSWORD}).start()
+    inventory = site.folder / "inventory.toml"
+    text = inventory.read_text().replace('protocol = "ipmi"', 'protocol = "redfish"')
+    inventory.write_text(text.replace(f"port = {site.bmc.port}", f"port = {bmc.port}"))
+    said = subprocess.run(site.command("--seconds", "1"), capture_output=True, text=True)
+    bmc.stop()
+    assert said.returncode == 4
+    assert "the BMC says that IPMI over LAN is on" in said.stderr and "UDP port 623" in said.stderr

@@ -196,3 +196,16 @@ def test_of_a_list_that_was_not_read_whole_nothing_is_gone() -> None:
     assert set(new.macs) == {"02:00:5e:00:07:01", "02:00:5e:00:07:02"}
     assert (new.cpu, new.dimms, new.memory_gib) == (old.cpu, "6 × 8 GiB", 48)
     assert not [said for said in changes(old, new) if "gone" in said or "→" in said]
+
+
+def test_a_module_that_was_swapped_for_another_of_its_size_is_told() -> None:
+    def with_(*serials: str | None) -> Facts:
+        modules = (Dimm(slot=f"A{i}", size_gib=16, serial=s) for i, s in enumerate(serials, 1))
+        return facts(dimms=tuple(modules))
+
+    before, now = with_("M1", "M2", "M3"), with_("M1", "M9", None)
+    old, new = learned(before), learned(now)
+    assert changes(old, new, before.dimms, now.dimms) == [
+        "memory module A2 (16 GiB) was swapped: serial M2 → M9"
+    ]
+    assert changes(new, old, with_(None, None, None).dimms, before.dimms) == []

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -419,3 +422,27 @@ def test_a_dry_run_over_ipmi_has_the_same_shape(fleet: Any, at: At, tmp_path: Pa
     assert_lawful(document)
     assert (document["protocol"], document["serial"]) == ("ipmi", "7X3K9Q11")
     assert document["memory_gib"] is None and list(folder.iterdir()) == []
+
+
+HEAVY = ("sqlalchemy", "pydantic", "metal.controller", "metal.model.fleet")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--scan", "ten"), ("--file", "none.csv"), ("10.0.0.300",), (), ("--credentials", "x", "a1")],
+    ids=["network", "list", "address", "nothing", "credentials"],
+)
+def test_what_is_wrong_with_the_command_is_said_before_anything_is_loaded(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "metal", "enroll", *words]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert said.returncode == 2, said.stderr
+    assert [name for name in HEAVY if re.search(rf"\\|\\s+{name}$", said.stderr, re.M)] == []
+
+
+def test_a_scan_that_meets_nobody_ends_as_unreachable_and_says_what_was_tried(fleet: Any) -> None:
+    said = fleet.metal("enroll", "--scan", "127.77.9.0/30:7", "--dry-run", "-o", "json")
+    assert said.returncode == 4 and json.loads(said.stdout) == []
+    for word in ("no BMC answers in 127.77.9.0/30:7", "4 addresses", "TCP port 7", "UDP port 7"):
+        assert word in said.stderr

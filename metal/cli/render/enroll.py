@@ -4,9 +4,10 @@ from typing import Any, Protocol
 
 from metal.cli.render.bmc import finding_texts, less_of
 from metal.cli.render.hang import gathered, hanging
-from metal.model.facts import Facts
+from metal.model.facts import Facts, Health
 from metal.model.findings import Finding, Severity, at_least
 from metal.model.fleet import Learned
+from metal.model.memory import modules_gib
 from metal.model.passport import Route
 from metal.tui.grid import Column, fit, safe
 
@@ -52,6 +53,7 @@ COLUMNS = (
 )
 SHOWN: Severity = "medium"
 """Findings that are less bad are counted here, and shown with the server."""
+AILING: tuple[Health, ...] = ("critical", "warning")
 FAILURES = {2: "BAD INPUT", 3: "REFUSED", 4: "NO ANSWER"}
 """By exit code."""
 
@@ -86,10 +88,24 @@ def _remarks(result: Enrolled) -> list[str]:
     name = result.server or result.address
     said = [f"new in the inventory: {_to_check(name)}"] if result.added and result.ok else []
     said += result.changes
+    said += _doubts(result.facts) if result.facts else []
     said += finding_texts(f for f in result.findings if at_least(f.severity, SHOWN))
     if less := [f for f in result.findings if not at_least(f.severity, SHOWN)]:
         said.append(f"{less_of(less)}: `metal server show NAME` tells")
     return [*said, *result.notes]
+
+
+def _doubts(facts: Facts) -> list[str]:
+    """That it is not well, and that its modules and the BMC's own count are not the same."""
+    said = []
+    if health := worst_health(facts):
+        parts = [f"{p.name} {p.health}" for p in facts.psus or () if p.health in AILING]
+        parts += [f"drive {d.name} is failing" for d in facts.drives or () if d.failing]
+        said.append(f"health {health}" + (f": {', '.join(parts)}" if parts else ""))
+    installed, counted = modules_gib(facts), facts.memory_gib
+    if installed and counted and installed != counted:
+        said.append(f"memory: its modules are {installed} GiB, the BMC counts {counted:g}")
+    return said
 
 
 def complaint(result: Enrolled) -> str:
@@ -116,8 +132,9 @@ def _cells(result: Enrolled) -> tuple[str, ...]:
     verdict = "ok" if result.ok else FAILURES.get(result.exit_code, "FAILED")
     verdict = "added" if result.ok and result.added else verdict
     facts, known = result.facts, result.learned
-    # On a narrow terminal this column alone says which of many it was.
-    server = result.server or (safe(facts.serial) if facts and facts.serial else result.address)
+    if result.ok and facts and (health := worst_health(facts)):
+        verdict += f", {health}"
+    server = result.server or _newcomer(result.address, facts)
     if facts is None or known is None:
         return (server, result.address, "?", "", "?", "?", "?", verdict)
     return (
@@ -130,6 +147,20 @@ def _cells(result: Enrolled) -> tuple[str, ...]:
         str(len(known.disks)) if known.disks else "?",
         verdict,
     )
+
+
+def _newcomer(address: str, facts: Facts | None) -> str:
+    """On a narrow terminal this column alone says which of many it was; the nodes of a chassis
+    have its serial number in common."""
+    if facts is None:
+        return address
+    return " ".join(safe(word) for word in (facts.serial or address, facts.node) if word)
+
+
+def worst_health(facts: Facts) -> Health | None:
+    """Its own or that of its parts; None where nothing is wrong."""
+    said = (facts.health, facts.health_rollup)
+    return next((health for health in AILING if health in said), None)
 
 
 def _or_unknown(number: int | None) -> str:

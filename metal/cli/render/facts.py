@@ -5,7 +5,8 @@ from typing import Any
 
 from metal.cli.render.hang import hanging
 from metal.cli.render.untold import reasons
-from metal.model.facts import Drive, Facts, Health
+from metal.model.facts import Dimm, Drive, Facts, Health
+from metal.model.memory import modules_gib
 from metal.tui.grid import safe
 
 POWER = {"on": "On", "off": "Off"}
@@ -36,7 +37,8 @@ def facts_document(facts: Facts) -> dict[str, Any]:
         "health_rollup": HEALTH.get(facts.health_rollup),
         "cpu": facts.cpu.model_dump(),
         "memory_gib": _plain(facts.memory_gib),
-        "dimms": _each(facts.dimms, lambda d: {"slot": d.slot, "size_gib": _plain(d.size_gib)}),
+        "memory_installed_gib": modules_gib(facts),
+        "dimms": _each(facts.dimms, _dimm),
         "drives": _each(facts.drives, _drive),
         "nics": _each(facts.nics, lambda n: {"name": n.name, "mac": n.mac}),
         "psus": _each(facts.psus, lambda p: p.model_dump() | {"health": HEALTH.get(p.health)}),
@@ -111,10 +113,12 @@ def _cpu(facts: Facts) -> str:
 
 
 def _memory(facts: Facts) -> str:
-    if facts.memory_gib is None:
-        return ""
-    modules = f" in {len(facts.dimms)} modules" if facts.dimms else ""
-    return f"{facts.memory_gib:g} GiB{modules}"
+    """As its modules are made, and what the BMC counts where that is something else."""
+    told, installed = facts.memory_gib, modules_gib(facts)
+    if installed is None:
+        return "" if told is None else f"{told:g} GiB"
+    modules = f"{installed} GiB in {len(facts.dimms or ())} modules"
+    return modules if told in (None, installed) else f"{modules}; the BMC counts {told:g} GiB"
 
 
 def _drive_text(drive: Drive) -> str:
@@ -133,6 +137,10 @@ def _by_reason(facts: Facts) -> list[tuple[str, str]]:
     for key, why in facts.unknown.items():
         reasons.setdefault(why, []).append(key)
     return [(why, ", ".join(keys)) for why, keys in reasons.items()]
+
+
+def _dimm(dimm: Dimm) -> dict[str, Any]:
+    return dimm.model_dump() | {"size_gib": _plain(dimm.size_gib)}
 
 
 def _drive(drive: Drive) -> dict[str, Any]:

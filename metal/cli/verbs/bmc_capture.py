@@ -78,7 +78,7 @@ def command(
 
 def _open(face: Face, target: str, file: Path | None) -> "tuple[RedfishSession, str]":
     """Logged in: with the escrowed password for a server's name, else with what is given."""
-    from metal.cli.asking import credentials
+    from metal.cli.credentials import credentials
     from metal.drivers.redfish_session import RedfishSession
     from metal.enroll.handover import split_address
     from metal.model.errors import BadInput, MetalError

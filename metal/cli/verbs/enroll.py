@@ -1,5 +1,7 @@
 """`metal enroll`: learn what servers are and take over their BMCs."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,12 +10,14 @@ import click
 from metal.cli.complete import servers
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
+from metal.model.errors import BadInput, Unreachable
 
 if TYPE_CHECKING:
     from metal.controller.enroll_result import EnrollResult
     from metal.controller.newcomers import Wishes
     from metal.controller.targets import Target
     from metal.controller.workspace import Workspace
+    from metal.enroll.handover import HandOver
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -86,8 +90,11 @@ def command(
     METAL_BMC_PASSWORD, from a list, or are asked for; never from the command line. Each is
     tried once a BMC: a wrong one locks nobody out.
     """
-    from metal.cli import asking
-    from metal.controller.enrolling import enroll
+    asked = Asked(words, everything, networks, name)
+    asked.check(lists)
+    found, given = _read(lists, files)
+    # From here on it is heavy: what is wrong with the command itself was said at once.
+    from metal.cli import credentials
     from metal.controller.newcomers import Wishes
     from metal.controller.targets import needs_credential
     from metal.enroll.door import Credential
@@ -95,14 +102,18 @@ def command(
     face = ctx.ensure_object(Face)
     workspace = _workspace(face, dry_run, everything)
     wishes = Wishes(name=name, site=site, rack=rack, profile=profile)
-    targets, bad = _targets(face, workspace, words, everything, networks, lists, wishes, dry_run)
+    targets, bad, silent = _targets(face, workspace, asked, found, wishes, dry_run)
     if not targets and not bad:
-        face.say("nothing to enrol" if networks else "every server of the inventory is enrolled")
+        if not silent:
+            face.say("nothing to enrol: all of them are enrolled")
         face.show([], [])
-        return
+        ctx.exit(Unreachable.exit_code if silent else 0)
     needed = any(needs_credential(workspace, target) for target in targets)
-    delivered = [Credential(*pair) for pair in asking.credentials(files, needed=needed)]
+    pairs = given or credentials.given(needed=needed)
+    delivered = [Credential(*pair) for pair in pairs]
     face.resumable = "servers that were enrolled stay so; the same command does the others"
+    from metal.controller.enrolling import enroll
+
     with face.progress() as progress:
         results = enroll(
             workspace,
@@ -117,10 +128,44 @@ def command(
     ctx.exit(max((r.exit_code for r in (*results, *bad)), default=0))
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is to be enrolled, besides lists."""
+
+    words: tuple[str, ...]
+    everything: bool
+    networks: tuple[str, ...]
+    name: str | None
+
+    def check(self, lists: tuple[Path, ...]) -> None:
+        """BadInput for what needs no workspace to be seen wrong."""
+        from metal.enroll.handover import split_address
+        from metal.enroll.ranges import network_of
+
+        named = self.words or self.everything or self.networks or lists
+        if not named or (self.words and self.everything):
+            raise BadInput("name servers, or give --all", mend="metal enroll --all")
+        if self.name and len(self.words) != 1:
+            raise BadInput("--name names one server", mend="metal enroll ADDRESS --name NAME")
+        for network in self.networks:
+            network_of(network)
+        for word in self.words:
+            if re.search("[.:@]", word):  # no name of a server
+                split_address(word)
+
+
+def _read(
+    lists: tuple[Path, ...], files: tuple[Path, ...]
+) -> "tuple[list[HandOver], list[tuple[str, str]]]":
+    """The lists, and the credentials of the files."""
+    from metal.cli.credentials import from_files
+    from metal.enroll.handover import read
+
+    return [read(file) for file in lists], from_files(files)
+
+
 def _workspace(face: Face, dry_run: bool, everything: bool) -> "Workspace | None":
     """A stranger may look at a machine without having a workspace."""
-    from metal.model.errors import BadInput
-
     try:
         return face.open()
     except BadInput:
@@ -132,48 +177,58 @@ def _workspace(face: Face, dry_run: bool, everything: bool) -> "Workspace | None
 def _targets(
     face: Face,
     workspace: "Workspace | None",
-    words: tuple[str, ...],
-    everything: bool,
-    networks: tuple[str, ...],
-    lists: tuple[Path, ...],
+    asked: Asked,
+    lists: "list[HandOver]",
     wishes: "Wishes",
     dry_run: bool,
-) -> "tuple[list[Target], list[EnrollResult]]":
-    """What to enrol, each once, and what of the lists cannot be."""
+) -> "tuple[list[Target], list[EnrollResult], bool]":
+    """What to enrol, each once, what of the lists cannot be, and whether a scan met nobody."""
     from metal.controller.enroll_result import unusable
-    from metal.controller.targets import (
-        not_enrolled,
-        other_ports,
-        scanned,
-        targets_of,
-        targets_of_list,
-    )
-    from metal.enroll.handover import read
-    from metal.model.errors import BadInput
+    from metal.controller.targets import not_enrolled, scanned, targets_of, targets_of_list
 
-    if not (words or everything or networks or lists) or (words and everything):
-        raise BadInput("name servers, or give --all", mend="metal enroll --all")
-    if wishes.name and len(words) != 1:
-        raise BadInput("--name names one server", mend="metal enroll ADDRESS --name NAME")
     bad: list[EnrollResult] = []
     targets: list[Target] = []
-    for file in lists:
-        found = read(file)
+    for found in lists:
         targets += targets_of_list(workspace, found, wishes)
         bad += unusable(found.bad)
-    targets += targets_of(workspace, words, wishes)
-    if everything:
+    targets += targets_of(workspace, asked.words, wishes)
+    if asked.everything:
         targets += targets_of(workspace, not_enrolled(face.open()), wishes)
-    for network in networks:
+    silent = False
+    for network in asked.networks:
         with face.progress() as progress:
             answered = scanned(workspace, network, wishes, progress, dry_run=dry_run)
-        face.say(f"{len(answered)} BMCs answer in {network}" + (":" if answered else ""))
-        for port in other_ports(workspace, network) if not answered else ():
-            face.say(f"  → BMCs of the inventory there listen on {port}: --scan {network}:{port}")
+        if not answered:
+            silent = True
+            _say_silent(face, workspace, network)
+            continue
+        face.say(f"{len(answered)} BMCs answer in {network}:")
         for one in answered:
             face.say(f"  {one.text}")
         targets += [one.target for one in answered if one.target]
-    return list({(t.address, t.port, t.server): t for t in reversed(targets)}.values())[::-1], bad
+    each = {(t.address, t.port, t.server): t for t in reversed(targets)}
+    return list(each.values())[::-1], bad, silent
+
+
+def _say_silent(face: Face, workspace: "Workspace | None", network: str) -> None:
+    """What was tried, and what else may be."""
+    from metal.controller.targets import other_ports
+    from metal.drivers.bmc import HTTPS, RMCP
+    from metal.enroll.ranges import network_of
+
+    inside, port = network_of(network)
+    face.say(
+        f"no BMC answers in {network}: of {inside.num_addresses} addresses each was asked over "
+        f"Redfish (TCP port {port or HTTPS}) and IPMI (UDP port {port or RMCP})"
+    )
+    others = other_ports(workspace, network)
+    for other in others:
+        face.say(f"  → BMCs of the inventory there listen on {other}: --scan {network}:{other}")
+    if not others:
+        face.say(
+            "  → is this controller in their network, and do they have power? CIDR:PORT "
+            "asks at another port"
+        )
 
 
 def _report(face: Face, results: "list[EnrollResult]", *, dry_run: bool) -> None:

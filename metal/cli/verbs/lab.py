@@ -192,7 +192,7 @@ def bmc(face: Face, tree: Path, port: int, address: str, credentials: Path | Non
     import tempfile
     import threading
 
-    from metal.cli.asking import from_environment, from_file
+    from metal.cli.credentials import from_environment, from_file
     from metal.lab.recorded import read_tree, recorded_bmc
     from metal.lab.topology import FACTORY_PASSWORD, FACTORY_USER
 

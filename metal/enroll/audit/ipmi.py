@@ -74,12 +74,15 @@ def ipmi_needless(scene: Scene) -> Said:
         return scene.why_not("ipmi_lan")
     if not scene.exposure.ipmi_lan:
         return None
+    silent = scene.around.ipmi_answers is False
     return Finding(
         id="ipmi-needless",
         severity="low",
-        what="IPMI over LAN is on, though Redfish does all but the serial console",
-        remedy=f"switch it off {WEB_PAGE} unless you want `metal console`: IPMI gives a hash of "
-        "any user's password to whoever asks (RAKP)",
+        what="IPMI over LAN is on: all that needs it is the serial console"
+        + (", and it does not answer on UDP port 623 from here" if silent else ""),
+        remedy="decide. For `metal console`, keep it on and let this controller alone reach UDP "
+        f"port 623; else switch it off {WEB_PAGE}, as IPMI gives a hash of any user's password "
+        "to whoever asks (RAKP)",
         evidence="IPMI: ProtocolEnabled",
     )
 

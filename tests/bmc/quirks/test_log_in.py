@@ -9,6 +9,7 @@ import pytest
 from metal.drivers.bmc import connect
 from metal.drivers.redfish import Redfish
 from metal.lab.redfish_bmc import RedfishBmc
+from metal.lab.redfish_faults import error
 from metal.model.errors import Failed, WrongPassword
 from metal.model.fleet import BmcAccess
 
@@ -148,3 +149,11 @@ def test_it_is_redfish_however_it_lets_users_in(redfish_bmc: RedfishBmc, fault: 
     with pytest.raises(WrongPassword):
         connect(access, "root", "another")
     assert redfish_bmc.failed_logins == 1
+
+
+def test_what_has_no_log_in_may_be_no_bmc(open_redfish: Open, redfish_bmc: RedfishBmc) -> None:
+    """A printer, a switch's web page: 404 for everything."""
+    redfish_bmc._answer = lambda request, body: error(404, "not found")  # type: ignore[method-assign]
+    with pytest.raises(Failed, match="HTTP 404") as told:
+        open_redfish()
+    assert "may be no BMC" in (told.value.mend or "")
