@@ -51,6 +51,8 @@ class Udeb(NamedTuple):
     """An installer takes it if it can, whether anything needs it or not."""
     made_of: tuple[Piece, ...] = ()
     """Ordinary packages; empty where the mirror has it."""
+    kernel: str = ""
+    """Whose modules are made: an installer that finds none for its kernel stops."""
 
 
 class Choice(NamedTuple):

@@ -63,6 +63,7 @@ def recipe(udeb: Udeb) -> Made:
     control = {
         "Package": udeb.name,
         "Version": udeb.version,
+        "Kernel-Version": udeb.kernel,
         "Architecture": "amd64",
         "Depends": ", ".join(" | ".join(alternatives) for alternatives in udeb.wants),
         "Provides": ", ".join(filter(None, udeb.provides)),
@@ -137,6 +138,7 @@ def _modules(base: Base, image: Deb822) -> tuple[str, Udeb]:
         provides=tuple(MODULES),
         taken=True,
         made_of=(_piece(image),),
+        kernel=base.kernel,
     )
 
 
