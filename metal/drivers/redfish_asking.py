@@ -31,6 +31,8 @@ BUSY = (429, 503)
 ASKED_AGAIN = 3
 """How often a busy BMC that does not say when is asked again (R13)."""
 PAUSE = 3.0
+QUICKEST = 0.1
+"""Seconds, also for who says "at once": it would be asked a thousand times a second."""
 CHANGED = (
     "if you know why it changed (new firmware, a new board, a reset), compare the fingerprint at "
     "the machine itself, then `metal bmc repin SERVER`; if not, somebody may sit in between"
@@ -124,7 +126,7 @@ class RedfishAsking:
             if answer.status not in BUSY or (method == "POST" and answer.names(*FULL)):
                 return answer
             said, asked = answer.pause, asked + 1
-            pause = said if said is not None else min(PAUSE, self.patience / 10)
+            pause = min(PAUSE, self.patience / 10) if said is None else max(said, QUICKEST)
             late = time.monotonic() + pause > deadline
             if late or (said is None and asked > ASKED_AGAIN):
                 return answer

@@ -124,7 +124,11 @@ class RedfishSession(RedfishLogin):
             kind = Missing if answer.status in (404, 410) else Failed
             if answer.status in (401, 403) and answer.of_redfish:
                 kind = Denied
-            raise kind(f"cannot read {path}: {answer.complaint}", where=self.where)
+            raise kind(
+                f"cannot read {path}: {answer.complaint}",
+                where=self.where,
+                mend="restart the BMC if it stays so; an update of its firmware may help",
+            )
         if not answer.body:
             raise Failed(
                 f"cannot read {path}: the answer is empty",

@@ -3,6 +3,7 @@
 The certificate is checked by metal.drivers.pins, against what was seen first.
 """
 
+import errno
 import re
 import ssl
 import time
@@ -32,14 +33,17 @@ OLD_TLS = (
 
 
 class DeadlineSocket(ssl.SSLSocket):
-    """A socket that gives a whole answer `until` to come, not each of its bytes.
+    """A socket that gives a whole answer, not each of its bytes, `until` to come, and `room`.
 
     Without it a BMC that sends a byte a second is waited for for ever: a time-out of sockets
-    counts the seconds of silence only.
+    counts the seconds of silence only. And http.client takes a chunk of a negative size for one
+    that ends with the connection, which may be never.
     """
 
     until: float | None = None
     """Of time.monotonic()."""
+    room: int | None = None
+    """Bytes that may still come."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         if self.until is not None:
@@ -47,7 +51,12 @@ class DeadlineSocket(ssl.SSLSocket):
             if left <= 0:
                 raise TimeoutError("timed out")
             self.settimeout(left)
-        return super().recv_into(*args, **kwargs)
+        if self.room is not None and self.room <= 0:
+            raise OSError(errno.EMSGSIZE, "it sends without end")
+        came = super().recv_into(*args, **kwargs)
+        if self.room is not None:
+            self.room -= came
+        return came
 
 
 def unverified_context() -> ssl.SSLContext:

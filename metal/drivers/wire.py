@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 
+OVERHEAD = 1024 * 1024
+"""Bytes of an answer besides its body."""
+
+
 class Call(NamedTuple):
     """A request."""
 
@@ -88,7 +92,7 @@ class Wire:
         """
         connection = self._taken() or self._connected()
         try:
-            connection.begin(call, within)
+            connection.begin(call, within, OVERHEAD + 2 * most)
             answer = connection.answer(most)
             self.outlook.answered(answer.seconds)
         except BaseException:
@@ -204,9 +208,9 @@ class _Connection(http.client.HTTPConnection):
     def session(self) -> ssl.SSLSession | None:
         return self._tls.session
 
-    def begin(self, call: Call, within: float) -> None:
-        """Send it; the answer has `within` seconds from then on."""
-        self._tls.until = None
+    def begin(self, call: Call, within: float, room: int) -> None:
+        """Send it; the answer has `within` seconds from then on, and so many bytes in all."""
+        self._tls.until, self._tls.room = None, room
         self._tls.settimeout(within)
         self._begun = time.monotonic()
         self.request(call.method, call.path, call.body, call.headers)
