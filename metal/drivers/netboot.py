@@ -23,6 +23,7 @@ from urllib.parse import parse_qsl
 
 from metal.drivers.netboot_live import LiveDesk, live_routes
 from metal.drivers.package_cache import PackageCache
+from metal.drivers.sendfile import offered
 from metal.model.errors import BadInput, MetalError, Refused, Unreachable
 
 REPORT_BYTES = 16 * 1024
@@ -203,6 +204,7 @@ class _Counted:
             answer = _text("busy, come back\n", {"Retry-After": "2"}, 503)
             await answer(scope, receive, send)
             return
+        scope, send = offered(scope, send)
         self._busy += 1
         self._service.count("requests")
         try:

@@ -44,6 +44,7 @@ class WebServer:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
+                http="h11",  # whatever else is installed: metal/drivers/sendfile.py knows it
                 log_level="error",
                 access_log=False,
                 lifespan="off",

@@ -11,6 +11,7 @@ from metal.lab.bench import (
     measures,
     network,
     repairing,
+    sending,
     surviving,
     sweep,
     watching,
@@ -31,6 +32,7 @@ PARTS = {
     "looks": looks.looks,
     "watching": watching.watching,
     "calm": watching.calm,
+    "sending": sending.sending,
 }
 
 if __name__ == "__main__":
