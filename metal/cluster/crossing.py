@@ -1,7 +1,8 @@
 """A VM goes from one cluster to another: a durable operation, in which it never runs twice.
 
 The old one is out of HA and off its node's start-up before anything is sent; the new one is
-started by us only while the old one is seen stopped; the old one is removed last.
+started by us only while the old one is seen stopped; the old one is removed last. Where it does
+not come over, HA and its rules have it back as it was, and it runs as it did.
 """
 
 from collections.abc import Callable
@@ -11,12 +12,14 @@ from typing import Any, Literal
 
 from metal.drivers.ports import Crosses
 from metal.model.base import Frozen
-from metal.model.errors import Failed, Refused
-from metal.model.hypervisor import Holding, Landing
-from metal.operations.run import Run
+from metal.model.errors import Failed, MetalError, Refused
+from metal.model.hypervisor import HaPlace, Holding, Landing
+from metal.operations.run import CodeChanged, Run
 
-VERSION = 1
+VERSION = 2
 TRIES = 4
+BEFORE, PLACE = "see what it is", "see what HA has of it"
+"""Steps whose results tell what it was."""
 Way = Literal["live", "copy"]
 """live: Proxmox sends it while it runs. copy: shut down, backed up, restored, started."""
 
@@ -60,6 +63,23 @@ def cross(run: Run, order: Crossing, ports: CrossingPorts) -> dict[str, Any]:
     return _Crossing(run, order, ports).perform()
 
 
+def give_back(source: Crosses, target: Crosses, vmid: int, was: Holding, place: HaPlace) -> bool:
+    """The VM is in HA of the source as it was, and runs if it ran; whether that was to be done:
+    not while it is being sent, nor once the target has it whole."""
+    held = source.holding(vmid)
+    if held is None or held.lock or _is_whole(target, vmid):
+        return False
+    source.ensure_given_back(vmid, place, onboot=was.onboot)
+    if was.state == "running" and held.state == "stopped":
+        source.ensure_started(vmid)
+    return True
+
+
+def _is_whole(target: Crosses, vmid: int) -> bool:
+    there = target.holding(vmid)
+    return there is not None and not there.lock
+
+
 class _Crossing:
     def __init__(self, run: Run, order: Crossing, ports: CrossingPorts) -> None:
         self._run, self._order, self._ports = run, order, ports
@@ -67,15 +87,20 @@ class _Crossing:
 
     def perform(self) -> dict[str, Any]:
         order = self._order
-        was = Holding.model_validate(self._step(0.0, "see what it is", self._look))
+        was = Holding.model_validate(self._step(0.0, BEFORE, self._look))
+        place = self._step(0.05, PLACE, self._place)
         ran = was.state == "running"
-        self._step(0.1, "take it out of HA", partial(self._source.ensure_released, self._vmid))
-        if order.way == "live":
-            self._arrive(self._send)
-        else:
-            self._copy(ran)
+        try:
+            self._arrive(self._send if order.way == "live" else self._copy)
+        except (Failed, Refused) as error:
+            if isinstance(error, CodeChanged):
+                raise
+            self._give_back(was, HaPlace.model_validate(place))
+            raise
+        if ran and order.way == "copy":
+            self._step(0.7, f"start it in {order.target}", self._start)
         self._step(0.8, f"see it in {order.target}", partial(self._arrived, ran))
-        keep = partial(self._target.ensure_kept, self._vmid, was.ha, onboot=was.onboot)
+        keep = partial(self._target.ensure_kept, self._vmid, was.ha, onboot=was.onboot, running=ran)
         self._step(0.85, f"let {order.target} keep it running", keep)
         self._step(0.9, f"remove what is left in {order.source}", partial(self._remove, ran))
         self._step(0.95, "write it down", self._ports.write_down)
@@ -98,6 +123,16 @@ class _Crossing:
                 mend="give one of them another number, or remove it if nobody needs it",
             )
         return held.model_dump(mode="json")
+
+    def _place(self) -> dict[str, Any]:
+        return self._source.ha_place(self._vmid).model_dump(mode="json")
+
+    def _give_back(self, was: Holding, place: HaPlace) -> None:
+        """It has not come over: whoever looks into it may take days."""
+        try:
+            give_back(self._source, self._target, self._vmid, was, place)
+        except MetalError as error:
+            self._run.say(f"HA of {self._order.source} does not have it back: {error.what}")
 
     # ── the way over ────────────────────────────────────────────────────────────────────────
 
@@ -128,32 +163,25 @@ class _Crossing:
                 mend=f"there: qm unlock {self._vmid} && qm destroy {self._vmid}; the same command "
                 f"goes on then. It is as it was in {self._order.source}",
             )
+        self._source.ensure_released(self._vmid)
         bring(held)
         return True if self._whole() else None
 
     def _whole(self) -> bool:
-        there = self._target.holding(self._vmid)
-        return there is not None and not there.lock
+        return _is_whole(self._target, self._vmid)
 
     def _send(self, held: Holding) -> None:
         landing = self._ports.landing(held.disk_gib)
         self._source.send(self._vmid, landing, running=held.state == "running")
 
-    def _copy(self, ran: bool) -> None:
-        order, (ours, theirs) = self._order, self._order.shared
-        self._step(0.15, "shut it down", partial(self._source.ensure_shut_down, self._vmid))
-        backup = self._step(0.2, "back it up", partial(self._back_up, ours))
-
-        def restore(held: Holding) -> None:
-            landing = self._ports.landing(held.disk_gib)
-            self._target.restore(self._vmid, landing, theirs, backup)
-
-        self._arrive(restore)
-        if ran:
-            self._step(0.7, f"start it in {order.target}", self._start)
-
-    def _back_up(self, storage: str) -> str:
-        return self._source.back_up(self._vmid, storage, self._order.limit_kib)
+    def _copy(self, held: Holding) -> None:
+        """Backed up anew each time: it may have run since the last one."""
+        ours, theirs = self._order.shared
+        self._run.say(f"{self._order.vm}: shut it down and back it up")
+        self._source.ensure_shut_down(self._vmid)
+        backup = self._source.back_up(self._vmid, ours, self._order.limit_kib)
+        self._run.say(f"{self._order.vm}: restore it on {self._order.server}")
+        self._target.restore(self._vmid, self._ports.landing(held.disk_gib), theirs, backup)
 
     def _start(self) -> None:
         """Only while the old one is seen stopped."""

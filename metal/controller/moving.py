@@ -2,7 +2,16 @@
 
 from functools import partial
 
-from metal.cluster.crossing import VERSION, Crossing, CrossingPorts, Way, cross
+from metal.cluster.crossing import (
+    BEFORE,
+    PLACE,
+    VERSION,
+    Crossing,
+    CrossingPorts,
+    Way,
+    cross,
+    give_back,
+)
 from metal.cluster.ports import storage_of
 from metal.controller.ageing import carried_out
 from metal.controller.progress import Progress
@@ -12,9 +21,10 @@ from metal.inventory.edit import edit
 from metal.inventory.mistakes import suggest
 from metal.inventory.replacing import moved
 from metal.model.errors import BadInput, Refused
-from metal.model.hypervisor import Landing
+from metal.model.hypervisor import HaPlace, Holding, Landing
 from metal.model.life import Status
 from metal.model.world import SeenVm, World
+from metal.operations.journal import Operation
 from metal.operations.leading import Term
 from metal.schedule.arrive import arrive
 from metal.schedule.explain import Unplaced
@@ -115,6 +125,20 @@ def move(
         {"order": order.model_dump(mode="json")},
         term,
     )
+
+
+def give_up(workspace: Workspace, operation: Operation) -> None:
+    """HA of the cluster that it was to leave has it as it was, if it has not come over."""
+    order = Crossing.model_validate(operation.params["order"])
+    told = {step.name: step.result for step in operation.steps if step.done}
+    if BEFORE in told and PLACE in told:
+        give_back(
+            workspace.proxmox(order.source),
+            workspace.proxmox(order.target),
+            order.vmid,
+            Holding.model_validate(told[BEFORE]),
+            HaPlace.model_validate(told[PLACE]),
+        )
 
 
 def begun_move(workspace: Workspace, vm: str, cluster: str) -> Crossing | None:

@@ -52,6 +52,8 @@ def cancel_run(workspace: Workspace, number: int) -> None:
     """Give an operation up and release what it claims. Refused while somebody runs it."""
     journal = workspace.store.journal
     operation = journal.show(number)
+    if operation.kind == moving.KIND and operation.open and not operation.alive:
+        moving.give_up(workspace, operation)
     journal.cancel(number)
     workspace.store.requests.withdraw(number)
     if operation.kind == "apply":

@@ -23,6 +23,7 @@ from metal.model.hypervisor import (
     Backup,
     Capabilities,
     Condition,
+    HaPlace,
     Holding,
     HostResources,
     Landing,
@@ -329,9 +330,15 @@ class Crosses(Protocol):
     def ensure_released(self, vmid: int) -> None:
         """HA leaves it alone, and its node does not start it at boot. It runs on."""
 
-    def ensure_kept(self, vmid: int, ha: str | None, *, onboot: bool) -> None:
-        """HA manages it, and remembers `ha`, where that is not None; its node starts it at
-        boot."""
+    def ha_place(self, vmid: int) -> HaPlace:
+        """All that HA has of it."""
+
+    def ensure_given_back(self, vmid: int, place: HaPlace, *, onboot: bool) -> None:
+        """HA has it as in `place`, in its rules too, and its node starts it at boot as before."""
+
+    def ensure_kept(self, vmid: int, ha: str | None, *, onboot: bool, running: bool = True) -> None:
+        """HA manages it, and remembers `ha`, where that is not None, and wants it as it is; its
+        node starts it at boot."""
 
     def send(self, vmid: int, to: Landing, *, running: bool) -> None:
         """It is sent, live if it runs; ours stays behind, stopped. Not to be asked twice: look."""

@@ -1,6 +1,6 @@
 """What hypervisors can do and what their hosts have: what drivers tell of themselves."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -73,6 +73,15 @@ class Holding(Frozen):
     """Its node starts it at boot."""
     ha: str | None = None
     """The comment that HA has of it; None where HA does not manage it."""
+
+
+class HaPlace(Frozen):
+    """All that a cluster's HA has of a VM, in Proxmox's own words: to be told again as it was."""
+
+    resource: dict[str, Any] = {}
+    """Empty where HA does not manage it."""
+    rules: tuple[dict[str, Any], ...] = ()
+    """Those that it is in."""
 
 
 class Backup(Frozen):

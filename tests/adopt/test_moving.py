@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,12 @@ from metal.controller.look import look
 from metal.controller.moving import move, order_of
 from metal.controller.planning import make_plan
 from metal.controller.progress import silent
+from metal.controller.running import list_runs
 from metal.controller.tokens import ensure_token
 from metal.controller.workspace import Workspace
 from metal.lab.proxmox.datacenter import Datacenter
 from metal.model.errors import BadInput, MetalError, Refused
+from metal.model.hypervisor import HaPlace
 from metal.model.life import Life
 from metal.model.world import SeenVm
 
@@ -163,6 +168,42 @@ def test_what_was_begun_goes_on_as_it_was_begun(two: Datacenter, workspace: Work
     assert again == order
     assert move(workspace, again, silent)["server"] == "bora3"
     assert Path(workspace.folder / "inventory.toml").read_text().count('cluster = "bora"') == 1
+
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from metal.controller.look import look
+from metal.controller.moving import move, order_of
+from metal.controller.progress import silent
+from metal.controller.running import list_runs
+from metal.controller.workspace import Workspace
+from metal.drivers.proxmox import between
+
+def send(*_args, **_more):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+between.send = send
+workspace = Workspace(Path(sys.argv[1]))
+move(workspace, order_of(workspace, look(workspace), "git", "bora", None, copy=False), silent)
+"""
+
+
+def test_killed_after_it_left_ha_and_given_up_it_is_in_ha_again(
+    two: Datacenter, workspace: Workspace
+) -> None:
+    api = workspace.proxmox("alba")._api
+    api.post("cluster/ha/resources", {"sid": "vm:101", "state": "started", "max_restart": 2})
+    home = {"type": "node-affinity", "resources": "vm:101", "nodes": "alba2:1"}
+    api.post("cluster/ha/rules", {"rule": "metal-home-101", **home})
+    before = workspace.proxmox("alba").ha_place(101)
+    killed = subprocess.run([sys.executable, "-c", CHILD, str(workspace.folder)])
+    assert killed.returncode == -signal.SIGKILL
+    assert workspace.proxmox("alba").ha_place(101) == HaPlace(), "it had left HA"
+    (operation,) = list_runs(workspace)
+    assert run(workspace, "run", "cancel", str(operation.id)).exit_code == 0
+    assert workspace.proxmox("alba").ha_place(101) == before
+    assert not list_runs(workspace)
 
 
 CROWD = """

@@ -18,6 +18,7 @@ from metal.operations.run import Outcome, perform
 from metal.operations.store import Store, open_store
 
 VMID = 101
+SID = "vm:101"
 BORA = ("bora1", "bora2", "bora3")
 NFS = {"type": "nfs", "server": "10.0.0.9", "export": "/backups", "content": "backup"}
 
@@ -214,6 +215,70 @@ def test_the_target_goes_down_meanwhile(two: Two, monkeypatch: pytest.MonkeyPatc
         del nodes["bora2"].cluster.vms[VMID]
     assert two.move().status is Status.DONE
     two.has_arrived()
+
+
+HOME = {"rule": "metal-home-101", "type": "node-affinity", "nodes": "alba1:2,alba2:1"}
+BESIDE = {"rule": "pair", "type": "resource-affinity", "affinity": "positive"}
+
+
+def known(two: Two) -> tuple[Any, ...]:
+    """What HA of the first cluster has of the VM, and whether it runs."""
+    resource = next((r for r in two.alba._api.get("cluster/ha/resources") if r["sid"] == SID), {})
+    rules = {r["rule"]: r for r in two.alba._api.get("cluster/ha/rules")}
+    keys = ("state", "comment", "max_restart")
+    held = two.alba.holding(VMID)
+    assert held
+    return {k: resource.get(k) for k in keys}, rules, held.onboot, held.state
+
+
+def wished(two: Two) -> None:
+    """It has rules of its own and with another, and a setting that metal knows nothing of."""
+    two.vm()
+    with two.dc.present() as nodes:
+        nodes["alba1"].cluster.ha.resources["vm:102"] = {"sid": "vm:102", "state": "stopped"}
+    two.alba._api.put(f"cluster/ha/resources/{SID}", {"max_restart": 3})
+    two.alba._api.post("cluster/ha/rules", {**HOME, "resources": SID})
+    with two.dc.present() as nodes:
+        nodes["alba1"].cluster.ha.rules["pair"] = {**BESIDE, "resources": [SID, "vm:102"]}
+
+
+@pytest.mark.parametrize("way", ["live", "copy"])
+def test_what_fails_gives_it_back_to_ha_as_it_was(
+    two: Two, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """And gone on with, it leaves HA again, and arrives with what it wrote meanwhile."""
+    wished(two)
+    before = known(two)
+    shared = backups(two) if way == "copy" else ("", "")
+    two.dc.fill["fast"] = 0.95
+    for _ in range(2):
+        outcome = two.move(way=way, shared=shared)
+        assert "95 % full" in outcome.error
+        two.alba.ensure_started(VMID)  # HA starts what was shut down for its copy
+        assert known(two) == before
+    assert set(two.books()) == {"alba"}
+    two.dc.fill.clear()
+    assert two.move(way=way, shared=shared).status is Status.DONE
+    two.has_arrived()
+
+
+def test_a_migration_that_fails_gives_it_back_to_ha(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wished(two)
+    before = known(two)
+    slow(two)
+    follow = Api.follow
+
+    def cut(api: Api, upid: str, *more: Any, **kwargs: Any) -> None:
+        if "qmigrate" in upid:
+            two.dc.power_off("bora2")
+            two.dc.power_on("bora2")
+        follow(api, upid, *more, **kwargs)
+
+    monkeypatch.setattr(Api, "follow", cut)
+    assert "tunnel command failed" in two.move().error
+    assert known(two) == before
 
 
 def backups(two: Two) -> tuple[str, str]:

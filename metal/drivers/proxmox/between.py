@@ -67,7 +67,7 @@ def landing(api: Api, node: str, token: str, storage: str, disk_gib: int) -> Lan
 
 def ensure_released(api: Api, vmid: int) -> None:
     """HA leaves it alone, and its node does not start it at boot. It runs on."""
-    _ensure_onboot(api, vmid, on=False)
+    ensure_onboot(api, vmid, on=False)
     api.settle(
         lambda: vmid not in guests.ha_managed(api),
         lambda: api.delete(f"cluster/ha/resources/vm:{vmid}"),
@@ -75,15 +75,15 @@ def ensure_released(api: Api, vmid: int) -> None:
     )
 
 
-def ensure_kept(api: Api, vmid: int, ha: str | None, *, onboot: bool) -> None:
+def ensure_kept(api: Api, vmid: int, ha: str | None, *, onboot: bool, running: bool = True) -> None:
     """HA manages it, and remembers `ha`, where that is not None; its node starts it at boot."""
     if onboot:
-        _ensure_onboot(api, vmid, on=True)
+        ensure_onboot(api, vmid, on=True)
     if ha is not None:
-        guests.ensure_ha(api, vmid, ha)
+        guests.ensure_ha(api, vmid, ha, running=running)
 
 
-def _ensure_onboot(api: Api, vmid: int, *, on: bool) -> None:
+def ensure_onboot(api: Api, vmid: int, *, on: bool) -> None:
     path = f"nodes/{guests.there(api, vmid)['node']}/qemu/{vmid}/config"
     api.settle(
         lambda: bool(int(api.get(path).get("onboot") or 0)) == on,

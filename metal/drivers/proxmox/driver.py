@@ -29,6 +29,7 @@ from metal.model.hypervisor import (
     Backup,
     Capabilities,
     Condition,
+    HaPlace,
     Holding,
     HostResources,
     Landing,
@@ -256,8 +257,15 @@ class Proxmox:
     def ensure_released(self, vmid: int) -> None:
         between.ensure_released(self._api, vmid)
 
-    def ensure_kept(self, vmid: int, ha: str | None, *, onboot: bool) -> None:
-        between.ensure_kept(self._api, vmid, ha, onboot=onboot)
+    def ha_place(self, vmid: int) -> HaPlace:
+        return rules.place_of(self._api, vmid)
+
+    def ensure_given_back(self, vmid: int, place: HaPlace, *, onboot: bool) -> None:
+        between.ensure_onboot(self._api, vmid, on=onboot)
+        rules.ensure_place(self._api, vmid, place)
+
+    def ensure_kept(self, vmid: int, ha: str | None, *, onboot: bool, running: bool = True) -> None:
+        between.ensure_kept(self._api, vmid, ha, onboot=onboot, running=running)
 
     def send(self, vmid: int, to: Landing, *, running: bool) -> None:
         between.send(self._api, vmid, to, running=running)

@@ -230,12 +230,13 @@ def _settled(api: Api, vmid: int) -> bool:
     return row is not None and row.get("lock") != "create"
 
 
-def ensure_ha(api: Api, vmid: int, comment: str) -> None:
+def ensure_ha(api: Api, vmid: int, comment: str, *, running: bool = True) -> None:
+    state = "started" if running else "stopped"
     api.settle(
         lambda: vmid in ha_managed(api),
         lambda: api.post(
             "cluster/ha/resources",
-            {"sid": f"vm:{vmid}", "state": "started", "comment": comment},
+            {"sid": f"vm:{vmid}", "state": state, "comment": comment},
         ),
         late=f"VM {vmid} is not HA-managed",
     )

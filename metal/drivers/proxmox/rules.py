@@ -11,6 +11,7 @@ from metal.drivers.proxmox import guests
 from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.node import ApiError
 from metal.model.ha import apart_rule, home_rule, rule_changes, together_rule
+from metal.model.hypervisor import HaPlace
 from metal.model.plan import HaWishes
 from metal.model.world import HaRule, SeenHa
 
@@ -156,6 +157,53 @@ def _ensure(api: Api, path: str, key: str, name: str, wanted: dict[str, Any], no
         return row is not None and set(str(row["nodes"]).split(",")) == set(nodes.split(","))
 
     api.settle(as_wanted, write, late=f"HA does not have {name}")
+
+
+# ── of a VM that leaves the cluster, and may come back ───────────────────────────────────────────
+
+RESOURCE = frozenset(
+    {"sid", "state", "comment", "group", "max_restart", "max_relocate", "failback"}
+)
+RULE = frozenset({"rule", "type", "resources", "nodes", "strict", "affinity", "comment", "disable"})
+
+
+def place_of(api: Api, vmid: int) -> HaPlace:
+    """All that HA has of it."""
+    sid = f"vm:{vmid}"
+    rows = (row for row in api.get("cluster/ha/resources") if row["sid"] == sid)
+    resource = next((_only(row, RESOURCE) for row in rows), {})
+    about = [_only(row, RULE) for row in _rows(api) or [] if sid in _sids(row)]
+    return HaPlace(resource=resource, rules=tuple(about))
+
+
+def ensure_place(api: Api, vmid: int, place: HaPlace) -> None:
+    """HA has it as it was. A rule that is gone is made anew, with those of its VMs that HA has."""
+    if not place.resource:
+        return
+    sid = f"vm:{vmid}"
+    api.settle(
+        lambda: vmid in guests.ha_managed(api),
+        lambda: api.post("cluster/ha/resources", place.resource),
+        late=f"VM {vmid} is not HA-managed",
+    )
+    managed = {f"vm:{other}" for other in guests.ha_managed(api)}
+    for was in place.rules:
+        now = next((row for row in _rows(api) or [] if row["rule"] == was["rule"]), None)
+        if now is None:
+            resources = ",".join(s for s in _sids(was) if s in managed)
+            api.post("cluster/ha/rules", was | {"resources": resources})
+        elif sid not in _sids(now):
+            resources = ",".join([*_sids(now), sid])
+            given = {"type": was["type"], "resources": resources}
+            api.put(f"cluster/ha/rules/{was['rule']}", given)
+
+
+def _only(row: dict[str, Any], keys: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key in keys}
+
+
+def _sids(row: dict[str, Any]) -> list[str]:
+    return [sid.strip() for sid in str(row.get("resources", "")).split(",") if sid.strip()]
 
 
 def ensure_renamed(api: Api, old: str, new: str) -> None:
