@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from metal.cluster.adopt import Adoption, adopt
 from metal.controller.tokens import ident_of, secret_name
 from metal.controller.workspace import Workspace
-from metal.drivers.proxmox import NodeAccess, Patience, Proxmox
+from metal.drivers.proxmox import PROMPT, NodeAccess, Patience, Proxmox
 from metal.drivers.proxmox.contact import shown
 from metal.inventory.adoption import tables
 from metal.inventory.edit import edit
@@ -142,7 +142,7 @@ class Adopting:
             ROOT,
             password=lambda _node: self._password(credential),
             token=lambda: token or credential.token,
-            patience=Patience(poll=self._workspace.inventory.fleet.poll_seconds),
+            patience=Patience(poll=min(PROMPT, self._workspace.inventory.fleet.poll_seconds)),
         )
 
     def _password(self, credential: Credential) -> str:

@@ -26,6 +26,7 @@ from metal.controller.look import look
 from metal.controller.powering import switching
 from metal.controller.tokens import ensure_token
 from metal.controller.workspace import Workspace
+from metal.drivers.proxmox import PROMPT
 from metal.heal.flow import drain, recover
 from metal.heal.ports import HealPorts
 from metal.install.by_image import KIND
@@ -154,7 +155,7 @@ def _cluster_ports(workspace: Workspace, cluster: str) -> ClusterPorts:
         storage=inventory.clusters[cluster].storage or storage_of(inventory.clusters[cluster].ceph),
         ensure_token=lambda: ensure_token(workspace, cluster),
         member=lambda server: workspace.store.servers.move(server, Life.MEMBER),
-        every=inventory.fleet.poll_seconds,
+        every=min(PROMPT, inventory.fleet.poll_seconds),
     )
 
 

@@ -231,7 +231,7 @@ class Workspace:
 
     def proxmox(self, cluster: str) -> "Proxmox":
         """The same, for what only Proxmox can."""
-        from metal.drivers.proxmox import NodeAccess, Patience, Proxmox
+        from metal.drivers.proxmox import PROMPT, NodeAccess, Patience, Proxmox
 
         if self.inventory.clusters[cluster].libvirt:
             raise Refused("its servers run libvirt, not Proxmox", where=cluster)
@@ -248,7 +248,7 @@ class Workspace:
             password=self._root_password,
             token=lambda: self.secrets.reveal(f"proxmox/{cluster}") or "",
             known=self._known.get(cluster),
-            patience=Patience(poll=self.inventory.fleet.poll_seconds),
+            patience=Patience(poll=min(PROMPT, self.inventory.fleet.poll_seconds)),
             repinned=self._repin,
         )
 

@@ -3,6 +3,6 @@
 from metal.drivers.proxmox.driver import Proxmox
 from metal.drivers.proxmox.look import Known
 from metal.drivers.proxmox.node import NodeAccess
-from metal.drivers.proxmox.patience import Patience
+from metal.drivers.proxmox.patience import PROMPT, Patience
 
-__all__ = ["Known", "NodeAccess", "Patience", "Proxmox"]
+__all__ = ["PROMPT", "Known", "NodeAccess", "Patience", "Proxmox"]

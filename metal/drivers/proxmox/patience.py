@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from metal.model.errors import Failed, MetalError, Unreachable
 
+PROMPT = 0.8
+"""Seconds between two looks: with the time that an answer takes, nothing that is ready waits for
+us longer than a second."""
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -15,7 +19,7 @@ class Patience:
     """To open a connection: a dead node costs this much, once a look."""
     answer: float = 60.0
     """For one answer; a node's proxy to another gives up after 30."""
-    poll: float = 1.0
+    poll: float = PROMPT
     task: float = 900.0
     """For a task: creating disks and daemons."""
     quorum: float = 180.0

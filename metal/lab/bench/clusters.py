@@ -3,7 +3,8 @@
     python -m metal.lab.bench.clusters FOLDER CLUSTERS VMS LATENCY SPEED
 
 VMS 0: installed nodes that are in no cluster yet. Else every cluster is formed and has its share
-of the VMs, made by metal. Prints "ready" and, ended by SIGTERM, what it was asked how often.
+of the VMs, made by metal. Prints its certificate and, ended by SIGTERM, what it was asked how
+often and when what became ready.
 """
 
 import json
@@ -68,7 +69,7 @@ def serve(folder: Path, clusters: int, vms: int, latency: float, speed: float) -
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     print(certificate.fingerprint, flush=True)
     over.wait()
-    print(json.dumps(datacenter.counts), flush=True)
+    print(json.dumps({"counts": datacenter.counts, "ready": datacenter.ready}), flush=True)
 
 
 def _populate(datacenter: Datacenter, c: int, numbers: range) -> None:
@@ -116,8 +117,10 @@ def vm(number: int) -> str:
 def running(
     clusters: int, *, vms: int = 0, latency: float = 0.0, speed: float = 1.0
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(the pin of every node's certificate, what was asked how often: filled at the end)."""
-    counts: dict[str, Any] = {}
+    """(the pin of every node's certificate, what is told at the end).
+
+    counts: what was asked how often. ready: (node, when something on it became ready)."""
+    told: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         words = [folder, str(clusters), str(vms), str(latency), str(speed)]
         process = subprocess.Popen(
@@ -128,9 +131,9 @@ def running(
         )
         assert process.stdout
         try:
-            yield process.stdout.readline().strip(), counts
+            yield process.stdout.readline().strip(), told
             process.send_signal(signal.SIGTERM)
-            counts |= json.loads(process.stdout.readline())
+            told |= json.loads(process.stdout.readline())
         finally:
             process.kill()
             process.communicate()

@@ -29,7 +29,7 @@ keys = ["age1yku09hcld5wnzag9aws7d6dwtpjyse6qq4m2fgy2m2vku0gfrpsq9qlqmc"]
 def looks() -> None:
     with (
         tempfile.TemporaryDirectory() as name,
-        running(CLUSTERS, vms=VMS, latency=LATENCY) as (pin, counts),
+        running(CLUSTERS, vms=VMS, latency=LATENCY) as (pin, told),
     ):
         folder = Path(name)
         _workspace(folder, pin)
@@ -37,7 +37,7 @@ def looks() -> None:
         command = [sys.executable, "-m", "metal.lab.bench.looks", name]
         _, cpu, peak = measured(command, folder, environment)
         load, first, second, vms = map(float, (folder / "out").read_text().split())
-    asked = Counter(counts)
+    asked = Counter(told["counts"])
     title = f"{CLUSTERS} clusters, {CLUSTERS * NODES} nodes, {VMS} VMs"
     print(f"\n{title:<40} {'wall s':>8}")
     print(f"{'read the inventory':<40} {load:8.2f}")

@@ -125,6 +125,8 @@ def _create(call: Call) -> Work:
     cluster.quorate_from = call.now + pace.quorate_after_create
     node.nodeid = call.params.get("nodeid", 1)
     node.silent_until = call.now + pace.silent_in_create
+    call.dc.note_ready(node.name, cluster.quorate_from)
+    call.dc.note_ready(node.name, node.silent_until)
     call.dc.event(node.name, f"created cluster {cluster.name}")
     return None
 
@@ -204,6 +206,8 @@ def _enter(call: Call, cluster: Cluster) -> None:
     cluster.version += 1
     node.member_from = now + call.dc.pace.join / 2
     node.silent_until = now + call.dc.pace.silent_in_join
+    call.dc.note_ready(node.name, node.member_from)
+    call.dc.note_ready(node.name, node.silent_until)
     call.dc.event(node.name, f"entered cluster {cluster.name}")
 
 

@@ -63,8 +63,11 @@ class Datacenter:
         """Storages that no node has mounted."""
         """Backup → what was noted with it."""
         self.counts: Counter[str] = Counter()
+        self.ready: list[tuple[str, float]] = []
+        """(node, when something on it became ready that somebody may wait for), by this
+        machine's monotonic clock: what waits are measured against."""
         """Method and path → how often it was asked."""
-        self.timeline = Timeline(clock)
+        self._clock, self.timeline = clock, Timeline(clock)
         self._certificates = certificates
         self._epoch = time.time() - clock.now()
         self._lock = threading.RLock()
@@ -265,6 +268,10 @@ class Datacenter:
     def epoch(self) -> float:
         """The lab's time as seconds since 1970, which is what Proxmox tells."""
         return self._epoch + self.timeline.now
+
+    def note_ready(self, where: str, at: float) -> None:
+        """`at`: a lab second, of the past or to come."""
+        self.ready.append((where, time.monotonic() + (at - self._clock.now()) / self._clock.speed))
 
     def event(self, where: str, what: str) -> None:
         self._events.append({"at": round(self.timeline.now, 3), "where": where, "what": what})

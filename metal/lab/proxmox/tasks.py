@@ -97,6 +97,7 @@ def _end(dc: Datacenter, task: Task, status: str) -> None:
     else:
         task.log.append("TASK OK" if status == "OK" else f"TASK ERROR: {status}")
     task.ended, task.exit_status = dc.epoch(), status
+    dc.note_ready(task.node, dc.timeline.now)
     if status != "OK":
         dc.event(task.node, f"{task.kind} {task.ident}: {status}")
 
