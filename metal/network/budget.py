@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from typing import NamedTuple, TypeVar
 
 from metal.model.fleet import Inventory, Site, Treatment, Vm
 from metal.network.choose import FLOWS
@@ -13,6 +14,9 @@ from metal.network.ipv6 import prefixes
 from metal.network.packing import Shared
 from metal.network.sharing import Port, bins_of, share
 from metal.network.sites import Address, base_addresses, gateway_addresses, parse, pool
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 PROXY = "(proxy)"
 """The site's proxy among those who share an address; no VM can be called that."""
@@ -150,6 +154,18 @@ def impossible(site: Site, vm: Vm, treatment: Treatment) -> str:
     return ""
 
 
+class _Mark(NamedTuple):
+    """What a ledger held of a VM before it was tried."""
+
+    vm: str
+    dedicated: bool
+    flows: int | None
+    nat: frozenset[Port] | None
+    proxied: bool
+    owners: dict[tuple[str, int], str | None]
+    """Who had its names."""
+
+
 class Ledger:
     """The public addresses of one site, VM by VM."""
 
@@ -172,6 +188,8 @@ class Ledger:
         self._through = 0
         self._named: dict[str, frozenset[tuple[str, int]]] = {}
         """`proxy_names` of those that were asked about."""
+        self._tried: list[_Mark] | None = None
+        """How it was before each of those that are only tried; None when none are."""
         self._packing: Shared | None = None
         """None when it must be packed anew."""
         self._bins = bins_of(share(self.claims()))
@@ -181,6 +199,12 @@ class Ledger:
     def _shared(self) -> int:
         """Shared addresses: for the ports, and for the flows where anything is shared at all."""
         return max(self._bins, _addresses(self._through)) if self._bins else 0
+
+    @property
+    def _free(self) -> int:
+        """As `budget` says it: asked for each of thousands of VMs."""
+        taken = len(self.dedicated) + self._shared + self.foreign + self.gateways
+        return self.pool - taken
 
     @property
     def budget(self) -> Budget:
@@ -198,8 +222,8 @@ class Ledger:
                 other = self.names.get((name, port))
                 if other not in (None, vm):
                     return f"{other} serves {name} port {port} here already"
-        more = self._more(vm)
-        if more > self.budget.free:  # also when others were served beyond the pool already
+        # Also when others were served beyond the pool already.
+        if self._more(vm) > self._free:
             return (
                 f"its public IPv4 addresses are used up: {self.pool} in the pool, "
                 f"{len(self.dedicated)} dedicated, {self._shared} shared"
@@ -210,6 +234,8 @@ class Ledger:
 
     def add(self, vm: str) -> None:
         wanted = self._vms[vm]
+        if self._tried is not None:
+            self._tried.append(self._mark(vm))
         if wanted.ipv4 == "dedicated":
             self.dedicated.add(vm)
         else:
@@ -231,15 +257,35 @@ class Ledger:
     @contextmanager
     def trying(self) -> Iterator[None]:
         """What is added inside was never added, once it ends."""
-        kept = (self.dedicated.copy(), self.nat.copy(), self.names.copy(), self.proxied.copy())
-        ports, flows = self._proxy_ports.copy(), self.flows.copy()
         through, bins, packing = self._through, self._bins, self._packing
+        self._tried = []
         try:
             yield
         finally:
-            self.dedicated, self.nat, self.names, self.proxied = kept
-            self._proxy_ports, self.flows = ports, flows
+            for mark in reversed(self._tried):
+                self._undo(mark)
+            self._tried = None
             self._through, self._bins, self._packing = through, bins, packing
+
+    def _mark(self, vm: str) -> "_Mark":
+        owners = {key: self.names.get(key) for key in self._names_of(vm)}
+        held = (vm in self.dedicated, self.flows.get(vm), self.nat.get(vm), vm in self.proxied)
+        return _Mark(vm, *held, owners if self._vms[vm].ipv4 == "proxy" else {})
+
+    def _undo(self, mark: "_Mark") -> None:
+        vm = mark.vm
+        if not mark.dedicated:
+            self.dedicated.discard(vm)
+        if not mark.proxied:
+            self.proxied.discard(vm)
+        _put_back(self.flows, vm, mark.flows)
+        _put_back(self.nat, vm, mark.nat)
+        for key, owner in mark.owners.items():
+            if owner is None:
+                self._proxy_ports[key[1]] -= 1
+                if not self._proxy_ports[key[1]]:
+                    del self._proxy_ports[key[1]]
+            _put_back(self.names, key, owner)
 
     def _take(self, ports: frozenset[Port], bins: int) -> None:
         if self._packing is None:
@@ -314,6 +360,13 @@ class Ledger:
         if vm not in self._named:
             self._named[vm] = proxy_names(self._vms[vm])
         return self._named[vm]
+
+
+def _put_back(of: dict[K, V], key: K, value: V | None) -> None:
+    if value is None:
+        of.pop(key, None)
+    else:
+        of[key] = value
 
 
 def _addresses(flows: int) -> int:

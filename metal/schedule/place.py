@@ -5,7 +5,9 @@ tried when something is left over. VMs that stay together are placed as one. Pur
 deterministic.
 """
 
+import gc
 from collections.abc import Collection, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from metal.model.fleet import Inventory
@@ -58,11 +60,25 @@ def place(
     """
     names = frozenset(inventory.clusters if ready is None else ready)
     attempts: list[Placement] = []
-    for order in ORDERS:
-        attempts.append(Attempt(inventory, world, names, forming).run(order))
-        if not attempts[-1].unplaced:
-            break
+    with uncollected():
+        for order in ORDERS:
+            attempts.append(Attempt(inventory, world, names, forming).run(order))
+            if not attempts[-1].unplaced:
+                break
     return min(attempts, key=lambda p: loss(inventory, (u.vm for u in p.unplaced)))
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Python looks for no cycles meanwhile: placing makes none, and a large inventory would be
+    looked through again and again."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 class Attempt:

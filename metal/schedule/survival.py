@@ -179,6 +179,14 @@ class Node:
         self.undo(guest, sums)
         return guest
 
+    def without(self, vms: Iterable[str]) -> "Node":
+        """As it is once they are gone; itself where none of them is on it."""
+        going = [vm for vm in vms if vm in self.guests]
+        less = self.copy() if going else self
+        for vm in going:
+            less.remove(vm)
+        return less
+
     def copy(self) -> "Node":
         return Node(self.name, self.room, self.guests.values(), self.cpus, self.offers)
 
@@ -271,10 +279,10 @@ def verdict(nodes: Sequence[Node]) -> Verdict:
     frees = [n.room - n.used for n in nodes]
     if frees and min(frees) < 0:
         return Verdict.NOT
-    worst, total = Verdict.SURVIVABLE, sum(frees)
-    for node, free in zip(nodes, frees, strict=True):
-        if _ample(nodes, node, total - free):
-            continue
+    if _ample(nodes, sum(frees)):
+        return Verdict.SURVIVABLE
+    worst = Verdict.SURVIVABLE
+    for node in nodes:
         found = failure_verdict(nodes, node)
         if found is Verdict.NOT:
             return found
@@ -283,16 +291,21 @@ def verdict(nodes: Sequence[Node]) -> Verdict:
     return worst
 
 
-def _ample(nodes: Sequence[Node], failed: Node, spare: int) -> bool:
-    """Whether what the others have free (`spare`, none below nothing) is so much that any filling
-    of them takes the VMs of `failed`: most clusters, told without a search."""
-    slack = spare - failed.used
-    if slack < 0 or slack < (len(nodes) - 2) * max(failed.largest, failed.bulk):
-        return False
+def _ample(nodes: Sequence[Node], free: int) -> bool:
+    """Whether what is `free` in all, on none below nothing, is so much that any filling of the
+    others takes the VMs of any one: most clusters, told without a search."""
+    bulk = vcpus = room = 0
+    cpus = UNCOUNTED
     for n in nodes:
-        if n is not failed and (n.old or n.cpus_free < failed.vcpus):
+        if n.old:
             return False
-    return not failed.items or _loose(failed, [n for n in nodes if n is not failed])
+        bulk, vcpus = max(bulk, n.largest, n.bulk), max(vcpus, n.vcpus)
+        room, cpus = max(room, n.room), min(cpus, n.cpus_free)
+    # Of the others so much is free once they took all that the largest may run.
+    slack = free - room
+    if slack < max(0, (len(nodes) - 2) * bulk) or cpus < vcpus:
+        return False
+    return all(not n.items or _loose(n, [o for o in nodes if o is not n]) for n in nodes)
 
 
 def failure_verdict(nodes: Sequence[Node], failed: Node) -> Verdict:

@@ -23,6 +23,11 @@ class Together:
         self._guest = {vm: guest_of(inventory, vm, self._sets) for vm in inventory.vms}
         self._items: dict[str, Item] = {}
         self._pins: dict[str, str | None] = {}
+        self._units: dict[str, tuple[str, ...]] = {}
+        self._wishful = frozenset(
+            self.first(vm) for vm, wanted in inventory.vms.items() if wanted.home or wanted.prefers
+        )
+        """Most have neither: asked of each of thousands, that is to cost nothing."""
         self._groups: dict[str, set[str]] = {}
         for vm, wanted in inventory.vms.items():
             if wanted.apart:
@@ -33,6 +38,12 @@ class Together:
 
     def unit(self, first: str) -> tuple[str, ...]:
         """Those of it that are not there yet."""
+        found = self._units.get(first)
+        if found is None:
+            found = self._units[first] = self._unit(first)
+        return found
+
+    def _unit(self, first: str) -> tuple[str, ...]:
         if first not in self._members:
             return (first,)
         new = (vm for vm in self._members[first] if vm not in self._world.vms)
@@ -81,10 +92,14 @@ class Together:
 
     def prefers(self, first: str) -> tuple[str, ...]:
         """Clusters, the best first."""
+        if first not in self._wishful:
+            return ()
         return tuple(dict.fromkeys(c for vm in self.unit(first) for c in self._vms[vm].prefers))
 
     def home(self, first: str) -> tuple[str, ...]:
         """Servers where HA would bring it, the best first."""
+        if first not in self._wishful:
+            return ()
         return tuple(dict.fromkeys(s for vm in self.unit(first) for s in self._vms[vm].home))
 
     def others(self, vm: str) -> list[str]:
