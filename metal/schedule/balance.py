@@ -83,6 +83,18 @@ def mends_itself(inventory: Inventory, world: World, room: Room) -> bool:
     return _climb(inventory, world, room, (), most).mended() is not None
 
 
+def moves_inside(
+    inventory: Inventory, world: World, room: Room, without: Collection[str]
+) -> int | None:
+    """How many moves inside the cluster mend it once the VMs `without` have left it, found by the
+    quick search alone; None where it finds none."""
+    most = sum(len(h.node.guests) for h in room.hosts.values())
+    nodes = {h.name: h.node.without(without) for h in room.hosts.values()}
+    scale = Scale(list(room.hosts.values()), inventory.balance)
+    rungs = climb(nodes, _movable(inventory, world, room, without), scale, most).rungs
+    return next((n for n, state in enumerate(rungs) if not state.fatal), None)
+
+
 def _climb(
     inventory: Inventory, world: World, room: Room, resting: Collection[str], budget: int
 ) -> Climb:

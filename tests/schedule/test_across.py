@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from metal.model.fleet import Inventory
 from metal.model.world import SeenVm, World
 from metal.schedule.across import Across, across, moved
+from metal.schedule.balance import balance
 
 MakeFleet = Callable[..., Inventory]
 Formed = Callable[..., World]
@@ -177,9 +178,14 @@ def test_each_step_is_lawful_and_what_survives_goes_on_to(
         assert not wants(fleet, after, case, step.target[0])
         world = after
     for one in found.clusters:
-        assert (
-            not one.moves or one.allowed < one.moves or not wants(fleet, world, case, one.cluster)
-        )
+        if one.moves and one.allowed == one.moves:
+            assert set(one.left) == fatal(fleet, world, one.cluster)
+            assert one.inside or bool(one.left or one.left_gib) == bool(
+                wants(fleet, world, case, one.cluster)
+            )
+        if one.inside and one.allowed == one.moves:
+            inner = balance(fleet, world, 40)
+            assert one.cluster not in {c.cluster for c in inner.clusters if c.broken}
 
 
 @given(strained())
@@ -344,6 +350,45 @@ def test_moves_inside_come_before(make_fleet: MakeFleet, formed: Formed) -> None
     vms = {vm: {"memory_gib": gib} for vm, gib in sizes.items()}
     found, _, _ = plan(Case({"a": [8, 8, 8], "b": [16, 16]}, vms, homes), make_fleet, formed)
     assert found.transfers == () and "metal balance" in found.clusters[0].why
+
+
+def test_one_that_goes_and_a_move_inside_are_better_than_two_that_go(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    """r's 6 GiB restart nowhere; one of a1's makes room for it, once a3 has room for that."""
+    homes = {"p": "a1", "q": "a1", "r": "a2", "s": "a3", "t": "a3"}
+    sizes = {"p": 2, "q": 2, "r": 6, "s": 3, "t": 4}
+    vms = {vm: {"memory_gib": gib, "priority": 50} for vm, gib in sizes.items()}
+    vms["r"] |= {"cluster": "a"}
+    case = Case({"a": [8, 8, 8], "b": [16, 16, 16]}, vms, homes)
+    found, fleet, world = plan(case, make_fleet, formed)
+    one = found.clusters[0]
+    assert (len(found.transfers), bool(one.inside)) == (1, True)
+    for step in found.transfers:
+        world = moved(world, step)
+    inner = balance(fleet, world, 30).clusters[0]
+    assert inner.mended == one.left and not inner.broken
+
+
+def test_what_can_be_mended_is_and_the_most_important_first(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    """a3's 7 GiB are pinned and restart nowhere; a1 and a2 may die once one of them is rid of
+    the least important."""
+    homes = {"p": "a1", "q": "a1", "r": "a2", "s": "a2", "t": "a3"}
+    sizes = {"p": 4, "q": 2, "r": 4, "s": 2, "t": 7}
+    vms: dict[str, dict[str, Any]] = {vm: {"memory_gib": gib} for vm, gib in sizes.items()}
+    for vm, priority in {"p": 90, "q": 30, "r": 60, "s": 20}.items():
+        vms[vm] |= {"priority": priority}
+    for vm in ("p", "r", "t"):
+        vms[vm] |= {"cluster": "a"}
+    case = Case({"a": [8, 8, 8], "b": [16, 16, 16]}, vms, homes)
+    found, fleet, world = plan(case, make_fleet, formed)
+    one = found.clusters[0]
+    assert one.fatal == ("a1", "a2", "a3") and found.transfers
+    for step in found.transfers:
+        world = moved(world, step)
+    assert set(one.left) == fatal(fleet, world, "a") == {"a3"}
 
 
 def test_disks_that_were_promised_too_often_are_relieved(

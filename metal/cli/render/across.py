@@ -42,9 +42,20 @@ def _need(cluster: Relieved) -> str:
     if cluster.why:
         return f"{text}; nothing is moved: {cluster.why}"
     text += f", and no moves inside it mend that: {count(cluster.moves, 'VM')} to other clusters do"
+    text += _afterwards(cluster)
     if cluster.allowed < cluster.moves:
         text += f"; {cluster.allowed} of them may go today (moves_a_day in [balance], or --moves N)"
     return text
+
+
+def _afterwards(cluster: Relieved) -> str:
+    """What they do not mend."""
+    if cluster.inside:
+        inside = count(cluster.inside, "move")
+        return f", with {inside} inside it afterwards (`metal balance`)"
+    left = [f"{', '.join(cluster.left)} may not die even then"] if cluster.left else []
+    left += [f"{cluster.left_gib} GiB remain too many"] if cluster.left_gib else []
+    return f" some of it; {', and '.join(left)}: nobody else may leave who helps" if left else ""
 
 
 def _row(step: Transfer) -> tuple[str, ...]:
