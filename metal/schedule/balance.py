@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from metal.model.fleet import Inventory
 from metal.model.plan import MigrateVm, Risk
 from metal.model.world import World
-from metal.schedule.capacity import Fleet, Room, carries, survey
+from metal.schedule.capacity import Fleet, Host, Room, carries, survey
 from metal.schedule.climb import Climb, Settled, climb, settle
 from metal.schedule.even import State
 from metal.schedule.preflight import unlike
 from metal.schedule.spread import Scale, score
-from metal.schedule.wishes import together_sets
+from metal.schedule.wishes import members, together_sets
 
 
 @dataclass(frozen=True)
@@ -120,29 +120,43 @@ def closed(inventory: Inventory, fleet: Fleet, room: Room) -> str:
 def _movable(
     inventory: Inventory, world: World, room: Room, resting: Collection[str]
 ) -> dict[str, list[str]]:
-    """VM → servers it may go to, the least important VM first.
+    """VM → servers it may go to, the least important VM first; of those that stay together one.
 
-    Who stays with others would be apart from them meanwhile, and HA would bring back who has a
-    home; what is stopped gains nothing.
+    HA would bring back who has a home; what is stopped gains nothing.
     """
-    sets = together_sets(inventory.vms)
-    here = [vm for host in room.hosts.values() for vm in host.node.guests]
-    free = [
-        vm
-        for vm in here
-        if vm in inventory.vms
-        and vm not in sets
-        and vm not in resting
-        and not inventory.vms[vm].home
-        and world.vms[vm].state == "running"
-        and world.vms[vm].kind == "vm"
+
+    def free(vm: str) -> bool:
+        seen, wanted = world.vms[vm], inventory.vms.get(vm)
+        goes = wanted is not None and not wanted.home and vm not in resting
+        return goes and (seen.state, seen.kind) == ("running", "vm")
+
+    units = [
+        u for h in room.hosts.values() for u in _units(inventory, world, h) if all(map(free, u))
     ]
-    free.sort(key=lambda vm: (inventory.vms[vm].priority, vm))
+    units.sort(key=lambda u: (max(inventory.vms[vm].priority for vm in u), u[0]))
     targets = [h.name for h in room.hosts.values() if carries(world, h.name)]
     return {
-        vm: [t for t in targets if not unlike(inventory, vm, world.vms[vm].server, t)]
-        for vm in free
+        unit[0]: [
+            t
+            for t in targets
+            if not any(unlike(inventory, vm, world.vms[vm].server, t) for vm in unit)
+        ]
+        for unit in units
     }
+
+
+def _units(inventory: Inventory, world: World, host: Host) -> list[tuple[str, ...]]:
+    """What may go from the server as one: a VM, or all VMs that stay together, where all of them
+    are there."""
+    sets = together_sets(inventory.vms)
+    company = members(sets)
+    here = host.node.guests
+    units: list[tuple[str, ...]] = [(vm,) for vm in here if vm not in sets]
+    for first in dict.fromkeys(sets[vm] for vm in here if vm in sets):
+        unit = tuple(vm for vm in company[first] if vm in world.vms)
+        if here.keys() >= {*unit}:
+            units.append(unit)
+    return units
 
 
 def _evened(name: str, start: State, end: Settled) -> Evened:

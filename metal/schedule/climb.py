@@ -21,9 +21,10 @@ class Climb:
 
     scale: Scale
     movable: Mapping[str, Sequence[str]]
-    """VM → servers it may go to, in the order in which VMs that are alike are to be taken."""
+    """VM → servers it may go to, in the order in which VMs that are alike are to be taken. Of
+    those that stay together one is named, and stands for all."""
     rungs: Sequence[State]
-    """The best state for each number of moves, from the cluster as it is."""
+    """The best state for each number of steps, from the cluster as it is."""
 
     @property
     def start(self) -> State:
@@ -75,7 +76,8 @@ def settle(first: Climb, budget: int) -> Settled:
 def _choice(of: Climb, budget: int) -> State:
     """Of what the budget allows the best; none at all where that gains too little."""
     policy = of.scale.policy
-    best = min(of.rungs[: budget + 1], key=lambda s: worth(s, policy))
+    paid = (s for s in of.rungs if _between(of.start, s) <= budget)
+    best = min(paid, key=lambda s: worth(s, policy))
     mends = len(best.fatal) < len(of.start.fatal)
     return best if mends or of.start.score - best.score >= policy.start else of.start
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from metal.model.balance import BalancePolicy
-from metal.schedule.spread import Scale, Sums
-from metal.schedule.survival import Guest, Item, Node, Verdict, failure_verdict
+from metal.schedule.spread import Figures, Scale, Sums
+from metal.schedule.survival import Item, Node, Verdict, failure_verdict
 
 WIDTH = 12
 """Sequences of one length that are followed further."""
@@ -60,15 +60,15 @@ def standing(nodes: Mapping[str, Node], scale: Scale, before: State | None = Non
 def ladder(
     start: State, movable: Mapping[str, Collection[str]], scale: Scale, budget: int
 ) -> list[State]:
-    """The best state found for each number of moves, from none to at most `budget` more.
+    """The best state found for each number of steps, of at most `budget` moves more.
 
     `movable`: VM → the servers that it may go to, in the order in which VMs are to be taken where
-    they are alike. A VM moves once at most.
+    they are alike; of those that stay together one, and all go. A VM moves once at most.
     """
     beam = rungs = [start]
-    idle = 0
-    while beam and len(rungs) <= budget and idle < PATIENCE:
-        beam = _longer(beam, movable, scale)
+    most, idle = len(start.moves) + budget, 0
+    while beam and idle < PATIENCE:
+        beam = _longer(beam, movable, scale, most)
         if beam:
             found = min(beam, key=lambda s: worth(s, scale.policy))
             pays = worth(found, scale.policy) < min(worth(s, scale.policy) for s in rungs)
@@ -84,50 +84,65 @@ def worth(state: State, policy: BalancePolicy) -> tuple[int, float, int]:
 
 @dataclass(frozen=True)
 class _Step:
-    """A move that is allowed, and what the score would be."""
+    """VMs that go together, mostly one, are allowed on the target; and what the score would be."""
 
     score: float
     state: State
-    guest: Guest
+    item: Item
     source: str
     target: str
     sums: tuple[Sums, ...]
 
     @property
     def rank(self) -> tuple[float, int]:
-        return self.score, self.state.moved + self.guest.memory
+        return self.score, self.state.moved + self.item.memory
 
-    def taken(self) -> State:
+    def taken(self) -> State | None:
+        """None where somewhere on the way a server may not die that may now."""
         nodes = dict(self.state.nodes)
         less, more = nodes[self.source].copy(), nodes[self.target].copy()
-        more.add(less.remove(self.guest.name))
         nodes |= {self.source: less, self.target: more}
+        *before, last = self.item.guests
+        for guest in before:
+            more.add(less.remove(guest.name))
+            if not fatal(list(nodes.values())) <= self.state.fatal:
+                return None
+        more.add(less.remove(last.name))
+        made = ((g.name, self.source, self.target) for g in self.item.guests)
         return State(
             nodes,
             self.sums,
             self.score,
-            (*self.state.moves, (self.guest.name, self.source, self.target)),
-            self.state.moved + self.guest.memory,
+            (*self.state.moves, *made),
+            self.state.moved + self.item.memory,
         )
 
 
 def step(state: State, vm: str, target: str, scale: Scale) -> State | None:
     """One move further on; None where the target cannot take it. Survival is not asked."""
     source = next(n for n in state.nodes.values() if vm in n.guests)
-    guest, node = source.guests[vm], state.nodes[target]
-    if node is source or not _takes(node, Item.of([guest])):
+    item, node = Item.of([source.guests[vm]]), state.nodes[target]
+    if node is source or not _takes(node, item):
         return None
-    here, there = (source.name, scale.figures(source)), (target, scale.figures(node))
-    sums = scale.moved(state.sums, guest, here, there)
-    return _Step(scale.score(sums), state, guest, source.name, target, sums).taken()
+    here, there = ((n.name, scale.figures(n)) for n in (source, node))
+    return _step(state, item, here, there, scale).taken()
+
+
+Seen = tuple[str, Figures]
+"""A server, and what the score counts of it."""
+
+
+def _step(state: State, item: Item, source: Seen, target: Seen, scale: Scale) -> _Step:
+    sums = scale.moved(state.sums, item, source, target)
+    return _Step(scale.score(sums), state, item, source[0], target[0], sums)
 
 
 def _longer(
-    beam: Sequence[State], movable: Mapping[str, Collection[str]], scale: Scale
+    beam: Sequence[State], movable: Mapping[str, Collection[str]], scale: Scale, most: int
 ) -> list[State]:
-    """The best states one move further on, no two of one shape."""
+    """The best states one step further on of up to `most` moves, no two of one shape."""
     steps = sorted(
-        (s for state in beam for s in _steps(state, movable, scale)), key=lambda s: s.rank
+        (s for state in beam for s in _steps(state, movable, scale, most)), key=lambda s: s.rank
     )
     found: list[State] = []
     shapes = set[object]()
@@ -137,31 +152,38 @@ def _longer(
         if len(found) >= WIDTH and not mending:
             break
         state = step.taken()
-        if state.fatal <= step.state.fatal and (state.shape, state.fatal) not in shapes:
+        if state is None or not state.fatal <= step.state.fatal:
+            continue
+        if (state.shape, state.fatal) not in shapes:
             shapes.add((state.shape, state.fatal))
             found.append(state)
     return sorted(found, key=lambda s: (len(s.fatal), s.score, s.moved))[:WIDTH]
 
 
-def _steps(state: State, movable: Mapping[str, Collection[str]], scale: Scale) -> Iterator[_Step]:
-    """Each move that keeps the laws but for survival; of VMs that are alike only the first."""
+def _steps(
+    state: State, movable: Mapping[str, Collection[str]], scale: Scale, most: int
+) -> Iterator[_Step]:
+    """Each that keeps the laws but for survival; of VMs that are alike only the first."""
     gone = {vm for vm, _, _ in state.moves}
     at = {vm: n for n in state.nodes.values() for vm in n.guests}
     figures = {name: scale.figures(node) for name, node in state.nodes.items()}
     alike = set[object]()
     for vm, targets in movable.items():
+        if vm in gone:
+            continue
         source = at[vm]
         guest = source.guests[vm]
-        item = Item.of([guest])
+        item = Item.of([guest]) if guest.together is None else source.items[guest.set]
+        if len(state.moves) + len(item.guests) > most:
+            continue
+        kind = (guest.memory, guest.vcpus, guest.apart, guest.cpu, guest.together, source.name)
         for name in targets:
             target = state.nodes[name]
-            key = (guest.memory, guest.vcpus, guest.apart, guest.cpu, source.name, name)
-            if vm in gone or target is source or key in alike or not _takes(target, item):
+            if target is source or (kind, name) in alike or not _takes(target, item):
                 continue
-            alike.add(key)
+            alike.add((kind, name))
             here, there = (source.name, figures[source.name]), (name, figures[name])
-            sums = scale.moved(state.sums, guest, here, there)
-            yield _Step(scale.score(sums), state, guest, source.name, name, sums)
+            yield _step(state, item, here, there, scale)
 
 
 def _takes(node: Node, item: Item) -> bool:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from metal.model.balance import BalancePolicy
 from metal.schedule.capacity import Host
-from metal.schedule.survival import Guest, Node
+from metal.schedule.survival import Item, Node
 
 Figures = tuple[float, ...]
 """Of one server: its share of memory, its vCPUs a thread, its number of VMs."""
@@ -41,11 +41,11 @@ class Scale:
     def moved(
         self,
         sums: tuple[Sums, ...],
-        guest: Guest,
+        item: Item,
         source: tuple[str, Figures],
         target: tuple[str, Figures],
     ) -> tuple[Sums, ...]:
-        """The sums once the guest is on the target. Both servers: (name, figures before)."""
+        """The sums once the VMs are on the target. Both servers: (name, figures before)."""
         return tuple(
             Sums(
                 was.total - less + more,
@@ -53,17 +53,17 @@ class Scale:
             )
             for was, less, more, a, b in zip(
                 sums,
-                self._adds(guest, source[0]),
-                self._adds(guest, target[0]),
+                self._adds(item, source[0]),
+                self._adds(item, target[0]),
                 source[1],
                 target[1],
                 strict=True,
             )
         )
 
-    def _adds(self, guest: Guest, server: str) -> Figures:
+    def _adds(self, item: Item, server: str) -> Figures:
         room, threads = self._size[server]
-        return guest.memory / room, guest.vcpus / threads, 1.0
+        return item.memory / room, item.vcpus / threads, float(len(item.guests))
 
     def score(self, sums: tuple[Sums, ...]) -> float:
         """0 is even. What a sum of floats leaves of nothing is nothing."""

@@ -57,11 +57,13 @@ def crooked(draw: st.DrawFn) -> Case:
             group = None
         if gib <= left[server]:
             left[server] -= gib
+            mates = [vm for vm in homes if homes[vm] == server and not vms[vm]["apart"]]
             homes[f"vm{n}"] = server
             vms[f"vm{n}"] = {
                 "memory_gib": gib,
                 "vcpus": draw(st.sampled_from([1, 2])),
                 "apart": group,
+                "together": draw(st.sampled_from([(), (), tuple(mates[:1])])),
             }
     return Case(rooms, vms, homes)
 
@@ -92,18 +94,27 @@ def _survives(fleet: Inventory, world: World, dead: str, servers: tuple[str, ...
     others = [s for s in servers if s != dead]
     victims = _on(world, dead)
     groups = {s: {fleet.vms[v].apart for v in _on(world, s)} - {None} for s in others}
-    moving = [v for v in victims if not all(fleet.vms[v].apart in groups[s] for s in others)]
+    waits = {v for v in victims if all(fleet.vms[v].apart in groups[s] for s in others)}
+    moving = [u for u in sets_of(fleet, victims) if not u & waits]
     for choice in product(others, repeat=len(moving)):
-        if all(
-            _holds(
-                fleet,
-                s,
-                [*_on(world, s), *(v for v, at in zip(moving, choice, strict=True) if at == s)],
-            )
+        came = {
+            s: [v for u, at in zip(moving, choice, strict=True) if at == s for v in u]
             for s in others
-        ):
+        }
+        if all(_holds(fleet, s, [*_on(world, s), *came[s]]) for s in others):
             return True
     return False
+
+
+def sets_of(fleet: Inventory, vms: list[str]) -> list[set[str]]:
+    """Of these VMs, those that stay together."""
+    sets = [{vm} for vm in vms]
+    for vm, wanted in fleet.vms.items():
+        for other in wanted.together:
+            touched = [s for s in sets if s & {vm, other}]
+            sets = [s for s in sets if s not in touched]
+            sets += [set().union(*touched)] if touched else []
+    return sets
 
 
 def _holds(fleet: Inventory, server: str, vms: list[str]) -> bool:
@@ -139,6 +150,8 @@ def test_each_step_keeps_survival_and_the_score_falls(
             assert _holds(fleet, move.target, _on(now, move.target))
             assert fatal(fleet, now, one.cluster) <= dead
             dead = fatal(fleet, now, one.cluster)
+        for those in sets_of(fleet, list(now.vms)):
+            assert len({now.vms[vm].server for vm in those}) == 1
         assert one.before == pytest.approx(score(fleet, world, one.cluster))
         assert one.after == pytest.approx(score(fleet, now, one.cluster))
         assert set(one.broken) == dead and set(one.mended) == first - dead
@@ -207,6 +220,23 @@ def test_who_must_stay_stays(
     }
     fleet = make_fleet(case.rooms, vms, chips={"a2": "Haswell", "a3": "Haswell"})
     assert len(balance(fleet, formed(fleet, case.seen()), 30).moves) == number
+
+
+def test_who_stays_together_goes_together(make_fleet: MakeFleet, formed: Formed) -> None:
+    """Two pairs on one of three servers: one of them goes, both its VMs one after the other."""
+    case = crowded()
+    vms = {
+        vm: w | {"together": ({"vm1": "vm0", "vm3": "vm2"}.get(vm, vm),)}
+        for vm, w in case.vms.items()
+    }
+    fleet = make_fleet(case.rooms, vms)
+    found = balance(fleet, formed(fleet, case.seen()), 30)
+    pair = {m.vm for m in found.moves}
+    assert pair in ({"vm0", "vm1"}, {"vm2", "vm3"}) and len({m.target for m in found.moves}) == 1
+    assert balance(fleet, formed(fleet, case.seen()), 1).moves == ()
+    assert balance(fleet, formed(fleet, case.seen()), 30, {"vm0", "vm2"}).moves == ()
+    parted = case.seen() | {"vm1": case.seen()["vm1"].model_copy(update={"server": "a2"})}
+    assert {m.vm for m in balance(fleet, formed(fleet, parted), 30).moves} <= {"vm2", "vm3"}
 
 
 def test_the_least_important_of_equals_moves(make_fleet: MakeFleet, formed: Formed) -> None:
