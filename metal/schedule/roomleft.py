@@ -1,7 +1,7 @@
 """How many more VMs of a size fit, and survive any one server's loss: the count and its bound."""
 
 from dataclasses import dataclass
-from heapq import heapify, heapreplace
+from heapq import heapify, heappop, heapreplace
 
 from metal.model.fleet import Inventory, VmSize
 from metal.model.world import World
@@ -73,9 +73,11 @@ def _survive(nodes: list[Node], guest: Guest, number: int) -> bool:
     heap = [(-n.free, i) for i, n in enumerate(filled)]
     heapify(heap)
     for serial in range(number):
-        free, i = heap[0]
-        if -free < guest.memory or filled[i].cpus_free < guest.vcpus:
+        while heap and filled[heap[0][1]].cpus_free < guest.vcpus:
+            heappop(heap)  # others have less memory free and may have more CPU
+        if not heap or -heap[0][0] < guest.memory:
             return False
+        i = heap[0][1]
         filled[i].add(Guest(f"new {serial}", guest.memory, None, guest.vcpus))
         heapreplace(heap, (-filled[i].free, i))
     return verdict(filled) is Verdict.SURVIVABLE
