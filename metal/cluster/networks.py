@@ -5,7 +5,7 @@ from collections.abc import Collection
 from metal.model.fleet import Inventory
 from metal.model.life import Life
 from metal.model.links import Port, differences
-from metal.model.plan import Risk, SetNetwork
+from metal.model.plan import Risk, SetNetwork, SetRings
 from metal.model.world import SeenCluster, SeenServer, World
 from metal.network.engines.hosts import host_ports
 
@@ -38,6 +38,43 @@ def plan_networks(
                 )
                 before = (actions[-1].id,)
     return actions
+
+
+def plan_rings(
+    inventory: Inventory, world: World, but: Collection[str], networks: Collection[SetNetwork]
+) -> list[SetRings]:
+    """Corosync's links, where each server's cards are told; after its hosts' `networks`."""
+    actions = []
+    for name, cluster in inventory.clusters.items():
+        seen = world.clusters.get(name, SeenCluster()).rings
+        told = {s for s in cluster.servers if inventory.links(s)}
+        if name in but or not seen or seen.keys() != told:
+            continue
+        wanted = {server: wanted_rings(inventory, server) for server in seen}
+        if any(set(seen[server]) != set(wanted[server]) for server in seen):
+            words = "; ".join(
+                f"{s} has {' and '.join(seen[s])}, is to have {' and '.join(wanted[s])}"
+                for s in sorted(seen)
+                if set(seen[s]) != set(wanted[s])
+            )
+            actions.append(
+                SetRings(
+                    cluster=name,
+                    rings=wanted,
+                    what=f"change corosync's links of {name}, and back if one gets not through",
+                    why=f"by the inventory {words}",
+                    risk=Risk.DISRUPTS,
+                    needs=tuple(a.id for a in networks if a.cluster == name),
+                )
+            )
+    return actions
+
+
+def wanted_rings(inventory: Inventory, server: str) -> tuple[str, ...]:
+    """Corosync's own network first, management if that fails."""
+    places = inventory.places(server, inventory.links(server))
+    own = (str(places["corosync"].address.ip),) if "corosync" in places else ()
+    return (*own, str(inventory.servers[server].address))
 
 
 def wanted_ports(inventory: Inventory, server: str) -> tuple[Port, ...]:

@@ -10,6 +10,7 @@ from metal.cluster.flow import form
 from metal.cluster.host_networks import change_network, give_networks
 from metal.cluster.hosts import make_hosts
 from metal.cluster.ports import ClusterPorts, storage_of
+from metal.cluster.rings import change_rings
 from metal.cluster.vms import migrate, place, start, tell_ha
 from metal.controller.blocklisting import SHUT_OUT, blocklist
 from metal.controller.disk_keys import disks_of, dropbear
@@ -18,6 +19,7 @@ from metal.controller.hosting import (
     changing_ports,
     host_ports,
     network_ports,
+    ring_ports,
     rings,
 )
 from metal.controller.images import have_root
@@ -47,6 +49,7 @@ from metal.model.plan import (
     RecoverServer,
     Restart,
     SetNetwork,
+    SetRings,
     StartVm,
     TellHa,
 )
@@ -64,7 +67,7 @@ def subjects(action: Action) -> tuple[str, ...]:
             return (f"server {action.server}",)
         case FormCluster():
             return (f"cluster {action.cluster}", *(f"server {s}" for s in action.servers))
-        case TellHa():
+        case SetRings() | TellHa():
             return (f"cluster {action.cluster}",)
         case SetNetwork():
             return (f"cluster {action.cluster}", f"server {action.server}")
@@ -87,6 +90,8 @@ def flow_of(workspace: Workspace, action: Action) -> Flow:
             return partial(
                 change_network, action=action, ports=changing_ports(workspace, action.cluster)
             )
+        case SetRings():
+            return partial(change_rings, action=action, ports=ring_ports(workspace, action.cluster))
         case TellHa():
             return partial(tell_ha, action=action, ports=_cluster_ports(workspace, action.cluster))
         case PlaceVm():

@@ -6,9 +6,11 @@ from dataclasses import replace
 from metal.cluster.host import TEMPLATE, host_script
 from metal.cluster.host_networks import NetworkPorts
 from metal.cluster.hosts import HostPorts
+from metal.cluster.rings import RingPorts
 from metal.controller.rehearsing import refuse_if_pinned
 from metal.controller.unlocking import unlock_held
 from metal.controller.workspace import Workspace
+from metal.drivers.proxmox.corosync import RingShell
 from metal.drivers.proxmox.network_trial import NetworkShell
 from metal.drivers.ssh import Ssh
 from metal.install.render import Templates
@@ -67,6 +69,16 @@ def changing_ports(workspace: Workspace, cluster: str) -> NetworkPorts:
     return replace(
         network_ports(workspace),
         doubts=lambda: hypervisor.condition().doubts(),
+        trial=FENCED_AFTER * 2 / 3,
+    )
+
+
+def ring_ports(workspace: Workspace, cluster: str) -> RingPorts:
+    hypervisor = workspace.proxmox(cluster)
+    return RingPorts(
+        shell=lambda server: RingShell(Ssh(workspace.ssh_host(server))),
+        doubts=lambda: hypervisor.condition().doubts(),
+        every=workspace.inventory.fleet.poll_seconds,
         trial=FENCED_AFTER * 2 / 3,
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
-from metal.cluster.networks import plan_networks
+from metal.cluster.networks import plan_networks, plan_rings
 from metal.cluster.plan import plan_clusters
 from metal.controller.workspace import Workspace
 from metal.install.plan import plan_installs
@@ -44,10 +44,11 @@ def plan_fleet(inventory: Inventory, world: World, today: date | None = None) ->
         {f.cluster: f.id for f in forms},
     )
     networks = plan_networks(inventory, world, {f.cluster for f in forms})
+    rings = plan_rings(inventory, world, {f.cluster for f in forms}, networks)
     wishes = plan_wishes(inventory, world, {f.cluster for f in forms})
     return Plan(
         fingerprint=fingerprint(inventory, world),
-        actions=(*installs, *forms, *networks, *wishes, *_after(vms, wishes)),
+        actions=(*installs, *forms, *networks, *rings, *wishes, *_after(vms, wishes)),
         warnings=(*install_warnings, *vm_warnings, *term_warnings),
     )
 

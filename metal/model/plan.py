@@ -126,6 +126,19 @@ class SetNetwork(_Action):
         return f"network:{self.server}"
 
 
+class SetRings(_Action):
+    """Give corosync of a formed cluster the links that the inventory says."""
+
+    kind: Literal["rings"] = "rings"
+    cluster: str
+    rings: dict[str, tuple[str, ...]]
+    """Server → its addresses on corosync's networks, the best first."""
+
+    @property
+    def id(self) -> str:
+        return f"rings:{self.cluster}"
+
+
 class TellHa(_Action):
     """Tell a cluster's HA manager what its VMs wish for now."""
 
@@ -259,6 +272,7 @@ Action = Annotated[
     InstallServer
     | FormCluster
     | SetNetwork
+    | SetRings
     | TellHa
     | PlaceVm
     | StartVm

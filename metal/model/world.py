@@ -66,6 +66,8 @@ class SeenCluster(Frozen):
     networks: dict[str, tuple[Port, ...]] = {}
     """Node → its interfaces as configured; of those only that the inventory has `links` of, and
     that answered."""
+    rings: dict[str, tuple[str, ...]] = {}
+    """Node → its addresses on corosync's links, by their numbers; asked where `networks` are."""
     ha: SeenHa | None = None
     """None: it has no HA manager, or nobody told."""
 

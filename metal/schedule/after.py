@@ -11,6 +11,7 @@ from metal.model.plan import (
     PlaceVm,
     Plan,
     SetNetwork,
+    SetRings,
     StartVm,
     TellHa,
 )
@@ -31,6 +32,10 @@ def carried_out(inventory: Inventory, world: World, plan: Plan) -> World:
                     servers[server] = _up(servers, server, Life.MEMBER)
             case SetNetwork():
                 clusters[action.cluster] = _without(clusters[action.cluster], action.server)
+            case SetRings():
+                clusters[action.cluster] = clusters[action.cluster].model_copy(
+                    update={"rings": action.rings}
+                )
             case TellHa():
                 clusters[action.cluster] = _told(clusters[action.cluster], action)
             case PlaceVm():

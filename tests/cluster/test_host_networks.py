@@ -9,7 +9,7 @@ import pytest
 
 from metal.cluster.flow import form
 from metal.cluster.host_networks import NetworkPorts, change_network, give_networks
-from metal.cluster.networks import plan_networks
+from metal.cluster.networks import plan_networks, plan_rings, wanted_ports
 from metal.cluster.ports import ClusterPorts
 from metal.controller.hosting import ceph_networks, rings
 from metal.drivers.proxmox import Known
@@ -24,7 +24,7 @@ from metal.model.errors import Refused
 from metal.model.life import Life, Status
 from metal.model.links import Link, Place, Role, differences
 from metal.model.plan import FormCluster, Osd, Risk, SetNetwork
-from metal.model.world import SeenServer, World
+from metal.model.world import SeenCluster, SeenServer, World
 from metal.network.engines.hosts import host_ports, render_host_interfaces
 from metal.operations.run import Outcome, perform
 from metal.operations.store import Store, open_store
@@ -270,6 +270,21 @@ def test_changed_links_are_planned_one_host_after_the_other(formed: Cluster) -> 
     for action in actions:
         assert formed.change(action).status is Status.DONE
     assert formed.plan() == []
+
+
+def test_changed_links_of_corosync_are_planned_after_the_hosts_networks() -> None:
+    inventory = with_links("eno2", "eno3")
+    ports = {name: wanted_ports(with_links("eno1", "eno3"), name) for name in NODES}
+    alone = {name: (f"10.11.1.1{n}",) for n, name in enumerate(NODES, 1)}
+    member = SeenServer(life=Life.MEMBER, node="online")
+    seen = SeenCluster(formed=True, quorate=True, nodes=NODES, networks=ports, rings=alone)
+    world = World(servers=dict.fromkeys(NODES, member), clusters={"alba": seen})
+    networks = plan_networks(inventory, world)
+    (action,) = plan_rings(inventory, world, (), networks)
+    assert action.rings["alba2"] == ("10.11.8.12", "10.11.1.12")
+    assert action.needs == tuple(f"network:{name}" for name in NODES)
+    done = seen.model_copy(update={"rings": {n: at[::-1] for n, at in action.rings.items()}})
+    assert plan_rings(inventory, World(clusters={"alba": done}), (), ()) == []
 
 
 def test_a_host_that_is_lost_by_its_new_network_takes_the_old_one_back(formed: Cluster) -> None:

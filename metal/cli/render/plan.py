@@ -10,6 +10,7 @@ STAGES = {
     "install": "Install servers",
     "form": "Form clusters",
     "network": "Change hosts' networks",
+    "rings": "Change corosync's links",
     "wishes": "Tell HA what VMs wish for",
     "place": "Place VMs",
     "start": "Start VMs",

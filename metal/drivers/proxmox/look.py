@@ -44,9 +44,10 @@ def look(
     )
     try:
         if standing.name:
-            linked = (n for n in sorted(known.linked) if standing.nodes.get(n))
-            update = {**ceph.seen(api), "networks": networks.seen(api, linked)}
-            cluster = cluster.model_copy(update=update)
+            cluster = cluster.model_copy(update=ceph.seen(api))
+            if linked := [n for n in sorted(known.linked) if standing.nodes.get(n)]:
+                found = {"networks": networks.seen(api, linked), "rings": networks.rings(api)}
+                cluster = cluster.model_copy(update=found)
         rows = guests.rows(api)
         resources = api.get("cluster/ha/resources") if rows else []
         if resources and standing.name:

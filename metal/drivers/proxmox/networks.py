@@ -10,6 +10,8 @@ from metal.drivers.proxmox.api import Api
 from metal.model.errors import MetalError
 from metal.model.links import Port
 
+LINKS = 8
+"""That corosync knows."""
 KINDS = frozenset({"eth", "bond", "bridge", "vlan"})
 
 
@@ -23,6 +25,16 @@ def seen(api: Api, nodes: Iterable[str]) -> dict[str, tuple[Port, ...]]:
             continue
         found[node] = tuple(_port(row) for row in rows if row["type"] in KINDS)
     return found
+
+
+def rings(api: Api) -> dict[str, tuple[str, ...]]:
+    """Node → its addresses on corosync's links, by their numbers; empty where nobody tells."""
+    try:
+        rows = api.get("cluster/config/nodes")
+    except MetalError:
+        return {}
+    keys = [f"ring{number}_addr" for number in range(LINKS)]
+    return {str(row["node"]): tuple(str(row[k]) for k in keys if row.get(k)) for row in rows}
 
 
 def _port(row: dict[str, Any]) -> Port:

@@ -53,7 +53,7 @@ def config_nodes(call: Call) -> list[dict[str, Any]]:
             "node": n.name,
             "nodeid": str(n.nodeid),
             "quorum_votes": "1",
-            "ring0_addr": n.address,
+            **{f"ring{link}_addr": at for link, at in rings(call.cluster, n).items()},
         }
         for n in call.cluster.members.values()
     ]
@@ -77,7 +77,7 @@ def join_info(call: Call) -> dict[str, Any]:
                 "pve_addr": n.address,
                 "pve_fp": n.certificate.fingerprint,
                 "quorum_votes": "1",
-                **{f"ring{link}_addr": at for link, at in _rings(cluster, n).items()},
+                **{f"ring{link}_addr": at for link, at in rings(cluster, n).items()},
             }
             for n in cluster.members.values()
         ],
@@ -100,13 +100,13 @@ def _asked_links(call: Call) -> dict[str, str]:
     }
 
 
-def _rings(cluster: Cluster, node: Node) -> dict[str, str]:
+def rings(cluster: Cluster, node: Node) -> dict[str, str]:
     return cluster.rings.get(node.name) or {"0": node.address}
 
 
 def _links_of(cluster: Cluster) -> list[str]:
     """Those that every member has to have."""
-    return sorted({link for node in cluster.members.values() for link in _rings(cluster, node)})
+    return sorted({link for node in cluster.members.values() for link in rings(cluster, node)})
 
 
 @handles("POST", "/cluster/config")

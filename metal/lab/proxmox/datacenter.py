@@ -62,6 +62,8 @@ class Datacenter:
         self.inactive: set[str] = set()
         """Storages that no node has mounted."""
         """Backup → what was noted with it."""
+        self.unreached: set[str] = set()
+        """Addresses of corosync's that lead nowhere: a cable in the wrong port."""
         self.counts: Counter[str] = Counter()
         self.ready: list[tuple[str, float]] = []
         """(node, when something on it became ready that somebody may wait for), by this

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from metal.drivers.commands import Result
-from metal.lab.proxmox import debian
+from metal.lab.proxmox import corosync, debian
 from metal.model.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -32,8 +32,11 @@ class Shell:
             node = nodes.get(self.where)
             if node is None or not node.answers:
                 raise Unreachable("no route to host", where=self.where)
-            return debian.answer(self._dc, node, list(argv), stdin) or self._answer(
-                node, list(argv)
+            words = list(argv)
+            return (
+                debian.answer(self._dc, node, words, stdin)
+                or corosync.answer(self._dc, node, words, stdin)
+                or self._answer(node, words)
             )
 
     def _answer(self, node: Node, argv: list[str]) -> Result:

@@ -14,6 +14,7 @@ from metal.model.plan import (
     Plan,
     RecoverServer,
     SetNetwork,
+    SetRings,
     StartVm,
     TellHa,
 )
@@ -68,6 +69,8 @@ def known_names(plan: Plan, inventory: Inventory, world: World) -> Iterator[Brea
                 pass
             case SetNetwork(cluster=cluster, server=server):
                 servers = (server,)
+            case SetRings(cluster=cluster, rings=rings):
+                servers = tuple(rings)
             case TellHa(cluster=cluster, wishes=wishes):
                 servers = tuple(s for nodes in wishes.home.values() for s in nodes)
                 yield from _strangers(action, world)

@@ -1,0 +1,104 @@
+"""Give corosync of a running cluster the links that the inventory says.
+
+Each node tries the new file under a dead man's switch of its own, for a cluster that falls apart
+can tell no node anything. It is kept, and made the cluster's, once every link of every node gets
+through.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from metal.model.errors import Failed, MetalError, Refused
+from metal.model.plan import SetRings
+from metal.network.engines.corosync import changed
+from metal.operations.run import Run
+
+TRIES = 4
+
+
+class RingShell(Protocol):
+    """Root's shell on a node. Every call may be repeated."""
+
+    def config(self) -> str: ...
+    def try_config(self, text: str, seconds: float) -> bool: ...
+    def keep_config(self, text: str) -> bool | None: ...
+    def share_config(self, text: str) -> None: ...
+    def lost_links(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True)
+class RingPorts:
+    """For one cluster."""
+
+    shell: Callable[[str], RingShell]
+    doubts: Callable[[], Sequence[str]]
+    """Why nothing may be touched now."""
+    every: float = 1.0
+    trial: float = 40.0
+    """Seconds after which a node takes its old links back: sooner than a watchdog would fence."""
+
+
+def change_rings(run: Run, action: SetRings, ports: RingPorts) -> dict[str, str]:
+    nodes = tuple(action.rings)
+    run.step("all of it is well", partial(_no_doubt, ports, action.cluster))
+    texts = run.step("read its links", partial(_texts, ports, nodes[0], action.rings))
+    for number, text in enumerate(texts, 1):
+        run.progress(number / (len(texts) + 1), f"links of {action.cluster}, {number}. change")
+        tried: dict[str, bool] = {}
+        run.wait(
+            f"every link gets through ({number} of {len(texts)})",
+            partial(_through, ports, nodes, text, tried),
+            seconds=3 * ports.trial,
+            every=ports.every,
+            late=f"{action.cluster}: not every link got through, and its old ones are back",
+        )
+        run.step(
+            f"make it the cluster's ({number} of {len(texts)})",
+            partial(ports.shell(nodes[0]).share_config, text),
+            tries=TRIES,
+            backoff=ports.every,
+        )
+    return {"cluster": action.cluster}
+
+
+def _texts(ports: RingPorts, node: str, rings: Mapping[str, Sequence[str]]) -> list[str]:
+    try:
+        return changed(ports.shell(node).config(), rings)
+    except ValueError as error:
+        raise Refused(
+            f"its corosync.conf is not as it should be: {error}",
+            where=node,
+            mend="see /etc/pve/corosync.conf there, and `pvecm status`",
+        ) from error
+
+
+def _through(
+    ports: RingPorts, nodes: Sequence[str], text: str, tried: dict[str, bool]
+) -> bool | None:
+    """Each process begins once on each node. Kept by none before every link of all is there: once
+    the time is over they have the old ones, and the first that is asked says so."""
+    for node in nodes:
+        if node not in tried:
+            tried[node] = ports.shell(node).try_config(text, ports.trial)
+    if any(ports.shell(node).lost_links() for node in nodes) or not _is_well(ports):
+        return None
+    kept = [ports.shell(node).keep_config(text) for node in nodes if tried[node]]
+    return True if all(kept) else None
+
+
+def _no_doubt(ports: RingPorts, cluster: str) -> None:
+    if doubts := ports.doubts():
+        raise Failed(
+            f"its links are not touched: {'; '.join(doubts)}",
+            where=cluster,
+            mend="mend that first: links change only while all of it is well",
+        )
+
+
+def _is_well(ports: RingPorts) -> bool:
+    try:
+        return not ports.doubts()
+    except MetalError:
+        return False
