@@ -12,7 +12,7 @@ from metal.drivers.durable import replace_file
 from metal.drivers.signing import NAMESPACE, check, sign, signers
 from metal.drivers.ssh import controller_key
 from metal.model.erasure import Erasure, text_of
-from metal.model.errors import BadInput, Refused
+from metal.model.errors import BadInput, Failed, Refused
 
 HOW = """
 Whether this text is as we wrote it anybody can check, with OpenSSH 8.1 or newer:
@@ -25,8 +25,15 @@ allowed_signers holds our public key; ask us for it by another way than this tex
 """
 
 
+def prepare(workspace: Workspace) -> None:
+    """Records can be kept: asked before a disk is erased of which none could be written."""
+    signers_of = signers(identity_of(workspace), controller_key(workspace.state)[1])
+    _write(workspace.folder / "erasures" / "allowed_signers", signers_of.encode())
+
+
 def keep(workspace: Workspace, record: Erasure) -> Path:
     """Write and sign the record; its .json. The same record again gives the same files."""
+    prepare(workspace)
     folder = workspace.folder / "erasures"
     key, public = controller_key(workspace.state)
     identity = identity_of(workspace)
@@ -39,10 +46,21 @@ def keep(workspace: Workspace, record: Erasure) -> Path:
     }
     for name, text in texts.items():
         content = text.encode()
-        replace_file(folder / f"{name}.sig", sign(content, key))
-        replace_file(folder / name, content)
-    replace_file(folder / "allowed_signers", signers(identity, public).encode())
+        _write(folder / f"{name}.sig", sign(content, key))
+        _write(folder / name, content)
     return folder / f"{stem}.json"
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
+        replace_file(file, content)
+    except OSError as error:
+        raise Failed(
+            f"cannot be written: {error.strerror}",
+            where=str(file),
+            mend="make room or correct the permissions, then run the same command again: what was "
+            "erased is not erased twice",
+        ) from error
 
 
 def verify(workspace: Workspace, file: Path) -> Erasure | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from metal.burnin import flow as burning
 from metal.burnin import wiping
-from metal.controller.erasures import keep
+from metal.controller.erasures import keep, prepare
 from metal.controller.following import Followed
 from metal.controller.powering import switching
 from metal.controller.progress import Progress
@@ -77,6 +77,7 @@ def wipe(
 ) -> list[Worked]:
     """Erase disks: server → serial numbers. The caller has the operator's consent."""
     known(workspace, list(disks))
+    prepare(workspace)
     ports = wiping.WipePorts(live_ports(workspace), workspace.inventory, partial(keep, workspace))
 
     def act(name: str, run: Run) -> Worked:

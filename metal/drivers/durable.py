@@ -28,7 +28,8 @@ def replace_file(path: Path, content: bytes) -> None:
         temp.replace(path)
         sync(path.parent)
     finally:
-        temp.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong before tells more than that
+            temp.unlink(missing_ok=True)
 
 
 def new_file(path: Path, content: bytes) -> None:

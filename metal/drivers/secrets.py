@@ -263,7 +263,7 @@ def _unwritable(file: Path, error: OSError) -> Failed:
         f"could not be escrowed: {error.strerror or 'the disk did not keep it'}; "
         "no key is handed out",
         where=str(file),
-        mend="make room on that disk, then run the same command again",
+        mend="make room or correct the permissions, then run the same command again",
     )
 
 

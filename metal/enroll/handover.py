@@ -43,8 +43,14 @@ ADDRESSES = {"", "ip", "ipv4", "ipv6", "addr", "host", "hostname", "name", "fqdn
 AS_DELIVERED = re.compile(r"default|factory|initial")
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 """Byte-order marks."""
+HTTPS = 443
+"""The port where none is said."""
 LARGEST = 4096
 """Servers in one list, as many as one scan looks for."""
+BIGGEST = 8 * 1024 * 1024
+"""Bytes of a list."""
+COLUMNS = 256
+"""What stands further to the right is nobody's."""
 TITLES = 20
 """Lines above the header at most."""
 
@@ -87,11 +93,14 @@ def read(file: Path) -> HandOver:
     try:
         with file.open("rb") as opened:
             mode = os.fstat(opened.fileno()).st_mode
-            raw = opened.read()
+            raw = opened.read(BIGGEST + 1)
     except OSError as error:
         raise BadInput(
             f"cannot be read: {error.strerror}", where=str(file), mend="name a CSV file"
         ) from None
+    if len(raw) > BIGGEST:
+        what = f"is larger than any list of servers ({BIGGEST >> 20} MiB)"
+        raise TooMany(what, where=str(file), mend="name the donor's list, saved as CSV")
     found = parse(_text(raw, file), str(file))
     if mode & (stat.S_IRWXG | stat.S_IRWXO) and any(row.password for row in found.rows):
         raise Refused(
@@ -126,20 +135,18 @@ def parse(text: str, name: str) -> HandOver:
         where = f"{name}:{number}"
         try:
             row = _row(where, dict(zip(header, cells, strict=False)))
-            key = (row.address, row.port)
+            key = (row.address, None if row.port == HTTPS else row.port)
             if key in seen:
                 raise BadInput(
                     f"{row.address} is in {seen[key]} already", where=where, mend="remove one"
                 )
             seen[key] = where
             rows.append(row)
-            if len(rows) > LARGEST:
-                what = f"has more than {LARGEST} servers"
-                raise TooMany(what, where=name, mend="give it in several lists")
-        except TooMany:
-            raise
         except MetalError as error:
             bad.append(error)
+        if len(rows) + len(bad) > LARGEST:
+            what = f"has more than {LARGEST} servers"
+            raise TooMany(what, where=name, mend="give it in several lists")
     return HandOver(tuple(rows), tuple(bad))
 
 
@@ -152,7 +159,7 @@ def _lines(text: str, name: str, bad: list[MetalError]) -> Iterator[tuple[int, l
     begins = 1
     try:
         for cells in reader:
-            yield begins, [cell.strip() for cell in cells]
+            yield begins, [cell.strip() for cell in cells[:COLUMNS]]
             begins = reader.line_num + 1
     except csv.Error as error:
         what = f"this row and what follows cannot be read: {error}"
@@ -163,7 +170,7 @@ def _delimiter(text: str) -> str:
     """That which parts the first line that names an address; quotes do not matter there."""
     for line in text.splitlines()[:TITLES]:
         for delimiter in ";\t,|":
-            cells = line.split(delimiter)
+            cells = line.split(delimiter)[:COLUMNS]
             if len(cells) > 1 and any(_meaning(c) == "address" for c in cells):
                 return delimiter
     return ","

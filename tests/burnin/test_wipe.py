@@ -14,7 +14,7 @@ from metal.controller import live_work
 from metal.controller.erasures import identity_of, keep, verify
 from metal.controller.progress import silent
 from metal.model.erasure import Erasure, text_of
-from metal.model.errors import BadInput, Refused
+from metal.model.errors import BadInput, Failed, Refused
 from metal.model.life import Life
 
 SERIALS = ("S1A", "S1B")
@@ -96,6 +96,14 @@ def test_nothing_without_consent(rack: Any) -> None:
         assert isinstance(result.exception, Refused), result
     assert rack.calls == []
     assert not (rack.folder / "erasures").exists()
+
+
+def test_nothing_is_erased_that_could_not_be_recorded(rack: Any) -> None:
+    (rack.folder / "erasures").write_text("a file where the folder should be")
+    with pytest.raises(Failed, match="cannot be written") as told:
+        wipe(rack, *SERIALS)
+    assert "permissions" in told.value.mend
+    assert rack.calls == [] and [d.erased for d in rack.machines["alba1"].disks.values()] == [0, 0]
 
 
 def test_told_before_anybody_is_asked(rack: Any) -> None:

@@ -198,3 +198,29 @@ def test_words_behind_an_address_are_not_repeated() -> None:
     with pytest.raises(BadInput, match=r"'10\.0\.0\.5 …'") as error:
         split_address("10.0.0.5 root calvin-0")
     assert "calvin" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"address\n" + b"x y\n" * 5000, b"address\n10.0.0.1\n" + b"\n" * 9 * 2**20],
+    ids=["nothing but bad rows", "nothing but empty lines"],
+)
+def test_a_file_without_end_is_no_list(tmp_path: Path, raw: bytes) -> None:
+    file = tmp_path / "list.csv"
+    file.write_bytes(raw)
+    with pytest.raises(handover.TooMany):
+        handover.read(file)
+
+
+def test_a_hundred_thousand_columns_are_not_looked_through() -> None:
+    """What is looked for in each of them, and each compared with each, would take an hour."""
+    titles = ",".join(["address", *["port"] * 100_000])
+    found = parse(f"{titles}\n10.0.0.5,\n", "list.csv")
+    assert [row.address for row in found.rows] == ["10.0.0.5"]
+
+
+def test_one_bmc_under_two_spellings_is_one() -> None:
+    """Two sessions at once, and the second finds its password changed by the first."""
+    found = parse("address\n10.0.0.5\nhttps://10.0.0.5/\n10.0.0.5:443\n10.0.0.5:8443\n", "l")
+    assert [row.port for row in found.rows] == [None, 8443]
+    assert [error.where for error in found.bad] == ["l:3", "l:4"]

@@ -185,6 +185,7 @@ def _targets(
     """What to enrol, each once, what of the lists cannot be, and whether a scan met nobody."""
     from metal.controller.enroll_result import unusable
     from metal.controller.targets import not_enrolled, scanned, targets_of, targets_of_list
+    from metal.enroll.handover import HTTPS
 
     bad: list[EnrollResult] = []
     targets: list[Target] = []
@@ -206,7 +207,7 @@ def _targets(
         for one in answered:
             face.say(f"  {one.text}")
         targets += [one.target for one in answered if one.target]
-    each = {(t.address, t.port, t.server): t for t in reversed(targets)}
+    each = {(t.address, t.port or HTTPS, t.server): t for t in reversed(targets)}
     return list(each.values())[::-1], bad, silent
 
 
