@@ -69,6 +69,8 @@ class Desk:
         server = installs.for_machine(mac, uuid)
         if server is None and uuid is not None:
             server = installs.for_machine(mac, swapped(uuid))
+        if server is None:
+            installs.came_back(mac, uuid)
         install = installs.latest(server) if server else None
         if server is None or install is None or not _by_installer(self._action(install)):
             return render_disk_script(self._templates)

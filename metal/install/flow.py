@@ -17,7 +17,7 @@ from metal.install.rekey import RekeyPorts, rekey
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
 from metal.model.life import Life, Status
 from metal.model.plan import InstallServer
-from metal.operations.installs import Install
+from metal.operations.installs import AGAIN, Install
 from metal.operations.lease import LeaseLost
 from metal.operations.run import Run
 
@@ -79,6 +79,7 @@ class _Install:
     def __init__(self, run: Run, action: InstallServer, ports: InstallPorts) -> None:
         self.run, self.action, self.ports = run, action, ports
         self.name, self.patience = action.server, ports.patience
+        self._looped = False
 
     def perform(self) -> None:
         run = self.run
@@ -156,6 +157,7 @@ class _Install:
         meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
         def ready() -> str | None:
+            self._tell_of_a_loop()
             if self._reached(phase):
                 return phase
             meanwhile()
@@ -168,6 +170,18 @@ class _Install:
             seconds=seconds,
             every=self.patience.poll,
             late=f"after {seconds:g} s it did not {late}",
+        )
+
+    def _tell_of_a_loop(self) -> None:
+        """Only what to do: it was sent to its disk, and is not installed a second time."""
+        install = self._record()
+        if self._looped or install is None or AGAIN not in install.details:
+            return
+        self._looped = True
+        self.run.say(
+            "it boots from the network once more, and was sent to its disk: put the disk first in "
+            "its boot order, if its BMC does not keep to one boot"
+            + ("" if self._reached("finished") else "; it restarted before Debian was whole")
         )
 
     def _reached(self, phase: str) -> bool:

@@ -17,6 +17,7 @@ from metal.operations.tables import installs, operations
 
 PHASES = ("opened", "script", "preseed", "partitioned", "base", "finished", "up")
 """In this order; `preseed` is the moment the wipe is authorised and used up."""
+AGAIN = "again"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,16 @@ class Installs:
             fits = [row.server for row in conn.execute(query) if _fits(row, mac, uuid)]
         return fits[0] if len(fits) == 1 else None
 
+    def came_back(self, mac: str | None, uuid: str | None) -> None:
+        """Noted where the machine's open install was taken already: it boots from the network
+        again, though that was for one boot. `details["again"]` says so from now on."""
+        query = select(installs).where(installs.c.closed.is_(None), installs.c.taken.is_not(None))
+        with self._database.write() as conn:
+            for row in [row for row in conn.execute(query) if _fits(row, mac, uuid)]:
+                details = json.dumps({**json.loads(row.details), AGAIN: True})
+                changed = update(installs).where(installs.c.id == row.id)
+                conn.execute(changed.values(details=details))
+
     def by_token(self, token_hash: str) -> Install | None:
         """The open install of that token, taken or not."""
         query = select(installs).where(
@@ -103,10 +114,13 @@ class Installs:
             now = self._database.now(conn)
             row = _of_token(conn, token_hash)
             if row.closed is None and PHASES.index(phase) > PHASES.index(row.phase):
+                kept = {key: told for key, told in json.loads(row.details).items() if key == AGAIN}
                 conn.execute(
                     update(installs)
                     .where(installs.c.id == row.id)
-                    .values(phase=phase, details=json.dumps(details or {}), updated=now)
+                    .values(
+                        phase=phase, details=json.dumps({**kept, **(details or {})}), updated=now
+                    )
                 )
 
     def phase(self, server: str) -> tuple[str, dict[str, Any]] | None:

@@ -315,4 +315,5 @@ def made() -> SimpleNamespace:
         doors=DOORS,
         run_until_killed=run_until_killed,
         assert_installed_once=assert_installed_once,
+        patience=PATIENCE,
     )

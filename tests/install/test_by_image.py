@@ -3,6 +3,7 @@
 import hashlib
 import re
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -46,8 +47,9 @@ class Live:
         answer = self.get(f"/job/{found[1]}")
         if answer.status_code == 200:
             self.jobs.append(answer.json())
-            end = self.acts(self, answer.json())
-            self.post(f"/job/{found[1]}/end", json=end)
+            with suppress(PowerCut):
+                end = self.acts(self, answer.json())
+                self.post(f"/job/{found[1]}/end", json=end)
 
     def get(self, path):
         return requests.get(self.site.boot_url + path, timeout=5)
@@ -103,12 +105,12 @@ def _write(folder: Path, manifest):
     (folder / "manifest.json").write_text(manifest.model_dump_json())
 
 
-def begin(site, made, acts):
+def begin(site, made, acts, patience=QUICK):
     """(how the install ended, the live system)"""
     live = site.machine.on_boot = Live(site, acts)
     live.doors = made.doors
     ports = site.ports
-    there = LivePorts(site.store, ports.bmc, lambda _: None, lambda _: ports.power, QUICK)
+    there = LivePorts(site.store, ports.bmc, lambda _: None, lambda _: ports.power, patience)
     ports = replace(ports, live=there, fetch=lambda: None)
     return perform(site.store, site.open(), lambda run: install(run, site.action, ports)), live
 
@@ -172,3 +174,33 @@ def test_its_answers_are_not_a_preseed(by_image, made):
 )
 def test_nothing_else_is_served_as_an_image(by_image, path):
     assert requests.get(f"{by_image.boot_url}/image/{path}", timeout=5).status_code == 404
+
+
+@pytest.mark.parametrize("told", [(), ("partitioned",), ("partitioned", "base")])
+def test_power_cut_in_every_phase(by_image, made, told):
+    """The machine is silent from then on. Nothing is wiped twice; planned anew it is installed."""
+    boots = []
+
+    def dies(live, job):
+        boots.append(job["passphrase"])
+        for phase in told:
+            assert requests.post(f"{job['report']}/{phase}", timeout=5).ok
+        live.site.disk.wipes += bool(told)
+        live.site.machine.power_off()
+        raise PowerCut
+
+    quick = session.Patience(boot=0.3, silence=0.3, phase=1, poll=0.01)
+    outcome, _ = begin(by_image, made, dies, quick)
+    assert outcome.status is Status.FAILED and "was not installed" in outcome.error
+    assert begin(by_image, made, dies, quick)[0].status is Status.FAILED
+    assert len(boots) == 1, "its answers were handed out once"
+    first = by_image.administrator_opens("disk/alba1")
+    assert boots == [first], "whatever is on the disk, its key is escrowed"
+    by_image.store.journal.cancel(by_image.store.journal.list()[0].id)
+    assert begin(by_image, made, installs)[0].status is Status.DONE
+    assert by_image.disk.wipes == bool(told) + 1
+    assert by_image.administrator_opens("disk/alba1") != first
+
+
+class PowerCut(Exception):
+    """What the machine was at ends here."""

@@ -70,6 +70,22 @@ def test_a_boot_order_that_was_forgotten_is_set_again(site):
     assert site.disk.wipes == 1
 
 
+def test_a_bmc_that_boots_from_the_network_for_ever_installs_once_and_is_told_of(site, made):
+    """What was to be for one boot stays set: the second would install again, without end."""
+    firmware, boots = site.machine.on_boot, []
+
+    def ever(machine, boot):
+        boots.append(boot.device)
+        firmware(machine, replace(boot, device="network"))
+
+    site.machine.on_boot = ever
+    assert site.install().status == Status.DONE
+    assert len(boots) == 2
+    made.assert_installed_once(site)
+    said = [e.text for e in site.store.events.since(0) if "from the network once more" in e.text]
+    assert len(said) == 1 and "put the disk first" in said[0] and "whole" not in said[0]
+
+
 def test_an_installer_that_stopped_at_a_prompt_is_booted_again(site):
     site.patience = replace(site.patience, **QUICK)
     own = site.folder / "preseed" / "base.cfg.j2"
