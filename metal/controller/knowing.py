@@ -9,10 +9,11 @@ from metal.enroll.route import route
 from metal.inventory.mistakes import suggest
 from metal.model.base import Frozen
 from metal.model.burnin import BurnIn
+from metal.model.disks import system_disks
 from metal.model.errors import BadInput
 from metal.model.facts import Facts
 from metal.model.findings import Finding
-from metal.model.fleet import Server
+from metal.model.fleet import Disk, Server
 from metal.model.life import Life, Status
 from metal.model.passport import Passport, Route
 
@@ -39,6 +40,10 @@ class KnownServer(Frozen):
     cluster: str | None
     server: Server
     """As the inventory has it."""
+    system: tuple[Disk, ...] = ()
+    """The drives that Debian is on: two hold the same."""
+    gone: tuple[str, ...] = ()
+    """Names of those that its BMC did not show when it was looked at."""
     looked_at: str | None = None
     """When its BMC told `facts`, ISO 8601 UTC; None: never."""
     facts: Facts | None = None
@@ -69,10 +74,14 @@ def known(workspace: Workspace, name: str) -> KnownServer:
     facts, burnin = records.get(name, "facts"), records.get(name, "burnin")
     findings, unexamined = records.get(name, "findings"), records.get(name, "unexamined")
     passport = kept_passport(store, name)
+    seen = _read(Facts, facts.body) if facts else None
+    system = system_disks(workspace.inventory.profile(name), servers[name])
     return _basics(workspace, name).model_copy(
         update={
             "looked_at": _time(facts.at) if facts else None,
-            "facts": _read(Facts, facts.body) if facts else None,
+            "facts": seen,
+            "system": system,
+            "gone": _gone(system, seen),
             "findings": _findings(findings.body) if findings else None,
             "unexamined": unexamined.body if unexamined else {},
             "passport": passport,
@@ -104,6 +113,14 @@ def _basics(workspace: Workspace, name: str) -> KnownServer:
         cluster=workspace.inventory.cluster_of(name),
         server=workspace.inventory.servers[name],
     )
+
+
+def _gone(system: tuple[Disk, ...], seen: Facts | None) -> tuple[str, ...]:
+    """By serial number; a BMC that did not list all of its drives has shown nothing gone."""
+    if seen is None or not seen.drives or any(what.startswith("drives") for what in seen.unknown):
+        return ()
+    there = {drive.serial for drive in seen.drives}
+    return tuple(disk.name for disk in system if disk.serial and disk.serial not in there)
 
 
 def _operations(workspace: Workspace, name: str) -> tuple[Done, ...]:

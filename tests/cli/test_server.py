@@ -178,3 +178,35 @@ def test_a_server_that_is_not_there(metal, workspace: Path) -> None:
 def test_what_switches_it_is_told_where_it_is_not_the_bmc(power: PowerAccess, said: str) -> None:
     server = SERVER.model_copy(update={"power": power})
     assert said in detail_lines(WHOLE.model_copy(update={"server": server}), 80)
+
+
+@pytest.mark.parametrize(
+    ("gone", "says"),
+    [
+        ((), "Bay 1 (serial S1) and Bay 2 (serial S2), mirrored"),
+        (("Bay 2",), "Bay 2 WAS NOT THERE at the last look: it runs, and starts, from the other"),
+        (("Bay 1", "Bay 2"), "Bay 1 and Bay 2 WAS NOT THERE"),
+    ],
+)
+def test_two_system_drives_and_what_is_gone_of_them(gone: tuple[str, ...], says: str) -> None:
+    system = tuple(Disk(name=f"Bay {n}", size_gib=223, serial=f"S{n}") for n in (1, 2))
+    one = KnownServer(
+        name="alba1", life=Life.MEMBER, status=Status.DONE, cluster=None, server=SERVER,
+        system=system, gone=gone,
+    )  # fmt: skip
+    assert says in " ".join(" ".join(detail_lines(one, 200)).split())
+
+
+def test_a_drive_is_gone_only_where_all_were_listed() -> None:
+    from metal.controller.knowing import _gone
+
+    system = (Disk(name="a", size_gib=1, serial="S1"), Disk(name="b", size_gib=1, serial="S2"))
+    there = Drive(name="Bay 1", serial="S1")
+    assert _gone(system, FACTS.model_copy(update={"drives": (there,), "unknown": {}})) == ("b",)
+    for unseen in (
+        {"drives": None},
+        {"drives": ()},
+        {"drives": (there,), "unknown": {"drives": "500"}},
+    ):
+        assert _gone(system, FACTS.model_copy(update=unseen)) == ()
+    assert _gone(system, None) == ()

@@ -66,6 +66,7 @@ def _pairs(one: "KnownServer") -> list[tuple[str, str]]:
         ("life", f"{one.life}, {one.status}" + (f": {one.note}" if one.note else "")),
         ("place", f"{server.site}, rack {server.rack}{unit}; cluster {one.cluster or 'none'}"),
         ("address", f"{server.address}; profile {server.profile}"),
+        *([("system", _system(one))] if one.system else []),
         ("BMC", _bmc(one)),
         *([("power", _power(server.power))] if server.power.driver != "bmc" else []),
         ("certificate", server.bmc.fingerprint or "none pinned"),
@@ -88,6 +89,18 @@ def _learned(one: "KnownServer", width: int) -> list[str]:
         ("network", ", ".join(learned.macs) or "?"),
     ]
     return [line for k, text in said for line in hanging(f"{k:<{LABEL}}", text, width)]
+
+
+def _system(one: "KnownServer") -> str:
+    drives = [f"{d.name} (serial {d.serial})" if d.serial else d.name for d in one.system]
+    said = safe(" and ".join(drives)) + (", mirrored" if len(drives) > 1 else "")
+    if not one.gone:
+        return said
+    gone = safe(" and ".join(one.gone))
+    left = len(one.system) - len(one.gone)
+    return f"{said}; {gone} WAS NOT THERE at the last look" + (
+        ": it runs, and starts, from the other alone (docs/install.md)" if left else ""
+    )
 
 
 def _bmc(one: "KnownServer") -> str:

@@ -8,6 +8,8 @@ from metal.cli.face import Face
 from metal.cli.lazy import Verb
 from metal.cli.recorded import see, world_option
 
+_MIRRORED = "it goes on from the other one, and starts from it"
+
 
 @click.command("whatif", cls=Verb)
 @click.option("--fail", required=True, metavar="SERVER|SITE", help="What is lost.")
@@ -37,8 +39,13 @@ def command(ctx: click.Context, fail: str, recorded: Path | None) -> None:
         }
         face.show(relocation_lines(found, width()), document)
         ctx.exit(1 if found.stranded or found.unmanaged else 0)
+    from metal.cli.render.hang import hanging
     from metal.controller.proving import server_lost
+    from metal.model.disks import is_mirrored
 
     failure = server_lost(workspace.inventory, world, fail)
-    face.show(failure_lines(fail, failure, width()), failure)
+    lines = failure_lines(fail, failure, width())
+    if is_mirrored(workspace.inventory.profile(fail), workspace.inventory.servers[fail]):
+        lines += hanging("  if a system drive of it dies: ", _MIRRORED, width(), under=6)
+    face.show(lines, failure)
     ctx.exit(0 if failure.verdict in ("survivable", "alone") else 1)
