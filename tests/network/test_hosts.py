@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metal.drivers.proxmox.network_trial import network_trial
 from metal.model.links import Link, Place, Role, address_in
 from metal.network.engines.hosts import render_host_interfaces
 
@@ -96,6 +97,25 @@ def test_ifupdown2_reads_it_as_it_is_meant(ifupdown2: Path, name: str) -> None:
         assert own["config"].get("gateway") == (str(place.gateway) if place.gateway else None)
         assert own["config"].get("mtu") == (str(link.mtu) if link.mtu else None)
     assert not bonds
+
+
+@pytest.mark.parametrize(("wrong", "fits"), [("", True), ("iface\n", False)])
+def test_the_check_on_the_spot_asks_ifupdown2_itself(
+    ifupdown2: Path, tmp_path: Path, wrong: str, fits: bool
+) -> None:
+    """Before a network is tried: real ifquery, the text that runs on the host."""
+    file = tmp_path / "tree/etc/network/interfaces"
+    file.parent.mkdir(parents=True)
+    file.write_text(render_host_interfaces("alba1", HOSTS["bonds"]) + wrong)
+    (tmp_path / "ifquery").write_text(
+        f'#!/bin/sh\nexec /usr/bin/python3 {ifupdown2}/ifquery "$@"\n'
+    )
+    (tmp_path / "ifquery").chmod(0o755)
+    enter = f'mount --bind {ifupdown2}/etc/network /etc/network && PATH={tmp_path}:$PATH exec "$@"'
+    check = network_trial("", ["lo"]).check
+    words = ["unshare", "-m", "sh", "-c", enter, "_", "sh", "-c", check, "_", tmp_path / "tree"]
+    ran = subprocess.run(words, capture_output=True, text=True)
+    assert (ran.returncode == 0) is fits, ran.stderr
 
 
 @given(st.integers(1, 2**12 - 2), st.integers(20, 24), st.integers(16, 28))
