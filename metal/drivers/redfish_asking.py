@@ -190,7 +190,9 @@ class RedfishAsking:
             plain = _plain(path)
         except ValueError as error:  # of its parts, or its characters
             raise Failed(
-                f"{self._printable(path)!r} is no path of a resource", where=self.where
+                f"{self._printable(path)!r} is no path of a resource",
+                where=self.where,
+                mend="restart the BMC if it stays so; an update of its firmware may help",
             ) from error
         return Call(method, plain, sent, json.dumps(body).encode() if body is not None else None)
 

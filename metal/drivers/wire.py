@@ -7,6 +7,7 @@ which costs an old BMC half a second.
 """
 
 import http.client
+import select
 import socket
 import ssl
 import time
@@ -138,6 +139,8 @@ class Wire:
         """The open connection, no longer one that may be closed to make room."""
         with OPEN.lock:
             OPEN.used(self)
+            if self._open and self._open.dropped:
+                self.close()
             return self._open
 
     def _connected(self) -> "_Connection":
@@ -203,6 +206,14 @@ class _Connection(http.client.HTTPConnection):
     def over(self) -> bool:
         """The BMC wants no other request on it."""
         return self.sock is None
+
+    @property
+    def dropped(self) -> bool:
+        """The BMC ended it without a word, or says what it was not asked. A POST that is lost with
+        a connection is not sent again, so that is seen before."""
+        poll = select.poll()
+        poll.register(self._tls, select.POLLIN)
+        return bool(poll.poll(0))
 
     @property
     def session(self) -> ssl.SSLSession | None:

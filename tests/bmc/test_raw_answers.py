@@ -17,9 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from metal.drivers.bmc import connect
 from metal.drivers.redfish_session import RedfishSession
+from metal.drivers.wire import Call, Wire
 from metal.lab.web import self_signed
-from metal.model.errors import Failed, MetalError, Unreachable
+from metal.model.errors import Failed, MetalError, Refused, Unreachable
+from metal.model.fleet import BmcAccess
 
 BODY = json.dumps({"Id": "Root", "Systems": {"@odata.id": "/redfish/v1/Systems"}}).encode()
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -33,11 +36,10 @@ class RawBmc:
 
     def __init__(self, folder: Path, says: Callable[[], Answer], *, hangs: bool) -> None:
         """`hangs`: keeps the connection open after its answer."""
-        certificate = self_signed(folder, "raw", "127.0.0.1")
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(certificate.cert, certificate.key)
-        self._says, self._hangs, self.sent = says, hangs, 0
-        self.asked = 0
+        self._folder, self._says, self._hangs = folder, says, hangs
+        self.certificate = "raw"
+        """Name of the one that the next connection is shown."""
+        self.sent = self.asked = 0
         self._over = threading.Event()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
@@ -55,9 +57,15 @@ class RawBmc:
                 return
             threading.Thread(target=self._one, args=(raw,), daemon=True).start()
 
+    def _context(self) -> ssl.SSLContext:
+        certificate = self_signed(self._folder, self.certificate, "127.0.0.1")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.cert, certificate.key)
+        return context
+
     def _one(self, raw: socket.socket) -> None:
         try:
-            with self._context.wrap_socket(raw, server_side=True) as wire:
+            with self._context().wrap_socket(raw, server_side=True) as wire:
                 wire.settimeout(20)
                 while b"\r\n\r\n" in wire.recv(65536):
                     self.asked += 1
@@ -183,3 +191,31 @@ def test_busy_that_says_at_once_is_not_asked_without_a_pause(raw: Callable[..., 
     with pytest.raises(Unreachable, match="too busy"):
         root_of(bmc)
     assert bmc.asked <= 3 * PATIENCE / 0.1 + 1
+
+
+def test_a_certificate_that_changes_before_the_log_in_gets_no_password(
+    raw: Callable[..., RawBmc],
+) -> None:
+    """Who showed the service root is who the password goes to, and nobody else."""
+
+    def says() -> Answer:
+        bmc.certificate = "another"
+        return [length(len(BODY)).replace(b"\r\n", b"\r\nConnection: close\r\n", 1)]
+
+    bmc = raw(says)
+    with pytest.raises(Refused, match="certificate changed"):
+        connect(BmcAccess(address="127.0.0.1", port=bmc.port), "root", "calvin-0", timeout=5)
+    assert bmc.asked == 1
+
+
+def test_a_connection_that_was_ended_without_a_word_costs_no_post(
+    raw: Callable[..., RawBmc],
+) -> None:
+    bmc = raw(lambda: [length(len(BODY))])
+    wire = Wire("127.0.0.1", bmc.port, None)
+    for method in ("GET", "POST", "POST"):
+        assert wire.exchange(Call(method, "/", {}, None), most=MIB, within=5).status == 200
+        ended = threading.Event()
+        while not (wire._open and wire._open.dropped):
+            ended.wait(0.01)
+    wire.close()
