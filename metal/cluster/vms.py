@@ -1,11 +1,11 @@
-"""Place, start and move VMs: one durable operation each."""
+"""Place, start, describe and move VMs: one durable operation each."""
 
 from typing import Any
 
 from metal.cluster.ports import ClusterPorts
 from metal.drivers.ports import Forms
 from metal.model.errors import Failed, Refused
-from metal.model.plan import MigrateVm, PlaceVm, StartVm, TellHa
+from metal.model.plan import DescribeVm, MigrateVm, PlaceVm, StartVm, TellHa
 from metal.operations.run import Run
 
 TRIES = 4
@@ -62,6 +62,17 @@ def tell_ha(run: Run, action: TellHa, ports: ClusterPorts) -> dict[str, Any]:
 def start(run: Run, action: StartVm, ports: ClusterPorts) -> dict[str, Any]:
     """A VM that exists runs."""
     return _start(run, action.vm, action.vmid, ports)
+
+
+def describe(run: Run, action: DescribeVm, ports: ClusterPorts) -> dict[str, Any]:
+    """It stands at the VM by which shared address it is reached."""
+    run.step(
+        f"write it down at {action.vm}",
+        lambda: ports.hypervisor.ensure_described(action.vmid, action.vm, action.addressing),
+        tries=TRIES,
+        backoff=ports.every,
+    )
+    return {"vm": action.vm, "shared": action.addressing.shared}
 
 
 def migrate(run: Run, action: MigrateVm, ports: ClusterPorts) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from metal.cluster.host_networks import change_network, give_networks
 from metal.cluster.hosts import make_hosts
 from metal.cluster.ports import ClusterPorts, storage_of
 from metal.cluster.rings import change_rings
-from metal.cluster.vms import migrate, place, start, tell_ha
+from metal.cluster.vms import describe, migrate, place, start, tell_ha
 from metal.controller.blocklisting import SHUT_OUT, blocklist
 from metal.controller.disk_keys import disks_of, dropbear
 from metal.controller.hosting import (
@@ -41,6 +41,7 @@ from metal.model.errors import Failed, Refused
 from metal.model.life import Life
 from metal.model.plan import (
     Action,
+    DescribeVm,
     DrainServer,
     FormCluster,
     InstallServer,
@@ -71,7 +72,7 @@ def subjects(action: Action) -> tuple[str, ...]:
             return (f"cluster {action.cluster}",)
         case SetNetwork():
             return (f"cluster {action.cluster}", f"server {action.server}")
-        case PlaceVm() | StartVm() | MigrateVm():
+        case PlaceVm() | StartVm() | DescribeVm() | MigrateVm():
             return (f"vm {action.vm}",)
         case DrainServer():
             return (f"server {action.server}", *(f"vm {m.vm}" for m in action.moves))
@@ -98,6 +99,9 @@ def flow_of(workspace: Workspace, action: Action) -> Flow:
             return partial(place, action=action, ports=_cluster_ports(workspace, action.cluster))
         case StartVm():
             return partial(start, action=action, ports=_cluster_ports(workspace, action.cluster))
+        case DescribeVm():
+            ports = _cluster_ports(workspace, action.cluster)
+            return partial(describe, action=action, ports=ports)
         case MigrateVm():
             return partial(migrate, action=action, ports=_cluster_ports(workspace, action.cluster))
         case DrainServer():

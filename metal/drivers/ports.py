@@ -178,6 +178,10 @@ class Hypervisor(Protocol):
     ) -> None:
         """The VM exists. One of that id but another name is Refused, wherever it runs is left."""
 
+    def ensure_described(self, vmid: int, name: str, addressing: Addressing) -> None:
+        """At the VM stands by which shared address it is reached, or that it is by none; what
+        people wrote there stays. Its cards and its system are as they were."""
+
     def ensure_started(self, vmid: int) -> None: ...
 
     def ensure_shut_down(self, vmid: int, seconds: float = 180) -> None:

@@ -195,6 +195,21 @@ class StartVm(_Action):
         return f"start:{self.vm}"
 
 
+class DescribeVm(_Action):
+    """Write down at a VM by which shared address it is reached."""
+
+    kind: Literal["describe"] = "describe"
+    vm: str
+    vmid: int
+    cluster: str
+    server: str
+    addressing: Addressing
+
+    @property
+    def id(self) -> str:
+        return f"describe:{self.vm}"
+
+
 class MigrateVm(_Action):
     kind: Literal["migrate"] = "migrate"
     vm: str
@@ -276,6 +291,7 @@ Action = Annotated[
     | TellHa
     | PlaceVm
     | StartVm
+    | DescribeVm
     | MigrateVm
     | DrainServer
     | RecoverServer,

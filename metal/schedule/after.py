@@ -4,6 +4,7 @@ from metal.model.fleet import Inventory
 from metal.model.ha import after_changes, rule_changes
 from metal.model.life import Life
 from metal.model.plan import (
+    DescribeVm,
     DrainServer,
     FormCluster,
     InstallServer,
@@ -42,6 +43,9 @@ def carried_out(inventory: Inventory, world: World, plan: Plan) -> World:
                 vms[action.vm] = _placed(action)
             case StartVm():
                 vms[action.vm] = vms[action.vm].model_copy(update={"state": "running"})
+            case DescribeVm():
+                known = {"shared": action.addressing.shared}
+                vms[action.vm] = vms[action.vm].model_copy(update=known)
             case MigrateVm():
                 vms[action.vm] = _moved(vms[action.vm], action)
             case DrainServer():

@@ -1,4 +1,5 @@
-"""Complete actions for VMs: what is missing is placed, what is stopped is started.
+"""Complete actions for VMs: what is missing is placed, what is stopped is started, what is reached
+otherwise is told so.
 
 Execution makes no choices: vmid, server and every address are in the action.
 """
@@ -7,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from metal.model.addresses import Addressing
 from metal.model.fleet import Inventory
-from metal.model.plan import PlaceVm, Risk, StartVm
+from metal.model.plan import DescribeVm, PlaceVm, Risk, StartVm
 from metal.model.world import World
 from metal.network.addresses import AddressPlan, plan_addresses
 from metal.network.ipv6 import Use, prefixes, under
@@ -22,7 +23,7 @@ FIRST_VMID = 100
 
 def plan_vms(
     inventory: Inventory, world: World, ready: Collection[str], needs: Mapping[str, str]
-) -> tuple[tuple[PlaceVm | StartVm, ...], tuple[str, ...]]:
+) -> tuple[tuple[PlaceVm | StartVm | DescribeVm, ...], tuple[str, ...]]:
     """(actions, warnings). `ready` clusters are formed or will be; `needs` is cluster → the id
     of the action that forms it. An applied plan's world gives no action."""
     placement = place(inventory, world, ready, forming=needs)
@@ -54,7 +55,8 @@ def plan_vms(
         *(str(shortage) for shortage in addresses.shortages),
         *_unstarted(inventory, world),
     )
-    return (*places, *_starts(inventory, world)), warnings
+    described = _described(world, addresses)
+    return (*places, *_starts(inventory, world), *described), warnings
 
 
 def _vmids(world: World) -> Iterator[int]:
@@ -165,6 +167,24 @@ def _starts(inventory: Inventory, world: World) -> Iterator[StartVm]:
             )
 
 
+def _described(world: World, addresses: AddressPlan) -> Iterator[DescribeVm]:
+    """What a VM that exists is reached by stands at it, or the next plan would not know."""
+    for vm, seen in sorted(world.vms.items()):
+        given = addresses.given.get(vm)
+        if given is None or given.shared == seen.shared or not _online(world, seen.server):
+            continue
+        yield DescribeVm(
+            what=f"write down at {vm} that it is reached by {given.shared or 'no shared address'}",
+            why=f"there stands {seen.shared or 'none'}; so that it keeps it from now on",
+            risk=Risk.SAFE,
+            vm=vm,
+            vmid=seen.vmid,
+            cluster=seen.cluster,
+            server=seen.server,
+            addressing=given,
+        )
+
+
 def _online(world: World, server: str) -> bool:
     return server in world.servers and world.servers[server].node == "online"
 
@@ -224,8 +244,8 @@ def _astray(inventory: Inventory, world: World, addresses: AddressPlan) -> Itera
             continue
         if seen.shared and given.shared and given.shared != seen.shared:
             yield (
-                f"{vm} was on the shared address {seen.shared} and comes to {given.shared}: "
-                "the gateways must be told, and its name servers"
+                f"{vm} was on the shared address {seen.shared} and comes to {given.shared}: tell "
+                "its gateways (`metal network apply`), and its name servers"
             )
         site = inventory.site_of(seen.cluster)
         wants = set(parse(tuple(a for a in _own(given) if a)))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pytest
 
 from metal.drivers.ports import Hypervisor
-from metal.model.addresses import Addressing
+from metal.model.addresses import Addressing, Forward
 from metal.model.errors import Failed, Refused, Unreachable
 from metal.model.hypervisor import VmSpec
 
@@ -21,6 +21,11 @@ ADDRESSES = Addressing(
     gateway4="10.11.128.1",
 )
 SEEN = ("10.11.128.5/20", "2001:db8:11::5/64")
+
+
+def reached_by(public: str | None) -> Addressing:
+    forwards = (Forward(public=public, protocol="tcp", port=22),) if public else ()
+    return ADDRESSES.model_copy(update={"forwards": forwards})
 
 
 class Bed(Protocol):
@@ -104,6 +109,19 @@ class Contract:
         other = bed.another()
         other.ensure_started(101)
         assert bed.driver.where(101) == other.where(101) == (bed.nodes[0], "running")
+
+    def test_what_it_is_reached_by_is_kept_at_the_vm(self, bed: Bed) -> None:
+        """When it is made, when it changes, whether it runs or not; its cards are left alone."""
+        make(bed, addressing=reached_by("192.0.2.2"))
+        assert bed.driver.look(thorough=True)[2]["git"].shared == "192.0.2.2"
+        for public in ("192.0.2.3", "192.0.2.4", None):
+            for _ in range(2):
+                bed.driver.ensure_described(101, "git", reached_by(public))
+            seen = bed.another().look(thorough=True)[2]["git"]
+            assert (seen.shared, seen.addresses) == (public, SEEN)
+            bed.driver.ensure_started(101)
+        with pytest.raises(Failed, match="there is no VM 999"):
+            bed.driver.ensure_described(999, "none", ADDRESSES)
 
     def test_an_id_that_another_vm_has_is_refused(self, bed: Bed) -> None:
         make(bed)

@@ -58,7 +58,7 @@ def test_libvirt_itself_calls_it_valid(name: str, tmp_path: Path) -> None:
 def test_what_it_says_is_read_back() -> None:
     told = read(xml(*CASES["kvm-on-rbd.xml"]))
     addresses = ("10.11.128.6/20", "2001:db8:11::6/64", "198.51.100.3/28")
-    assert told == Told("git", 101, addresses, 2, 2048, "vms", "git-101")
+    assert told == Told("git", 101, addresses, None, 2, 2048, "vms", "git-101")
 
 
 def test_a_name_cannot_break_out_of_it() -> None:
@@ -68,4 +68,4 @@ def test_a_name_cannot_break_out_of_it() -> None:
 
 def test_a_foreign_domain_has_no_number() -> None:
     told = read("<domain type='kvm'><name>x</name><memory unit='GiB'>2</memory></domain>")
-    assert told == Told("x", None, (), 1, 2048, "", "")
+    assert told == Told("x", None, (), None, 1, 2048, "", "")

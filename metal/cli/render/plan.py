@@ -14,6 +14,7 @@ STAGES = {
     "wishes": "Tell HA what VMs wish for",
     "place": "Place VMs",
     "start": "Start VMs",
+    "describe": "Write down addresses of VMs",
     "migrate": "Migrate VMs",
     "drain": "Drain servers",
     "recover": "Recover from dead servers",

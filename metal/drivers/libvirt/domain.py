@@ -1,5 +1,6 @@
 """A VM as libvirt's XML, and back."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID, uuid5
@@ -66,6 +67,7 @@ class Told:
     name: str
     vmid: int | None
     addresses: tuple[str, ...]
+    shared: str | None
     vcpus: int
     memory_mib: int
     pool: str
@@ -94,10 +96,8 @@ def render(
     domain = ET.Element("domain", type=kind)
     _text(domain, "name", name)
     _text(domain, "uuid", uuid_of(vmid, name))
-    about = ET.SubElement(ET.SubElement(domain, "metadata"), f"{{{SPACE}}}vm")
-    about.attrib |= {"id": str(vmid), "pool": pool, "volume": volume}
-    for address in addresses(addressing):
-        _text(about, f"{{{SPACE}}}address", address)
+    mine = {"id": str(vmid), "pool": pool, "volume": volume}
+    ET.SubElement(domain, "metadata").append(_about(mine, addresses(addressing), addressing.shared))
     _text(domain, "memory", str(memory_mib), unit="MiB")
     _text(domain, "vcpu", str(vcpus))
     _system(domain, machine, cpu or DEFAULT)
@@ -112,16 +112,35 @@ def render(
     return ET.tostring(domain, encoding="unicode") + "\n"
 
 
+def about(told: Told, shared: str | None) -> str:
+    """What we add to the domain, with another shared address; libvirt sets its namespace."""
+    mine = {"id": str(told.vmid), "pool": told.pool, "volume": told.volume}
+    made = _about(mine, told.addresses, shared)
+    for element in made.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    return ET.tostring(made, encoding="unicode")
+
+
+def _about(mine: dict[str, str], own: Iterable[str], shared: str | None) -> ET.Element:
+    made = ET.Element(f"{{{SPACE}}}vm", mine)
+    for address in own:
+        _text(made, f"{{{SPACE}}}address", address)
+    if shared:
+        _text(made, f"{{{SPACE}}}shared", shared)
+    return made
+
+
 def read(xml: str) -> Told:
     domain = ET.fromstring(xml)
-    about = domain.find(f"metadata/{{{SPACE}}}vm")
-    mine = about.attrib if about is not None else {}
-    known = about.findall(f"{{{SPACE}}}address") if about is not None else []
+    ours = domain.find(f"metadata/{{{SPACE}}}vm")
+    mine = ours.attrib if ours is not None else {}
+    known = ours.findall(f"{{{SPACE}}}address") if ours is not None else []
     memory = domain.find("memory")
     return Told(
         name=domain.findtext("name", ""),
         vmid=int(mine["id"]) if mine.get("id", "").isdigit() else None,
         addresses=tuple(address.text or "" for address in known),
+        shared=ours.findtext(f"{{{SPACE}}}shared") if ours is not None else None,
         vcpus=int(domain.findtext("vcpu", "1")),
         memory_mib=_mib(memory) if memory is not None else 0,
         pool=mine.get("pool", ""),

@@ -82,6 +82,9 @@ class Libvirt:
         )
         guests.ensure_vm(self._hosts, self._machine, vm, node)
 
+    def ensure_described(self, vmid: int, name: str, addressing: Addressing) -> None:
+        guests.ensure_described(self._hosts, vmid, addressing)
+
     def ensure_started(self, vmid: int) -> None:
         guests.ensure_started(self._hosts, vmid, self._patience.start, self._patience.poll)
 

@@ -16,9 +16,10 @@ from metal.drivers.libvirt.disks import (
     pool_of,
     volume_of,
 )
-from metal.drivers.libvirt.domain import Machine, Told, read, render
+from metal.drivers.libvirt.domain import SPACE, Machine, Told, about, read, render
 from metal.drivers.libvirt.hosts import Hosts
 from metal.drivers.libvirt.look import Copy, best, see, state_of
+from metal.model.addresses import Addressing
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
 from metal.model.hypervisor import VmSpec
 
@@ -49,6 +50,16 @@ def ensure_vm(hosts: Hosts, machine: Machine, vm: VmSpec, node: str) -> None:
     if len(hosts.all) == 1:
         # Alone, nobody else can run it: it comes back with its host. Elsewhere metal decides.
         hosts.call(node, lambda connection: connection.lookupByName(vm.name).setAutostart(1))
+
+
+def ensure_described(hosts: Hosts, vmid: int, addressing: Addressing) -> None:
+    """In the metadata of every definition of it, also of one that runs."""
+    sight = see(hosts)
+    sight.find(vmid)
+    for copy in sight.of(vmid):
+        if copy.told.shared != addressing.shared:
+            text = about(copy.told, addressing.shared)
+            hosts.call(copy.node, lambda c, copy=copy, text=text: _tell(c, copy.told.name, text))  # type: ignore[misc]
 
 
 def ensure_started(hosts: Hosts, vmid: int, seconds: float, poll: float) -> None:
@@ -170,6 +181,15 @@ def _define(connection: Any, machine: Machine, vm: VmSpec, node: str, *, new: bo
             cpu=vm.cpu,
         )
     )
+
+
+def _tell(connection: Any, name: str, text: str) -> None:
+    module, domain = libvirt(), connection.lookupByName(name)
+    where = module.VIR_DOMAIN_AFFECT_CONFIG
+    if domain.isActive():
+        where |= module.VIR_DOMAIN_AFFECT_LIVE
+    kind = module.VIR_DOMAIN_METADATA_ELEMENT
+    domain.setMetadata(kind, text, "metal", SPACE, where)
 
 
 def _start(connection: Any, name: str) -> None:

@@ -136,6 +136,7 @@ def _vms(sight: Sight, cluster: str) -> dict[str, SeenVm]:
                 server=copy.node,
                 state=sight.state(copy),
                 addresses=copy.told.addresses,
+                shared=copy.told.shared,
                 memory_mib=copy.told.memory_mib,
                 vcpus=copy.told.vcpus,
             )

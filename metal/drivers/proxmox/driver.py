@@ -207,6 +207,9 @@ class Proxmox:
             cpu=cpu,
         )
 
+    def ensure_described(self, vmid: int, name: str, addressing: Addressing) -> None:
+        guests.ensure_described(self._api, vmid, name, addressing)
+
     def ensure_started(self, vmid: int) -> None:
         running.ensure_started(self._api, vmid)
 

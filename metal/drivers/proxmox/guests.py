@@ -7,7 +7,7 @@ Both are on the bridge vmbr0 of the host.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface
 from typing import Any
@@ -22,6 +22,7 @@ from metal.model.world import GuestKind, VmState
 
 BRIDGE = "vmbr0"
 TAG = "metal"
+MADE = "made by metal: change it in inventory.toml, not here."
 VIA = "via="
 """Before the shared address in an HA resource's comment."""
 _SHARED = re.compile(
@@ -87,6 +88,26 @@ def ensure_vm(
         ensure_ha(api, vmid, label(name, addressing))
 
 
+def ensure_described(api: Api, vmid: int, name: str, addressing: Addressing) -> None:
+    """In its notes, and where its HA resource is labelled."""
+    path = f"nodes/{there(api, vmid)['node']}/qemu/{vmid}/config"
+    config = api.get(path)
+    wanted = described(str(config.get("description", "")), name, addressing)
+    api.settle(
+        lambda: str(api.get(path).get("description", "")).strip() == wanted,
+        lambda: api.put(path, {"description": wanted}),
+        late=f"the notes of VM {vmid} could not be changed",
+    )
+    if vmid in ha_managed(api):
+        resource = f"cluster/ha/resources/vm:{vmid}"
+        text = _label(name, addresses(config), addressing.shared)
+        api.settle(
+            lambda: api.get(resource).get("comment") == text,
+            lambda: api.put(resource, {"comment": text}),
+            late=f"the comment of VM {vmid} in HA could not be changed",
+        )
+
+
 def ha_managed(api: Api) -> frozenset[int]:
     """Ids of the guests that the cluster restarts elsewhere by itself."""
     return managed(api.get("cluster/ha/resources"))
@@ -117,11 +138,21 @@ def cards(addressing: Addressing) -> dict[str, str]:
 
 def describe(name: str, addressing: Addressing) -> str:
     """What a person sees in the web interface."""
-    lines = [f"{name}, made by metal: change it in inventory.toml, not here."]
+    lines = [f"{name}, {MADE}"]
     lines.append(f"IPv4: {addressing.treatment} {addressing.public_ipv4 or ''}".rstrip())
     lines += [f"{f.public} {f.protocol}/{f.span} is forwarded here" for f in addressing.forwards]
     lines += [f"{r.name}:{r.port} comes through the proxy {r.public}" for r in addressing.routes]
     return "\n\n".join(lines)
+
+
+def described(notes: str, name: str, addressing: Addressing) -> str:
+    """`notes` with what metal has to say; what people wrote comes after it."""
+    theirs = [part.strip() for part in notes.split("\n\n") if part.strip()]
+    return "\n\n".join([describe(name, addressing), *(p for p in theirs if not _ours(p))])
+
+
+def _ours(part: str) -> bool:
+    return MADE in part or part.startswith("IPv4: ") or _SHARED.fullmatch(part) is not None
 
 
 def shared(config: Mapping[str, Any]) -> str | None:
@@ -132,8 +163,11 @@ def shared(config: Mapping[str, Any]) -> str | None:
 
 def label(name: str, addressing: Addressing) -> str:
     """The comment of its HA resource: what nobody else can tell once its node is dead."""
-    via = [f"{VIA}{addressing.shared}"] if addressing.shared else []
-    return " ".join((f"{TAG}:", name, *addresses(cards(addressing)), *via))
+    return _label(name, addresses(cards(addressing)), addressing.shared)
+
+
+def _label(name: str, own: Iterable[str], shared: str | None) -> str:
+    return " ".join((f"{TAG}:", name, *own, *([f"{VIA}{shared}"] if shared else [])))
 
 
 @dataclass(frozen=True)

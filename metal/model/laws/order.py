@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from metal.model.fleet import Inventory
 from metal.model.laws.breach import Breach
 from metal.model.plan import (
+    DescribeVm,
     DrainServer,
     FormCluster,
     InstallServer,
@@ -78,7 +79,8 @@ def known_names(plan: Plan, inventory: Inventory, world: World) -> Iterator[Brea
                 servers = (server,)
                 if vm not in inventory.vms:
                     yield _unknown(action.id, f"VM {vm} is not in the inventory")
-            case StartVm(vm=vm, cluster=cluster, server=server):
+            case StartVm() | DescribeVm():
+                vm, cluster, server = action.vm, action.cluster, action.server
                 servers, vms = (server,), (vm,)
             case MigrateVm(vm=vm, cluster=cluster, source=source, target=target):
                 servers, vms = (source, target), (vm,)
