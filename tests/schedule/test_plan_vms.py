@@ -7,9 +7,10 @@ from metal.model.facts import Health
 from metal.model.fleet import Inventory
 from metal.model.laws import judge
 from metal.model.life import Life
-from metal.model.plan import Action, PlaceVm, Plan, StartVm, fingerprint
+from metal.model.plan import Action, DescribeVm, PlaceVm, Plan, StartVm, fingerprint
 from metal.model.world import SeenServer, SeenVm, World
 from metal.network.sites import pool as pool_addresses
+from metal.schedule.after import carried_out
 from metal.schedule.plan import plan_vms
 
 MakeFleet = Callable[..., Inventory]
@@ -159,9 +160,20 @@ def test_the_shared_address_of_a_vm_is_kept_as_long_as_it_can_be(
     (place,) = (a for a in actions if isinstance(a, PlaceVm))
     assert place.addressing.shared not in (None, pool[0]), "old has port 22 of the first"
     assert not any("shared address" in w for w in warnings)
+    assert not any(isinstance(a, DescribeVm) for a in actions), "it stands there already"
     lost = {"old": seen["old"].model_copy(update={"shared": "203.0.113.99"})}
-    _, warnings = plan_vms(fleet, formed(fleet, lost), frozenset(fleet.clusters), {})
+    actions, warnings = plan_vms(fleet, formed(fleet, lost), frozenset(fleet.clusters), {})
     assert any("old was on the shared address 203.0.113.99" in w for w in warnings)
+    (told,) = (a for a in actions if isinstance(a, DescribeVm))
+    assert told.vm == "old" and told.addressing.shared in pool
+    world = formed(fleet, lost)
+    after = carried_out(fleet, world, Plan(fingerprint="", actions=actions))
+    again, warnings = plan_vms(fleet, after, frozenset(fleet.clusters), {})
+    assert again == () and not any("shared address" in w for w in warnings)
+    silent = world.servers | {"a1": world.servers["a1"].model_copy(update={"node": "offline"})}
+    quiet = world.model_copy(update={"servers": silent})
+    actions, _ = plan_vms(fleet, quiet, frozenset(fleet.clusters), {})
+    assert not any(isinstance(a, DescribeVm) for a in actions), "nobody there takes it down"
 
 
 def test_vms_that_wait_for_the_same_share_a_line(make_fleet: MakeFleet) -> None:
