@@ -120,6 +120,14 @@ class Workspace:
             agent=agent,
         )
 
+    def gateway_host(self, site: str, name: str, address: str) -> "SshHost":
+        """A site's gateway, by its pinned host key, logged in to with the controller's own key."""
+        from metal.drivers.ssh import SshHost, controller_key
+
+        known = f"{site}-{name}"
+        port, key = self.inventory.fleet.ssh_port, controller_key(self.state)[0]
+        return SshHost(known, address, self.host_keys.of(known, "system"), port, identity=key)
+
     @property
     def boot_url(self) -> str:
         """How servers reach the boot service, without a slash at the end."""

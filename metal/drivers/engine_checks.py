@@ -42,6 +42,8 @@ class Checker:
     """In a network namespace of its own."""
     interfaces: bool = False
     """With stand-ins for the interfaces that the file names."""
+    makes: bool = False
+    """It makes interfaces: nowhere but apart."""
 
 
 CHECKERS = {
@@ -62,7 +64,11 @@ CHECKERS = {
         "wg-quick", "wireguard-tools", lambda p, f, _: ["sh", "-c", WIREGUARD, p, str(f)]
     ),
     "tayga": Checker(
-        "tayga", "tayga", lambda p, f, _: [p, "--mktun", "--config", str(f)], apart=True
+        "tayga",
+        "tayga",
+        lambda p, f, _: [p, "--mktun", "--config", str(f)],
+        apart=True,
+        makes=True,
     ),
     "ifupdown": Checker(
         "ifup", "ifupdown", lambda p, f, _: [p, "--no-act", "--force", "-a", "-i", str(f)]

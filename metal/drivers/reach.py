@@ -12,6 +12,15 @@ from metal.drivers.tls import UNVERIFIED
 SECONDS = 3.0
 
 
+def answers(address: str, port: int, seconds: float = SECONDS) -> bool:
+    """Whether somebody takes a TCP connection there."""
+    try:
+        socket.create_connection((address, port), seconds).close()
+        return True
+    except OSError:
+        return False
+
+
 def speaks_ssh(address: str, port: int = 22, seconds: float = SECONDS) -> bool:
     """Whether an sshd sends its banner."""
     try:

@@ -24,7 +24,7 @@ from functools import cached_property
 from metal.drivers.commands import Runner
 from metal.model.errors import Failed, Refused
 
-SWITCH = r"""# metal: a dead man's switch. $1: begin, keep, withdraw; or, by itself: use, back, boot
+SWITCH = r"""# metal: dead man's switch. $1: begin, stands, keep, withdraw, use, back, boot
 set -eu
 umask 077
 name=$2
@@ -156,7 +156,8 @@ begin() {
     echo trying
 }
 
-keep() {
+# What became of the trial of mark $1: soon in use, unfit, stands unconfirmed, kept, or back.
+state() {
     if [ ! -d before ] || [ "$(cat before/mark)" != "$1" ]; then
         if [ ! -d before ] && [ ! -d back ] && [ "$(cat kept 2>/dev/null)" = "$1" ]; then
             echo kept
@@ -167,18 +168,33 @@ keep() {
         echo soon
     elif [ "$(cat used)" != 0 ]; then
         echo unfit
+    else
+        echo stands
+    fi
+}
+
+stands() {
+    state=$(state "$1")
+    echo "$state"
+    if [ "$state" = unfit ]; then
         tail -n 8 said
         withdraw
-    else
-        rm -rf gone
-        mv before gone
-        sync
-        echo "$1" >kept
-        stop "$unit-back.timer"
-        rm -rf gone
-        guard_no_more
-        echo kept
     fi
+}
+
+keep() {
+    if [ "$(state "$1")" != stands ]; then
+        stands "$1"
+        return
+    fi
+    rm -rf gone
+    mv before gone
+    sync
+    echo "$1" >kept
+    stop "$unit-back.timer"
+    rm -rf gone
+    guard_no_more
+    echo kept
 }
 
 # By the unit that the timer would start: what follows may cut the line.
@@ -196,6 +212,7 @@ use() {
 
 case "$1" in
 begin) alone; begin "$3" ;;
+stands) alone; stands "$3" ;;
 keep) alone; keep "$3" ;;
 withdraw) alone; withdraw ;;
 use) alone; use ;;
@@ -284,10 +301,17 @@ class DeadMansSwitch:
             )
         return state == "trying"
 
+    def stands(self, trial: Trial) -> bool | None:
+        """True: in use, and not taken back yet. None: not in use yet. Failed as `keep` is."""
+        return self._state(trial, "stands") in ("stands", "kept") or None
+
     def keep(self, trial: Trial) -> bool | None:
         """True: they stay. None: not in use yet, ask again. Failed: the old ones are back, or
         soon will be, because the time was over or what takes them into use failed."""
-        state, said = self._tell(trial, "keep", trial.mark)
+        return self._state(trial, "keep") == "kept" or None
+
+    def _state(self, trial: Trial, verb: str) -> str:
+        state, said = self._tell(trial, verb, trial.mark)
         if state == "unfit":
             raise Failed(
                 f"what takes it into use failed, and the old one is taken back: {said}",
@@ -300,7 +324,7 @@ class DeadMansSwitch:
                 where=self._runner.where,
                 mend=trial.mend,
             )
-        return True if state == "kept" else None
+        return state
 
     def withdraw(self, trial: Trial) -> None:
         """The old files are taken into use again at once, if nobody has confirmed the new ones."""

@@ -46,8 +46,8 @@ class Trials:
     def _act(self, verb: str, name: str, rest: Sequence[str], stdin: bytes) -> str:
         if verb == "begin":
             return self._begin(name, float(rest[0]), _unpacked(stdin))
-        if verb == "keep":
-            return self._keep(name, rest[0])
+        if verb in ("keep", "stands"):
+            return self._state(name, rest[0], keep=verb == "keep")
         self.take_back(name)
         return ""
 
@@ -70,12 +70,14 @@ class Trials:
         self.said[name] = self.used(name, False)
         return "trying"
 
-    def _keep(self, name: str, mark: str) -> str:
+    def _state(self, name: str, mark: str, *, keep: bool) -> str:
         if self.marks.get(name) != mark:
             return "back"
         if name in self.before and (why := self.said[name]):
             self.take_back(name)
             return f"unfit\n{why}"
+        if name in self.before and not keep:
+            return "stands"
         self.before.pop(name, None)
         return "kept"
 

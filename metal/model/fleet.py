@@ -112,6 +112,9 @@ class Gateways(Frozen):
     """Name of the interface to the world."""
     inside: str = Field(default="vms", pattern=r"^[a-z][a-z0-9._-]{0,14}$")
     """Name of the interface to the VMs."""
+    addresses: tuple[IPvAnyAddress, ...] = ()
+    """At which metal logs in to each, in order; without them at its own in the VMs' network, which
+    the mesh leads to."""
     router: int = Field(default=51, ge=1, le=255)
     """VRRP's virtual router id: no other pair on the VMs' network may have it."""
     uplink_ipv6: IPvAnyInterface | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
 
 from metal.network.sites import (
+    Address,
     base_addresses,
     gateway_addresses,
     private_network,
@@ -38,6 +39,11 @@ class Gateway:
         return tuple(
             IPv6Interface((int(gateway_addresses(n)[self.number]), n.prefixlen)) for n in networks
         )
+
+    def log_in(self, seen: View) -> Address:
+        """Where metal logs in to it."""
+        told = seen.gateways.addresses
+        return told[self.number - 1] if told else self.inside4(seen).ip
 
     def outside4(self, seen: View) -> str | None:
         """Its own public address with prefix length; None where the pair has shared ones only."""

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from metal.lab.wires.gateway import begin_keepalived, holds, stop_keepalived
+from metal.lab.wires.gateway import begin_keepalived, begin_mesh, holds, stop_keepalived
 from metal.lab.wires.machine import Machine
 from metal.lab.wires.patience import until
 from metal.lab.wires.promises import Call, ask, broken, promises
@@ -132,12 +132,6 @@ def test_no_vm_reaches_a_bmc(standing: Wires) -> None:
 
 
 # ── Between the sites ────────────────────────────────────────────────────────────────────────
-
-
-def begin_mesh(ana: Machine) -> None:
-    """The administrator's machine, with what was rendered for it. Safe to repeat."""
-    if not ana.json("sh", "-c", "ip -j link show mesh 2>/dev/null || echo []"):
-        ana.run("env", "WG_QUICK_USERSPACE_IMPLEMENTATION=wireguard-go", "wg-quick", "up", "mesh")
 
 
 def private_calls(wires: Wires, site: str) -> dict[str, list[Call]]:

@@ -52,8 +52,9 @@ def test_what_is_confirmed_stays(before: Any) -> None:
     assert (before.etc / "two.d/two").stat().st_mode & 0o777 == 0o600
     assert "--on-active 90" in before.told.read_text()
     assert before.told.read_text().count("AccuracySec=100ms") == 2, "a minute late otherwise"
-    assert switch.keep(wanted) is None, "nothing uses it yet"
+    assert switch.stands(wanted) is None and switch.keep(wanted) is None, "nothing uses it yet"
     before.fire("metal-trial-tried")
+    assert switch.stands(wanted) is True and "before" in left(before), "asking confirms nothing"
     assert (before.var / "used").read_text() == "new\n"
     assert switch.keep(wanted) is True
     assert switch.keep(wanted) is True
@@ -75,6 +76,8 @@ def test_what_nobody_confirms_is_taken_back_and_used(before: Any) -> None:
     assert (before.var / "used").read_text() == "new\nold\n"
     with pytest.raises(Failed, match="taken the old one back"):
         switch.keep(trial())
+    with pytest.raises(Failed, match="taken the old one back"):
+        switch.stands(trial())
     assert not list(before.units.iterdir())
     assert switch.begin(trial(), 90), "it can be tried again"
 

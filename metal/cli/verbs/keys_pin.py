@@ -20,15 +20,18 @@ def command(ctx: click.Context, server: str, key: str, initramfs: bool) -> None:
     Read it at the server's console, never over the network: `cat
     /etc/ssh/ssh_host_ed25519_key.pub`, or for --initramfs `dropbearkey -y -f
     /etc/dropbear/initramfs/dropbear_ed25519_host_key`. Keys are sent to whoever has it.
+    A gateway is called SITE-gateway1 or SITE-gateway2.
     """
+    from metal.controller.routing import gateway_names
     from metal.drivers.host_keys import Door
     from metal.inventory.mistakes import suggest
     from metal.model.errors import BadInput
 
     face = ctx.ensure_object(Face)
     workspace = face.open()
-    if server not in workspace.inventory.servers:
-        mend = suggest(server, workspace.inventory.servers, "server")
+    known = [*workspace.inventory.servers, *gateway_names(workspace.inventory)]
+    if server not in known:
+        mend = suggest(server, known, "server or gateway")
         raise BadInput(f"there is no server {server}", where="inventory.toml", mend=mend)
     door: Door = "initramfs" if initramfs else "system"
     plain = " ".join(key.split()[:2])

@@ -19,7 +19,9 @@ set -e
 mount -t tmpfs tmpfs /run
 mkdir -p /run/network /run/wireguard
 if [ -n "$1" ]; then
-    mount -t overlay overlay -o "lowerdir=$1/etc:/etc" /etc
+    mkdir -p /run/etc /run/etc-work /var/lib/metal
+    mount -t overlay overlay -o "lowerdir=$1/etc:/etc,upperdir=/run/etc,workdir=/run/etc-work" /etc
+    mount -t tmpfs tmpfs /var/lib/metal
     mkdir -p /var/spool/tayga
     mount -t tmpfs tmpfs /var/spool/tayga
 fi

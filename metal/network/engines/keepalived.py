@@ -26,6 +26,8 @@ def render_keepalived(seen: View, gateway: Gateway) -> str:
         "global_defs {",
         f"    router_id {gateway.name}.{seen.name}",
         "    vrrp_version 3",
+        "    # A busy gateway is not a dead one: it speaks in time.",
+        "    vrrp_priority -20",
         "    # Switches forget, and a donor's router may have missed the first word.",
         "    vrrp_garp_master_refresh 60",
         "}",

@@ -23,10 +23,13 @@ def input_rules(seen: View) -> Iterator[str]:
         port = seen.gateways.wireguard_port
         yield f'iifname $uplink ip daddr {door} udp dport {port} accept comment "mesh"'
     yield "iifname $uplink drop"
-    yield "# The VMs see the proxy and the resolvers; the other gateway is trusted."
+    yield "# The VMs see the proxy and the resolvers; the other gateway is trusted, and"
+    yield "# who stands by is reached by administrators through it."
     own = ", ".join(map(str, gateway_addresses(private_network(seen.site))))
     yield f"iifname $inside ip saddr {{ {own} }} meta l4proto vrrp accept"
     yield f"iifname $inside ip saddr {{ {own} }} tcp dport {SSH} accept"
+    for family, addresses in _by_family(_administrators(seen)):
+        yield f"iifname $inside {family} saddr {_set(addresses)} tcp dport {SSH} accept"
     yield "iifname $inside meta l4proto { tcp, udp } th dport 53 accept"
     yield from _proxy(seen, "$inside")
     yield "iifname $inside drop"
