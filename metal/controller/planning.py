@@ -16,14 +16,13 @@ from metal.model.plan import (
     PlaceVm,
     Plan,
     Risk,
-    StartVm,
     TellHa,
     count,
     fingerprint,
 )
 from metal.model.world import World
 from metal.schedule.moves import drain_moves
-from metal.schedule.plan import plan_vms
+from metal.schedule.plan import VmAction, plan_vms
 from metal.schedule.terms import without_closing
 from metal.schedule.wishes import plan_wishes
 
@@ -53,7 +52,7 @@ def plan_fleet(inventory: Inventory, world: World, today: date | None = None) ->
     )
 
 
-def _after(vms: Sequence[PlaceVm | StartVm], wishes: Sequence[TellHa]) -> list[PlaceVm | StartVm]:
+def _after(vms: Sequence[VmAction], wishes: Sequence[TellHa]) -> list[VmAction]:
     """New VMs after what HA is told of those that are there: their own wishes join those."""
     told = {action.cluster: action.id for action in wishes}
     return [

@@ -17,13 +17,14 @@ from metal.schedule.give_way import Wish, in_the_way
 from metal.schedule.place import Home, Placement, place
 from metal.schedule.wishes import members, together_sets
 
+VmAction = PlaceVm | StartVm | DescribeVm
 FIRST_VMID = 100
 """Proxmox keeps those below for itself."""
 
 
 def plan_vms(
     inventory: Inventory, world: World, ready: Collection[str], needs: Mapping[str, str]
-) -> tuple[tuple[PlaceVm | StartVm | DescribeVm, ...], tuple[str, ...]]:
+) -> tuple[tuple[VmAction, ...], tuple[str, ...]]:
     """(actions, warnings). `ready` clusters are formed or will be; `needs` is cluster → the id
     of the action that forms it. An applied plan's world gives no action."""
     placement = place(inventory, world, ready, forming=needs)
