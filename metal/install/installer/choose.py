@@ -23,6 +23,7 @@ NEEDED = (
     # what our recipes are made of: ESP, ext4 on LVM on LUKS, mirrored disks
     *("e2fsprogs-udeb", "partman-basicfilesystems", "partman-efi", "partman-ext3"),
     *("cryptsetup-udeb", "partman-auto-crypto", "partman-crypto", "partman-crypto-dm"),
+    *("cdebconf-newt-entropy", "cdebconf-text-entropy"),  # asked for by partman-crypto's script
     *("lvm2-udeb", "partman-auto-lvm", "partman-lvm"),
     *("mdadm-udeb", "partman-auto-raid", "partman-md"),
     *("crypto-dm-modules", "ext4-modules", "fat-modules", "md-modules", "scsi-modules"),
