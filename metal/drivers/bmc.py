@@ -14,6 +14,10 @@ PATIENCE = {"redfish": 60.0, "ipmi": 8.0}
 """Seconds for one answer: some BMCs need 30 s for a resource (R21), none as long for a datagram."""
 
 
+class NoSystems(Failed):
+    """It is a Redfish service, and has no servers as far as it tells to anybody."""
+
+
 def connect(access: BmcAccess, user: str, password: str, *, timeout: float | None = None) -> "Bmc":
     """Log in: one try with this credential, no other.
 
@@ -34,6 +38,10 @@ def connect(access: BmcAccess, user: str, password: str, *, timeout: float | Non
     try:
         return _ipmi(access, user, password, given or PATIENCE["ipmi"])
     except Unreachable as error:
+        if isinstance(why, NoSystems):
+            # A PDU, the manager of a chassis: a log-in is told which. Or one that hides them (R54).
+            seen = access.model_copy(update={"fingerprint": session.fingerprint})
+            return _redfish(seen, user, password, given or PATIENCE["redfish"])
         if type(why) is Unreachable:
             raise  # silent both ways
         raise Unreachable(
@@ -104,9 +112,11 @@ def _why_not(session: "RedfishSession") -> MetalError | None:
     from metal.drivers.redfish_session import Denied
 
     try:
-        if "Systems" in session.seen_root():
+        root = session.seen_root()
+        if "Systems" in root:
             return None
-        why: MetalError = Failed("its root names no systems", where=session.where)
+        kind = NoSystems if "RedfishVersion" in root else Failed
+        why: MetalError = kind("its root names no systems", where=session.where)
     except Refused:
         session.logout()
         raise

@@ -47,3 +47,23 @@ def test_nobody_there(redfish_bmc: RedfishBmc) -> None:
     access = BmcAccess(address="127.0.0.1", port=redfish_bmc.port)
     with pytest.raises(Unreachable):
         connect(access, *FACTORY, timeout=1)
+
+
+def test_a_service_without_servers_is_refused_as_what_it_is(redfish_bmc: RedfishBmc) -> None:
+    """A PDU's root has no systems; that IPMI is silent there is not what is wrong."""
+    links = {"PowerEquipment": {"@odata.id": "/redfish/v1/PowerEquipment"}}
+    redfish_bmc.tree = {"/redfish/v1": {"RedfishVersion": "1.6.0", **links}}
+    access = BmcAccess(address="127.0.0.1", port=redfish_bmc.port)
+    bmc = connect(access, *FACTORY, timeout=1)
+    with pytest.raises(Refused, match="it is a power distribution unit"):
+        bmc.facts()
+    bmc.close()
+    assert redfish_bmc.failed_logins == 0
+
+
+def test_systems_that_are_shown_to_users_alone_are_found(redfish_bmc: RedfishBmc) -> None:
+    """A Cisco's root (R54)."""
+    redfish_bmc.faults.add("rootless")
+    bmc = connect(BmcAccess(address="127.0.0.1", port=redfish_bmc.port), *FACTORY, timeout=1)
+    assert bmc.facts().serial
+    bmc.close()
