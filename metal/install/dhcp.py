@@ -26,6 +26,7 @@ class BootHost(Frozen):
     name: str
     mac: str
     address: str
+    """The server's; of IPv6, those that it has while it boots."""
 
 
 def boot_hosts(inventory: Inventory, site: str) -> Iterator[BootHost]:
@@ -36,10 +37,20 @@ def boot_hosts(inventory: Inventory, site: str) -> Iterator[BootHost]:
     for name, server in inventory.servers.items():
         if server.site != site:
             continue
+        management = inventory.sites[site].subnets.management
         first = (server.boot_mac,) if server.boot_mac else ()
         known = (*first, *(server.learned.macs if server.learned else ()))
         for mac in dict.fromkeys(known):
-            yield BootHost(name=name, mac=mac, address=str(server.address))
+            v4 = isinstance(management, IPv4Network)
+            address = str(server.address) if v4 else _block(IPv6Network(management), mac)
+            yield BootHost(name=name, mac=mac, address=address)
+
+
+def _block(network: IPv6Network, mac: str) -> str:
+    """256 addresses that no other card is given: firmware, its PXE and iPXE each ask as somebody
+    else (another IAID of RFC 8415) while the one before still has its lease."""
+    own = 0xB0 << 56 | int(mac.replace(":", ""), 16) << 8
+    return f"{network.network_address + own % network.num_addresses}/120"
 
 
 def dnsmasq_text(

@@ -64,7 +64,9 @@ def run(*words: str) -> str:
 class Wire:
     """A namespace with a bridge, where `metal serve` lives, and a tap for a machine."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "10.77.0.1") -> None:
+        """`address`: where the boot service is asked what it counted."""
+        self.address = address
         self.name, self.folder = f"metal{os.getpid()}", folder
         self.children: list[subprocess.Popen[bytes]] = []
         self.namespaces = [self.name]
@@ -138,8 +140,8 @@ class Wire:
     def counts(self) -> dict[str, int]:
         """What the boot service counted so far."""
         said = run(
-            "ip", "netns", "exec", self.name, "curl", "-s", "--max-time", "5",
-            "http://10.77.0.1:8080/healthz",
+            "ip", "netns", "exec", self.name, "curl", "-g", "-s", "--max-time", "5",
+            f"http://{self.address}:8080/healthz",
         )  # fmt: skip
         counts: dict[str, int] = json.loads(said)["counts"]
         return counts
@@ -179,8 +181,8 @@ def card(folder: Path, firmware: str) -> list[str]:
     words = ["-machine", "q35", "-device", device + ",romfile="]
     for file, mode in ((OVMF / "OVMF_CODE_4M.fd", "on"), (folder / "vars.fd", "off")):
         words += ["-drive", f"if=pflash,format=raw,readonly={mode},file={file}"]
-    if firmware == "http":
-        for version in ("4", "6"):
+    if firmware != "uefi":
+        for version in ("4", "6") if firmware == "http" else ("4",):
             words += ["-fw_cfg", f"name=opt/org.tianocore/IPv{version}PXESupport,string=n"]
     return words
 
@@ -199,6 +201,24 @@ def test_a_machine_gets_its_script(wire: Wire, firmware: str, dhcp: str) -> None
     wire.boot(*card(wire.folder, firmware))
     wait_for(lambda: scripts(wire) == 1, "the script")
     assert ("addresses come from 10.77.0.254" in wire.log("serve")) == (dhcp == "theirs")
+
+
+def test_on_a_wire_with_ipv6_alone(tmp_path: Path) -> None:
+    """No address of IPv4 anywhere: DHCPv6, TFTP, iPXE and the script over IPv6. OVMF asks three
+    times, each time as somebody else."""
+    if not (OVMF / "OVMF_CODE_4M.fd").is_file():
+        pytest.skip("needs the package ovmf")
+    text = INVENTORY.format(management="fd77::/64", gateway="fd77::1", address="fd77::11")
+    text = text.replace("0.0.0.0:8080", "[::]:8080")
+    (tmp_path / "inventory.toml").write_text(text)
+    wire = Wire(tmp_path, "[fd77::1]")
+    try:
+        wire.ip("address", "delete", "10.77.0.1/24", "dev", "br0")
+        wire.serve("--dhcp", "ours")
+        wire.boot(*card(wire.folder, "uefi6"))
+        wait_for(lambda: scripts(wire) == 1, "the script")
+    finally:
+        wire.close()
 
 
 def scripts(wire: Wire) -> int:
