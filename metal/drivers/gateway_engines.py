@@ -50,7 +50,9 @@ ENGINES = (
     Engine(("/etc/radvd.conf",), "radvd", "restart", carries=False),
 )
 """In the order in which they are told."""
-KEEPALIVED = Engine(("/etc/keepalived/keepalived.conf",), "keepalived", "restart")
+KEEPALIVED = Engine(
+    ("/etc/keepalived/keepalived.conf", "/etc/metal/alive"), "keepalived", "restart"
+)
 """The last: it sets the routes into what the others made. Restarted, whoever carries the site
 gives it to the other of the pair, which is what taking back is to do, too."""
 

@@ -10,6 +10,7 @@ mesh/NAME.conf       /etc/wireguard/mesh.conf of an administrator's machine
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from metal.network.engines.alive import render_alive
 from metal.network.engines.haproxy import render_haproxy
 from metal.network.engines.interfaces import render_interfaces, render_sysctl
 from metal.network.engines.keepalived import render_keepalived
@@ -35,6 +36,7 @@ FOR_ALL: dict[str, tuple[str, Callable[[View], str]]] = {
     "etc/metal/tayga.conf": ("tayga", render_tayga),
     "etc/systemd/system/metal-nat64.service": ("", render_nat64_unit),
     "etc/wireguard/mesh.conf": ("wireguard", render_site_mesh),
+    "etc/metal/alive": ("", render_alive),
     "etc/sysctl.d/90-metal.conf": ("", render_sysctl),
 }
 """The same on every gateway of a site: path → (the engine that judges it, what renders it)."""

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from metal.lab.wires.gateway import begin_keepalived, begin_mesh, holds, stop_keepalived
+from metal.lab.wires.gateway import begin_keepalived, begin_mesh, holds, stop_keepalived, systemctl
 from metal.lab.wires.machine import Machine
 from metal.lab.wires.patience import until
 from metal.lab.wires.promises import Call, ask, broken, promises
@@ -232,6 +232,39 @@ def unplug(gateway: Machine) -> None:
 
 def cut_power(gateway: Machine) -> None:
     gateway.kill()
+
+
+def test_a_dead_proxy_moves_the_site_and_dead_on_both_takes_nothing_else_away(
+    standing: Wires,
+) -> None:
+    """Resolvers, forwards and the mesh go on where the site is, while no proxy lives at all."""
+    seen = standing.views["north"]
+    promised, vip = promises(standing.views), str(private_gateway(seen.site))
+    until(lambda: broken(standing.world, promised) == [], "the promises are not kept before")
+    (first,) = (g for g in standing.gateways["north"] if holds(g, vip))
+    (second,) = (g for g in standing.gateways["north"] if g is not first)
+    kill_proxy(first)
+    until(lambda: holds(second, vip), "nobody takes over from a dead proxy")
+    until(lambda: broken(standing.world, promised) == [], "connections stay away")
+    kill_proxy(second)
+    forwarded = [p for p in promised if p.call.talk == "plain"]
+    assert forwarded != promised
+    for _ in range(20):  # as long as a script would need to fail
+        until(lambda: broken(standing.world, forwarded) == [], "forwards go with the proxy")
+        assert holds(first, vip) or holds(second, vip)
+    begin_proxy(first)
+    until(lambda: holds(first, vip), "the site does not go to the one proxy that lives")
+    begin_proxy(second)
+    until(lambda: broken(standing.world, promised) == [], "connections stay away")
+
+
+def kill_proxy(gateway: Machine) -> None:
+    """Nothing starts it again."""
+    gateway.run("sh", "-c", "kill -KILL $(pidof haproxy)")
+
+
+def begin_proxy(gateway: Machine) -> None:
+    systemctl(gateway, "start", "haproxy")
 
 
 @pytest.mark.parametrize("death", [stop, kill, unplug, cut_power])

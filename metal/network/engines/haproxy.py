@@ -7,6 +7,8 @@ that no VM serves is refused, never sent to some default.
 from collections.abc import Iterator
 
 from metal.model.addresses import Addressing
+from metal.network.engines.alive import PROXY_PORT
+from metal.network.gateways import gateways
 from metal.network.view import View, bare
 
 HTTP_PORT = 80
@@ -36,12 +38,23 @@ def render_haproxy(seen: View) -> str:
             doors.setdefault((route.port, route.public), []).append((route.name, vm))
     if not doors:
         return ""
-    lines: list[str] = []
+    lines = list(_alive(seen))
     for (port, public), routes in sorted(doors.items()):
         lines += ["", *_frontend(public, port, sorted(routes))]
     for port, vm in sorted({(port, vm) for (port, _), routes in doors.items() for _, vm in routes}):
         lines += ["", *_backend(vm, port, vms[vm])]
     return HEADER.format(site=seen.name) + "\n".join(lines) + "\n"
+
+
+def _alive(seen: View) -> Iterator[str]:
+    """At every gateway's own address: each binds all, and is asked at its own."""
+    if seen.gateways.count > 1:
+        yield ""
+        yield "frontend alive"
+        for gateway in gateways(seen):
+            yield f"    bind {gateway.inside4(seen).ip}:{PROXY_PORT}"
+        yield "    mode http"
+        yield "    http-request return status 200"
 
 
 def _frontend(public: str, port: int, routes: list[tuple[str, str]]) -> Iterator[str]:

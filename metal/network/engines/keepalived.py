@@ -9,6 +9,7 @@ for few, not from the move.
 from collections.abc import Iterator
 
 from metal.network import mesh
+from metal.network.engines.alive import asked, engines_of
 from metal.network.gateways import Gateway, shared_inside, shared_outside
 from metal.network.view import View
 
@@ -16,7 +17,7 @@ PRIORITY = 150
 
 
 def render_keepalived(seen: View, gateway: Gateway) -> str:
-    words = seen.gateways
+    words, engines = seen.gateways, engines_of(seen)
     first, *rest = shared_inside(seen)
     addresses = [f"{a} dev {words.inside}" for a in rest]
     addresses += [f"{a} dev {words.uplink}" for a in shared_outside(seen)]
@@ -28,10 +29,12 @@ def render_keepalived(seen: View, gateway: Gateway) -> str:
         "    vrrp_version 3",
         "    # A busy gateway is not a dead one: it speaks in time.",
         "    vrrp_priority -20",
+        *(["    script_user root", "    enable_script_security"] if engines else []),
         "    # Switches forget, and a donor's router may have missed the first word.",
         "    vrrp_garp_master_refresh 60",
         "}",
         "",
+        *(line for e, port in engines.items() for line in asked(seen, gateway, e, port)),
         "vrrp_instance metal {",
         "    # Both begin as backup, and one that comes back does not take over again.",
         "    state BACKUP",
@@ -41,6 +44,7 @@ def render_keepalived(seen: View, gateway: Gateway) -> str:
         f"    priority {PRIORITY - 50 * (gateway.number - 1)}",
         "    advert_int 1",
         *_block("track_interface", [words.uplink]),
+        *_block("track_script", list(engines)),
         *_block("virtual_ipaddress", [f"{first} dev {words.inside}"]),
         *_block("virtual_ipaddress_excluded", addresses),
         *_block("virtual_routes", list(_routes(seen))),

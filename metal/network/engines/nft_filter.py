@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from metal.network import mesh, nat64
+from metal.network.engines.alive import PROXY_PORT
 from metal.network.sites import Address, Network, gateway_addresses, private_network
 from metal.network.view import View, bare
 
@@ -27,7 +28,8 @@ def input_rules(seen: View) -> Iterator[str]:
     yield "# who stands by is reached by administrators through it."
     own = ", ".join(map(str, gateway_addresses(private_network(seen.site))))
     yield f"iifname $inside ip saddr {{ {own} }} meta l4proto vrrp accept"
-    yield f"iifname $inside ip saddr {{ {own} }} tcp dport {SSH} accept"
+    ports = f"{{ {SSH}, {PROXY_PORT} }}" if seen.proxies else f"{SSH}"
+    yield f"iifname $inside ip saddr {{ {own} }} tcp dport {ports} accept"
     for family, addresses in _by_family(_administrators(seen)):
         yield f"iifname $inside {family} saddr {_set(addresses)} tcp dport {SSH} accept"
     yield "iifname $inside meta l4proto { tcp, udp } th dport 53 accept"

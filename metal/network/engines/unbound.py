@@ -7,7 +7,7 @@ for everything, it would leave by NAT64, and a mail server by another address th
 from collections.abc import Iterator
 
 from metal.network import nat64
-from metal.network.gateways import dns64_address
+from metal.network.gateways import dns64_address, gateways
 from metal.network.sites import gateway_addresses, private_gateway, private_network
 from metal.network.view import View, bare
 from metal.network.zones import inner_domain
@@ -20,6 +20,7 @@ def render_unbound(seen: View) -> str:
         "server:",
         f"    interface: {private_gateway(seen.site)}",
         *(f"    interface: {gateway_addresses(p.vms)[0]}" for p in seen.prefixes),
+        *_own(seen),
         *_behaviour(),
         *(f"    access-control: {network} allow" for network in _askers(seen)),
         *_names(seen),
@@ -68,6 +69,12 @@ Restart=on-failure
 [Install]
 WantedBy=multi-user.target
 """
+
+
+def _own(seen: View) -> Iterator[str]:
+    """Where each gateway is asked whether its resolver lives."""
+    if seen.gateways.count > 1:
+        yield from (f"    interface: {gateway.inside4(seen).ip}" for gateway in gateways(seen))
 
 
 def _behaviour() -> Iterator[str]:
