@@ -48,8 +48,8 @@ def check_gateways(draft: Draft, name: str, site: Site) -> None:
         elif beyond == uplink.ip:
             what = f"{beyond} is the address of both, ours and the donor's router's"
             draft.at_value((*path, "uplink_gateway6"), what, "give each an address of its own")
-    if gateways.addresses and len(set(gateways.addresses)) != gateways.count:
-        what = f"{gateways.count} gateways, and {len(set(gateways.addresses))} `addresses`"
+    if gateways.addresses and len(gateways.addresses) != gateways.count:
+        what = f"{gateways.count} gateways, and {len(gateways.addresses)} `addresses`"
         draft.at_value((*path, "addresses"), what, "give each one of its own, in order")
     if gateways.uplink == gateways.inside:
         what = f"both interfaces are called `{gateways.uplink}`"

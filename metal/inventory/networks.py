@@ -160,6 +160,10 @@ def _addresses(draft: Draft) -> None:
         for gateway in (site.subnets.gateway, site.subnets.public_gateway):
             if gateway is not None:
                 taken.setdefault(gateway, f"a gateway of {name}")
+    for name, site in draft.sites.items():
+        for i, own in enumerate(site.gateways.addresses if site.gateways else ()):
+            where: Path = ("sites", name, "gateways", "addresses", i)
+            _take(draft, where, taken, own, f"gateway{i + 1} of {name}")
     # One address may hold several BMCs behind forwarded ports, never a BMC and a host.
     hosts_at: dict[object, str] = {}
     for name, server in draft.servers.items():

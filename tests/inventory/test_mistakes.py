@@ -117,6 +117,18 @@ ONE_MISTAKE = [
     (
         'contact = "noc@zolder.example.org" }',
         'contact = "noc@zolder.example.org" }\n'
+        'gateways = { addresses = «["10.2.1.5"] }',
+        "2 gateways, and 1 `addresses`",
+    ),
+    (
+        'contact = "noc@zolder.example.org" }',
+        'contact = "noc@zolder.example.org" }\n'
+        'gateways = { addresses = ["10.2.1.5", «"10.2.1.5"] }',
+        "10.2.1.5 is the address of gateway1 of delft already",
+    ),
+    (
+        'contact = "noc@zolder.example.org" }',
+        'contact = "noc@zolder.example.org" }\n'
         'gateways = «{ uplink_ipv6 = "2001:db8::2/64" }',
         "`uplink_ipv6` and `uplink_gateway6` go together",
     ),
