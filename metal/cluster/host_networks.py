@@ -49,6 +49,8 @@ class NetworkPorts:
     every: float = 1.0
     trial: float = 90.0
     """Seconds after which a host that nobody reached takes its old network back."""
+    settle: float = 0.0
+    """Seconds until the others would have noticed that they have lost it."""
     monotonic: Callable[[], float] = time.monotonic
 
 
@@ -118,9 +120,10 @@ def _give(run: Run, server: str, links: Links, ports: NetworkPorts) -> None:
             over.append(ports.monotonic() + ports.trial)
         if not begun[0]:
             return True
-        # Reached over SSH is not enough: its cluster must have it as before. Once the time is
-        # over it has the old one, and says so.
-        if ports.monotonic() < over[0] and not _is_well(ports):
+        # Reached over SSH is not enough: its cluster must have it as before, and still once it
+        # would have noticed. When the time is over the host has the old one, and says so.
+        left = over[0] - ports.monotonic()
+        if left > 0 and (left > ports.trial - ports.settle or not _is_well(ports)):
             return None
         return shell.keep_network(text)
 

@@ -5,6 +5,7 @@ can tell no node anything. It is kept, and made the cluster's, once every link o
 through.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,8 @@ from metal.network.engines.corosync import changed
 from metal.operations.run import Run
 
 TRIES = 4
+NEVER = float("inf")
+"""When a node takes its old links back that has these links already."""
 
 
 class RingShell(Protocol):
@@ -25,7 +28,7 @@ class RingShell(Protocol):
     def try_config(self, text: str, seconds: float) -> bool: ...
     def keep_config(self, text: str) -> bool | None: ...
     def share_config(self, text: str) -> None: ...
-    def lost_links(self) -> tuple[str, ...]: ...
+    def lost_links(self, text: str) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class RingPorts:
     every: float = 1.0
     trial: float = 40.0
     """Seconds after which a node takes its old links back: sooner than a watchdog would fence."""
+    monotonic: Callable[[], float] = time.monotonic
 
 
 def change_rings(run: Run, action: SetRings, ports: RingPorts) -> dict[str, str]:
@@ -46,7 +50,7 @@ def change_rings(run: Run, action: SetRings, ports: RingPorts) -> dict[str, str]
     texts = run.step("read its links", partial(_texts, ports, nodes[0], action.rings))
     for number, text in enumerate(texts, 1):
         run.progress(number / (len(texts) + 1), f"links of {action.cluster}, {number}. change")
-        tried: dict[str, bool] = {}
+        tried: dict[str, float] = {}
         run.wait(
             f"every link gets through ({number} of {len(texts)})",
             partial(_through, ports, nodes, text, tried),
@@ -75,17 +79,23 @@ def _texts(ports: RingPorts, node: str, rings: Mapping[str, Sequence[str]]) -> l
 
 
 def _through(
-    ports: RingPorts, nodes: Sequence[str], text: str, tried: dict[str, bool]
+    ports: RingPorts, nodes: Sequence[str], text: str, tried: dict[str, float]
 ) -> bool | None:
     """Each process begins once on each node. Kept by none before every link of all is there: once
     the time is over they have the old ones, and the first that is asked says so."""
     for node in nodes:
         if node not in tried:
-            tried[node] = ports.shell(node).try_config(text, ports.trial)
-    if any(ports.shell(node).lost_links() for node in nodes) or not _is_well(ports):
+            begun = ports.shell(node).try_config(text, ports.trial)
+            tried[node] = ports.monotonic() + ports.trial if begun else NEVER
+    over = ports.monotonic() > min(tried.values())
+    if not over and (_lost(ports, nodes, text) or not _is_well(ports)):
         return None
-    kept = [ports.shell(node).keep_config(text) for node in nodes if tried[node]]
+    kept = [ports.shell(node).keep_config(text) for node in nodes if tried[node] < NEVER]
     return True if all(kept) else None
+
+
+def _lost(ports: RingPorts, nodes: Sequence[str], text: str) -> bool:
+    return any(ports.shell(node).lost_links(text) for node in nodes)
 
 
 def _no_doubt(ports: RingPorts, cluster: str) -> None:

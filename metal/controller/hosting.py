@@ -59,6 +59,8 @@ def network_ports(workspace: Workspace, shell: ShellOf | None = None) -> Network
     )
 
 
+NOTICED_AFTER = 15.0
+"""Seconds for ifreload, and for corosync to miss a node: its token is lost within some four."""
 FENCED_AFTER = 60.0
 """Seconds without quorum after which the watchdog of a node that HA is active on resets it."""
 
@@ -70,6 +72,7 @@ def changing_ports(workspace: Workspace, cluster: str) -> NetworkPorts:
         network_ports(workspace),
         doubts=lambda: hypervisor.condition().doubts(),
         trial=FENCED_AFTER * 2 / 3,
+        settle=NOTICED_AFTER,
     )
 
 

@@ -67,14 +67,16 @@ def shell_of(lab: Any, server: str) -> NetworkShell:
     return NetworkShell(Shell(lab.datacenter, server))
 
 
-def give(lab: Any, store: Store, links: Any, *, fresh: tuple[str, ...] = ()) -> Outcome:
+def give(
+    lab: Any, store: Store, links: Any, *, fresh: tuple[str, ...] = (), seconds: float = 60
+) -> Outcome:
     ports = NetworkPorts(
         shell=lambda server: shell_of(lab, server),
         links=lambda _server: links,
         address=lambda server: lab.access[server].address,
         render=lambda server, wanted: f"{server}: {sorted(wanted)} {wanted['management'].cards}\n",
         every=0.02,
-        trial=900,  # three seconds, at the pace of this lab
+        trial=300 * seconds,  # at the pace of this lab
     )
     operation = store.journal.open("form", "alba", ["cluster alba"], {})
     return perform(store, operation, lambda run: give_networks(run, NODES, fresh, ports))
@@ -92,7 +94,7 @@ def test_one_that_is_lost_takes_its_old_network_back(lab: Any, store: Store) -> 
     """And the others are not touched."""
     with lab.datacenter.present() as nodes:
         nodes["alba1"].miswired = True
-    outcome = give(lab, store, BOND)
+    outcome = give(lab, store, BOND, seconds=3)
     assert outcome.status is Status.FAILED
     assert "has taken the old one back" in outcome.error
     assert lab.events("network tried") == ["alba1"]
@@ -195,6 +197,11 @@ def test_two_networks_that_are_alike_have_no_differences() -> None:
         assert differences(seen, wanted) == ()
 
 
+def lab_seconds() -> float:
+    """At the pace of the double."""
+    return 300 * time.monotonic()
+
+
 class Cluster:
     """Three members of a cluster that is formed, each with the network that the inventory says."""
 
@@ -205,7 +212,7 @@ class Cluster:
             shell_of(lab, name).try_network(self.rendered(name), (), 9000)
             shell_of(lab, name).keep_network(self.rendered(name))
         self.tried: list[str] = lab.events("network tried")
-        self.lost = False
+        self.lost, self.noticed, self.seconds = False, 0.0, 60.0
         """Its new network leads to it, and not to its cluster."""
 
     def rendered(self, name: str) -> str:
@@ -219,7 +226,8 @@ class Cluster:
         return plan_networks(self.inventory, world)
 
     def doubts(self) -> tuple[str, ...]:
-        lost = self.lost and self.lab.events("network tried") != self.tried
+        tried = self.lab.events("network tried") != self.tried
+        lost = self.lost and tried and lab_seconds() > self.noticed
         return ("alba1 is offline",) if lost else self.driver.condition().doubts()
 
     def change(self, action: SetNetwork) -> Outcome:
@@ -229,9 +237,10 @@ class Cluster:
             address=lambda server: str(self.inventory.servers[server].address),
             render=lambda server, _links: self.rendered(server),
             doubts=self.doubts,
-            monotonic=lambda: 300 * time.monotonic(),
+            settle=300,
+            monotonic=lab_seconds,
             every=0.02,
-            trial=900,  # three seconds, at the pace of this lab
+            trial=300 * self.seconds,  # at the pace of this lab
         )
         operation = self.store.journal.open("network", action.id, ["cluster alba"], {})
         return perform(self.store, operation, lambda run: change_network(run, action, ports))
@@ -291,6 +300,7 @@ def test_a_host_that_is_lost_by_its_new_network_takes_the_old_one_back(formed: C
     formed.inventory = with_links("eno2", "eno3")
     with formed.lab.datacenter.present() as nodes:
         nodes["alba1"].miswired = True
+    formed.seconds = 3
     outcome = formed.change(formed.plan()[0])
     assert outcome.status is Status.FAILED
     assert "taken the old one back" in outcome.error
@@ -307,15 +317,18 @@ def test_no_host_is_touched_while_another_is_not_well(formed: Cluster) -> None:
     assert formed.lab.events("network tried") == formed.tried
 
 
-def test_a_host_that_is_reached_and_lost_to_its_cluster_is_not_kept(formed: Cluster) -> None:
+@pytest.mark.parametrize("unnoticed", [0, 240])
+def test_a_host_that_is_reached_and_lost_to_its_cluster_is_not_kept(
+    formed: Cluster, unnoticed: int
+) -> None:
     """SSH gets through over its new network, and corosync does not."""
     formed.inventory = with_links("eno2", "eno3")
     action, *_ = formed.plan()
-    formed.lost = True
+    formed.lost, formed.noticed, formed.seconds = True, lab_seconds() + unnoticed, 3
     outcome = formed.change(action)
     assert "taken the old one back" in outcome.error
     assert formed.lab.events("network taken back") == ["alba1"]
-    formed.lost = False
+    formed.lost, formed.seconds = False, 60
     assert formed.change(action).status is Status.DONE
 
 

@@ -1,5 +1,6 @@
 """corosync's links change while it runs: what is written, and what becomes of it."""
 
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metal.cluster.rings import RingPorts, change_rings
+from metal.drivers.commands import Result
 from metal.drivers.proxmox import networks
 from metal.drivers.proxmox.corosync import RingShell
 from metal.lab.proxmox.shell import Shell
@@ -100,6 +102,42 @@ def test_a_link_that_works_is_there_all_the_while(before: list[int], after: list
     assert changed(texts[-1], wanted) == []
 
 
+CFGTOOL = """\
+Local node ID 1, transport knet
+nodeid: 2 reachable
+   LINK: 0 udp (10.1.1.11->10.1.1.12) enabled connected mtu: 1397
+@
+"""
+
+
+class Told:
+    """A node whose corosync tells this."""
+
+    where = "alba1"
+
+    def __init__(self, more: str = "") -> None:
+        self._told = CFGTOOL.replace("@", more)
+
+    def run(self, argv: Any, *, stdin: bytes = b"", timeout: float = 60) -> Result:
+        assert argv == ("corosync-cfgtool", "-n")
+        return Result(0, self._told.encode(), "")
+
+
+def test_a_link_counts_once_corosync_has_it_and_it_gets_through() -> None:
+    """Before it was told to read its file again it has the old links, and all of them get through:
+    that proves nothing."""
+    (text,) = changed(
+        REAL, {"alba1": ("10.8.0.1", "10.1.1.11"), "alba2": ("10.8.0.2", "10.1.1.12")}
+    )
+    line = "   LINK: 1 udp (10.8.0.1->10.8.0.2) enabled {} mtu: 0"
+    assert RingShell(Told()).lost_links(text) == ("10.8.0.1->10.8.0.2",)
+    assert RingShell(Told(line.format("disconnected"))).lost_links(text) == ("10.8.0.1->10.8.0.2",)
+    assert RingShell(Told(line.format("connected"))).lost_links(text) == ()
+    assert RingShell(Told()).lost_links(REAL) == ()
+    still = RingShell(Told(line.format("connected"))).lost_links(REAL)
+    assert still == ("10.8.0.1->10.8.0.2",)
+
+
 # ── on the double ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -116,14 +154,17 @@ def wanted(lab: Any, *nets: int) -> dict[str, tuple[str, ...]]:
     }
 
 
-def change(lab: Any, store: Store, rings: dict[str, tuple[str, ...]]) -> Outcome:
+def change(
+    lab: Any, store: Store, rings: dict[str, tuple[str, ...]], *, seconds: float = 60
+) -> Outcome:
     driver = lab.driver()
     action = SetRings(cluster="alba", rings=rings, what="a", why="b", risk=Risk.DISRUPTS)
     ports = RingPorts(
         shell=lambda server: RingShell(Shell(lab.datacenter, server)),
         doubts=lambda: driver.condition().doubts(),
         every=0.05,
-        trial=900,  # three seconds, at the pace of this lab
+        trial=300 * seconds,  # at the pace of this lab
+        monotonic=lambda: 300 * time.monotonic(),
     )
     operation = store.journal.open("rings", action.id, ["cluster alba"], {})
     return perform(store, operation, lambda run: change_rings(run, action, ports))
@@ -147,7 +188,7 @@ def test_a_ring_that_does_not_get_through_is_taken_back(lab: Any, store: Store) 
     lab.form()
     before = seen(lab)
     lab.datacenter.unreached = {"10.8.0.2"}
-    outcome = change(lab, store, wanted(lab, 8))
+    outcome = change(lab, store, wanted(lab, 8), seconds=3)
     assert outcome.status is Status.FAILED
     assert "taken the old one back" in outcome.error
     assert seen(lab) == before

@@ -1,13 +1,19 @@
 """corosync's links on a node, over SSH: the API has no call that changes them."""
 
+import re
+from collections.abc import Mapping
+
 from metal.drivers.commands import Runner
 from metal.drivers.trial import DeadMansSwitch, File, Trial
 from metal.model.errors import Failed
+from metal.network.engines.corosync import parse, rings_of
 
 OWN = "/etc/corosync/corosync.conf"
 """Of this node alone; Proxmox copies the cluster's own there when that is newer."""
 SHARED = "/etc/pve/corosync.conf"
 CHECK = f'COROSYNC_MAIN_CONFIG_FILE="$1{OWN}" corosync -t\n'
+LINK = re.compile(r"LINK: \d+ \w+ \(([^)]+)\) \w+ (\w+)")
+"""   LINK: 0 udp (10.1.1.11->10.1.1.12) enabled connected mtu: 1397"""
 SHARE = f"""\
 # metal: the corosync.conf on stdin is the cluster's, if it is not yet
 set -e
@@ -53,12 +59,16 @@ class RingShell:
         """It is the cluster's."""
         self._run(("sh", "-c", SHARE), stdin=text.encode())
 
-    def lost_links(self) -> tuple[str, ...]:
-        """Links to other nodes that do not get through, as this node's corosync has them."""
-        lines = [line.strip() for line in self._run(("corosync-cfgtool", "-n")).splitlines()]
-        return tuple(
-            line for line in lines if line.startswith("LINK:") and " connected" not in line
-        )
+    def lost_links(self, text: str) -> tuple[str, ...]:
+        """What this node's corosync does not have as in the file `text`: links to other nodes that
+        do not get through, are not there yet, or are there still."""
+        rings = rings_of(parse(text))
+        own = rings.pop(self._runner.where)
+        wanted = {f"{own[n]}->{at}" for has in rings.values() for n, at in has.items()}
+        told = self._run(("corosync-cfgtool", "-n"))
+        there = {way: state for way, state in LINK.findall(told) if not _to_itself(way, own)}
+        lost = sorted(way for way in wanted if there.get(way) != "connected")
+        return (*lost, *sorted(there.keys() - wanted))
 
     def _run(self, argv: tuple[str, ...], stdin: bytes = b"") -> str:
         done = self._runner.run(argv, stdin=stdin)
@@ -69,3 +79,7 @@ class RingShell:
                 mend="log in there as root and see why",
             )
         return done.out.decode(errors="replace")
+
+
+def _to_itself(way: str, own: Mapping[int, str]) -> bool:
+    return way.partition("->")[2] in own.values()
