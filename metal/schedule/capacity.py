@@ -143,16 +143,23 @@ class Fleet:
 
 
 def survey(
-    inventory: Inventory, world: World, ready: Collection[str], forming: Collection[str]
+    inventory: Inventory,
+    world: World,
+    ready: Collection[str],
+    forming: Collection[str],
+    only: Collection[str] | None = None,
 ) -> Fleet:
-    """The fleet as seen. `ready` clusters are formed or (`forming`) will be before VMs come."""
+    """The fleet as seen. `ready` clusters are formed or (`forming`) will be before VMs come.
+
+    Who looks at a few clusters `only` is told of others who is there, and not what is left.
+    """
     rooms = {
         name: _room(inventory, world, name, name in ready, name in forming)
         for name in sorted(inventory.clusters)
     }
     silent = tuple(c for c in rooms if is_silent(inventory, world, c, c in forming))
     fleet = Fleet(rooms, {}, silent=silent)
-    _settle_residents(fleet, inventory, world)
+    _settle_residents(fleet, inventory, world, only)
     homes = {vm: cluster for vm, (cluster, _) in fleet.where.items() if inventory.chosen(vm)}
     pools = {str(a) for site in inventory.sites.values() for a in pool(site)}
     current = {
@@ -161,13 +168,15 @@ def survey(
         if seen.addresses and any(a.partition("/")[0] in pools for a in seen.addresses)
     }
     holders, reserved = held_by(current), infrastructure(inventory)
-    for site in sorted({room.site for room in rooms.values()}):
+    sites = {room.site for room in rooms.values() if only is None or room.name in only}
+    for site in sorted(sites):
         held = holdings(inventory, site, homes, current, holders=holders, reserved=reserved)
         foreign = len(held.foreign)
         fleet.ledgers[site] = Ledger(inventory, site, foreign)
     fleet.traffic.update(traffic_at(inventory, ((v, c) for v, (c, _) in fleet.where.items())))
     for vm, cluster in sorted(homes.items()):
-        fleet.ledgers[rooms[cluster].site].add(vm)
+        if rooms[cluster].site in sites:
+            fleet.ledgers[rooms[cluster].site].add(vm)
     return fleet
 
 
@@ -260,7 +269,9 @@ def _host(inventory: Inventory, world: World, server: str, ceph: bool) -> Host:
     return host
 
 
-def _settle_residents(fleet: Fleet, inventory: Inventory, world: World) -> None:
+def _settle_residents(
+    fleet: Fleet, inventory: Inventory, world: World, only: Collection[str] | None
+) -> None:
     """What runs stays where it is. VMs that the inventory lacks count and are left alone."""
     by_server = {host.name: (room, host) for room, host in fleet.hosts()}
     sets = together_sets(inventory.vms)
@@ -281,6 +292,8 @@ def _settle_residents(fleet: Fleet, inventory: Inventory, world: World) -> None:
             continue
         room, host = by_server[seen.server]
         fleet.where[vm] = (room.name, host.name)
+        if only is not None and room.name not in only:
+            continue
         guest = guest_of(inventory, vm, sets, seen) if managed else _stranger(fleet, vm, seen, room)
         host.node.add(guest)
         host.disk += guest.disk_gib

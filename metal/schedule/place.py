@@ -92,11 +92,17 @@ class Attempt:
         forming: Collection[str],
         servers: Collection[str] | None = None,
     ) -> None:
-        """`servers`: no other takes anything new."""
+        """`servers`: no other takes anything new, and what others have left is not looked at."""
         self.inventory = inventory
         self.servers = servers
         self.world = world
-        self.fleet = survey(inventory, world, ready, forming)
+        self.clusters = frozenset(
+            name
+            for name, cluster in inventory.clusters.items()
+            if servers is None or not {*cluster.servers}.isdisjoint(servers)
+        )
+        """Those that may take something."""
+        self.fleet = survey(inventory, world, ready, forming, self.clusters)
         self.units = Together(inventory, world, self.fleet.where)
         self.new: set[str] = set()
         """First names of what was placed."""
@@ -146,8 +152,9 @@ class Attempt:
     def _rooms(self, first: str) -> list[Room]:
         pin = self.units.pin(first)
         if pin is not None:
-            return [self.fleet.rooms[pin]]
-        return [r for r in self.fleet.rooms.values() if not (r.solo or r.only_pinned)]
+            return [self.fleet.rooms[pin]] if pin in self.clusters else []
+        asked = (self.fleet.rooms[name] for name in sorted(self.clusters))
+        return [r for r in asked if not (r.solo or r.only_pinned)]
 
     def _put(self, first: str, only: Room | None = None) -> bool:
         """Place it on the best server that can take it."""

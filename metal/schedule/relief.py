@@ -26,7 +26,7 @@ TRIES = 5_000
 """Sets of one size that are looked through; beyond that one VM after the other is chosen."""
 JOURNEYS = 40
 """Sets that would do and of which it is tried whether they find a place."""
-CLIMBS = 10
+CLIMBS = 4
 """Sets of which it is tried whether moves inside mend the rest."""
 
 
@@ -143,7 +143,7 @@ class _Search:
         self, inventory: Inventory, world: World, cluster: str, resting: Collection[str]
     ) -> None:
         self.inventory, self.world = inventory, world
-        self.room = survey(inventory, world, inventory.clusters, ()).rooms[cluster]
+        self.room = survey(inventory, world, inventory.clusters, (), {cluster}).rooms[cluster]
         self.guests = guests_of(self.room)
         sets = together_sets(inventory.vms)
         self.movable = sorted(

@@ -20,7 +20,7 @@ class Together:
         self._where = where
         self._sets = together_sets(inventory.vms)
         self._members = members(self._sets)
-        self._guest = {vm: guest_of(inventory, vm, self._sets) for vm in inventory.vms}
+        self._inventory = inventory
         self._items: dict[str, Item] = {}
         self._pins: dict[str, str | None] = {}
         self._units: dict[str, tuple[str, ...]] = {}
@@ -52,7 +52,8 @@ class Together:
     def item(self, first: str) -> Item:
         """Those of it that are not there yet, as they are placed."""
         if first not in self._items:
-            self._items[first] = Item.of([self._guest[vm] for vm in self.unit(first)])
+            those = [guest_of(self._inventory, vm, self._sets) for vm in self.unit(first)]
+            self._items[first] = Item.of(those)
         return self._items[first]
 
     def anchor(self, first: str) -> str | None:
@@ -104,7 +105,7 @@ class Together:
 
     def others(self, vm: str) -> list[str]:
         """The others of its replica group, by name."""
-        group = self._guest[vm].apart
+        group = self._vms[vm].apart
         return sorted(self._groups[group] - {vm}) if group else []
 
     def mates_of(self, vm: str) -> list[At]:
