@@ -18,10 +18,13 @@ import pytest
 from metal.controller.workspace import Workspace
 from metal.drivers.commands import Here
 from metal.drivers.luks import Luks
+from metal.drivers.web import WebServer
 from metal.inventory.apt import apt_mirror
 from metal.lab.machines import Machine, Wire
 from metal.lab.machines.lab import SBIN, why_not
 from metal.lab.machines.workspace import ANNOUNCED, BMC_OURS, OURS, write
+
+from .mirror import lend, pinned_installer, relay
 
 CACHE = Path(os.environ.get("METAL_LAB_CACHE", "/var/tmp/metal-lab-cache"))
 ADDRESS, BMC = "10.77.0.11", "10.78.0.11"
@@ -34,6 +37,8 @@ class Site:
     def __init__(self, folder: Path, wire: Wire, machine: Machine) -> None:
         self.folder, self.wire, self.machine = folder, wire, machine
         self.workspace = Workspace(folder)
+        self.relay: WebServer | None = None
+        """Of the Debian mirror, where its packages come over the wire."""
         self._before: str | None = None
 
     @property
@@ -134,7 +139,10 @@ class Site:
         options = ("BatchMode=yes", "ConnectTimeout=5", f"UserKnownHostsFile={known}")
         words = ["ssh", "-F", "none", "-i", str(self.identity), "-p", str(port)]
         words += [word for option in options for word in ("-o", option)]
-        done = self.wire.run(*words, f"root@{ADDRESS}", command)
+        try:
+            done = self.wire.run(*words, f"root@{ADDRESS}", command)
+        except subprocess.TimeoutExpired:  # it went away meanwhile
+            return None
         return done.stdout if done.returncode == 0 else None
 
     def boot(self) -> str | None:
@@ -144,7 +152,7 @@ class Site:
     def restart(self) -> None:
         """Its operator's word; nobody answers any more."""
         self._before = self.boot()
-        self.ssh("systemctl reboot")
+        self.ssh("systemctl --no-block reboot")
         self.wait(lambda: not self.ssh("true"), "it to restart", 120)
 
     def returns(self, how: str) -> None:
@@ -189,7 +197,14 @@ def site_of(tmp_path: Path, mirror: str) -> Iterator[Callable[..., Site]]:
     """Makes the test's site: enrolled, `metal serve` answers, the machine is off."""
     opened: list[tuple[Wire, Site]] = []
 
-    def make(firmware: Any, *, packages: str = "[]", more: str = "", **kind: Any) -> Site:
+    def make(
+        firmware: Any,
+        *,
+        method: str = "image",
+        packages: str = "[]",
+        more: str = "",
+        **kind: Any,
+    ) -> Site:
         wire = Wire(tmp_path, (OURS, BMC_OURS, f"{BMC}/24", ANNOUNCED)).__enter__()
         number = len(opened) + 1
         machine = Machine(
@@ -206,8 +221,11 @@ def site_of(tmp_path: Path, mirror: str) -> Iterator[Callable[..., Site]]:
         )
         site = Site(tmp_path / "fleet", wire, machine)
         opened.append((wire, site))
-        _workspace(site, mirror, packages, more)
-        site.build()
+        if method == "preseed":
+            _by_preseed(site, mirror, packages, more)
+        else:
+            _workspace(site, mirror, packages=packages, more=more)
+            site.build()
         machine.write()
         wire.start("bmc.log", sys.executable, "-m", "metal.lab.machines", str(machine.folder))
         site.serve()
@@ -218,10 +236,26 @@ def site_of(tmp_path: Path, mirror: str) -> Iterator[Callable[..., Site]]:
     finally:
         for wire, site in opened:
             site.workspace.store.close()
+            if site.relay:
+                site.relay.stop()
             wire.__exit__()
 
 
-def _workspace(site: Site, mirror: str, packages: str, more: str) -> None:
+def _by_preseed(site: Site, mirror: str, packages: str, more: str) -> None:
+    """Its packages come over a cable of their own, from the mirror that this machine uses itself:
+    a site's controller has an uplink, the boot network none."""
+    kept = CACHE / "installer"
+    kept.mkdir(parents=True, exist_ok=True)
+    pinned_installer(mirror, "trixie", kept)
+    ours, theirs = (f"10.76.{os.getpid() % 256}.{end}" for end in (2, 1))
+    site.wire.door([f"{ours}/24"], inside=[f"{theirs}/24"])
+    site.relay = relay(mirror, ours).start()
+    mirror = f"{site.relay.url}/debian"
+    _workspace(site, mirror, method="preseed", packages=packages, more=more)
+    lend(kept, site.folder)
+
+
+def _workspace(site: Site, mirror: str, **told: str) -> None:
     folder = site.folder
     folder.mkdir()
     subprocess.run(
@@ -232,4 +266,4 @@ def _workspace(site: Site, mirror: str, packages: str, more: str) -> None:
     for kept in ("live", "image"):
         (CACHE / kept).mkdir(parents=True, exist_ok=True)
         (folder / "state" / kept).symlink_to(CACHE / kept)
-    write(folder, [site.machine], mirror=mirror, key=key, packages=packages, more=more)
+    write(folder, [site.machine], mirror=mirror, key=key, **told)

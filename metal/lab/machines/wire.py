@@ -47,11 +47,16 @@ class Wire:
         self._ip("link", "set", name, "master", BRIDGE, "up")
         return name
 
-    def door(self, addresses: Sequence[str]) -> None:
-        """A cable from this machine, with `addresses` of it on the wire. It goes with the wire."""
+    def door(self, addresses: Sequence[str], *, inside: Sequence[str] = ()) -> None:
+        """A cable from this machine, with `addresses` of it on the wire. It goes with the wire.
+
+        `inside`: further addresses of the bridge, where `addresses` are of another network.
+        """
         ours = f"door{os.getpid()}"
         _run("ip", "link", "add", ours, "type", "veth", "peer", "name", "door", "netns", self.name)
         self._ip("link", "set", "door", "master", BRIDGE, "up")
+        for address in inside:
+            self._ip("address", "add", address, "dev", BRIDGE)
         for address in addresses:
             _run("ip", "address", "add", address, "dev", ours)
         _run("ip", "link", "set", ours, "up")

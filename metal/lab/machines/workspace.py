@@ -42,7 +42,7 @@ site = "here"
 rack = "R"
 profile = "plain"
 address = "{address}"
-method = "image"
+method = "{method}"
 system_disks = {serials}
 bmc = {{ address = "{bmc}", protocol = "ipmi", cipher_suite = 3, user = "{user}" }}
 
@@ -79,6 +79,7 @@ def write(
     *,
     mirror: str,
     key: str,
+    method: str = "image",
     packages: str = "[]",
     more: str = "",
 ) -> None:
@@ -92,7 +93,7 @@ def write(
     servers = "".join(
         SERVER.format(
             name=m.name, address=address_of(m), bmc=m.bmc, user=BMC_USER,
-            uuid=m.uuid, mac=m.mac, serials=json.dumps(list(m.disks)),
+            uuid=m.uuid, mac=m.mac, method=method, serials=json.dumps(list(m.disks)),
             disks=", ".join(
                 f'{{ name = "vd{"ab"[n]}", size_gib = {15 + n}, serial = "{serial}" }}'
                 for n, serial in enumerate(m.disks)
