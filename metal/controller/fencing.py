@@ -40,6 +40,8 @@ def refuse_healthy(workspace: Workspace, server: str) -> None:
         _refuse(server, f"{cluster} sees it online: its VMs run there")
     if seen.quorate is not True:
         _refuse(server, f"{cluster} has no quorum: nothing restarts there anyway")
+    if nodes.get(server) != "offline":
+        _refuse(server, f"{cluster} does not say that it is lost")
 
 
 def _refuse(server: str, why: str) -> None:

@@ -33,13 +33,19 @@ def see(workspace: Workspace, place: str) -> None:
     workspace.store.sightings.put(place, reached)
 
 
+LOOKING = 60.0
+"""Seconds that a look may take where BMCs are silent."""
+
+
 def sense(workspace: Workspace, world: World, every: float) -> Sense:
     """What every place saw a moment ago, and what each server complained of from the start."""
     seen = workspace.store.sightings.all()
+    suspect = workspace.inventory.fleet.suspect_seconds
     return Sense(
         views={place: s.reaches for place, s in seen.items() if s.age <= FRESH * every},
         known=_known(workspace, world),
-        suspect_seconds=workspace.inventory.fleet.suspect_seconds,
+        suspect_seconds=suspect,
+        gap=suspect + FRESH * every + LOOKING,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Literal
 
-from metal.heal.past import Look, Sense
+from metal.heal.past import Look, Sense, unbroken
 from metal.heal.signs import signs
 from metal.model.base import Frozen
 from metal.model.fleet import Inventory
@@ -56,6 +56,7 @@ def diagnose(
     `past`: the looks before this one, oldest first.
     """
     known = sense or Sense()
+    past = unbroken(past, known.gap)
     found = {
         name: _server(name, seen, world, past, known)
         for name, seen in world.servers.items()

@@ -1,6 +1,6 @@
 """What was seen before now, and what is known besides the look itself. Pure data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from metal.model.base import Frozen
 from metal.model.world import World
@@ -14,6 +14,21 @@ class Look(Frozen):
     world: World
 
 
+def unbroken(past: Sequence[Look], gap: float) -> list[Look]:
+    """The last looks of which none is further than `gap` seconds from the next, or from now.
+
+    Only these are "in a row": what somebody saw an hour ago says nothing of the time between.
+    """
+    kept: list[Look] = []
+    until = 0.0
+    for look in reversed(past):
+        if look.ago - until > gap:
+            break
+        kept.append(look)
+        until = look.ago
+    return kept[::-1]
+
+
 class Sense(Frozen):
     """What is known besides the looks."""
 
@@ -23,6 +38,8 @@ class Sense(Frozen):
     """Server → kinds of signs that it had when it was accepted: no news, so no reason to act."""
     suspect_seconds: float = 60.0
     """How long a server must be lost to its cluster, its BMC saying on, before it is fenced."""
+    gap: float = 150.0
+    """Seconds between two looks up to which they are in a row."""
 
 
 class History(Frozen):

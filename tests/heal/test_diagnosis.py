@@ -121,6 +121,21 @@ def test_story(path: Path) -> None:
         assert actions[0].risk == expect["risk"]
 
 
+def test_looks_with_a_gap_between_them_are_not_in_a_row() -> None:
+    """What somebody saw an hour ago proves nothing of the hour between."""
+    story = load(Path(__file__).parent / "worlds" / "hung-second-look.toml")
+    *earlier, now = story.looks
+
+    def acted(*ago: float) -> list[str]:
+        looks = [Look(ago=seconds, world=earlier[-1]) for seconds in ago]
+        return [a.id for a in plan_heal(inventory(), now, looks, story.moves).actions]
+
+    assert acted(120.0, 60.0), "seen lost for two minutes"
+    assert not acted(3600.0)
+    assert not acted(3600.0, 3540.0)
+    assert not acted(3600.0, 30.0), "lost for half a minute only"
+
+
 def test_unmentioned_servers_are_healthy() -> None:
     story = load(Path(__file__).parent / "worlds" / "dead.toml")
     states = {n: d.state for n, d in diagnose(inventory(), story.looks[-1]).items()}

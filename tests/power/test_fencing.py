@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,13 +37,22 @@ def test_where_a_person_is_the_switch_their_word_is_asked_for(rack: Any) -> None
     assert "fence alba3 --i-have-pulled-the-plug`" in " ".join(said.stderr.split())
 
 
-def test_no_healthy_server_is_fenced_by_hand(tmp_path: Path) -> None:
+def test_no_healthy_server_is_fenced_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     storm = Storm(tmp_path, 1, days=0.01, every=0)
     workspace, boxes = storm._person, storm.rack.boxes
     with pytest.raises(Refused, match="alba sees it online"):
         refuse_healthy(workspace, "alba1")
     boxes["alba1"].hung = True
     refuse_healthy(workspace, "alba1")
+    with monkeypatch.context() as patch:
+        hypervisor = workspace.hypervisor("alba")
+        seen, nodes, vms = hypervisor.look()
+        told = (seen, nodes | {"alba1": "unknown"}, vms)
+        patch.setattr(workspace, "hypervisor", lambda _: SimpleNamespace(look=lambda: told))
+        with pytest.raises(Refused, match="does not say that it is lost"):
+            refuse_healthy(workspace, "alba1")
     boxes["alba2"].hung = True
     with pytest.raises(Refused, match="no quorum"):
         refuse_healthy(workspace, "alba1")
