@@ -33,6 +33,9 @@ def problems(certificate: Document, world: Document | None = None) -> Iterator[s
                 why = failure["why"] or verdict
                 yield f"{name}: the failure of {dead} is not survivable: {why}"
                 continue
+            left, members = len(set(servers) - {dead}), cluster["members"]
+            if members > 2 and 2 * left <= members:
+                yield f"{name}: after the failure of {dead}, {left} of {members} have no quorum"
             for what in broken(dead, vms, servers, failure["restarts"], failure["waits"]):
                 yield f"{name}: after the failure of {dead}, {what}"
     if world is not None:

@@ -49,6 +49,8 @@ class Failure(Frozen):
 class ProvenCluster(Frozen):
     servers: dict[str, ProvenServer]
     """Those that can take a VM now."""
+    members: int = 0
+    """How many servers it has, those that are down included: more than half must be left."""
     vms: dict[str, ProvenVm]
     failures: dict[str, Failure]
 

@@ -53,10 +53,13 @@ def _cluster(fleet: Fleet, room: Room, inventory: Inventory, world: World) -> Pr
         elif unsized:
             why = f"nobody told how large {', '.join(unsized)} is"
             failures[host.name] = Failure(verdict="unknown", why=why)
+        elif why := _no_majority(room, world, {h.name for h in up} - {host.name}):
+            failures[host.name] = Failure(verdict="not", why=why)
         else:
             failures[host.name] = lose(room, host.name, {h.name for h in up})
     return ProvenCluster(
         servers={h.name: _server(h.node, h.known) for h in up},
+        members=len(room.hosts),
         vms={
             guest.name: ProvenVm(
                 server=host.name,
@@ -71,6 +74,19 @@ def _cluster(fleet: Fleet, room: Room, inventory: Inventory, world: World) -> Pr
         },
         failures=failures,
     )
+
+
+def _no_majority(room: Room, world: World, left: set[str]) -> str:
+    """Why nothing would restart, however much room there is; "" where it would.
+
+    A cluster of two has no majority after any loss: how it votes is not metal's to know.
+    """
+    seen = world.clusters.get(room.name)
+    if seen is not None and seen.quorate is False:
+        return "its cluster has no quorum now: it restarts nothing"
+    if len(room.hosts) > 2 and 2 * len(left) <= len(room.hosts):
+        return f"{len(left)} of {len(room.hosts)} would be left: no quorum, so nothing restarts"
+    return ""
 
 
 def _without_replica(fleet: Fleet, room: Room, inventory: Inventory) -> tuple[str, ...]:

@@ -322,3 +322,29 @@ def test_the_solver_stands_behind_the_search(monkeypatch: pytest.MonkeyPatch) ->
         assert len(here) <= 8
     monkeypatch.setattr("metal.schedule.solver.installed", lambda: False)
     assert packing(guests, nodes)[0] is Verdict.UNKNOWN
+
+
+def test_room_is_no_survival_where_too_few_would_be_left_to_vote(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    fleet = make_fleet({"a": [9, 9, 9]}, {"v": {"memory_gib": 1}})
+    world = formed(fleet, {"v": seen("a1", 100)})
+    assert prove(fleet, world).safe
+    gone = world.servers["a2"].model_copy(update={"node": "offline", "power": "off"})
+    short = world.model_copy(update={"servers": world.servers | {"a2": gone}})
+    proof = prove(fleet, short)
+    failure = proof.clusters["a"].failures["a1"]
+    assert failure.verdict == "not" and "1 of 3 would be left: no quorum" in failure.why
+
+    document = proof.model_dump(mode="json")
+    claimed = {"verdict": "survivable", "restarts": {"v": "a3"}, "waits": [], "why": ""}
+    document["clusters"]["a"]["failures"] = {"a1": claimed}
+    assert any("1 of 3 have no quorum" in problem for problem in problems(document))
+
+
+def test_a_cluster_without_quorum_restarts_nothing(make_fleet: MakeFleet, formed: Formed) -> None:
+    fleet = make_fleet({"a": [9, 9, 9]}, {"v": {"memory_gib": 1}})
+    world = formed(fleet, {"v": seen("a1", 100)})
+    apart = world.clusters["a"].model_copy(update={"quorate": False})
+    lost = world.model_copy(update={"clusters": {"a": apart}})
+    assert not prove(fleet, lost).safe
