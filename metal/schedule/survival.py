@@ -263,13 +263,13 @@ def bundle(guests: Iterable[Guest]) -> list[Item]:
 def waiting(items: Sequence[Item], survivors: Sequence[Node]) -> list[Item]:
     """Replicas that wait for their server, because each survivor has one of their group.
 
-    Of several that could wait those last by name do.
+    Of several that could wait the largest do: whatever takes one of them takes a smaller one.
     """
     waits: list[Item] = []
     for group in sorted({g for item in items for g in item.groups}):
         mates = [i for i in items if group in i.groups and i not in waits]
         places = sum(group not in n.groups() for n in survivors)
-        mates.sort(key=lambda i: min(g.name for g in i.guests))
+        mates.sort(key=lambda i: (i.memory, i.vcpus, min(g.name for g in i.guests)))
         waits += mates[places:]
     return waits
 

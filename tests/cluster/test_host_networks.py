@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from metal.cluster.ports import ClusterPorts
 from metal.controller.hosting import ceph_networks, rings
 from metal.drivers.proxmox import Known
 from metal.drivers.proxmox.network_trial import NetworkShell
-from metal.drivers.proxmox.networks import _port
+from metal.drivers.proxmox.networks import _port, seen
 from metal.inventory import load
 from metal.inventory.defaults import defaults
 from metal.lab.proxmox import interfaces
@@ -343,3 +344,13 @@ def test_differences_are_named() -> None:
         "vmbr0 (on bond0, 10.11.1.11/24, by 10.11.1.1)",
     )
     assert "bond0 is there, and is not wanted" in differences(two, one)
+
+
+@pytest.mark.parametrize("odd", [{"mtu": "large"}, {"iface": None}, {"cidr": "dhcp"}])
+def test_a_node_whose_network_is_not_understood_is_unknown_and_breaks_no_look(
+    odd: dict[str, Any],
+) -> None:
+    sound = {"iface": "eno1", "type": "eth", "cidr": "10.11.1.11/24", "gateway": "10.11.1.1"}
+    rows = {"alba1": [sound], "alba2": [sound, sound | odd]}
+    api: Any = SimpleNamespace(get=lambda path: rows[path.split("/")[1]])
+    assert list(seen(api, ["alba1", "alba2"])) == ["alba1"]

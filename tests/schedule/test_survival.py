@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import product
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -191,3 +192,12 @@ def test_adding_and_taking_back_leaves_no_trace(
     guest = node.remove(gone)
     node.add(guest)
     assert (node.used, node.sums) == before[:2]
+
+
+@pytest.mark.parametrize(("large", "small"), [("v3", "v4"), ("v4", "v3")])
+def test_of_replicas_that_may_wait_the_largest_does_whatever_it_is_called(
+    large: str, small: str
+) -> None:
+    lost = Node("n0", 9, [Guest(large, 8, apart="b"), Guest(small, 1, apart="b")])
+    nodes = [lost, Node("n1", 9, [Guest("x", 1, apart="b")]), Node("n2", 6, [])]
+    assert verdict(nodes) is Verdict.SURVIVABLE

@@ -16,14 +16,15 @@ KINDS = frozenset({"eth", "bond", "bridge", "vlan"})
 
 
 def seen(api: Api, nodes: Iterable[str]) -> dict[str, tuple[Port, ...]]:
-    """Of these nodes those that answer."""
+    """Of these nodes those that answer, and in a way that is understood: what was left out of a
+    node's network would look as if it were not there."""
     found = {}
     for node in nodes:
         try:
             rows = api.get(f"nodes/{node}/network")
-        except MetalError:
+            found[node] = tuple(_port(row) for row in rows if row["type"] in KINDS)
+        except (MetalError, KeyError, ValueError):
             continue
-        found[node] = tuple(_port(row) for row in rows if row["type"] in KINDS)
     return found
 
 
