@@ -20,7 +20,7 @@ Files = dict[str, str]
 
 @dataclass
 class PretendPair:
-    """Two gateways, the first of which carries the site."""
+    """Two gateways, the first of which carries the site; "nobody" does where they are new."""
 
     cuts: Callable[[Files], bool] = lambda _files: False
     """Whether a gateway with these files leads nowhere, when it carries the site."""
@@ -36,7 +36,7 @@ class PretendPair:
     @property
     def reached(self) -> bool:
         """Whether the site is: everything comes in by who carries it, and SSH, too."""
-        return not self.cuts(self.gateways[self.carrier].in_use)
+        return self.carrier == "nobody" or not self.cuts(self.gateways[self.carrier].in_use)
 
     def tick(self) -> None:
         self.asked += 1
@@ -44,9 +44,12 @@ class PretendPair:
             gateway.tick()
 
     def leave(self, name: str) -> None:
-        """Its keepalived restarts; the other one takes over."""
-        if self.carrier == name:
-            self.carrier = next(other for other in self.gateways if other != name)
+        """Its keepalived restarts; the other one takes over, if it was ever set up."""
+        others = [other for other, it in self.gateways.items() if other != name and it.in_use]
+        before = self.carrier
+        if before in (name, "nobody"):
+            self.carrier = others[0] if others else name
+        if before != self.carrier:
             self.carried.append(self.carrier)
 
 

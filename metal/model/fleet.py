@@ -497,8 +497,8 @@ class Fleet(Frozen):
     poll_seconds: float = Field(default=2.0, gt=0, le=60)
     """How often metal asks again while it waits for something."""
     management_from: tuple[IPvAnyNetwork, ...] = ()
-    """The networks (the mesh's) that the hosts' SSH and API answer to. None: no firewall is put
-    on clusters that metal forms."""
+    """The networks (the mesh's) that the hosts' SSH and API answer to, and the gateways' SSH beside
+    administrators in the mesh. None: no firewall is put on clusters that metal forms."""
     recovery: str | None = None
     """An age recipient whose private half is on paper only, in shares: `metal keys shares split`
     makes it. Every secret is encrypted to it too."""

@@ -68,11 +68,12 @@ class _Trying:
         return self._stays(gateway, trial)
 
     def _stands_by(self, gateway: Gateway) -> bool:
-        """Whether the other one carries the site; it is asked to."""
-        if not gateway.carries(self._order.shared):
-            return any(self._ports.gateway(n).carries(self._order.shared) for n in self._others)
-        gateway.hand_over()
-        return False
+        """Whether it carries no packets; the other one is given them first. Of new gateways
+        none does."""
+        carries = gateway.carries(self._order.shared)
+        if carries:
+            gateway.hand_over()
+        return not carries
 
     def _stays(self, gateway: Gateway, trial: Trial) -> bool | None:
         try:
@@ -104,9 +105,11 @@ class _Trying:
 
     def _ask_for_it(self) -> None:
         """Once: a gateway that cannot take the site would have it torn to and fro."""
-        for name in () if self._asked else self._others:
-            self._ports.gateway(name).hand_over()
-        self._asked = True
+        others = [] if self._asked else [self._ports.gateway(name) for name in self._others]
+        for other in others:
+            if other.carries(self._order.shared):
+                other.hand_over()
+                self._asked = True
 
 
 def _some(found: Sequence[object]) -> str:

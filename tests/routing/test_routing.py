@@ -108,6 +108,13 @@ def test_each_is_proven_while_it_carries_the_site(store: Store) -> None:
     assert has(pair, OLD) and f"{FORMER}{DNS}" in kept
 
 
+def test_a_new_pair_is_made_of_two_that_nobody_set_up(store: Store) -> None:
+    pair = PretendPair(carrier="nobody")
+    assert give(store, pair, order_for(pair, NEW)).status is Status.DONE
+    assert has(pair, NEW)
+    assert all("hand over" not in g.ran for g in pair.gateways.values() if g.where == "gateway1")
+
+
 def test_what_carries_no_packets_moves_nothing(store: Store) -> None:
     pair = pair_with(OLD)
     assert give(store, pair, order_for(pair, OLD | {DNS: "names\n"})).status is Status.DONE

@@ -17,6 +17,7 @@ def input_rules(seen: View) -> Iterator[str]:
     yield 'iifname "lo" accept'
     yield "# Both protocols need theirs: neighbours, routers, and how large a packet may be."
     yield "meta l4proto { icmp, ipv6-icmp } accept"
+    yield from _management(seen)
     yield "# The world sees the proxy and the door of the mesh."
     yield from _proxy(seen, "$uplink")
     door = seen.doors.get(seen.name)
@@ -40,6 +41,13 @@ def input_rules(seen: View) -> Iterator[str]:
     for family, addresses in _by_family(_administrators(seen)):
         yield f"iifname $mesh {family} saddr {_set(addresses)} tcp dport {SSH} accept"
     yield "iifname { $mesh, $nat64 } drop"
+
+
+def _management(seen: View) -> Iterator[str]:
+    """Beside those in the mesh, who need not be in it: metal itself, before there is one."""
+    for family, networks in _by_family(seen.inventory.fleet.management_from):
+        ours = "iifname { $uplink, $inside }"
+        yield f"{ours} {family} saddr {_set(networks)} tcp dport {SSH} accept"
 
 
 def output_rules(seen: View) -> Iterator[str]:
