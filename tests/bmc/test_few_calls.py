@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from metal.cli.render.facts import facts_document
+from metal.drivers.bmc import connect
 from metal.drivers.redfish import Redfish
 from metal.lab.redfish_bmc import RedfishBmc
+from metal.model.fleet import BmcAccess
 
 TREES = Path(__file__).resolve().parents[2] / "../shared/bmc/redfish"
 NAMES = sorted(p.parent.name for p in TREES.glob("*/tree.json"))
 Open = Callable[..., Redfish]
+FACTORY = ("root", "calvin-0")
 
 
 def asked(bmc: RedfishBmc) -> Counter[str]:
@@ -27,6 +30,14 @@ def asked(bmc: RedfishBmc) -> Counter[str]:
 def test_nothing_is_read_twice_in_one_look(redfish_bmc: RedfishBmc, open_redfish: Open) -> None:
     open_redfish().facts()
     assert [path for path, times in asked(redfish_bmc).items() if times > 1] == []
+
+
+def test_nothing_is_read_twice_from_the_first_word_to_the_last(redfish_bmc: RedfishBmc) -> None:
+    """Whether Redfish is there, the log-in, the facts, how many servers: one root, one session."""
+    bmc = connect(BmcAccess(address="127.0.0.1", port=redfish_bmc.port), *FACTORY, timeout=5)
+    assert bmc.facts().serial and bmc.nodes() == ("",)
+    bmc.close()
+    assert [path for path, times in Counter(redfish_bmc.asked).items() if times > 1] == []
 
 
 def test_the_next_look_reads_anew(redfish_bmc: RedfishBmc, open_redfish: Open) -> None:
