@@ -40,9 +40,10 @@ def read_cpu(tree: Tree, system: Body) -> Cpu:
     )
 
 
-def read_modules(tree: Tree, system: Body) -> tuple[list[Dimm], list[str]]:
-    """Every module that is there, and the slots of those that say who made them, but no size."""
-    sized: list[Dimm] = []
+def read_modules(tree: Tree, system: Body) -> tuple[list[tuple[Dimm, int]], list[str]]:
+    """Every module that is there, with its MiB as told; and the slots of those that say who made
+    them, but no size."""
+    sized: list[tuple[Dimm, int]] = []
     unsized: list[str] = []
     for module in tree.parts(system, "Memory"):
         if not present(module):
@@ -50,19 +51,20 @@ def read_modules(tree: Tree, system: Body) -> tuple[list[Dimm], list[str]]:
         serial, part = told(module.get("SerialNumber")), told(module.get("PartNumber"))
         if mib := module_mib(module):
             gib = round(mib / 1024, 2)
-            sized.append(Dimm(slot=_slot(module), size_gib=gib, serial=serial, part=part))
+            dimm = Dimm(slot=_slot(module), size_gib=gib, serial=serial, part=part)
+            sized.append((dimm, mib))
         elif serial or part:
             unsized.append(_slot(module))
     return sized, unsized
 
 
-def memory_gib(system: Body, modules: Iterable[Dimm]) -> float | None:
+def memory_gib(system: Body, modules: Iterable[tuple[Dimm, int]]) -> float | None:
     """The summary's total; 0 is said by machines that are off, and means unknown (R36)."""
-    of_modules = sum(module.size_gib for module in modules)
+    of_modules = sum(mib for _, mib in modules)
     for total in totals(system):
-        if told_here := total_gib(total, round(of_modules * 1024)):
+        if told_here := total_gib(total, of_modules):
             return told_here
-    return round(of_modules, 2) or None
+    return round(of_modules / 1024, 2) or None
 
 
 def totals(system: Body) -> Iterator[Any]:

@@ -82,7 +82,7 @@ class _Reader:
         system, tree = self.system, self.tree
         cpu = self._cpu()
         modules = self._modules()
-        whole = () if "dimms" in self.partial else modules
+        whole = [] if "dimms" in self.partial else modules
         own = self._part("bmc_mac", lambda: own_macs(tree, system, self.manager)) or ()
         found: dict[str, Any] = {
             "vendor": self._vendor(),
@@ -95,7 +95,7 @@ class _Reader:
             "bios_version": told(system.get("BiosVersion")) or self._version_of("Bios", system),
             "bmc_firmware": self._part("bmc_firmware", self._firmware),
             "memory_gib": memory_gib(system, whole),
-            "dimms": modules or None,
+            "dimms": tuple(dimm for dimm, _ in modules) or None,
             "drives": self._part("drives", lambda: read_drives(tree, system, self.chassis)),
             "controllers": self._part("controllers", lambda: read_controllers(tree, system)),
             "nics": self._part("nics", lambda: read_nics(tree, system, self.chassis, set(own))),
@@ -139,13 +139,13 @@ class _Reader:
         self.unknown |= dict.fromkeys(counts, self.tree.lost[lost])
         return Cpu(model=cpu.model)
 
-    def _modules(self) -> tuple[Dimm, ...]:
+    def _modules(self) -> list[tuple[Dimm, int]]:
         found = self._part("dimms", lambda: read_modules(self.tree, self.system))
         sized, unsized = found or ([], [])
         if unsized:
             self.partial.add("dimms")
             self.unknown["dimms"] = f"not all of it: no size is told of {', '.join(unsized)}"
-        return tuple(sized)
+        return sized
 
     def _why(self, key: str) -> str:
         """Why nothing is known of `key`: nobody filled it in, the machine is off, or so."""

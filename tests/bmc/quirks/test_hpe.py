@@ -58,8 +58,8 @@ def test_ilo_4_before_it_spoke_redfish_well(made: Any, look: Look) -> None:
     document = look(made)
     assert (document["vendor"], document["memory_gib"]) == ("HP", 32)
     assert document["dimms"] == [
-        {"slot": "PROC 1 DIMM 1", "size_gib": 16},
-        {"slot": "PROC 2 DIMM 1", "size_gib": 16},
+        {"slot": "PROC 1 DIMM 1", "size_gib": 16, "serial": None, "part": None},
+        {"slot": "PROC 2 DIMM 1", "size_gib": 16, "serial": None, "part": None},
     ]
     assert (document["cpu"]["sockets"], document["cpu"]["cores"]) == (2, None)
     assert document["cpu"]["model"] == "Intel(R) Xeon(R) CPU E5-2620 v3 @ 2.40GHz"

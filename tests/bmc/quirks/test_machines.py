@@ -194,7 +194,7 @@ def test_members_of_any_shape(made: Any, look: Look) -> None:
     made.below(SYSTEM, "Memory", {"1": dimm})
     good = {"@odata.id": f"https://bmc.example.org{SYSTEM}/Memory/1/"}
     made[f"{SYSTEM}/Memory"]["Members"] = [None, {}, {"@odata.id": None}, "x", good, good]
-    assert look(made)["dimms"] == [{"slot": "A1", "size_gib": 16}]
+    assert look(made)["dimms"] == [{"slot": "A1", "size_gib": 16, "serial": None, "part": None}]
     made[f"{SYSTEM}/Memory"]["Members"] = None
     assert look(made)["dimms"] is None
 

@@ -167,7 +167,9 @@ def test_inspur_writes_bare_paths_and_modules_in_gib(made: Any, look: Look) -> N
     interface = {"Links": {"NetworkAdapter": [card]}}
     made.below(SYSTEM, "NetworkInterfaces", {"onboard": interface})
     document = look(made)
-    assert document["dimms"] == [{"slot": "CPU0_C0D0", "size_gib": 32}]
+    assert document["dimms"] == [
+        {"slot": "CPU0_C0D0", "size_gib": 32, "serial": None, "part": None}
+    ]
     assert (document["memory_gib"], macs(document)) == (32, ["6c:92:bf:00:00:01"])
 
 
@@ -201,7 +203,9 @@ def test_openbmc_lists_its_hypervisor_beside_the_server(
     document = look(made)
     assert document["cpu"] == {"model": "AMD EPYC 7543 32-Core Processor", "sockets": 1,
                                "cores": 32, "threads": 64}  # fmt: skip
-    assert document["dimms"] == [{"slot": "P0 CHANNEL A", "size_gib": 64}]
+    assert document["dimms"] == [
+        {"slot": "P0 CHANNEL A", "size_gib": 64, "serial": None, "part": None}
+    ]
 
 
 def test_a_summary_stands_where_no_processors_are_listed_at_all(made: Any, look: Look) -> None:

@@ -118,7 +118,9 @@ def test_a_large_total_that_its_modules_make_up_stands(made: Any, look: Look) ->
 def test_a_module_in_any_unit(made: Any, look: Look, module: Any, gib: float | None) -> None:
     made.below(SYSTEM, "Memory", {"DIMM1": module})
     document = look(made)
-    assert document["dimms"] == (gib and [{"slot": "DIMM1", "size_gib": gib}])
+    assert document["dimms"] == (
+        gib and [{"slot": "DIMM1", "size_gib": gib, "serial": None, "part": None}]
+    )
     assert document["memory_gib"] == gib
 
 
@@ -137,7 +139,7 @@ def test_a_module_of_no_size_is_there_and_no_sum_is_made(made: Any, look: Look) 
         "A3": {"CapacityMiB": 0, "SerialNumber": "NO DIMM", "PartNumber": "NO DIMM"},
     })  # fmt: skip
     document = look(made)
-    assert document["dimms"] == [{"slot": "A1", "size_gib": 32}]
+    assert document["dimms"] == [{"slot": "A1", "size_gib": 32, "serial": "102CE00B", "part": None}]
     assert document["memory_gib"] is None and "of A2" in document["unknown"]["dimms"]
     made[SYSTEM]["MemorySummary"] = {"TotalSystemMemoryGiB": 64}
     assert look(made)["memory_gib"] == 64
