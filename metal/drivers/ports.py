@@ -4,7 +4,7 @@ Every mutating call is `ensure_…`: safe to repeat, it returns once the wanted 
 back, and raises Unreachable (worth a retry), Failed or Refused otherwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from metal.model.addresses import Addressing
@@ -206,10 +206,14 @@ class Hypervisor(Protocol):
         be moved at the same time, from other threads.
         """
 
-    def ensure_restarted(self, vm: VmSpec, target: str, fenced: str) -> None:
-        """The VM, last on `fenced`, runs: on `target`, or wherever it was seen to run already.
+    def ensure_restarted(
+        self, vm: VmSpec, target: str, fenced: str, allowed: Callable[[], None] = lambda: None
+    ) -> str:
+        """The VM, last on `fenced`, runs: on `target`, or wherever it was seen to run already;
+        returns where.
 
-        Whoever calls holds the proof that `fenced` is off. Refused where the hypervisor's own HA
+        Whoever calls holds the proof that `fenced` is off. `allowed` is called right before the VM
+        is started, and raises where it may not be any more. Refused where the hypervisor's own HA
         does this (`capabilities.restarts`).
         """
 

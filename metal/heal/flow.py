@@ -4,16 +4,15 @@ Recovering proves that the server is off, keeps it off, and sees what becomes of
 cluster's HA starts them, once each, nothing is started here; where there is none, restart.py does.
 """
 
-from collections.abc import Sequence
-from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any
 
 from metal.drivers.ports import PowerSwitch
+from metal.heal.abreast import Abreast
 from metal.heal.evidence import switch_off
 from metal.heal.ports import HealPorts
 from metal.heal.restart import Proof, restart
-from metal.model.errors import Failed, MetalError, Refused, Unreachable
+from metal.model.errors import Failed, Refused, Unreachable
 from metal.model.plan import DrainServer, MigrateVm, RecoverServer
 from metal.operations.run import Run
 
@@ -76,12 +75,12 @@ def drain(run: Run, action: DrainServer, ports: HealPorts) -> dict[str, Any]:
     server, total = action.server, len(action.moves)
     run.step(f"mark {server} draining", lambda: ports.draining(server))
     with ports.crew(action.at_once) as crew:
-        under_way: dict[str, Future[None]] = {}
+        moves = {move.vm: partial(_move, move, action.mib_s, ports) for move in action.moves}
+        abreast = Abreast(crew, action.at_once, moves)
         for done, move in enumerate(action.moves):
             text = f"move {move.vm} to {move.target}"
             run.progress(done / (total + 1), f"{text} ({done + 1}/{total})")
-            ahead = action.moves[done : done + action.at_once]
-            act = partial(_move_with, ahead, action.mib_s, under_way, crew, ports)
+            act = partial(abreast.result, move.vm)
             run.step(text, act, tries=TRIES, backoff=ports.every)
     run.progress(total / (total + 1), f"see that {server} is empty")
     run.step(f"see that {server} is empty", lambda: _see_empty(server, ports), tries=TRIES)
@@ -150,25 +149,6 @@ def _is_back(server: str, ports: HealPorts) -> bool:
     """Its power came back before HA was done: then its VMs were started where they were."""
     cluster, nodes, _ = ports.hypervisor.look()
     return cluster.quorate is True and nodes.get(server) == "online"
-
-
-def _move_with(
-    ahead: Sequence[MigrateVm],
-    mib_s: int,
-    under_way: dict[str, Future[None]],
-    crew: Executor,
-    ports: HealPorts,
-) -> None:
-    """The first of `ahead` is there. The others set out too: so many move side by side, and each
-    is waited for in a step of its own."""
-    for move in ahead:
-        if move.vm not in under_way:
-            under_way[move.vm] = crew.submit(_move, move, mib_s, ports)
-    try:
-        under_way[ahead[0].vm].result()
-    except MetalError:
-        del under_way[ahead[0].vm]  # tried again, it is to set out again
-        raise
 
 
 def _move(move: MigrateVm, mib_s: int, ports: HealPorts) -> None:

@@ -9,9 +9,11 @@ but the proven one must say that it does not run the VM, and every step belongs 
 of one leader's term, which is asked for again just before the VM is started.
 """
 
+import threading
 from contextlib import suppress
 from functools import partial
 
+from metal.heal.abreast import Abreast
 from metal.heal.ports import HealPorts
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
 from metal.model.hypervisor import VmSpec
@@ -30,6 +32,7 @@ class Proof:
     def __init__(self, server: str, ports: HealPorts) -> None:
         self._server, self._ports = server, ports
         self._at: float | None = None
+        self._turn = threading.Lock()
 
     def read_off(self) -> None:
         """Its switch read off this moment."""
@@ -37,10 +40,11 @@ class Proof:
 
     def holds(self) -> bool:
         """Whether it is off now. Whoever resumes an operation of yesterday reads anew."""
-        now = self._ports.monotonic()
-        if self._at is None or now - self._at > FRESH:
-            self._at = now if self._reads() == "off" else None
-        return self._at is not None
+        with self._turn:
+            now = self._ports.monotonic()
+            if self._at is None or now - self._at > FRESH:
+                self._at = now if self._reads() == "off" else None
+            return self._at is not None
 
     def _reads(self) -> str:
         try:
@@ -72,18 +76,22 @@ def restart(
         )
     landed: dict[str, str] = {}
     failed: dict[str, str] = {}
-    planned = {one.vm: one for one in restarts.planned}
+    planned = {
+        one.vm: partial(_restart, run, server, one, ports, proof) for one in restarts.planned
+    }
     vms = [*planned, *restarts.stranded]
-    for done, vm in enumerate(vms):
-        run.progress(0.3 + 0.5 * done / len(vms), f"restart {vm} ({done + 1}/{len(vms)})")
-        if vm in planned:
-            act = partial(_restart, run, server, planned[vm], ports, proof)
-        else:
-            act = partial(_place_and_restart, run, server, vm, action.vms[vm], ports, proof)
-        try:
-            landed[vm] = run.step(f"restart {vm}", act, tries=TRIES, backoff=ports.every)
-        except (Failed, Refused) as error:
-            failed[vm] = error.what
+    with ports.crew(ports.abreast) as crew:
+        abreast = Abreast(crew, ports.abreast, planned)
+        for done, vm in enumerate(vms):
+            run.progress(0.3 + 0.5 * done / len(vms), f"restart {vm} ({done + 1}/{len(vms)})")
+            if vm in planned:
+                act = partial(abreast.result, vm)
+            else:
+                act = partial(_place_and_restart, run, server, vm, action.vms[vm], ports, proof)
+            try:
+                landed[vm] = run.step(f"restart {vm}", act, tries=TRIES, backoff=ports.every)
+            except (Failed, Refused) as error:
+                failed[vm] = error.what
     if failed:
         raise Failed(
             "; ".join(f"{vm} stays down: {why}" for vm, why in failed.items()),
@@ -119,14 +127,18 @@ def _restart(run: Run, server: str, one: Restart, ports: HealPorts, proof: Proof
         cpu=one.cpu,
     )
     fenced = server if proof.holds() else ""
-    run.say(f"restart {one.vm} on {one.target}")  # raises where another watcher took over
+
+    def allowed() -> None:
+        """Raises where another watcher took over meanwhile."""
+        run.say(f"restart {one.vm} on {one.target}")
+
     try:
-        ports.hypervisor.ensure_restarted(spec, one.target, fenced)
+        return ports.hypervisor.ensure_restarted(spec, one.target, fenced, allowed)
     except Refused:
         # It came back by itself and runs the VM: then that is where it runs.
         if ports.hypervisor.where(one.vmid) != (server, "running"):
             raise
-    return ports.hypervisor.where(one.vmid)[0]
+        return server
 
 
 def _see_them_write(run: Run, vms: dict[str, int], ports: HealPorts) -> None:

@@ -1,6 +1,7 @@
 """Restarting what ran on a dead server where no HA does, against libvirt's own test driver."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,12 +65,16 @@ class Spy:
         self._real = real
         self.asked: list[str] = []
         self.after: Callable[[str], None] = lambda _vm: None
+        self.before: Callable[[Callable[[], None]], None] = lambda allowed: allowed()
         self.silent_disks = False
 
-    def ensure_restarted(self, vm: Any, target: str, fenced: str) -> None:
+    def ensure_restarted(
+        self, vm: Any, target: str, fenced: str, allowed: Callable[[], None]
+    ) -> str:
         self.asked.append(vm.name)
-        self._real.ensure_restarted(vm, target, fenced)
+        at = self._real.ensure_restarted(vm, target, fenced, lambda: self.before(allowed))
         self.after(vm.name)
+        return str(at)
 
     def written(self, vmid: int) -> int | None:
         return 0 if self.silent_disks else self._real.written(vmid)
@@ -118,6 +123,7 @@ class Bench:
         self.on_read: Callable[[], None] = lambda: None
         self.held: list[str] = []
         self.place: Callable[[str, str], Restart] = self.nowhere
+        self.abreast = 1
         self.ceph = CephDouble(self.spy.asked)
         for name, vmid in VMS.items():
             bed.driver.ensure_vm(
@@ -164,6 +170,7 @@ class Bench:
             draining=lambda _server: pytest.fail("a dead server is not drained"),
             patience=patience,
             every=0.01,
+            abreast=self.abreast,
         )
         params = action.model_dump(mode="json")
         operation = self.store.journal.open("recover", action.server, [], params, term=term)
@@ -350,11 +357,41 @@ def test_who_does_not_lead_any_more_starts_nothing(bench: Bench) -> None:
     assert bench.running() == {}
 
 
+def test_who_stood_still_between_the_look_and_the_start_starts_nothing(bench: Bench) -> None:
+    """Another one led meanwhile, and may have started it elsewhere."""
+    leading = bench.store.leading
+    term = leading.seek("watch", "here", 600)
+    assert term is not None
+
+    def stands_still(allowed: Callable[[], None]) -> None:
+        leading.resign(term)
+        allowed()
+
+    bench.spy.before = stands_still
+    with pytest.raises(LeaseLost):
+        bench.run(term=term)
+    assert bench.running() == {}
+
+
+def test_they_are_restarted_side_by_side(bench: Bench) -> None:
+    """Each waits for the other: one after the other, neither would ever start."""
+    both = threading.Barrier(2, timeout=60)
+
+    def meet(allowed: Callable[[], None]) -> None:
+        both.wait()
+        allowed()
+
+    bench.abreast, bench.spy.before = 2, meet
+    outcome = bench.run()
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert bench.running() == {"git": "alba2", "wiki": "alba3"}
+
+
 def kill_after_proof(bench: Bench) -> None:
     """The process dies with the proof in the journal, and nothing restarted."""
     ensure = bench.spy.ensure_restarted
 
-    def dies(_vm: Any, _target: str, _fenced: str) -> None:
+    def dies(*_: Any) -> str:
         raise Killed
 
     bench.spy.ensure_restarted = dies  # type: ignore[method-assign]

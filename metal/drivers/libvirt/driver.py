@@ -1,5 +1,6 @@
 """metal.drivers.ports.Hypervisor for libvirt."""
 
+from collections.abc import Callable
 from typing import Any
 
 from metal.drivers.libvirt import guests, look, moving, preflight
@@ -104,8 +105,10 @@ class Libvirt:
         unseen = self._shared_unseen
         moving.ensure_migrated(self._hosts, vmid, target, mib_s, shared_unseen=unseen)
 
-    def ensure_restarted(self, vm: VmSpec, target: str, fenced: str) -> None:
-        guests.ensure_restarted(self._hosts, self._machine, vm, target, fenced)
+    def ensure_restarted(
+        self, vm: VmSpec, target: str, fenced: str, allowed: Callable[[], None] = lambda: None
+    ) -> str:
+        return guests.ensure_restarted(self._hosts, self._machine, vm, target, fenced, allowed)
 
     def ensure_apart(self, group: str, vmids: tuple[int, ...]) -> None:
         """Nobody but metal moves a VM here, and its planner keeps replicas apart."""

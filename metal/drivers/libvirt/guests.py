@@ -18,7 +18,7 @@ from metal.drivers.libvirt.disks import (
 )
 from metal.drivers.libvirt.domain import SPACE, Machine, Told, about, read, render
 from metal.drivers.libvirt.hosts import Hosts
-from metal.drivers.libvirt.look import Copy, best, see, state_of
+from metal.drivers.libvirt.look import Copy, Sight, best, see, state_of
 from metal.model.addresses import Addressing
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
 from metal.model.hypervisor import VmSpec
@@ -73,12 +73,32 @@ def ensure_started(hosts: Hosts, vmid: int, seconds: float, poll: float) -> None
     forget_stale(hosts, vmid)
 
 
-def ensure_restarted(hosts: Hosts, machine: Machine, vm: VmSpec, target: str, fenced: str) -> None:
-    """A copy that the fenced host shows is no reason: it is off, or was before it answered."""
-    sight = see(hosts)
+def ensure_restarted(
+    hosts: Hosts,
+    machine: Machine,
+    vm: VmSpec,
+    target: str,
+    fenced: str,
+    allowed: Callable[[], None],
+) -> str:
+    if at := runs_already(see(hosts), vm, fenced):
+        return at
+    hosts.call(target, lambda connection: _define(connection, machine, vm, target, new=False))
+    told = hosts.call(target, lambda c: _told(c, vm.name))
+    allowed()
+    start(hosts, Copy(target, told, "stopped"))
+    return target
+
+
+def runs_already(sight: Sight, vm: VmSpec, fenced: str) -> str | None:
+    """Where; None where it may be started. Refused where the fenced host runs it, Unreachable
+    while another one is silent.
+
+    A stopped copy that the fenced host shows is no reason: it is off, or was before it answered.
+    """
     elsewhere = best(c for c in sight.of(vm.vmid) if c.node != fenced)
     if elsewhere is not None and elsewhere.state != "stopped":
-        return
+        return elsewhere.node
     if any(c.node == fenced and c.state != "stopped" for c in sight.of(vm.vmid)):
         raise Refused(
             f"{vm.name} runs on {fenced}, which was said to be off",
@@ -87,8 +107,7 @@ def ensure_restarted(hosts: Hosts, machine: Machine, vm: VmSpec, target: str, fe
         )
     if hidden := sight.hidden(f"whether {vm.name} runs there is not known", but=fenced):
         raise hidden
-    hosts.call(target, lambda connection: _define(connection, machine, vm, target, new=False))
-    start(hosts, Copy(target, hosts.call(target, lambda c: _told(c, vm.name)), "stopped"))
+    return None
 
 
 def ensure_off(hosts: Hosts, vmid: int) -> None:

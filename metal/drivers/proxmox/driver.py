@@ -222,7 +222,9 @@ class Proxmox:
     def ensure_removed(self, vmid: int) -> None:
         stopping.ensure_removed(self._api, vmid)
 
-    def ensure_restarted(self, vm: VmSpec, target: str, fenced: str) -> None:
+    def ensure_restarted(
+        self, vm: VmSpec, target: str, fenced: str, allowed: Callable[[], None] = lambda: None
+    ) -> str:
         raise Refused(
             f"{vm.name} is not restarted elsewhere by metal: that is for Proxmox's HA",
             where=target,
