@@ -215,9 +215,13 @@ def test_vms_without_ha_stay_down_and_are_named(bench: Bench) -> None:
     assert {vm["starts"] for vm in bench.truth().values()} == {1}
 
 
-def test_ha_that_does_nothing_in_time_is_told_with_names(bench: Bench) -> None:
+def test_ha_that_does_nothing_in_time_is_told_with_names(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.vms(ha=True)
     bench.lab.datacenter.power_off("alba1")
+    still = bench.lab.clock.now()
+    monkeypatch.setattr(bench.lab.clock, "now", lambda: still)  # HA never gets to it
     outcome = bench.run(recover, RECOVER, patience=0.01)
     assert outcome.status is Status.FAILED
     assert "HA has not restarted git, wiki" in outcome.error
