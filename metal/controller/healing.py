@@ -1,7 +1,7 @@
 """Carries out what a watcher decided, beside its rounds; goes on with what was left."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
@@ -71,6 +71,7 @@ class Healing:
                 action = action_of(operation.params["action"])
                 if isinstance(action, DrainServer) and action.server in died:
                     self._workspace.store.journal.cancel(operation.id)
+                    self._book.died(action, "what was left on it is recovered")
                     continue
                 self._run(action, partial(self._resume, operation.id, action, term))
 
@@ -92,8 +93,12 @@ class Healing:
         """Whether the server to be recovered is still being emptied: that must fail first."""
         return isinstance(action, RecoverServer) and f"drain:{action.server}" in self._begun
 
-    def collect(self) -> dict[str, str]:
-        """Action id → why it failed, of those that ended since this was last asked."""
+    def collect(self, died: Collection[str] = ()) -> dict[str, str]:
+        """Action id → why it failed, of those that ended since this was last asked.
+
+        That a server of `died` could not be emptied is no failure of its own: it died meanwhile,
+        and is recovered.
+        """
         failed = {}
         for key, begun in list(self._begun.items()):
             if not begun.future.done():
@@ -101,7 +106,11 @@ class Healing:
             del self._begun[key]
             if begun.stop.is_set():
                 continue  # it is only left, and gone on with in the next round
-            if why := begun.future.result():
+            why = begun.future.result()
+            if why and isinstance(begun.action, DrainServer) and begun.action.server in died:
+                self._book.died(begun.action, why)
+                continue
+            if why:
                 failed[key] = why
             self._book.over(begun.action, why)
         return failed

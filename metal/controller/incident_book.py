@@ -10,7 +10,7 @@ from metal.controller.sensing import HEALING
 from metal.controller.workspace import Workspace
 from metal.heal.diagnosis import AT_ONCE, Diagnosis
 from metal.heal.plan import Found
-from metal.model.plan import Action
+from metal.model.plan import Action, DrainServer
 from metal.operations.incidents import Incident
 
 SILENCE = frozenset({"unreachable", "cut-off"})
@@ -51,6 +51,12 @@ class IncidentBook:
             said = f"FAILED: {action.what}: {why}" if why else f"done: {action.what}"
             if self._incidents.note(incident.id, "action", said) and why:
                 self._tell(incident, f"{_name(incident.subject)}: a person must act", said)
+
+    def died(self, action: DrainServer, why: str) -> None:
+        """The server died while it was emptied: no person must act, its recovery follows."""
+        if incident := self._of(action):
+            said = f"{action.server} died while it was emptied: {why}"
+            self._incidents.note(incident.id, "action", said)
 
     def stopped(self, name: str, why: str) -> None:
         """An evacuation of `name` stopped where only a person goes on: told, and no more of it is

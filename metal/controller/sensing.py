@@ -1,8 +1,10 @@
 """What a watcher knows besides its look: who reaches whom from where, and what was there before."""
 
 import socket
+from collections.abc import Sequence
 
 from metal.controller.workspace import Workspace
+from metal.heal.fallen import fell
 from metal.heal.past import History, Sense
 from metal.heal.signs import signs
 from metal.heal.storm import HOUR
@@ -13,6 +15,8 @@ from metal.operations.journal import Operation
 HEALING = frozenset({"recover", "drain"})
 BY = "watch"
 """In the params of what a watcher began: a person's own drains count for nothing here."""
+FELL = "fell"
+"""The kind of record, by VM, of what a server ran when it was lost."""
 WORKERS = 64
 FRESH = 1.5
 """Looks after which what another place saw is too old to count."""
@@ -44,6 +48,7 @@ def sense(workspace: Workspace, world: World, every: float) -> Sense:
     return Sense(
         views={place: s.reaches for place, s in seen.items() if s.age <= FRESH * every},
         known=_known(workspace, world),
+        fell=frozenset(workspace.store.records.all(FELL)) if _alone(workspace) else frozenset(),
         suspect_seconds=suspect,
         gap=suspect + FRESH * every + LOOKING,
     )
@@ -58,6 +63,24 @@ def _known(workspace: Workspace, world: World) -> dict[str, tuple[str, ...]]:
             known[name] = signs(seen.reasons)
             workspace.store.records.put(name, "signs", list(known[name]))
     return known
+
+
+def remember_fallen(workspace: Workspace, world: World, past: Sequence[World]) -> None:
+    """What lost servers ran is in the store, for whoever leads once they are back."""
+    if not _alone(workspace):
+        return
+    records = workspace.store.records
+    known = set(records.all(FELL))
+    now = fell(workspace.inventory, world, past, known)
+    for vm in now - known:
+        records.put(vm, FELL, True)
+    for vm in known - now:
+        records.forget(vm, FELL)
+
+
+def _alone(workspace: Workspace) -> bool:
+    """Whether any cluster has no HA of its own."""
+    return not all(cluster.has_ha for cluster in workspace.inventory.clusters.values())
 
 
 def history(workspace: Workspace) -> History:

@@ -18,7 +18,7 @@ from metal.controller.planning import drain_action
 from metal.controller.post import POST, Post
 from metal.controller.progress import Progress
 from metal.controller.returning import give_back
-from metal.controller.sensing import history, see, sense, this_place
+from metal.controller.sensing import history, remember_fallen, see, sense, this_place
 from metal.controller.workspace import Workspace
 from metal.heal.diagnosis import Diagnosis
 from metal.heal.past import Look
@@ -83,13 +83,15 @@ class Watcher:
             return self._follow()
         self._past = self._past or _remembered(self._workspace)
         world = look(self._workspace, progress=self._progress)
+        if post is not None and post.term is not None:
+            remember_fallen(self._workspace, world, [earlier for _, earlier in self._past])
         found = self._judge(world)
         # Asked again: what was long in looking may have lost the post meanwhile.
         term = post.term if post else None
         if post is None or term is None:
             return self._tell(found) if post is None else self._follow()
         self._publish(found)
-        failed = self._healing.collect()
+        failed = self._healing.collect(_died(found))
         give_back(self._workspace, world, found)
         unlocked = self._gatekeeper.round()
         self._book.record(found)
@@ -176,6 +178,11 @@ class Watcher:
             holds=(*found.holds.values(), *self._gatekeeper.refused.values()),
             unlocked=unlocked,
         )
+
+
+def _died(found: Found) -> set[str]:
+    """The servers that do not run any more, as far as their cluster and their BMC say."""
+    return {n for n, diagnosis in found.diagnoses.items() if diagnosis.state in ("dead", "suspect")}
 
 
 def watch_once(

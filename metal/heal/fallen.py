@@ -4,29 +4,57 @@ It came back before anybody fenced it: its VMs are where they were, and nobody e
 that was stopped while its server ran on is somebody's wish, and left alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from metal.heal.past import Look
 from metal.model.fleet import Inventory
 from metal.model.life import Life, Status
 from metal.model.plan import Risk, StartVm
 from metal.model.world import SeenServer, SeenVm, World
 
 
-def fallen(inventory: Inventory, world: World, past: Sequence[Look]) -> Iterator[StartVm]:
-    """What is to be started where it is.
+def fell(
+    inventory: Inventory, world: World, past: Sequence[World], known: Collection[str]
+) -> frozenset[str]:
+    """Which VMs a server's death may have stopped: those of `known` that nobody saw running since,
+    and what ran on one that is lost now. `past`: the looks before this one, oldest first.
+
+    Whoever watches next must know it: by then the server may be back, and its VMs just stopped.
+    """
+    found = {name for name in known if name in inventory.vms and name not in world.vms}
+    for name, seen in world.vms.items():
+        if not _is_ours(inventory, name, seen) or seen.state == "running":
+            continue
+        lost = world.servers.get(seen.server, SeenServer()).node == "offline"
+        if name in known or (lost and _ran(name, past)):
+            found.add(name)
+    return frozenset(found)
+
+
+def fallen(
+    inventory: Inventory, world: World, before: World | None, down: Collection[str]
+) -> Iterator[StartVm]:
+    """What of `down`, the VMs that fell, is to be started where it is.
 
     `stopped` is proof that no other copy runs: while any host of such a cluster is silent, a VM
     that one shows as stopped is told as `unknown`. Two looks in a row must show it.
     """
     for name, seen in sorted(world.vms.items()):
-        wanted = inventory.vms.get(name)
-        cluster = inventory.clusters.get(seen.cluster)
-        if wanted is None or not wanted.running or cluster is None or cluster.has_ha:
+        if name not in down or not _is_ours(inventory, name, seen):
             continue
-        back = _takes_part(world, seen.server) and _was_away(seen.server, past)
-        if back and _stays_down(name, seen, world, past):
+        if _takes_part(world, seen.server) and _stays_down(name, seen, world, before):
             yield _start(name, seen)
+
+
+def _is_ours(inventory: Inventory, name: str, seen: SeenVm) -> bool:
+    """To run by the inventory, in a cluster where no HA sees to that."""
+    wanted, cluster = inventory.vms.get(name), inventory.clusters.get(seen.cluster)
+    return wanted is not None and wanted.running and cluster is not None and not cluster.has_ha
+
+
+def _ran(name: str, past: Sequence[World]) -> bool:
+    """When somebody last told whether it runs: a lost server's VMs are `unknown`."""
+    states = (look.vms[name].state for look in reversed(past) if name in look.vms)
+    return next((state for state in states if state != "unknown"), "stopped") == "running"
 
 
 def _takes_part(world: World, server: str) -> bool:
@@ -34,16 +62,11 @@ def _takes_part(world: World, server: str) -> bool:
     return seen.node == "online" and seen.life is Life.MEMBER and seen.status is not Status.HELD
 
 
-def _stays_down(name: str, seen: SeenVm, world: World, past: Sequence[Look]) -> bool:
-    before = past[-1].world.vms.get(name) if past else None
+def _stays_down(name: str, seen: SeenVm, world: World, before: World | None) -> bool:
+    then = before.vms.get(name) if before else None
     quorate = seen.cluster in world.clusters and world.clusters[seen.cluster].quorate is True
-    same = before is not None and (before.state, before.server) == ("stopped", seen.server)
+    same = then is not None and (then.state, then.server) == ("stopped", seen.server)
     return quorate and seen.state == "stopped" and same
-
-
-def _was_away(server: str, past: Sequence[Look]) -> bool:
-    """It was lost to its cluster in one of the looks that are remembered."""
-    return any(look.world.servers.get(server, SeenServer()).node == "offline" for look in past)
 
 
 def _start(name: str, seen: SeenVm) -> StartVm:

@@ -36,6 +36,8 @@ class Sense(Frozen):
     """Place → server → whether the host answered there a moment ago."""
     known: Mapping[str, tuple[str, ...]] = {}
     """Server → kinds of signs that it had when it was accepted: no news, so no reason to act."""
+    fell: frozenset[str] = frozenset()
+    """VMs that ran on a server when it was lost to its cluster, and were not seen running since."""
     suspect_seconds: float = 60.0
     """How long a server must be lost to its cluster, its BMC saying on, before it is fenced."""
     gap: float = 150.0

@@ -46,7 +46,7 @@ def plan_heal(
     """What to do, and what a person must see to.
 
     `past`: the looks before this one, oldest first. Servers that are held or retired are never
-    touched; one that dies while it is emptied is recovered where no HA does it.
+    touched; one that dies while it is emptied is recovered like any other.
     """
     known, before, limits = sense or Sense(), history or History(), policy or WatchPolicy()
     diagnoses = diagnose(inventory, world, past, known)
@@ -55,7 +55,7 @@ def plan_heal(
     for name, diagnosis in diagnoses.items():
         if world.servers[name].life is not Life.MEMBER:
             hold: Heal | str | None = _emptying(name, diagnosis)
-            if hold and _left_to_metal(inventory, world, past, name, diagnosis):
+            if diagnosis.state in ("dead", "suspect") and _victims(world, past, name):
                 hold = _recover(inventory, world, past, name, diagnosis, known, places or _nowhere)
         elif diagnosis.state in ("dead", "suspect"):
             hold = _recover(inventory, world, past, name, diagnosis, known, places or _nowhere)
@@ -73,7 +73,7 @@ def plan_heal(
     kept, storm = restrain(actions, before, limits)
     if storm:
         holds["fleet"] = storm
-    again = tuple(fallen(inventory, world, past))
+    again = tuple(fallen(inventory, world, past[-1].world if past else None, known.fell))
     return Found(diagnoses=diagnoses, actions=(*kept, *again), holds=holds)
 
 
@@ -88,16 +88,6 @@ def _emptying(name: str, diagnosis: Diagnosis) -> str | None:
         f"{name} fails while it is being emptied ({'; '.join(diagnosis.evidence)}): "
         "see that its cluster restarts what was left there."
     )
-
-
-def _left_to_metal(
-    inventory: Inventory, world: World, past: Sequence[Look], name: str, diagnosis: Diagnosis
-) -> bool:
-    """Whether it died while it was emptied, and VMs are left there that no HA restarts."""
-    cluster = inventory.cluster_of(name)
-    if cluster is None or inventory.clusters[cluster].has_ha:
-        return False
-    return diagnosis.state in ("dead", "suspect") and bool(_victims(world, past, name))
 
 
 def _recover(
