@@ -9,7 +9,6 @@ from heal_fleet import VMS, inventory
 
 from metal.controller.healing import Healing
 from metal.controller.incident_book import IncidentBook
-from metal.controller.look import look
 from metal.controller.post import POST
 from metal.controller.progress import silent
 from metal.heal.fallen import fell
@@ -19,7 +18,7 @@ from metal.lab.storms.ports import AtOnce
 from metal.lab.storms.storm import Storm
 from metal.model.fleet import Inventory, LibvirtAccess
 from metal.model.life import Life, Status
-from metal.model.plan import DrainServer, MigrateVm, RecoverServer, Restarts, Risk, StartVm
+from metal.model.plan import DrainServer, RecoverServer, Restarts, Risk, StartVm
 from metal.model.world import SeenCluster, SeenServer, SeenVm, World
 
 WELL = SeenServer(life=Life.MEMBER, node="online", power="on", health="ok")
@@ -169,16 +168,15 @@ def test_a_drain_that_fails_because_its_server_died_calls_nobody(tmp_path: Path)
     storm = Storm(tmp_path, 1, days=1, every=0)
     workspace, store = storm._person, storm.store
     why: dict[str, Any] = {"what": "a test", "why": "it tests", "risk": Risk.DISRUPTS}
-    moves = (
-        MigrateVm(vm="alba-1", vmid=100, cluster="alba", source="alba1", target="alba2", **why),
-    )
-    action = DrainServer(server="alba1", cluster="alba", moves=moves, **why)
+    action = DrainServer(server="alba1", cluster="alba", moves=(), **why)
+    params = {"action": action.model_dump(mode="json")}
+    store.journal.open(action.kind, action.id, ["server alba1"], params)
     term = store.leading.seek(POST, "lisbon", 60)
     assert term is not None
     incident, _ = store.incidents.open("server alba1", "degrading")
     storm.rack.cut("alba1", "it dies")
     healing = Healing(workspace, silent, IncidentBook(workspace), pool=AtOnce())
-    healing.begin(look(workspace), [action], term)
+    healing.go_on(term)
     assert healing.collect({"alba1"}) == {}
     said = [note.text for note in store.incidents.show(incident.id).notes]
     assert any(text.startswith("alba1 died while it was emptied: ") for text in said), said
