@@ -181,10 +181,11 @@ def _killed_at(moment: int, store: Store, *, cut: bool, after: bool) -> bool:
             lives["left"] -= 1
             if lives["left"] == -1 and not after:
                 raise Killed
-            told = run(*args, **options)
-            if lives["left"] == -1:
-                raise Killed
-            return told
+            try:
+                return run(*args, **options)
+            finally:
+                if lives["left"] == -1:
+                    raise Killed
 
         return runs_or_dies
 
