@@ -9,7 +9,7 @@ import pytest
 
 from metal.model.fleet import Inventory
 from metal.model.life import Life
-from metal.model.plan import PlaceVm, StartVm
+from metal.model.plan import DescribeVm, PlaceVm, StartVm
 from metal.model.world import SeenCluster, SeenServer, SeenVm, World
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,12 +60,16 @@ def applied() -> Callable[..., World]:
     return _applied
 
 
-def _applied(world: World, actions: Iterable[PlaceVm | StartVm]) -> World:
+def _applied(world: World, actions: Iterable[PlaceVm | StartVm | DescribeVm]) -> World:
     """The world once the actions were done."""
     vms = dict(world.vms)
     for action in actions:
         if isinstance(action, StartVm):
             vms[action.vm] = vms[action.vm].model_copy(update={"state": "running"})
+            continue
+        if isinstance(action, DescribeVm):
+            told = {"shared": action.addressing.shared}
+            vms[action.vm] = vms[action.vm].model_copy(update=told)
             continue
         has = action.addressing
         vms[action.vm] = SeenVm(
