@@ -1,7 +1,7 @@
 """The sudden death of a server or a site, rehearsed on doubles: what the watcher does, and when.
 
-The real watcher, store and flows; BMCs, Proxmox's HA and the clock are models (metal/lab/storms).
-So the order and the waiting are true, and what guests need to boot is not in it.
+The real watcher, store and flows; BMCs, Proxmox's HA, libvirt's hosts and the clock are models
+(metal/lab/storms). So the order and the waiting are true; what guests need to boot is not in it.
 """
 
 import random
@@ -12,13 +12,12 @@ from pathlib import Path
 from metal.controller.post import Post
 from metal.controller.progress import Progress, silent
 from metal.controller.watching import Watcher
-from metal.lab.ha.shared import Resource
 from metal.lab.storms.laws import Laws
 from metal.lab.storms.ports import AtOnce, Eyes, Leave, SimWorkspace
 from metal.lab.storms.rack import Rack
 from metal.model.base import Frozen
 from metal.model.errors import BadInput, Refused
-from metal.model.fleet import Inventory
+from metal.model.fleet import Cluster, Inventory
 from metal.model.life import Life, Status
 from metal.model.world import SeenVm, World
 from metal.operations.database import Clock
@@ -76,22 +75,21 @@ def rehearse_each(inventory: Inventory, world: World, *, progress: Progress = si
 def rehearse_site(inventory: Inventory, world: World, site: str) -> Rehearsed:
     """What the watcher does when every server of a site loses power, BMC and link at once.
 
-    Refused where nothing is known to run at the site, or no HA does there.
+    Refused where nothing is known to run at the site.
     """
-    clusters = [c for c, about in inventory.clusters.items() if about.has_ha]
+    clusters = list(inventory.clusters)
     vms = {n: vm.server for c in clusters for n, vm in _running(inventory, world, c).items()}
     here = [s for s, about in inventory.servers.items() if about.site == site]
     here = [s for s in here if inventory.cluster_of(s) in clusters]
     if not set(vms.values()) & set(here):
-        raise Refused("nothing is known to run there on Proxmox", where=site)
+        raise Refused("nothing is known to run there", where=site)
     return _rehearsed(_narrowed(inventory, clusters, world, vms), vms, site, here)
 
 
 def rehearse(inventory: Inventory, world: World, server: str) -> Rehearsed:
     """What the death of `server` would come to, with VMs where `world` has them.
 
-    Refused where nothing is known to run, or where no HA restarts VMs: for those the trio is the
-    rehearsal.
+    Refused where nothing is known to run.
     """
     cluster = _cluster_of(inventory, world, server)
     vms = {name: vm.server for name, vm in _running(inventory, world, cluster).items()}
@@ -112,10 +110,7 @@ def _rehearsed(
     """`vms`: VM → server."""
     rack = Rack(small)
     for vm, home in vms.items():
-        trio = rack.clusters[small.cluster_of(home) or ""]
-        rack.boxes[trio.place_of(vm)].running.discard(vm)
-        rack.boxes[home].running.add(vm)
-        trio.shared.resources[vm] = Resource(home, "started")
+        rack.clusters[small.cluster_of(home) or ""].settle(vm, home)
     with tempfile.TemporaryDirectory(prefix="metal-drill-") as folder:
         clock = Clock(lambda: EPOCH + rack.now, lambda: rack.now)
         with open_store("sqlite", Path(folder), clock=clock) as store:
@@ -193,23 +188,26 @@ def _cluster_of(inventory: Inventory, world: World, server: str) -> str:
     cluster = inventory.cluster_of(server)
     if cluster is None or len(inventory.clusters[cluster].servers) == 1:
         raise Refused("it stands alone: nothing can take over", where=server)
-    if not inventory.clusters[cluster].has_ha:
-        raise Refused(
-            "metal itself restarts the VMs of its cluster, and that is rehearsed on real ones",
-            where=server,
-            mend="`metal lab up --engine namespaces`, and there `metal lab break trio1 dead`",
-        )
     seen = world.servers.get(server)
     if seen is None or seen.node != "online":
         raise Refused("it is not seen online: nothing is known to run there", where=server)
     return cluster
 
 
+def _on_doubles(cluster: Cluster) -> Cluster:
+    """Its Ceph is asked for nothing: what speaks to it would reach the real one."""
+    if cluster.libvirt is None:
+        return cluster
+    return cluster.model_copy(
+        update={"libvirt": cluster.libvirt.model_copy(update={"ceph": False})}
+    )
+
+
 def _narrowed(
     inventory: Inventory, clusters: Sequence[str], world: World, vms: dict[str, str]
 ) -> Inventory:
     """These clusters alone, with what runs there."""
-    kept = {name: inventory.clusters[name] for name in clusters}
+    kept = {name: _on_doubles(inventory.clusters[name]) for name in clusters}
     sites = {inventory.site_of(name) for name in clusters}
     servers = [s for about in kept.values() for s in about.servers]
     return inventory.model_copy(

@@ -56,6 +56,50 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, seconds: float, roun
     storm.close()
 
 
+def test_without_ha_metal_itself_restarts_what_a_dead_server_ran(tmp_path: Path) -> None:
+    storm = Storm(tmp_path, 1, days=1, every=0, lost=0, skip=False)
+    storm._tick()
+    lost = sorted(storm.rack.boxes["brio1"].running)
+    storm.rack.cut("brio1", "a test")
+    while storm.rack.now < 120:
+        storm._tick()
+    assert lost and all(storm.rack.copies(vm) in (["brio2"], ["brio3"]) for vm in lost)
+    storm.close()
+
+
+def test_who_takes_over_between_a_restart_and_the_return_starts_what_fell(tmp_path: Path) -> None:
+    """It never saw the server away: the leader before it did, and is gone."""
+    storm = Storm(tmp_path, 1, days=1, every=0, lost=0, skip=False)
+    storm._tick()
+    lost = sorted(storm.rack.boxes["duna1"].running)
+    storm.rack.reset("duna1", "it restarts", boots=25)
+    storm._tick()
+    leader = next(g for g in storm.guards if g.post and g.post.term)
+    leader.watcher, leader.away_until = None, 1e9
+    storm._tick()
+    storm._tick()
+    assert not any(storm.rack.copies(vm) for vm in lost), "it is back, and nobody leads yet"
+    while storm.rack.now < 150:
+        storm._tick()
+    assert [storm.rack.copies(vm) for vm in lost] == [["duna1"]] * len(lost)
+    assert storm.laws.fenced == 0
+    storm.close()
+
+
+def test_what_nobody_could_restart_was_not_promised(tmp_path: Path) -> None:
+    rack = Rack(fleet())
+    laws = Laws(rack, lambda _cluster: False)
+    rack.cut("brio1", "a test")
+    laws.look()
+    rack.now += PROMISED + 1
+    laws.look()
+    kept = Laws(rack)
+    kept.look()
+    rack.now += PROMISED + 1
+    with pytest.raises(Broken, match="has been down"):
+        kept.look()
+
+
 @pytest.fixture
 def world() -> tuple[Rack, Laws]:
     rack = Rack(fleet())

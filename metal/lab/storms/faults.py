@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 Kind = Literal[
-    "loses power", "panics", "hangs", "loses its link", "BMC is silent", "loses power and BMC",
+    "loses power", "panics", "restarts", "hangs", "loses its link", "BMC is silent",
+    "loses power and BMC",
     "sickens", "sickens and dies", "flaps",
     "site loses its uplink", "site loses power",
     "watcher is killed", "watcher stalls", "watcher is cut off",
@@ -17,6 +18,7 @@ Kind = Literal[
 RATES: dict[Kind, float] = {
     "loses power": 4,
     "panics": 4,
+    "restarts": 4,
     "hangs": 4,
     "loses its link": 4,
     "BMC is silent": 3,

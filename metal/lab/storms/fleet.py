@@ -6,11 +6,14 @@ from typing import Any
 from metal.model.fleet import Inventory
 
 SITES = {"lisbon": ("alba", "brio"), "utrecht": ("cala",), "porto": ("duna",)}
+BARE = ("brio", "duna")
+"""Clusters without HA: metal itself restarts what ran there."""
 VMS_A_SERVER = 3
 
 
 def fleet(sites: Mapping[str, Sequence[str]] = SITES) -> Inventory:
-    """Three sites, four clusters of three, 36 VMs that any one loss leaves room for.
+    """Three sites, four clusters of three, two of them without HA, 36 VMs that any one loss leaves
+    room for.
 
     Or as many as `sites` (site → its clusters) says, up to 80 clusters a site.
     """
@@ -31,12 +34,18 @@ def fleet(sites: Mapping[str, Sequence[str]] = SITES) -> Inventory:
             "administrators": {},
             "sites": {s: _site(s, i) for i, s in enumerate(sites, 1)},
             "servers": servers,
-            "clusters": {c: {"servers": members} for c, members in clusters.items()},
+            "clusters": {c: _cluster(c, members) for c, members in clusters.items()},
             "profiles": {"node": {"description": "any"}},
             "sizes": {"small": {"vcpus": 1, "memory_gib": 2, "disk_gib": 10}},
             "vms": vms,
         }
     )
+
+
+def _cluster(name: str, members: Sequence[str]) -> dict[str, Any]:
+    if name not in BARE:
+        return {"servers": members}
+    return {"servers": members, "ceph": False, "storage": "vms", "libvirt": {}}
 
 
 def _site(name: str, net: int) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from metal.lab.storms.rack import Rack
+from collections.abc import Callable
+
+from metal.lab.storms.rack import Rack, Trio
 
 PROMISED = 600.0
 """Seconds within which a VM runs again where its cluster was fit all the while: Proxmox's HA needs
-120 to 187."""
+120 to 187, metal some 100."""
 
 
 class Broken(AssertionError):
@@ -14,8 +16,12 @@ class Broken(AssertionError):
 
 
 class Laws:
-    def __init__(self, rack: Rack) -> None:
-        self._rack = rack
+    def __init__(self, rack: Rack, able: Callable[[str], bool] = lambda _cluster: True) -> None:
+        """`able`: whether a watcher could recover what runs in a cluster that has no HA: nothing
+        was promised for the day on which it, too, is cut off."""
+        self._rack, self._able = rack, able
+        self._excused: set[str] = set()
+        """VMs that were down while nobody could restart them: they come when they come."""
         self._fit: dict[str, float] = dict.fromkeys(rack.clusters, 0.0)
         self._down: dict[str, float] = {}
         self.fenced = 0
@@ -26,8 +32,10 @@ class Laws:
         """After everything that happens, and as time goes on."""
         rack = self._rack
         for name, trio in rack.clusters.items():
-            if not any(trio.quorate(node) for node in trio.members):
+            fit = any(trio.quorate(node) for node in trio.members)
+            if not fit:
                 self._fit[name] = rack.now
+            kept = isinstance(trio, Trio) or (fit and self._able(name))
             for vm in trio.vmids:
                 copies = rack.copies(vm)
                 if len(copies) > 1:
@@ -36,6 +44,11 @@ class Laws:
                 since = self._down.setdefault(vm, rack.now)
                 if alive:
                     del self._down[vm]
+                    self._excused.discard(vm)
+                    continue
+                if not kept:
+                    self._excused.add(vm)
+                if vm in self._excused:
                     continue
                 down = rack.now - max(since, self._fit[name])
                 self.longest = max(self.longest, down)

@@ -197,7 +197,12 @@ class SimWorkspace(Workspace):
         return SimBmc(self.eyes, server, self._fenced)
 
     def hypervisor(self, cluster: str) -> Any:
-        return SimHypervisor(self.eyes, self.eyes.rack.clusters[cluster])
+        from metal.lab.storms.libvirt import SimLibvirt
+
+        found = self.eyes.rack.clusters[cluster]
+        if isinstance(found, Trio):
+            return SimHypervisor(self.eyes, found)
+        return SimLibvirt(self.eyes, found)
 
     def pause(self, seconds: float) -> None:
         """A few seconds in which nothing happens here."""

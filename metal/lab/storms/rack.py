@@ -12,6 +12,7 @@ from metal.lab.ha.agent import Lrm
 from metal.lab.ha.crm import Crm
 from metal.lab.ha.shared import Exit, Resource, Shared
 from metal.lab.ha.usage import by_number
+from metal.lab.storms.hosts import Hosts
 from metal.model.fleet import Inventory
 
 ROUND = 10.0
@@ -56,7 +57,10 @@ class Rack:
         self.log: list[tuple[float, str, str]] = []
         self.boxes = {n: Box(n, s.site) for n, s in inventory.servers.items()}
         self.site_link = dict.fromkeys(inventory.sites, True)
-        self.clusters = {c: Trio(self, c, about.servers) for c, about in inventory.clusters.items()}
+        self.clusters: dict[str, Trio | Hosts] = {
+            c: (Trio if about.has_ha else Hosts)(self, c, about.servers)
+            for c, about in inventory.clusters.items()
+        }
         for name in inventory.vms:
             cluster = self.clusters[inventory.vms[name].cluster or ""]
             cluster.add(name)
@@ -98,10 +102,11 @@ class Rack:
         box.power, box.boots = True, self.now + BOOT
         box.stop()
 
-    def reset(self, name: str, why: str) -> None:
+    def reset(self, name: str, why: str, boots: float = BOOT) -> None:
+        """It is up again after `boots` seconds, with nothing that ran."""
         box = self.boxes[name]
         self.say(name, f"reset: {why}")
-        box.boots = self.now + BOOT
+        box.boots = self.now + boots
         box.stop()
 
     # ── time ─────────────────────────────────────────────────────────────────────────────────
@@ -143,6 +148,12 @@ class Trio:
         self.vmids[vm] = 100 + number
         self.shared.resources[vm] = Resource(node, "started")
         self._rack.boxes[node].running.add(vm)
+
+    def settle(self, vm: str, home: str) -> None:
+        """It runs there, and never was anywhere else."""
+        self._rack.boxes[self.place_of(vm)].running.discard(vm)
+        self._rack.boxes[home].running.add(vm)
+        self.shared.resources[vm] = Resource(home, "started")
 
     def turn(self) -> None:
         """Each node that is up: its master's, then its agent's."""

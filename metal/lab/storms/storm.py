@@ -16,9 +16,10 @@ from metal.controller.releasing import release
 from metal.controller.watching import Watcher
 from metal.lab.storms.faults import Fault, draw
 from metal.lab.storms.fleet import fleet
+from metal.lab.storms.hosts import Hosts
 from metal.lab.storms.laws import Broken, Laws
 from metal.lab.storms.ports import AtOnce, Eyes, Killed, Leave, SimWorkspace
-from metal.lab.storms.rack import Rack
+from metal.lab.storms.rack import Box, Rack
 from metal.model.errors import MetalError, Unreachable
 from metal.model.life import Life, Status
 from metal.operations.database import Clock
@@ -34,8 +35,11 @@ CALM = 4 * 3600.0
 """Seconds without a new fault at the end, after which everything must be well again."""
 HOUR, DAY = 3600.0, 86_400.0
 WELL = (True, False, True, True, True)
-CALM_ROUNDS, STUCK_ROUNDS = 6, 70
-"""Rounds without a change after which time is leapt over: when all is well, and when not."""
+BEFORE = 3
+"""Rounds that are taken before whatever time was leapt over to."""
+CALM_ROUNDS, STUCK_ROUNDS, OPEN_ROUNDS = 6, 25, 70
+"""Rounds without a change after which time is leapt over: when all is well, when not, and while an
+operation is open. HA needs 19, an operation waits for 60 at most."""
 
 
 @dataclass
@@ -46,6 +50,7 @@ class Guard:
     eyes: Eyes
     lives: int = 0
     away_until: float = 0.0
+    stalled: bool = False
     store: Store | None = None
     watcher: Watcher | None = None
     post: Post | None = None
@@ -60,6 +65,8 @@ class Report:
     fenced: int = 0
     incidents: int = 0
     longest: float = 0.0
+    by_hand: int = 0
+    """VMs that a person started: their server restarted while no watcher looked."""
     broken: str = ""
     log: list[tuple[float, str, str]] = field(default_factory=list)
 
@@ -74,7 +81,7 @@ class Storm:
         self._luck = random.Random(seed)
         self.inventory = fleet()
         self.rack = Rack(self.inventory)
-        self.laws = Laws(self.rack)
+        self.laws = Laws(self.rack, self._able)
         self._ahead = 0.0
         """Seconds that the wall clock of the database's host goes wrong."""
         self._clock = Clock(lambda: EPOCH + self.rack.now + self._ahead, lambda: self.rack.now)
@@ -83,7 +90,8 @@ class Storm:
         self.report = Report(seed, days)
         self._database_away_until = 0.0
         self._last: object = None
-        self._same = 0
+        self._told: object = None
+        self._same = self._stuck = 0
         self.store = self._open(lambda: None)
         self._enrol()
         sites = list(self.inventory.sites)
@@ -191,28 +199,76 @@ class Storm:
 
     def _still(self) -> bool:
         """Nothing has changed for so long that only time or a person will change anything."""
-        rack, store = self.rack, self.store
+        rack = self.rack
         now = (
             [(b.power, b.hung, b.link, b.bmc, b.mains, b.sick, len(b.running)) for b in
              rack.boxes.values()],
             list(rack.site_link.values()),
             [(g.eyes.cut, g.eyes.fuse is None, g.watcher is None) for g in self.guards],
-            [o.id for o in store.journal.list(open_only=True)],
-            [(i.id, i.state) for i in store.incidents.list(open_only=True)],
-            [(r.life, r.status) for r in store.servers.all().values()],
         )  # fmt: skip
         self._same = self._same + 1 if now == self._last else 0
         self._last = now
-        well = not now[3] and not now[4] and all(b[:5] == WELL for b in now[0])
-        return self._same >= (CALM_ROUNDS if well else STUCK_ROUNDS)
+        if self._same < CALM_ROUNDS:
+            return False
+        operations, told = self._records()
+        self._stuck = self._stuck + 1 if told == self._told else 0
+        self._told = told
+        if self._well():
+            return True
+        return self._stuck >= (OPEN_ROUNDS if operations else STUCK_ROUNDS)
+
+    def _records(self) -> tuple[list[int], object]:
+        """(the open operations, all that the store tells)."""
+        store = self.store
+        operations = [o.id for o in store.journal.list(open_only=True)]
+        incidents = [(i.id, i.state) for i in store.incidents.list(open_only=True)]
+        servers = [(r.life, r.status) for r in store.servers.all().values()]
+        return operations, (operations, incidents, servers)
+
+    def _well(self) -> bool:
+        """Nothing is out of order and nobody has anything to do."""
+        boxes = self.rack.boxes.values()
+        if not all((b.power, b.hung, b.link, b.bmc, b.mains) == WELL and not b.sick for b in boxes):
+            return False
+        store, here = self.store, [len(self.rack.copies(vm)) == 1 for vm in self.inventory.vms]
+        takes_part = [
+            r.life is Life.MEMBER and r.status is not Status.HELD
+            for r in store.servers.all().values()
+        ]
+        opened = store.journal.list(open_only=True) or store.incidents.list(open_only=True)
+        return all(here) and all(takes_part) and not opened
 
     def _leap(self) -> None:
-        later = self._todo[0][0] if self._todo else self._days * DAY + CALM
-        seconds = later - self.rack.now - 6 * TICK
+        """To the next that happens; nobody visits where all is well."""
+        events = [at for at, _, act in self._todo if not (act == self._visit and self._well())]
+        later = min(events, default=self._days * DAY + CALM)
+        seconds = later - self.rack.now - BEFORE * TICK
         if seconds > TICK:
             self.rack.leap(seconds)
             self.laws.fresh(seconds)
-            self._same = 0
+            self._same = self._stuck = 0
+
+    def _able(self, cluster: str) -> bool:
+        """Whether metal's promise holds: one server of the site is in trouble and its BMC tells,
+        somebody watches, and nothing is left to a person."""
+        rack = self.rack
+        members = rack.clusters[cluster].members
+        site = rack.boxes[members[0]].site
+        ill = [b for b in rack.boxes.values() if b.site == site and not self._fine(b)]
+        watched = any(
+            not (g.stalled or g.eyes.cut) and g.away_until <= rack.now for g in self.guards
+        )
+        if len(ill) > 1 or not watched or not all(rack.site_link.values()):
+            return False
+        if any(not (b.bmc and b.mains) for b in ill) or rack.now < self._database_away_until:
+            return False
+        records = self.store.servers.all(members)
+        homes = [n for n in members if rack.on_site(n) and records[n].life is Life.MEMBER]
+        alarms = [i.subject for i in self.store.incidents.list(open_only=True)]
+        return len(homes) > 1 and not any(a.startswith(("fleet", "site")) for a in alarms)
+
+    def _fine(self, box: Box) -> bool:
+        return self.rack.on_site(box.name) and not box.sick
 
     def _all_well(self) -> None:
         """At the end nothing may be left over."""
@@ -259,6 +315,9 @@ class Storm:
             case "panics":
                 if rack.up(name):
                     rack.reset(name, "its kernel panicked")
+            case "restarts":
+                if rack.up(name):
+                    rack.reset(name, "it restarts", boots=20 + 30 * (fault.which * 97 % 1))
             case "hangs":
                 if rack.up(name):
                     box.hung = True
@@ -320,12 +379,15 @@ class Storm:
     def _stall(self, guard: Guard, seconds: float) -> None:
         """The world goes on, the watcher stands still; then it goes on as if nothing was."""
         until = self.rack.now + seconds
+        guard.stalled = True
         while self.rack.now < until:
             self._tick(without=guard)
+        guard.stalled = False
 
     def _visit(self) -> None:
         """Somebody switches repaired servers on again and lets them take part."""
         self._after(PERSON, self._visit)
+        self._start_by_hand()
         for name, record in self.store.servers.all().items():
             box = self.rack.boxes[name]
             if record.status is not Status.HELD and record.life is not Life.DRAINING:
@@ -338,6 +400,18 @@ class Storm:
                 self.rack.say(name, "released by a person")
             except MetalError:
                 continue  # not yet: the next visit
+
+    def _start_by_hand(self) -> None:
+        """`metal apply`, for what stopped while no watcher looked."""
+        for cluster in self.rack.clusters.values():
+            for vm, vmid in cluster.vmids.items() if isinstance(cluster, Hosts) else ():
+                if self.rack.copies(vm) or self.store.journal.holder(f"vm {vm}"):
+                    continue
+                try:
+                    self._person.hypervisor(cluster.name).ensure_started(vmid)
+                except MetalError:
+                    continue  # not yet: the next visit
+                self.report.by_hand += 1
 
 
 def _gated(door: Any, gate: Callable[[], None]) -> Any:
