@@ -10,7 +10,7 @@ from typing import Any
 
 from metal.drivers.redfish_budget import Spent
 from metal.drivers.redfish_session import MEMBERS, Body, Denied, Missing, RedfishSession, link
-from metal.drivers.redfish_shape import items, objects, section, words
+from metal.drivers.redfish_shape import items, objects, positive, section, words
 from metal.drivers.redfish_units import total_gib
 from metal.drivers.redfish_words import oem_parts
 from metal.model.errors import BadInput, Failed, Refused, Unreachable
@@ -97,17 +97,18 @@ class Tree:
     def _is_switch(self, systems: dict[str, Body]) -> bool:
         """The trays of switches have a small computer of their own, with a Reset like a server's.
 
-        Servers with accelerators have switches too: but those have processors to speak of.
+        It tells of no processor and of no memory, while it calls itself physical and bootable.
+        Servers have switches too, of PCIe or of accelerators, but not without a processor.
         """
-        texts = [text for path, body in systems.items() for text in (path, *_names(body))]
-        if any(SWITCH.search(text) for text in texts):
-            return True
-        if any(_counted(b) for b in systems.values()):
+        if any(map(_computes, systems.values())):
             return False
+        named = [text for path, body in systems.items() for text in (path, *_names(body))]
         chassis = list(self.members_of(self.root, "Chassis"))
         if any(ACCELERATOR.search(path) for path in chassis):
-            return False  # one that is off tells of no memory
-        return any(SWITCH.search(path) for path in chassis)
+            chassis = []  # one that is off tells of no memory
+        if not any(SWITCH.search(text) for text in (*named, *chassis)):
+            return False
+        return not any(any(self.members_of(b, "Processors")) for b in systems.values())
 
     def _refusal(self) -> Refused:
         return Refused(
@@ -298,13 +299,16 @@ def _board(system: Body) -> bool:
     return any(GPU_BOARD.search(str(system.get(k) or "")) for k in ("Id", "Name"))
 
 
-def _counted(system: Body) -> bool:
-    total = total_gib(section(system.get("MemorySummary")).get("TotalSystemMemoryGiB"), 0)
-    return total is not None and total >= 64
+def _computes(system: Body) -> bool:
+    """Whether its summaries tell of a processor or of memory; one that is off may tell none."""
+    cpus = section(system.get("ProcessorSummary"))
+    memory = section(system.get("MemorySummary")).get("TotalSystemMemoryGiB")
+    return positive(cpus.get("Count")) is not None or total_gib(memory, 0) is not None
 
 
 def _names(body: Body) -> list[str]:
-    return [str(body[k]) for k in ("Id", "Name", "Model", "Description") if body.get(k)]
+    """Not its description: a server's may speak of all that is in it."""
+    return [str(body[k]) for k in ("Id", "Name", "Model") if body.get(k)]
 
 
 def _of_another(chassis: Body, system_path: str, others: set[str]) -> bool:

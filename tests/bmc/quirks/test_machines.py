@@ -101,6 +101,15 @@ def switch(made: Any) -> None:
     made.collect(f"{ROOT}/Chassis", {"MGX_NVSwitch_0": {"ChassisType": "Component"}})
 
 
+def switch_that_boots(made: Any) -> None:
+    """The tray of a GB200 rack, as NVIDIA's BMC tells it."""
+    nothing = {"ProcessorSummary": {"Count": 0}, "MemorySummary": {"TotalSystemMemoryGiB": 0}}
+    tray = BOOTS | RESETS | nothing | {"SystemType": "Physical", "Model": "N5110_LD"}
+    made.collect(f"{ROOT}/Systems", {"System_0": tray})
+    made.below(f"{ROOT}/Systems/System_0", "Processors", {})
+    made.collect(f"{ROOT}/Chassis", {"MGX_NVSwitch_0": {}, "System_0": {}})
+
+
 def old_switch(made: Any) -> None:
     made.collect(f"{ROOT}/Systems", {})
     made.collect(f"{ROOT}/Chassis", {"1": {"Name": "Ethernet switch"}})
@@ -135,6 +144,7 @@ def nothing(made: Any) -> None:
     ("change", "kind"),
     [
         (switch, "a switch"),
+        (switch_that_boots, "a switch"),
         (old_switch, "a switch"),
         (chassis, "manager of a chassis"),
         (dpu, "a DPU"),
@@ -150,6 +160,29 @@ def test_r38_what_is_no_server_is_refused_by_its_name(
     with pytest.raises(Refused, match=f"no server behind it: it is .*{kind}") as refused:
         look(made)
     assert refused.value.mend
+
+
+def small(made: Any) -> None:
+    made[SYSTEM]["ProcessorSummary"] = {"Count": 1}
+
+
+def off(made: Any) -> None:
+    made[SYSTEM] |= {"ProcessorSummary": {"Count": None}, "PowerState": "Off"}
+    made.below(SYSTEM, "Processors", {"CPU1": {"Model": "Intel Xeon E3-1220"}})
+
+
+def old(made: Any) -> None:
+    made[SYSTEM]["MemorySummary"] = {"TotalSystemMemoryGiB": 4}
+
+
+@pytest.mark.parametrize("server", [small, off, old])
+def test_r38_a_server_with_a_switch_in_it_is_a_server(
+    made: Any, look: Look, server: Callable[[Any], None]
+) -> None:
+    server(made)
+    made[SYSTEM]["Description"] = "Server with an embedded Ethernet switch and a DPU"
+    made.collect(f"{ROOT}/Chassis", {"1": {"Id": "1"}, "PCIe_Switch_1": {"Name": "PCIe switch"}})
+    assert look(made)["serial"] == "SN42X7"
 
 
 def test_r39_reset_types_of_action_info(made: Any, look: Look) -> None:
