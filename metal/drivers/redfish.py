@@ -135,8 +135,8 @@ class Redfish:
             return power_of(self._tree.system())
 
     def health(self) -> HealthReport:
-        """System, power supplies and temperatures; memory and drives only when it is not ok."""
-        with self._lock, self._session.look():
+        """System, power supplies, temperatures, fans, drives; memory only when it is not ok."""
+        with self._lock, self._session.look(remember=True):
             return read_health(self._tree)
 
     def watts(self) -> float | None:

@@ -2,18 +2,25 @@
 
 from metal.drivers.redfish_answer import Body, link
 from metal.drivers.redfish_shape import items, objects
+from metal.drivers.redfish_storage import real
 from metal.drivers.redfish_tree import Tree
 from metal.drivers.redfish_words import complaint_of, conditions_of, health_of
 from metal.model.facts import HealthReport
 
+MOST_DRIVES = 16
+"""Asked one by one in every look; of more, only where the server itself is not well."""
+
 
 def read_health(tree: Tree) -> HealthReport:
-    """System, power supplies and temperatures; memory and drives only when it is not ok."""
+    """System, power supplies, temperatures, fans and drives; memory only when it is not ok.
+
+    Not every BMC rolls its parts' health up, so the parts are asked even where the system is ok.
+    """
     system = tree.system()
     worst = [health_of(system)]
-    parts = _environment(tree, system)
+    parts = [*_environment(tree, system), *_drives(tree, system, all_of=worst[0] != "ok")]
     if worst[0] != "ok":
-        parts += [*tree.parts(system, "Memory"), *_drives(tree, system)]
+        parts += tree.parts(system, "Memory")
     reasons = {reason: health_of(p) for p in parts if (reason := complaint_of(p))}
     reasons |= dict.fromkeys(conditions_of(system), worst[0])
     if not reasons and (reason := complaint_of(system)):
@@ -24,22 +31,27 @@ def read_health(tree: Tree) -> HealthReport:
 
 
 def _environment(tree: Tree, system: Body) -> list[Body]:
+    """In the older resources, else in those that took their place (DSP2046: Power and Thermal
+    are deprecated by PowerSubsystem and ThermalSubsystem)."""
     parts: list[Body] = []
     for chassis in tree.chassis(system):
-        power, thermal = (tree.linked(chassis, n) for n in ("Power", "Thermal"))
-        for owner, key in (
-            (power, "PowerSupplies"),
-            (thermal, "Temperatures"),
-            (thermal, "Fans"),
-        ):
-            parts += objects(owner.get(key))
+        thermal = tree.linked(chassis, "Thermal")
+        parts += objects(tree.linked(chassis, "Power").get("PowerSupplies")) or list(
+            tree.parts(tree.linked(chassis, "PowerSubsystem"), "PowerSupplies")
+        )
+        parts += objects(thermal.get("Temperatures"))
+        parts += objects(thermal.get("Fans")) or list(
+            tree.parts(tree.linked(chassis, "ThermalSubsystem"), "Fans")
+        )
     return parts
 
 
-def _drives(tree: Tree, system: Body) -> list[Body]:
-    return [
-        body
+def _drives(tree: Tree, system: Body, *, all_of: bool) -> list[Body]:
+    paths = [
+        path
         for storage in tree.parts(system, "Storage")
-        for path in dict.fromkeys(filter(None, map(link, items(storage.get("Drives")))))
-        for body in tree.bodies(iter([path]))
+        for path in filter(None, map(link, items(storage.get("Drives"))))
     ]
+    if len(paths) > MOST_DRIVES and not all_of:
+        return []
+    return list(filter(real, tree.bodies(iter(dict.fromkeys(paths)))))

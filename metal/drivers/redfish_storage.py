@@ -33,17 +33,17 @@ PREDICTED = re.compile(r"predict|smart ?alert ?present", re.IGNORECASE)
 def read_drives(tree: Tree, system: Body, chassis: list[Body]) -> tuple[Drive, ...] | None:
     """Every drive once; None where the BMC lists none: it may not see them."""
     seen: set[str] = set()
-    drives = [_drive(b) for b in _storage(tree, system, seen) if _real(b)]
+    drives = [_drive(b) for b in _storage(tree, system, seen) if real(b)]
     drives += _unknown(drives, (_smart(b) for b in _smart_storage(tree, system) if present(b)))
     if not drives or tree.nodes() == ("",):  # what several nodes sit in holds others' drives too
-        beside = (b for c in chassis for b in _chassis_drives(tree, c, seen) if _real(b))
+        beside = (b for c in chassis for b in _chassis_drives(tree, c, seen) if real(b))
         drives += _unknown(drives, map(_drive, beside))
     if not drives:
         for simple in tree.parts(system, "SimpleStorage"):
             drives += [_drive(d) for d in objects(simple.get("Devices")) if _simple(d)]
     if not drives and tree.nodes() == ("",):  # in a backplane that the system does not link to
         for board in tree.all_chassis(system):
-            drives += map(_drive, filter(_real, _chassis_drives(tree, board, seen)))
+            drives += map(_drive, filter(real, _chassis_drives(tree, board, seen)))
     return tuple(drives) or None
 
 
@@ -108,13 +108,14 @@ def _linked_members(tree: Tree, owner: Body, name: str) -> Iterator[Body]:
     return tree.parts(holder, name)
 
 
-def _real(body: Body) -> bool:
+def real(body: Body) -> bool:
+    """Whether it is a drive, and not an empty bay or one that the BMC pretends to be."""
     return present(body) and _says(body) and not _pretended(body)
 
 
 def _simple(device: Body) -> bool:
     sized = disk_bytes(holders(device))
-    return _real(device) and (sized is not None or not NO_DRIVE.search(str(device.get("Name"))))
+    return real(device) and (sized is not None or not NO_DRIVE.search(str(device.get("Name"))))
 
 
 def _pretended(body: Body) -> bool:

@@ -111,7 +111,8 @@ def complaint_of(resource: Body) -> str | None:
 
 
 def conditions_of(resource: Body) -> list[str]:
-    """What a resource says of itself in Status.Conditions."""
+    """What a resource complains of in Status.Conditions; that something is well again is none."""
     status = resource.get("Status")
     conditions = status.get("Conditions") if isinstance(status, dict) else None
-    return [text for c in objects(conditions) if (text := told(c.get("Message")))]
+    bad = [c for c in objects(conditions) if str(c.get("Severity")).lower() != "ok"]
+    return [text for c in bad if (text := told(c.get("Message")))]

@@ -8,15 +8,18 @@ import re
 from collections.abc import Iterable
 
 _KINDS: tuple[tuple[str, str], ...] = (
-    ("power supply", r"\b(psu|power suppl(y|ies)|ps\d)\b.*\b(fail|lost|loss|no input|absent|off)"),
+    (
+        "power supply",
+        r"\b(psu ?\d*|power suppl(y|ies)|ps\d)\b.*\b(fail|lost|loss|no input|absent|off|critical)",
+    ),
     ("redundancy", r"\bredundancy\b.*\b(lost|degraded)|\bnon-redundant\b"),
     ("memory", r"\b(uncorrectable|ecc|correctable)\b|\bdimm\b.*\b(fail|error|disabled)"),
     (
         "temperature",
         r"\b(temp(erature)?|inlet|overheat\w*|thermal)\b.*\b(critical|upper|trip|high)",
     ),
-    ("fan", r"\bfan\b.*\b(fail|stopp?ed|critical|lower|absent|0 rpm)"),
-    ("drive", r"\bpredict\w*\b|\bsmart\b.*\bfail|\b(drive|disk)\b.*\b(fail|rebuild)"),
+    ("fan", r"\bfan\d*\b.*\b(fail|stopp?ed|critical|lower|absent|0 rpm)"),
+    ("drive", r"\bpredict\w*\b|\bsmart\b.*\bfail|\b(drive|disk)\b.*\b(fail|rebuild|critical)"),
     ("slow disk", r"\bslow (ops|op)\b|BLUESTORE_SLOW_OP|BLUEFS_SPILLOVER|OSD_SLOW"),
 )
 SIGNS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS)
