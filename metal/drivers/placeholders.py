@@ -6,15 +6,21 @@ import uuid
 from metal.model.visible import UNSEEN, visible
 
 _PLACEHOLDER = re.compile(
-    r"""^[\[<({]?(?: [\s.\-_x0]*                         # blanks, dots, zeros
+    r"""^[\[<({]?(?: [\s.\-_x0*=\#?]*                    # blanks, dots, zeros
         | (.)\1{5,}                                     # XXXXXXXX, ffffffff
-        | to\ be\ filled.* | (?:\$\()?default[\ _]string
-        | not\ (?:specified|available|applicable|present|set|provided|programmed|filled.*|installed)
+        | (?:to\ be\ )?fill(?:ed)?(?:\ by)?\ .* | to\ be\ filled.* | (?:\$\()?default[\ _]string
+        | not\ ?(?:specified|available|applicable|present|set|settable|provided|programmed
+            |filled.*|installed|defined|known)
         | no\ (?:dimm|module|memory)(?:\ installed)?    # of empty slots
-        | n/?a | none | null | nil | unknown | undefined | empty | invalid | tbd
-        | system\ .*(?:serial|sku|version).*
+        | n\.?/?a\.? | none(?:\ installed)? | null | nil | unknow(?:n(?:\ serial)?)? | undefined
+        | unspecified | no\ serial(?:\ number)? | out\ of\ spec | bad\ index | empty(?:\ slot)?
+        | invalid | tbd
+        | system\ .*(?:serial|sku|version).* | system\ (?:product\ name|manufacturer)
+        | sku(?:\ ?number)? | sku=notprovided.* | s/?n | manufacturer | all\ series
         | (?:(?:chassis|product|board|base\ board)\ )?(?:serial|part|product)\ ?(?:number|name)
-        | o\.?e\.?m\.? | no\ asset.* | asset.*tag.* | 0?1234567(?:8(?:9.*)?)? )[\]>)}]?$""",
+        | o\.?e\.?m\.? | no\ asset.* | asset.*tag.* | asset-1234567.*
+        | (?:type\d\ -\ )?(?:base\ ?)?board\ serial(?:\ number)? | bsn1234567.* | 9876543210
+        | 0?1234567(?:8(?:9.*)?)? )[\]>)}]?$""",
     re.IGNORECASE | re.VERBOSE,
 )
 PLACEHOLDER_UUIDS = frozenset(

@@ -21,6 +21,10 @@ OTHERS = {"gpu", "fpga", "dsp", "npu", "accelerator", "core", "thread", "partiti
 ACCELERATOR = re.compile(r"\bgpu\b|nvidia (?!grace)|tesla|instinct|alveo|ascend", re.IGNORECASE)
 """Names of those where their type is not told."""
 MOST_SOCKETS = 8
+MOST_CORES = 2048
+"""Of one processor, threads too: 4294967295 and 65535 mean that it is not known."""
+PERSISTENT = ("NVDIMM", "OPTANE")
+"""In a MemoryType (DSP2046, Memory): storage in a memory's slot."""
 CORES = ("TotalCores", "TotalEnabledCores", "MaxCores", "CoreCount")
 THREADS = ("TotalThreads", "MaxThreads", "ThreadCount", "LogicalProcessorCount")
 
@@ -34,19 +38,18 @@ def read_cpu(tree: Tree, system: Body) -> Cpu:
     return Cpu(
         model=next(iter(names), None) or told(summary.get("Model")),
         sockets=len(cpus),
-        cores=_sum(_count(p, CORES) for p in cpus) or positive(summary.get("CoreCount")),
-        threads=_sum(_count(p, THREADS) for p in cpus)
-        or positive(summary.get("LogicalProcessorCount")),
+        cores=_sum(_count(p, CORES) for p in cpus) or _total(summary, "CoreCount"),
+        threads=_sum(_count(p, THREADS) for p in cpus) or _total(summary, "LogicalProcessorCount"),
     )
 
 
 def read_modules(tree: Tree, system: Body) -> tuple[list[tuple[Dimm, int]], list[str]]:
-    """Every module that is there, with its MiB as told; and the slots of those that say who made
-    them, but no size."""
+    """Every module of RAM, with its MiB as told; and the slots of those that say who made them,
+    but no size."""
     sized: list[tuple[Dimm, int]] = []
     unsized: list[str] = []
     for module in tree.parts(system, "Memory"):
-        if not present(module):
+        if not present(module) or _persistent(module):
             continue
         serial, part = told(module.get("SerialNumber")), told(module.get("PartNumber"))
         if mib := module_mib(module):
@@ -56,6 +59,11 @@ def read_modules(tree: Tree, system: Body) -> tuple[list[tuple[Dimm, int]], list
         elif serial or part:
             unsized.append(_slot(module))
     return sized, unsized
+
+
+def _persistent(module: Body) -> bool:
+    kind = str(module.get("MemoryType")).upper()
+    return any(word in kind for word in PERSISTENT)
 
 
 def memory_gib(system: Body, modules: Iterable[tuple[Dimm, int]]) -> float | None:
@@ -93,8 +101,8 @@ def _of_summary(system: Body, summary: Body) -> Cpu:
     older = section(system.get("Processors"))  # iLO 4 before 2.30 tells them in place
     model = told(summary.get("Model")) or told(older.get("ProcessorFamily"))
     sockets = positive(summary.get("Count")) or positive(older.get("Count")) or 0
-    cores = positive(summary.get("CoreCount"))
-    threads = positive(summary.get("LogicalProcessorCount"))
+    cores = _total(summary, "CoreCount")
+    threads = _total(summary, "LogicalProcessorCount")
     doubtful = sockets > MOST_SOCKETS or max(cores or 0, threads or 0) <= sockets
     if place_of(system, "Processors") or not sockets or (doubtful and not older.get("Count")):
         return Cpu(model=model)
@@ -121,7 +129,12 @@ def _slot(module: Body) -> str:
 
 def _count(processor: Body, keys: Iterable[str]) -> int | None:
     told_here = (positive(h.get(key)) for h in holders(processor) for key in keys)
-    return next((count for count in told_here if count), None)
+    return next((count for count in told_here if count and count <= MOST_CORES), None)
+
+
+def _total(summary: Body, key: str) -> int | None:
+    count = positive(summary.get(key))
+    return count if count and count <= MOST_SOCKETS * MOST_CORES else None
 
 
 def _sum(counts: Iterable[int | None]) -> int | None:

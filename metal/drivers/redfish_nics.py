@@ -25,6 +25,10 @@ TO_BMC = re.compile(
 """How the inner link between host and BMC is called (R29)."""
 OVER_USB = re.compile(r"usb\(", re.I)
 """In a UEFI device path: no card that a server boots from hangs on USB."""
+MADE_BY_SYSTEM = re.compile(
+    r"(?:bond|team|br|vmbr|virbr|vlan|docker|dummy)-?\d+(?:\.\d+)?|(?:eth|en)\w+\.\d+", re.I
+)
+"""How an operating system calls what it made of its cards, where its agent tells the BMC."""
 WORTHLESS = {"00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"}
 
 
@@ -49,6 +53,8 @@ def read_nics(
         if _inner(body):
             own.update(_macs(body))
             continue
+        if _made_by_system(body):
+            continue  # its MAC may be a card's
         for mac in list(_macs(body))[:1]:
             if mac not in own:
                 nics.setdefault(mac, Nic(name=_name(body), mac=mac))
@@ -69,10 +75,16 @@ def _inner(body: Body) -> bool:
     )
 
 
+def _made_by_system(body: Body) -> bool:
+    """Whether it is a bond, a bridge or a VLAN, and no card."""
+    virtual = str(body.get("EthernetInterfaceType")).lower() == "virtual"
+    return virtual or MADE_BY_SYSTEM.fullmatch(str(body.get("Id"))) is not None
+
+
 def _given_by_bmc(address: Body) -> bool:
-    """169.254.x that somebody gave: who finds no DHCP takes one by itself, and says so."""
+    """169.254.x that somebody gave: who finds no DHCP takes one by itself, and not all say so."""
     local = str(address.get("Address")).startswith("169.254.")
-    return local and address.get("AddressOrigin") != "IPv4LinkLocal"
+    return local and address.get("AddressOrigin") not in (None, "", "IPv4LinkLocal")
 
 
 def _adapters(tree: Tree, system: Body, chassis: list[Body]) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,8 @@
 
 Storage is read first, HPE's SmartStorage (R23) and the chassis' drives beside it, SimpleStorage
 where none of them has any (R25). One drive is listed once: by its path, its serial number where
-two places tell it. What the BMC itself pretends to be, for virtual media, is no drive.
+two places or two controllers tell it. What the BMC itself pretends to be, for virtual media, is
+no drive.
 """
 
 import re
@@ -33,7 +34,7 @@ PREDICTED = re.compile(r"predict|smart ?alert ?present", re.IGNORECASE)
 def read_drives(tree: Tree, system: Body, chassis: list[Body]) -> tuple[Drive, ...] | None:
     """Every drive once; None where the BMC lists none: it may not see them."""
     seen: set[str] = set()
-    drives = [_drive(b) for b in _storage(tree, system, seen) if real(b)]
+    drives = _once(_drive(b) for b in _storage(tree, system, seen) if real(b))
     drives += _unknown(drives, (_smart(b) for b in _smart_storage(tree, system) if present(b)))
     if not drives or tree.nodes() == ("",):  # what several nodes sit in holds others' drives too
         beside = (b for c in chassis for b in _chassis_drives(tree, c, seen) if real(b))
@@ -45,6 +46,16 @@ def read_drives(tree: Tree, system: Body, chassis: list[Body]) -> tuple[Drive, .
         for board in tree.all_chassis(system):
             drives += map(_drive, filter(real, _chassis_drives(tree, board, seen)))
     return tuple(drives) or None
+
+
+def _once(found: Iterator[Drive]) -> list[Drive]:
+    """Without those that a second controller reaches as well. Of the same serial and another size
+    are two: some write the enclosure's."""
+    drives: dict[object, Drive] = {}
+    for place, drive in enumerate(found):
+        key = (drive.serial, drive.size_bytes) if drive.serial else place
+        drives.setdefault(key, drive)
+    return list(drives.values())
 
 
 def _unknown(known: list[Drive], more: Iterator[Drive]) -> list[Drive]:
@@ -132,32 +143,34 @@ def _says(body: Body) -> bool:
 def _drive(body: Body) -> Drive:
     protocol = told(body.get("Protocol"))
     left = number(body.get("PredictedMediaLifeLeftPercent"))
+    media = _media(protocol, body)
     return Drive(
         name=name_of(body),
         size_bytes=disk_bytes(holders(body)),
-        media=_media(protocol, body),
+        media=media,
         protocol=protocol,
         serial=told(body.get("SerialNumber")),
         failing=_failing(body),
         model=told(body.get("Model")),
         slot=_slot(body),
-        wear_percent=_wear(None if left is None else 100 - left),
+        wear_percent=_wear(media, None if left is None else 100 - left),
     )
 
 
 def _smart(body: Body) -> Drive:
     """A drive in HPE's own words."""
     protocol = told(body.get("InterfaceType"))
+    media = _media(protocol, body)
     return Drive(
         name=name_of(body),
         size_bytes=disk_bytes(holders(body)),
-        media=_media(protocol, body),
+        media=media,
         protocol=protocol,
         serial=told(body.get("SerialNumber")),
         failing=_failing(body),
         model=told(body.get("Model")),
         slot=told(body.get("Location")),
-        wear_percent=_wear(number(body.get("SSDEnduranceUtilizationPercentage"))),
+        wear_percent=_wear(media, number(body.get("SSDEnduranceUtilizationPercentage"))),
     )
 
 
@@ -182,8 +195,10 @@ def _media(protocol: str | None, body: Body) -> Media | None:
     return "hdd" if any(turns) else None  # 0 may mean that it is not known
 
 
-def _wear(used: float | None) -> float | None:
-    return used if used is not None and 0 <= used <= 255 else None
+def _wear(media: Media | None, used: float | None) -> float | None:
+    """Of flash: the platters of a hard disk are not used up by writing."""
+    told_here = used is not None and media != "hdd" and 0 <= used <= 255
+    return used if told_here else None
 
 
 def _slot(body: Body) -> str | None:

@@ -32,6 +32,8 @@ MODULE_KEYS = (
 )
 GB_AT_MOST = 10**5
 """No drive has as few bytes: a CapacityBytes of 960 counts GB."""
+LARGEST_DRIVE = 10**15
+"""Bytes. What is larger is a figure gone wrong."""
 SMALLEST_MODULE, LARGEST_MODULE = 256 * MIB, TIB
 """No module is smaller (on some Inspur and Quanta CapacityMiB counts GiB) or larger."""
 LARGEST_TOTAL = 6 * TIB
@@ -50,7 +52,7 @@ def disk_bytes(holders: Iterable[Body]) -> int | None:
         if size and size < GB_AT_MOST:
             return int(size * 10**9)
         if size:
-            return int(size)
+            return int(size) if size <= LARGEST_DRIVE else None
     return None
 
 

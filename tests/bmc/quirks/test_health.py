@@ -49,7 +49,7 @@ def test_a_drive_that_fails_is_noticed_while_the_system_is_ok(made: Any) -> None
 
 
 def test_many_drives_are_not_asked_in_every_look(made: Any) -> None:
-    drives(made, [{"Name": f"D{i}", "Model": "X"} | CRITICAL for i in range(MOST_DRIVES + 1)])
+    drives(made, [{"Name": f"D{i}", "Model": "HUC1018"} | CRITICAL for i in range(MOST_DRIVES + 1)])
     assert health(made).reasons == ()
     made[SYSTEM]["Status"] = {"Health": "Warning"}
     assert len(health(made).reasons) == MOST_DRIVES + 1
