@@ -13,7 +13,7 @@ test: $(VENV)/ready lint
 
 # Whole machines, firmware and namespaces: as root, with the packages that .ci/run names. One after
 # the other: they measure, and two labs on two cores measure each other.
-LAB_MINUTES ?= 35
+LAB_MINUTES ?= 50
 lab-test: $(VENV)/ready
 	timeout --foreground $(LAB_MINUTES)m $(BIN)/pytest -m lab --durations=10
 

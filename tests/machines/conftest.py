@@ -23,6 +23,7 @@ from metal.inventory.apt import apt_mirror
 from metal.lab.machines import Machine, Wire
 from metal.lab.machines.lab import SBIN, why_not
 from metal.lab.machines.workspace import ANNOUNCED, BMC_OURS, OURS, write
+from metal.model.errors import MetalError
 
 from .mirror import lend, pinned_installer, relay
 
@@ -246,7 +247,10 @@ def _by_preseed(site: Site, mirror: str, packages: str, more: str) -> None:
     a site's controller has an uplink, the boot network none."""
     kept = CACHE / "installer"
     kept.mkdir(parents=True, exist_ok=True)
-    pinned_installer(mirror, "trixie", kept)
+    try:
+        pinned_installer(mirror, "trixie", kept)
+    except MetalError as error:
+        pytest.skip(f"this machine's mirror has no installer: {error.what[:200]}")
     ours, theirs = (f"10.76.{os.getpid() % 256}.{end}" for end in (2, 1))
     site.wire.door([f"{ours}/24"], inside=[f"{theirs}/24"])
     site.relay = relay(mirror, ours).start()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.lab_full
+pytestmark = pytest.mark.lab
 
 
 def test_the_installer_divides_and_encrypts_the_disk_and_phones_home(
