@@ -39,6 +39,18 @@ class Runner(Protocol):
         """Run to its end; any exit code is an answer. Unreachable when there is none in time."""
 
 
+def must(runner: Runner, argv: Sequence[str], *, stdin: bytes = b"", what: str = "") -> bytes:
+    """What it printed; Failed where it did not end well. `what` is said in place of its name."""
+    done = runner.run(argv, stdin=stdin)
+    if done.code:
+        raise Failed(
+            f"{what or f'{argv[0]} failed'}: {done.said}",
+            where=runner.where,
+            mend="log in there as root and see why",
+        )
+    return done.out
+
+
 class Here:
     """This machine."""
 

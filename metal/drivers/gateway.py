@@ -4,9 +4,9 @@ import io
 import tarfile
 from collections.abc import Sequence
 
-from metal.drivers.commands import Runner
+from metal.drivers.commands import Runner, must
 from metal.drivers.trial import DeadMansSwitch, Trial
-from metal.model.errors import Failed, Refused
+from metal.model.errors import Refused
 
 LOOK = """\
 # metal: the files that are there, as a tar. $1: a list of more; $2: a folder; then paths
@@ -126,11 +126,4 @@ class Gateway:
             ) from None
 
     def _run(self, *argv: str) -> bytes:
-        done = self._runner.run(argv)
-        if done.code:
-            raise Failed(
-                f"{argv[0]} failed: {done.said}",
-                where=self._runner.where,
-                mend="log in there as root and see why",
-            )
-        return done.out
+        return must(self._runner, argv)

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from metal.drivers.commands import Runner
+from metal.drivers.commands import Runner, must
 from metal.model.errors import Failed, Refused
 
 SWITCH = r"""# metal: dead man's switch. $1: begin, stands, keep, withdraw, use, back, boot
@@ -333,12 +333,6 @@ class DeadMansSwitch:
     def _tell(self, trial: Trial, *words: str, stdin: bytes = b"") -> tuple[str, str]:
         verb, *rest = words
         argv = ("sh", "-c", SWITCH, "_", verb, trial.name, *rest)
-        done = self._runner.run(argv, stdin=stdin)
-        if done.code:
-            raise Failed(
-                f"it could not be tried: {done.said}",
-                where=self._runner.where,
-                mend="log in there as root and see why",
-            )
-        state, _, said = done.out.decode(errors="replace").strip().partition("\n")
+        out = must(self._runner, argv, stdin=stdin, what="it could not be tried")
+        state, _, said = out.decode(errors="replace").strip().partition("\n")
         return state, " / ".join(line.strip() for line in said.splitlines())

@@ -3,9 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from metal.drivers.commands import Runner
+from metal.drivers.commands import Runner, must
 from metal.drivers.trial import DeadMansSwitch, File, Trial
-from metal.model.errors import Failed
 from metal.network.engines.corosync import parse, rings_of
 
 OWN = "/etc/corosync/corosync.conf"
@@ -71,14 +70,7 @@ class RingShell:
         return (*lost, *sorted(there.keys() - wanted))
 
     def _run(self, argv: tuple[str, ...], stdin: bytes = b"") -> str:
-        done = self._runner.run(argv, stdin=stdin)
-        if done.code:
-            raise Failed(
-                f"{argv[0]} failed: {done.said}",
-                where=self._runner.where,
-                mend="log in there as root and see why",
-            )
-        return done.out.decode(errors="replace")
+        return must(self._runner, argv, stdin=stdin).decode(errors="replace")
 
 
 def _to_itself(way: str, own: Mapping[int, str]) -> bool:

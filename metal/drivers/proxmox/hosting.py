@@ -6,7 +6,7 @@ and who asks again hears how far it is.
 
 import re
 
-from metal.drivers.commands import Result, Runner
+from metal.drivers.commands import Runner, must
 from metal.model.errors import Failed, Unreachable
 
 RUN_PART = """\
@@ -75,11 +75,4 @@ class DebianShell:
         return found[1] if found else None
 
     def _run(self, argv: tuple[str, ...], stdin: bytes = b"") -> str:
-        done: Result = self._runner.run(argv, stdin=stdin)
-        if done.code:
-            raise Failed(
-                f"{argv[0]} failed: {done.said}",
-                where=self._runner.where,
-                mend="log in there as root and see why",
-            )
-        return done.out.decode(errors="replace").strip()
+        return must(self._runner, argv, stdin=stdin).decode(errors="replace").strip()
