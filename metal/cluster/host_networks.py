@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pydantic import TypeAdapter
 
-from metal.model.errors import Failed, MetalError
+from metal.cluster.doubts import Doubts, is_well, no_doubt
 from metal.model.links import BRIDGE, Link, Links, Role
 from metal.model.plan import SetNetwork
 from metal.operations.run import Run
@@ -43,9 +43,8 @@ class NetworkPorts:
     address: Callable[[str], str]
     render: Callable[[str, Links], str]
     """(server, links) → its /etc/network/interfaces."""
-    doubts: Callable[[], Sequence[str]] = lambda: ()
-    """Why nothing may be touched now, as others of its cluster see it; empty before there is a
-    cluster."""
+    doubts: Doubts = lambda: ()
+    """As others of its cluster see it; none before there is a cluster."""
     every: float = 1.0
     trial: float = 90.0
     """Seconds after which a host that nobody reached takes its old network back."""
@@ -80,19 +79,12 @@ def change_network(run: Run, action: SetNetwork, ports: NetworkPorts) -> dict[st
 
 
 def _no_doubt(ports: NetworkPorts, server: str) -> None:
-    if doubts := ports.doubts():
-        raise Failed(
-            f"its network is not touched: {'; '.join(doubts)}",
-            where=server,
-            mend="mend that first: one server is touched only while all others are well",
-        )
-
-
-def _is_well(ports: NetworkPorts) -> bool:
-    try:
-        return not ports.doubts()
-    except MetalError:
-        return False  # nobody tells: it is asked again, until the host takes its old network back
+    no_doubt(
+        ports.doubts,
+        where=server,
+        what="its network is not touched",
+        mend="one server is touched only while all others are well",
+    )
 
 
 def _links(ports: NetworkPorts, server: str, fresh: Sequence[str]) -> dict[str, dict[str, object]]:
@@ -123,7 +115,7 @@ def _give(run: Run, server: str, links: Links, ports: NetworkPorts) -> None:
         # Reached over SSH is not enough: its cluster must have it as before, and still once it
         # would have noticed. When the time is over the host has the old one, and says so.
         left = over[0] - ports.monotonic()
-        if left > 0 and (left > ports.trial - ports.settle or not _is_well(ports)):
+        if left > 0 and (left > ports.trial - ports.settle or not is_well(ports.doubts)):
             return None
         return shell.keep_network(text)
 

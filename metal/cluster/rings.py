@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from metal.model.errors import Failed, MetalError, Refused
+from metal.cluster.doubts import Doubts, is_well, no_doubt
+from metal.model.errors import Refused
 from metal.model.plan import SetRings
 from metal.network.engines.corosync import changed
 from metal.operations.run import Run
@@ -36,8 +37,7 @@ class RingPorts:
     """For one cluster."""
 
     shell: Callable[[str], RingShell]
-    doubts: Callable[[], Sequence[str]]
-    """Why nothing may be touched now."""
+    doubts: Doubts
     every: float = 1.0
     trial: float = 40.0
     """Seconds after which a node takes its old links back: sooner than a watchdog would fence."""
@@ -88,7 +88,7 @@ def _through(
             begun = ports.shell(node).try_config(text, ports.trial)
             tried[node] = ports.monotonic() + ports.trial if begun else NEVER
     over = ports.monotonic() > min(tried.values())
-    if not over and (_lost(ports, nodes, text) or not _is_well(ports)):
+    if not over and (_lost(ports, nodes, text) or not is_well(ports.doubts)):
         return None
     kept = [ports.shell(node).keep_config(text) for node in nodes if tried[node] < NEVER]
     return True if all(kept) else None
@@ -99,16 +99,9 @@ def _lost(ports: RingPorts, nodes: Sequence[str], text: str) -> bool:
 
 
 def _no_doubt(ports: RingPorts, cluster: str) -> None:
-    if doubts := ports.doubts():
-        raise Failed(
-            f"its links are not touched: {'; '.join(doubts)}",
-            where=cluster,
-            mend="mend that first: links change only while all of it is well",
-        )
-
-
-def _is_well(ports: RingPorts) -> bool:
-    try:
-        return not ports.doubts()
-    except MetalError:
-        return False
+    no_doubt(
+        ports.doubts,
+        where=cluster,
+        what="its links are not touched",
+        mend="links change only while all of it is well",
+    )

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from metal.cluster.doubts import no_doubt
 from metal.drivers.ports import Ages, Shell
-from metal.model.errors import Failed
 from metal.operations.run import Run
 
 VERSION = 1
@@ -105,12 +105,12 @@ class _Server:
         )
 
     def _no_doubt(self) -> None:
-        if doubts := self._ports.ages.condition().doubts():
-            raise Failed(
-                f"not begun: {'; '.join(doubts)}",
-                where=self._name,
-                mend="mend that first: a server is taken out only while all others are well",
-            )
+        no_doubt(
+            self._ports.ages.condition().doubts,
+            where=self._name,
+            what="not begun",
+            mend="a server is taken out only while all others are well",
+        )
 
     def _maintenance(self, *, on: bool) -> None:
         self._ports.shell(self._name).ensure_maintenance(self._name, on=on)
