@@ -190,9 +190,8 @@ def test_killed_while_it_is_being_sent(two: Two, monkeypatch: pytest.MonkeyPatch
     assert two.dc.counts["POST nodes/*/qemu/*/remote_migrate"] == 1
 
 
-def test_the_target_goes_down_meanwhile(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It runs on where it was; the half that came over is told, and how to go on."""
-    two.vm()
+def target_goes_down(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of the migration, and it is back at once."""
     slow(two)
     follow = Api.follow
 
@@ -203,6 +202,13 @@ def test_the_target_goes_down_meanwhile(two: Two, monkeypatch: pytest.MonkeyPatc
         follow(api, upid, *more, **kwargs)
 
     monkeypatch.setattr(Api, "follow", cut)
+
+
+def test_the_target_goes_down_meanwhile(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs on where it was; the half that came over is told, and how to go on."""
+    two.vm()
+    follow = Api.follow
+    target_goes_down(two, monkeypatch)
     outcome = two.move()
     assert outcome.status is Status.FAILED
     assert "tunnel command failed" in outcome.error
@@ -271,16 +277,7 @@ def test_a_migration_that_fails_gives_it_back_to_ha(
 ) -> None:
     wished(two)
     before = known(two)
-    slow(two)
-    follow = Api.follow
-
-    def cut(api: Api, upid: str, *more: Any, **kwargs: Any) -> None:
-        if "qmigrate" in upid:
-            two.dc.power_off("bora2")
-            two.dc.power_on("bora2")
-        follow(api, upid, *more, **kwargs)
-
-    monkeypatch.setattr(Api, "follow", cut)
+    target_goes_down(two, monkeypatch)
     assert "tunnel command failed" in two.move().error
     assert known(two) == before
 
