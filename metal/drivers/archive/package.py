@@ -4,6 +4,7 @@ import gzip
 import io
 import tarfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
@@ -33,16 +34,23 @@ def package(control: Mapping[str, str], files: Mapping[str, Entry] | None = None
 
 def entries(file: Path) -> Iterator[tuple[str, Entry]]:
     """Path below / and what is there, of all files and links in a package; Failed if it is none."""
+    with data_of(file) as tar:
+        for entry in tar:
+            name = entry.name.removeprefix("./")
+            if entry.issym():
+                yield name, Entry(link=entry.linkname)
+            elif entry.isfile() and (content := tar.extractfile(entry)):
+                yield name, Entry(content.read(), entry.mode)
+
+
+@contextmanager
+def data_of(file: Path) -> Iterator[tarfile.TarFile]:
+    """What a package puts below /, to be read once from its start; Failed if it is none."""
     with file.open("rb") as opened:
         for part in ArFile(fileobj=opened):
             if part.name.startswith("data.tar"):
                 with tarfile.open(fileobj=cast("IO[bytes]", part), mode="r|*") as tar:
-                    for entry in tar:
-                        name = entry.name.removeprefix("./")
-                        if entry.issym():
-                            yield name, Entry(link=entry.linkname)
-                        elif entry.isfile() and (content := tar.extractfile(entry)):
-                            yield name, Entry(content.read(), entry.mode)
+                    yield tar
                 return
     raise Failed("it is no Debian package", where=str(file))
 

@@ -4,14 +4,12 @@ The folder of the release's installer is small to fetch, and some mirrors lack i
 the same images is in every full mirror, and has 150 MB.
 """
 
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, NamedTuple, cast
-
-from debian.arfile import ArFile, ArMember
+from typing import NamedTuple
 
 from metal.drivers.archive.mirrors import Mirrors
+from metal.drivers.archive.package import data_of
 from metal.drivers.archive.release import Release, Sum, paragraph_of
 from metal.install.installer.lock import Piece
 from metal.model.errors import Failed, MetalError
@@ -100,18 +98,9 @@ def _in_package(mirrors: Mirrors, release: Release, suite: str, folder: Path) ->
 
 
 def _unpack(package: Path, member: str, file: Path) -> None:
-    with package.open("rb") as opened:
-        for part in ArFile(fileobj=opened):
-            if part.name.startswith("data.tar"):
-                _copy(part, member, file)
-                return
-    raise Failed("it is no Debian package", where=str(package))
-
-
-def _copy(data: ArMember, member: str, file: Path) -> None:
     temp = file.with_name(f".{file.name}.tmp")
     try:
-        with tarfile.open(fileobj=cast("IO[bytes]", data), mode="r|*") as tar:
+        with data_of(package) as tar:
             for entry in tar:
                 if entry.name == member and (content := tar.extractfile(entry)):
                     _pour(content.read, temp)

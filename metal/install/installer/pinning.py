@@ -1,8 +1,9 @@
 """Pin an installer, and have what was pinned."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,9 +81,10 @@ def _pin(source: Source, suite: str, before: Pinned | None) -> Pinned:
     images = find_images(mirrors, release, suite, folder)
     base = read_base(folder / INITRD)
     known = read_index(mirrors.index(release, suite, INDEX), base.kernel)
-    choice = _fetch_all(known, base, mirrors, folder)
+    have = cache(partial(_have, mirrors, folder))  # those of one round are asked for in the next
+    choice = _fetch_all(known, base, have)
     if choice.missing:
-        choice = _make_up(choice, known, base, _ordinary(mirrors, release, suite), mirrors, folder)
+        choice = _make_up(choice, known, base, _ordinary(mirrors, release, suite), have)
     if choice.missing:
         raise _incomplete(choice, base.kernel, source)
     notes = (
@@ -115,12 +117,12 @@ def _ordinary(mirrors: Mirrors, release: Release, suite: str) -> bytes:
         return b""
 
 
-def _fetch_all(known: Mapping[str, Udeb], base: Base, mirrors: Mirrors, folder: Path) -> Choice:
+def _fetch_all(known: Mapping[str, Udeb], base: Base, have: Callable[[Udeb], bool]) -> Choice:
     """Choose, fetch, and choose again without those that no mirror has."""
     absent: set[str] = set()
     while True:
         choice = choose(known, base, absent)
-        gone = {udeb.name for udeb in choice.udebs if not _have(mirrors, udeb, folder)}
+        gone = {udeb.name for udeb in choice.udebs if not have(udeb)}
         if not gone:
             return choice._replace(absent=tuple(sorted(absent)))
         absent |= gone
@@ -131,8 +133,7 @@ def _make_up(
     known: dict[str, Udeb],
     base: Base,
     ordinary: bytes,
-    mirrors: Mirrors,
-    folder: Path,
+    have: Callable[[Udeb], bool],
 ) -> Choice:
     """Choose again with what can be made; each one that is had may ask for another that is not."""
     tried: set[str] = set()
@@ -142,11 +143,11 @@ def _make_up(
             break
         tried |= made.keys()
         known |= made
-        choice = _fetch_all(known, base, mirrors, folder)
+        choice = _fetch_all(known, base, have)
     return choice
 
 
-def _have(mirrors: Mirrors, udeb: Udeb, folder: Path) -> bool:
+def _have(mirrors: Mirrors, folder: Path, udeb: Udeb) -> bool:
     file = folder / UDEBS / udeb.path.rpartition("/")[2]
     try:
         if udeb.made_of:
