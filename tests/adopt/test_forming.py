@@ -168,13 +168,13 @@ def test_wishes_that_changed_are_told_to_ha(installed: Any, workspace: Any) -> N
     assert made.failed == {}
     for _ in range(2):
         assert make_plan(workspace, look(workspace)).actions == ()
+        moved(workspace, web="alba2", db1="alba3")
         assert form(workspace) == {}
         rules = {r["rule"]: r for r in api.get("cluster/ha/rules")}
         assert set(rules) == {"metal-apart-db", f"metal-home-{ids['db1']}", "theirs"}
         assert rules[f"metal-home-{ids['db1']}"]["nodes"] == "alba3:1", (
             "of several Proxmox takes one"
         )
-        moved(workspace, web="alba2", db1="alba3")
 
     file.write_text(
         bare + changed.replace('home = ["alba3", "alba1"]\n', "").replace('apart = "db"\n', "")
