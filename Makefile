@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lab-test lab-test-full lint bench clean
+.PHONY: demo test again lab-test lab-test-full lint bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m metal.lab.demo
 
 test: $(VENV)/ready lint
 	$(BIN)/pytest -n 2
+
+# What failed the last time, once more and alone; that nothing is known to have failed is an error.
+again: $(VENV)/ready
+	$(BIN)/pytest -m '' --last-failed --last-failed-no-failures none
 
 # Whole machines, firmware and namespaces: as root, with the packages that .ci/run names. One after
 # the other: they measure, and two labs on two cores measure each other.
