@@ -276,6 +276,8 @@ def test_a_gateway_dies_and_connections_come_back(
     vip = str(private_gateway(seen.site))
     until(lambda: broken(standing.world, promised) == [], "the promises are not kept before")
     pair = standing.gateways["north"]
+    for gateway in pair:
+        systemctl(gateway, "is-active", "keepalived")
     (first,) = (g for g in pair if holds(g, vip))
     (second,) = (g for g in pair if g is not first)
     death(first)

@@ -27,9 +27,12 @@ if [ -n "$1" ]; then
 fi
 ip link set lo up
 echo ready
-exec sleep infinity
+sleep infinity &
+wait
 """
-"""With a tree of files, they lie over the host's /etc, as if copied there."""
+"""With a tree of files, they lie over the host's /etc, as if copied there. The shell stays and
+reaps what lost its parent, as an init does: a killed keepalived that nobody reaped still has its
+number, and the next one would believe that it runs and end."""
 
 
 class Machine:

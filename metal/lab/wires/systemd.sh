@@ -5,7 +5,7 @@ set -eu
 units=/run/lab/units pids=/run/lab/pids
 mkdir -p "$units" "$pids"
 
-# Nobody reaps what ended: a zombie lives no more.
+# What ended and was not reaped yet lives no more.
 lives() { [ -s "$pids/$1" ] && grep -qs '^State:[[:space:]]*[DIRSTt]' "/proc/$(cat "$pids/$1")/status"; }
 
 begin() {
