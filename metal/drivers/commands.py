@@ -39,9 +39,16 @@ class Runner(Protocol):
         """Run to its end; any exit code is an answer. Unreachable when there is none in time."""
 
 
-def must(runner: Runner, argv: Sequence[str], *, stdin: bytes = b"", what: str = "") -> bytes:
+def must(
+    runner: Runner,
+    argv: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    what: str = "",
+    timeout: float = 60.0,
+) -> bytes:
     """What it printed; Failed where it did not end well. `what` is said in place of its name."""
-    done = runner.run(argv, stdin=stdin)
+    done = runner.run(argv, stdin=stdin, timeout=timeout)
     if done.code:
         raise Failed(
             f"{what or f'{argv[0]} failed'}: {done.said}",

@@ -5,7 +5,7 @@ import tarfile
 from collections.abc import Sequence
 
 from metal.drivers.commands import Runner, must
-from metal.drivers.trial import DeadMansSwitch, Trial
+from metal.drivers.trial import SOON, DeadMansSwitch, Trial
 from metal.model.errors import Refused
 
 LOOK = """\
@@ -85,15 +85,15 @@ class Gateway:
         return tuple(self._run("sh", "-c", PACKAGED, "_", *paths).decode().split())
 
     def carries(self, address: str) -> bool:
-        return self._run("sh", "-c", CARRIES, "_", address).strip() == b"1"
+        return self._run("sh", "-c", CARRIES, "_", address, within=SOON).strip() == b"1"
 
     def stopped(self, units: Sequence[str]) -> tuple[str, ...]:
         """Those of `units` that do not run."""
-        return tuple(self._run("sh", "-c", STOPPED, "_", *units).decode().split())
+        return tuple(self._run("sh", "-c", STOPPED, "_", *units, within=SOON).decode().split())
 
     def hand_over(self) -> None:
         """The other of the pair carries the site, if it can."""
-        self._run("systemctl", "restart", "keepalived")
+        self._run("systemctl", "restart", "keepalived", within=SOON)
 
     def check(self, trial: Trial) -> None:
         """Refused, with what an engine says, where the files are unfit."""
@@ -125,5 +125,5 @@ class Gateway:
                 mend="look at it there, and move it away",
             ) from None
 
-    def _run(self, *argv: str) -> bytes:
-        return must(self._runner, argv)
+    def _run(self, *argv: str, within: float = 60.0) -> bytes:
+        return must(self._runner, argv, timeout=within)

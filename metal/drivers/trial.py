@@ -24,6 +24,9 @@ from functools import cached_property
 from metal.drivers.commands import Runner, must
 from metal.model.errors import Failed, Refused
 
+SOON = 15.0
+"""Seconds for a question about a trial. What is tried may cut the line in the midst of one, and a
+connection that lost packets then stays silent long after the line is back: a new one is not."""
 SWITCH = r"""# metal: dead man's switch. $1: begin, stands, keep, withdraw, use, back, boot
 set -eu
 umask 077
@@ -292,7 +295,7 @@ class DeadMansSwitch:
         """Whether the files are others than before, and tried now; after `seconds` the old ones
         are back. Refused, with what the check said, where they are unfit: nothing was changed.
         """
-        state, said = self._tell(trial, "begin", str(round(seconds)), stdin=trial.parcel)
+        state, said = self._tell(trial, "begin", str(round(seconds)), stdin=trial.parcel, within=60)
         if state == "unfit":
             raise Refused(
                 f"it has no use for that: {said}",
@@ -330,9 +333,12 @@ class DeadMansSwitch:
         """The old files are taken into use again at once, if nobody has confirmed the new ones."""
         self._tell(trial, "withdraw")
 
-    def _tell(self, trial: Trial, *words: str, stdin: bytes = b"") -> tuple[str, str]:
+    def _tell(
+        self, trial: Trial, *words: str, stdin: bytes = b"", within: float = SOON
+    ) -> tuple[str, str]:
         verb, *rest = words
         argv = ("sh", "-c", SWITCH, "_", verb, trial.name, *rest)
-        out = must(self._runner, argv, stdin=stdin, what="it could not be tried")
+        what = "it could not be tried"
+        out = must(self._runner, argv, stdin=stdin, what=what, timeout=within)
         state, _, said = out.decode(errors="replace").strip().partition("\n")
         return state, " / ".join(line.strip() for line in said.splitlines())

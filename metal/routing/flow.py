@@ -97,19 +97,23 @@ class _Trying:
         if stopped := gateway.stopped(units(self._one.wanted)):
             return f"{', '.join(stopped)} did not run"
         if self._moves and not gateway.carries(self._order.shared):
-            self._ask_for_it()
+            if self._ask_for_it():
+                return "no answer from it since it was given the site"
             return "it did not take the shared addresses"
         if silent := self._ports.silent(self._order.calls):
             return f"no answer from {_some(silent)}"
         return ""
 
-    def _ask_for_it(self) -> None:
-        """Once: a gateway that cannot take the site would have it torn to and fro."""
+    def _ask_for_it(self) -> bool:
+        """Whether it is given the site now; once: a gateway that cannot take it would have it
+        torn to and fro."""
         others = [] if self._asked else [self._ports.gateway(name) for name in self._others]
         for other in others:
             if other.carries(self._order.shared):
                 other.hand_over()
                 self._asked = True
+                return True
+        return False
 
 
 def _some(found: Sequence[object]) -> str:

@@ -132,7 +132,8 @@ def test_a_gateway_that_is_cut_off_comes_back_by_itself(desk: Desk) -> None:
     desk.edit(*CUT)
     cut = desk.apply("--yes")
     assert cut.returncode == FAILED, cut.stderr
-    assert "taken the old one back" in cut.stderr and "no answer" in cut.stderr
+    assert "taken the old one back" in cut.stderr, cut.stderr
+    assert "no answer" in cut.stderr, cut.stderr
     until(lambda: desk.well, "the site did not come back")
     assert desk.carrier == before
     for gateway in desk.wires.gateways["north"]:

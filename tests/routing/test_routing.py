@@ -129,6 +129,7 @@ def test_one_that_is_lost_takes_the_former_files_back(store: Store) -> None:
     outcome = give(store, pair, order_for(pair, NEW))
     assert outcome.status is Status.FAILED
     assert "taken the old one back" in outcome.error and "the site is as it was" in outcome.error
+    assert "before: no answer from it" in outcome.error
     assert has(pair, OLD) and pair.reached and pair.carrier == "gateway1"
     assert "begin" not in pair.gateways["gateway1"].ran
 
