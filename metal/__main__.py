@@ -1,7 +1,5 @@
 """`python -m metal` is the command line."""
 
-import sys
+from metal.cli import run
 
-from metal.cli import main
-
-sys.exit(main())
+run()

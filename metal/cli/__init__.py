@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 COMPLETE_VARIABLE = "_METAL_COMPLETE"
 """Set by the shell's completion script (click's protocol) when it wants to know what may follow."""
@@ -18,3 +19,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if COMPLETE_VARIABLE in os.environ:
         metal.main(words, prog_name="metal", complete_var=COMPLETE_VARIABLE)
     return ended(metal, words)
+
+
+def run() -> NoReturn:
+    """The process `metal`: one command, and its exit code to the shell."""
+    code = main()
+    if "libvirt" in sys.modules:
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End without taking the interpreter apart: a call to a host that died may still hang in
+    libvirt, in a thread that nobody can end, and taken apart under it the process can crash after
+    all is said and done."""
+    import atexit
+    import contextlib
+
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        # Closed, or gone, by whoever reads us.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)

@@ -220,3 +220,23 @@ def test_init_makes_a_workspace_and_overwrites_none(metal, tmp_path: Path) -> No
     said = metal("-C", str(tmp_path / "new"), "check")
     assert said.code == 0 or "public key" in said.err
     assert metal("init", str(tmp_path / "new")).code in (BAD_INPUT, REFUSED)
+
+
+@pytest.mark.parametrize(("words", "code"), [("--version", 0), ("no-such-verb", BAD_INPUT)])
+def test_a_call_that_hangs_in_libvirt_does_not_hold_up_the_end(words: str, code: int) -> None:
+    """All is said, what wants to end in order ends, and a thread that never comes back is left."""
+    program = (
+        "import atexit, socket, sys, threading\n"
+        "sys.modules.setdefault('libvirt', sys)\n"
+        "here, there = socket.socketpair()\n"
+        "threading.Thread(target=here.recv, args=(1,)).start()\n"
+        "atexit.register(print, 'in order')\n"
+        "from metal.cli import run\n"
+        "run()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, words], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == code
+    assert done.stdout.splitlines()[-1] == "in order"
+    assert done.stderr.startswith("metal: ") is (code != 0)

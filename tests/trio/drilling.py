@@ -14,7 +14,7 @@ def metal(drill: Drill, *words: str) -> str:
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, (done.returncode, done.stdout + done.stderr)
     return done.stdout
 
 
