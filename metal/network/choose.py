@@ -112,11 +112,11 @@ class _Search:
             max(bits(self.mask[w.name]), key=lambda b: (wanted[b], -b), default=-1)
             for w in self.order
         ]
-        self._after = _Suffixes(self.order, self.key)
+        self._after = _Suffixes(self.order, self.key, self.mask)
 
     def bound(self, bins: int) -> int:
         """No packing into that many addresses is worth more."""
-        return self._after.worth(0, {}, bins) if bins else 0
+        return self._after.begin(bins) if bins else 0
 
     def best(self, bins: int, room: int, least: int) -> tuple[dict[str, int], int, bool]:
         """(packing, its weight, whether nothing better was left out), of more than `least`.
@@ -125,29 +125,29 @@ class _Search:
         """
         taken = [0] * bins
         at: dict[str, int] = {}
-        used: Counter[int] = Counter()
+        after = self._after
         left_out: list[tuple[int, int]] = []
         found: tuple[dict[str, int], int] = ({}, max(least, 0))
         exact = True
 
-        def descend(depth: int, weight: int, room: int) -> None:
+        def descend(depth: int, weight: int, room: int, rest: int) -> None:
             nonlocal found, exact
             if weight > found[1]:
                 found = dict(at), weight
-            if depth == len(self.order) or (
-                weight + self._after.worth(depth, used, bins) <= found[1]
-            ):
+            if depth == len(self.order) or weight + rest <= found[1]:
                 return
             if self.steps <= 0:
                 exact = False
                 return
             self.steps -= 1
             want, mask = self.order[depth], self.mask[self.order[depth].name]
-            tried: set[int] = set()
+            passed = rest + after.passed(depth)
             dominated = any(s & mask == s and f <= want.flows for s, f in left_out)
             if dominated:  # one left out is worth as much at least, and fits wherever it does
-                descend(depth + 1, weight, room)
+                descend(depth + 1, weight, room, passed)
                 return
+            tried: set[int] = set()
+            served = rest + after.served(depth)
             for number in range(bins if want.flows <= room else 0):
                 held = taken[number]
                 if held & mask or held in tried:
@@ -155,41 +155,65 @@ class _Search:
                 tried.add(held)
                 taken[number] = held | mask
                 at[want.name] = number
-                used.update(bits(mask))
-                descend(depth + 1, weight + want.weight, room - want.flows)
-                used.subtract(bits(mask))
+                descend(depth + 1, weight + want.weight, room - want.flows, served)
                 del at[want.name]
                 taken[number] = held
+            after.undo(depth)
             left_out.append((mask, want.flows))
-            descend(depth + 1, weight, room)
+            descend(depth + 1, weight, room, passed)
             left_out.pop()
 
-        descend(0, 0, room)
+        descend(0, 0, room, after.begin(bins))
         return (*found, exact) if found[0] else ({}, 0, exact)
 
 
 class _Suffixes:
-    """What those from a depth on can be worth, each waiting for one port."""
+    """What those from a depth on can be worth, each waiting for one port.
 
-    def __init__(self, order: Sequence[Want], key: Sequence[int]) -> None:
-        self._places: dict[int, list[int]] = {}
+    It follows the search down and up: one step changes it at the ports of one want alone.
+    """
+
+    def __init__(self, order: Sequence[Want], key: Sequence[int], mask: Mapping[str, int]) -> None:
+        places: dict[int, list[int]] = {}
         for place, port in enumerate(key):
-            self._places.setdefault(port, []).append(place)
+            places.setdefault(port, []).append(place)
         self._sums = {
-            port: list(accumulate((order[p].weight for p in places), initial=0))
-            for port, places in self._places.items()
+            port: list(accumulate((order[p].weight for p in found), initial=0))
+            for port, found in places.items()
         }
-        self._from = {port: self._firsts(p, len(order)) for port, p in self._places.items()}
+        self._from = {port: self._firsts(found, len(order)) for port, found in places.items()}
+        self._key = key
+        self._ports = [[b for b in bits(mask[w.name]) if b in places] for w in order]
+        self._free: dict[int, int] = {}
+        """Port → how many addresses have it free; a port that is none is never short."""
 
-    def worth(self, depth: int, used: Mapping[int, int], bins: int) -> int:
-        """`used`: how many addresses have the port already."""
-        total = 0
-        for port, sums in self._sums.items():
-            first, last = self._from[port][depth], len(sums) - 1
-            if port >= 0:
-                last = min(last, first + bins - used.get(port, 0))
-            total += sums[last] - sums[first]
-        return total
+    def begin(self, bins: int) -> int:
+        """At the top, with that many addresses."""
+        self._free = {port: bins if port >= 0 else len(self._key) for port in self._sums}
+        return sum(self._worth(port, 0) for port in self._sums)
+
+    def passed(self, depth: int) -> int:
+        """By how much it changes where the one at `depth` is not served."""
+        port = self._key[depth]
+        return self._worth(port, depth + 1) - self._worth(port, depth)
+
+    def served(self, depth: int) -> int:
+        """By how much it changes where it is; `undo` it before the next way is gone."""
+        change = 0 if self._key[depth] >= 0 else self.passed(depth)
+        for port in self._ports[depth]:
+            change -= self._worth(port, depth)
+            self._free[port] -= 1
+            change += self._worth(port, depth + 1)
+        return change
+
+    def undo(self, depth: int) -> None:
+        for port in self._ports[depth]:
+            self._free[port] += 1
+
+    def _worth(self, port: int, depth: int) -> int:
+        sums, first = self._sums[port], self._from[port][depth]
+        last = first + self._free[port]
+        return (sums[last] if last < len(sums) else sums[-1]) - sums[first]
 
     @staticmethod
     def _firsts(places: Sequence[int], length: int) -> list[int]:
