@@ -51,8 +51,7 @@ def test_a_server_that_gets_too_hot_is_emptied_while_its_guests_run_on(drill: Dr
     assert found.vms
     for name, vm in found.vms.items():
         consoles = [drill.trio.servers[s].console(name) for s in (found.server, vm.to)]
-        told = [count for console in consoles for count in counts(console)]
-        assert gaps([c for c in told if c.number > vm.first - 50]) == []
+        assert gaps([c for c in counts(*consoles) if c.number > vm.first - 50]) == []
         before = counts(consoles[0])[-1]
         assert vm.up >= before.up, "it moved, and was not restarted"
     assert drill.vms_of(found.server) == []
