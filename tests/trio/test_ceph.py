@@ -15,6 +15,7 @@ from metal.model.addresses import Addressing
 from metal.model.hypervisor import VmSpec
 
 from .drilling import begin, busiest, end, healthy, release, written_once
+from .traces import assert_gone, traces
 
 pytestmark = pytest.mark.lab
 
@@ -26,8 +27,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         pytest.skip(reason)
     made = workspace.up(tmp_path_factory.mktemp("ceph") / "work", ceph=True)
     assert made.ceph == "HEALTH_OK"
+    mark = f"metal{made.servers['trio1']['address'].split('.')[2]}"
+    assert traces(mark, made.folder) != []
     yield made.folder
     workspace.down(made.folder)
+    assert_gone(mark, made.folder)
 
 
 @pytest.fixture

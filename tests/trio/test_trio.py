@@ -1,11 +1,9 @@
 """The lab of namespaces: what is real about it, and that it goes without a trace."""
 
 import json
-import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,8 @@ from metal.model.addresses import Addressing
 from metal.model.errors import Refused
 from metal.model.fleet import BmcAccess
 from metal.model.hypervisor import VmSpec
+
+from .traces import assert_gone, traces
 
 pytestmark = pytest.mark.lab
 ADDRESSES = Addressing(treatment="ipv6", private_ipv4="10.9.0.5/24")
@@ -156,35 +156,4 @@ def test_a_lab_is_worked_on_like_any_fleet_and_goes_without_a_trace(tmp_path: Pa
         assert {vm for s in really.values() for vm in s["vms"]} < set(seen["vms"])
     finally:
         metal("lab", "down", str(folder))
-    assert not folder.exists()
-    wait_until(lambda: traces(f"metal{number}", folder) == [], "something of it is left")
-    assert processes(str(tmp_path)) == []
-
-
-def wait_until(reached: Callable[[], bool], late: str) -> None:
-    deadline = time.monotonic() + 30
-    while not reached():
-        assert time.monotonic() < deadline, late
-        time.sleep(0.05)
-
-
-def traces(mark: str, folder: Path) -> list[str]:
-    """Namespaces, interfaces and mounts of this machine that are the lab's."""
-    spaces = subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout.split()
-    links = [link.name for link in Path("/sys/class/net").iterdir()]
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    ours = [w for w in [*spaces, *links] if w.startswith(mark) and not w[len(mark) :][:1].isdigit()]
-    return sorted([*ours, *(line for line in mounts if str(folder) in line or f"{mark}-" in line)])
-
-
-def processes(word: str) -> list[str]:
-    """Command lines with `word`, of processes that still live."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if word in line and int(folder.name) != os.getpid():
-            found.append(line)
-    return found
+    assert_gone(f"metal{number}", folder)
