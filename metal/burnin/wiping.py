@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metal.burnin.flow import machine, mend_of
+from metal.burnin.smart import read_smart
 from metal.live.session import Ended, LivePorts, LiveSession
 from metal.model.erasure import Erasure
 from metal.model.errors import BadInput, MetalError, Refused
@@ -139,6 +140,7 @@ def _record(
         method=said.get("method"),
         verified=said.get("verified") if erased else None,
         samples=said.get("samples") if erased else None,
+        given_up=_given_up(said),
         began=said.get("began"),
         ended=said.get("ended"),
         recorded=at,
@@ -146,3 +148,11 @@ def _record(
         by=by,
         operation=run.id,
     )
+
+
+def _given_up(said: dict[str, Any]) -> int | None:
+    """Sectors no erasure can be seen to reach; None where the disk's SMART tells of none."""
+    smart = said.get("smart")
+    health = read_smart(smart if isinstance(smart, dict) else None)
+    known = [n for n in (health.reallocated, health.pending) if n is not None]
+    return sum(known) if known else None

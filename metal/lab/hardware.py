@@ -51,6 +51,9 @@ OLD_KINDS = (
 )  # fmt: skip
 """Their BMCs speak IPMI only."""
 
+MODELS = {"ssd": "LAB SSD MZ7LH", "hdd": "LAB HDD ST2000NX", "nvme": "LAB NVMe P4510"}
+"""What the drives of each kind call themselves."""
+
 
 def hardware_for(inventory: Inventory) -> dict[str, Hardware]:
     """Hardware of every server in the inventory, by name.
@@ -115,6 +118,7 @@ def _drives(name: str, learned: Learned, ceph: bool) -> tuple[Drive, ...]:
                 media=d.media,
                 protocol="SATA",
                 serial=d.serial or f"S{name.upper()}{d.name.upper()}",
+                model=MODELS.get(d.media or "hdd"),
             )
             for d in learned.disks
         )
@@ -127,6 +131,7 @@ def _drives(name: str, learned: Learned, ceph: bool) -> tuple[Drive, ...]:
             protocol="SATA",
             serial=f"S{name.upper()}{disk.upper()}",
             failing=False,
+            model=MODELS["ssd"],
         )
         for disk, size in zip(("sda", "sdb", "sdc"), sizes, strict=False)
     )

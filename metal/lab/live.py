@@ -84,12 +84,13 @@ class PretendLive:
             if drive is None:
                 said: dict[str, Any] = {"why": "no disks there have that serial number"}
             else:
-                began = _now()
+                began, smart = _now(), disk(self._machine, drive, [])["smart"]
                 self._wire.pause(ERASE_SECONDS)
                 self._machine.disks[drive.name].erase()
                 said = {
                     "model": drive.model,
                     "size_bytes": drive.size_bytes,
+                    "smart": smart,
                     "method": "ATA secure erase",
                     "began": began,
                     "ended": _now(),

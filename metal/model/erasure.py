@@ -25,6 +25,8 @@ class Erasure(Frozen):
     """zeros, ones, or changed (other noise than before: its key was replaced)."""
     samples: int | None = None
     """Blocks of 1 MiB that were read to verify it, spread over the disk."""
+    given_up: int | None = None
+    """Sectors that the disk had set aside, or could not read, by its SMART before the erasure."""
     began: str | None = None
     ended: str | None = None
     """ISO 8601 UTC, by the clock of the server that was erased."""
@@ -49,11 +51,12 @@ def text_of(record: Erasure) -> str:
     size = "unknown" if record.disk_bytes is None else f"{record.disk_bytes:,} bytes"
     pairs = [
         ("Result", record.result.upper()),
-        ("Disk", record.disk_model or "unknown"),
+        ("Disk", record.disk_model or "its model was not told"),
         ("Serial number", record.disk_serial),
         ("Size", size),
         ("Method", record.method or "none"),
         ("Verified", _verified(record)),
+        ("Given up", _given_up(record)),
         ("Began", record.began or "unknown"),
         ("Ended", record.ended or "unknown"),
         ("Notes", record.why),
@@ -72,3 +75,9 @@ def _verified(record: Erasure) -> str:
     if record.verified is None:
         return "no"
     return f"{record.samples} blocks of 1 MiB were read: {VERIFIED[record.verified]}"
+
+
+def _given_up(record: Erasure) -> str:
+    if not record.given_up:
+        return ""
+    return f"{record.given_up} sectors that nobody can read; if it matters, destroy it"

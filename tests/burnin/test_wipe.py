@@ -41,6 +41,14 @@ def test_erased_and_recorded(rack: Any) -> None:
     assert rack.machines["alba1"].power == "off"
 
 
+def test_a_donor_is_told_of_sectors_that_nobody_can_look_at(rack: Any, golden: Any) -> None:
+    rack.machines["alba1"].faults.add("disk-smart")  # of its last disk
+    sound, ill = (verify(rack, file) for file in wipe(rack, *SERIALS).records)
+    assert sound and ill and (sound.given_up, ill.given_up) == (0, 24)
+    assert "Given up" not in text_of(sound)
+    golden("erasure-given-up.txt", text_of(RECORD.model_copy(update={"given_up": 24})))
+
+
 def test_one_disk_and_one_that_is_not_there(rack: Any) -> None:
     file = rack.folder / "inventory.toml"
     file.write_text(file.read_text().replace('"S1A"', '"S9Z"'))  # somebody swapped it since

@@ -18,6 +18,8 @@ PASSWORD = "metal"
 """Of the ATA security feature, for the minutes that the erasure takes; it is none afterwards."""
 ERASE_SECONDS = 24 * 3600.0
 SLEEP_SECONDS = 5
+ABOUT = ("name", "model", "size_bytes", "transport", "smart")
+"""What is told of a disk beside its erasure."""
 FF = b"\xff" * surface.BLOCK
 
 
@@ -37,9 +39,9 @@ def perform(job: dict[str, Any], talk: Talk, told: dict[str, str]) -> None:
 
 
 def erase(disk: disks.Disk, tell: Callable[[float, str], None]) -> dict[str, Any]:
-    """{"method", "began", "ended", "verified", "samples", "tried", model and size}, or {"why"}."""
+    """{"method", "began", "ended", "verified", "samples", "tried"} or {"why"}; and ABOUT it."""
     assert disk.path is not None
-    about = {k: disk.told.get(k) for k in ("name", "model", "size_bytes", "transport")}
+    about = {k: disk.told.get(k) for k in ABOUT}
     if disks.in_use(disk):
         return about | {"why": "it is in use"}
     bytes_, tried = disk.told["size_bytes"], list[str]()
