@@ -10,7 +10,7 @@ from typing import Any
 
 from metal.drivers.placeholders import told
 from metal.drivers.redfish_answer import Body
-from metal.drivers.redfish_shape import positive, section
+from metal.drivers.redfish_shape import number, positive, section
 from metal.drivers.redfish_tree import Tree, place_of
 from metal.drivers.redfish_units import module_mib, total_gib
 from metal.drivers.redfish_words import holders, name_of, present
@@ -73,6 +73,25 @@ def memory_gib(system: Body, modules: Iterable[tuple[Dimm, int]]) -> float | Non
         if told_here := total_gib(total, of_modules):
             return told_here
     return round(of_modules / 1024, 2) or None
+
+
+def count_told(tree: Tree, system: Body, key: str) -> str | None:
+    """The first figure that is told for `key` of Facts, whether or not it can be: a reason."""
+    summary = section(system.get("ProcessorSummary"))
+    cpus = [p for p in tree.parts(system, "Processors") if _is_cpu(p)]
+    told_here: Iterable[Any] = ()
+    match key:
+        case "memory_gib":
+            told_here = totals(system)
+        case "cpu.sockets":
+            told_here = [summary.get("Count")]
+        case "cpu.cores":
+            told_here = [*(p.get(k) for p in cpus for k in CORES), summary.get("CoreCount")]
+        case "cpu.threads":
+            of_all = summary.get("LogicalProcessorCount")
+            told_here = [*(p.get(k) for p in cpus for k in THREADS), of_all]
+    counts = (number(figure) for figure in told_here)
+    return next((f"{count:g}" for count in counts if count is not None), None)
 
 
 def totals(system: Body) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from metal.drivers.placeholders import told, told_uuid
 from metal.drivers.redfish_accounts import AccountBook
 from metal.drivers.redfish_boot import offered
-from metal.drivers.redfish_cpus import memory_gib, read_cpu, read_modules, totals
+from metal.drivers.redfish_cpus import count_told, memory_gib, read_cpu, read_modules, totals
 from metal.drivers.redfish_media import can_insert
 from metal.drivers.redfish_nics import own_macs, read_nics
 from metal.drivers.redfish_session import Body
@@ -154,8 +154,10 @@ class _Reader:
             return f"the BMC says {text[:60]!r} there, as boards do that nobody gave one"
         if key == "memory_gib" and any(map(positive, totals(self.system))):
             return "no machine has as much memory as the BMC says"
-        off = key in NEEDS_POWER and power_of(self.system) == "off"
-        return MACHINE_OFF if off else NOT_TOLD
+        if key in NEEDS_POWER and power_of(self.system) == "off":
+            return MACHINE_OFF
+        count = None if "cpu" in self.unknown else count_told(self.tree, self.system, key)
+        return NOT_TOLD if count is None else f"the BMC says {count} there, which cannot be"
 
     def _part(self, key: str, read: Callable[[], T]) -> T | None:
         """`read()`, or None with the reason: a part that is broken never fails the rest."""

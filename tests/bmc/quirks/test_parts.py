@@ -152,7 +152,17 @@ def test_r33_a_count_without_members_is_not_used(made: Any, look: Look) -> None:
     assert document["cpu"] == {
         "model": "AMD EPYC 7302", "sockets": None, "cores": None, "threads": None,
     }  # fmt: skip
-    assert document["unknown"]["cpu.sockets"]
+    assert document["unknown"]["cpu.sockets"] == "the BMC says 20 there, which cannot be"
+
+
+def test_a_figure_that_cannot_be_is_said_with_the_reason(made: Any, look: Look) -> None:
+    """65535 and 0 mean that it does not know: a person sees what it said."""
+    made[SYSTEM]["MemorySummary"] = {"TotalSystemMemoryGiB": 0}
+    cpu = {"Model": "E5-2630 v4", "TotalCores": 65535, "TotalThreads": 0}
+    made.below(SYSTEM, "Processors", {"1": cpu})
+    document = look(made)
+    for key, said in (("memory_gib", "0"), ("cpu.cores", "65535"), ("cpu.threads", "0")):
+        assert document["unknown"][key] == f"the BMC says {said} there, which cannot be"
 
 
 def test_r34_the_real_name_behind_a_generic_one(made: Any, look: Look) -> None:
