@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from metal.cli.render.hang import FIRST, gathered, hanging
 from metal.cli.root import COMMANDS
 from metal.controller.enroll_result import EnrollResult
 from metal.controller.planning import plan_fleet
@@ -75,6 +76,19 @@ def test_enrolment_is_golden(golden) -> None:
         EnrollResult(server="a2", address="10.0.0.2", ok=False, error="no answer", exit_code=4),
     ]
     golden("enroll.txt", "\n".join(enroll_lines(results, 80)))
+
+
+@pytest.mark.parametrize("width", range(20, 60))
+def test_a_command_is_never_folded_where_it_fits(width: int) -> None:
+    """It is there to be copied."""
+    lines = hanging("why: ", "look at it with `metal server show`, and say so", width, under=2)
+    assert any("`metal server show`" in line for line in lines) or width < 25
+    assert all(len(line) <= width for line in lines)
+
+
+def test_what_is_said_of_several_names_the_first_of_them() -> None:
+    said = [(name, f"`metal server show {FIRST}` tells") for name in ("a1", "a2")]
+    assert gathered(said, 80) == ["a1, a2: `metal server show a1` tells"]
 
 
 def test_watching_is_golden(golden) -> None:

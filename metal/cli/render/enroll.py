@@ -3,7 +3,7 @@
 from typing import Any, Protocol
 
 from metal.cli.render.bmc import finding_texts, less_of
-from metal.cli.render.hang import gathered, hanging
+from metal.cli.render.hang import FIRST, gathered, hanging
 from metal.model.facts import Facts, Health
 from metal.model.findings import Finding, Severity, at_least
 from metal.model.fleet import Learned
@@ -91,7 +91,7 @@ def _remarks(result: Enrolled) -> list[str]:
     said += _doubts(result.facts) if result.facts else []
     said += finding_texts(f for f in result.findings if at_least(f.severity, SHOWN))
     if less := [f for f in result.findings if not at_least(f.severity, SHOWN)]:
-        said.append(f"{less_of(less)}: `metal server show NAME` tells")
+        said.append(f"{less_of(less)}: `metal server show {FIRST}` tells")
     return [*said, *result.notes]
 
 
@@ -121,7 +121,8 @@ def routes(results: list[Enrolled]) -> str:
         if result.route:
             ways.setdefault(result.route.method, []).append(safe(result.server))
     said = "; ".join(f"{method} for {', '.join(names)}" for method, names in ways.items())
-    return f"{said} (why: `metal server show NAME`)" if said else ""
+    first = next((name for names in ways.values() for name in names), "")
+    return f"{said} (why: `metal server show {first}`)" if said else ""
 
 
 def _to_check(name: str) -> str:

@@ -1,9 +1,15 @@
 """Sentences that are never cut: folded to the width, what follows stands under what began."""
 
+import re
 from collections.abc import Iterable
 from textwrap import wrap
 
 from metal.tui.grid import safe
+
+COMMAND = re.compile("`[^`]+`")
+GLUE = "\N{NO-BREAK SPACE}"
+FIRST = "\0"
+"""Stands in a text that is said of several for the name of the first of them."""
 
 
 def hanging(lead: str, text: str, width: int, *, under: int | None = None) -> list[str]:
@@ -16,14 +22,24 @@ def hanging(lead: str, text: str, width: int, *, under: int | None = None) -> li
     for part in text.splitlines() or [""]:
         first = blank if lines else lead
         folded = wrap(
-            safe(part.strip()),
+            _commands_whole(safe(part.strip()), width - max(len(first), len(blank))),
             width,
             initial_indent=first,
             subsequent_indent=blank,
             break_on_hyphens=False,
         )
-        lines += folded or [first.rstrip()]
+        lines += [line.replace(GLUE, " ") for line in folded] or [first.rstrip()]
     return lines
+
+
+def _commands_whole(text: str, room: int) -> str:
+    """A command is there to be copied: it is not folded where it fits into a line."""
+
+    def glued(found: re.Match[str]) -> str:
+        command = found[0]
+        return command.replace(" ", GLUE) if len(command) < room else command
+
+    return COMMAND.sub(glued, text)
 
 
 def gathered(said: Iterable[tuple[str, str]], width: int) -> list[str]:
@@ -34,5 +50,5 @@ def gathered(said: Iterable[tuple[str, str]], width: int) -> list[str]:
     return [
         line
         for text, of in names.items()
-        for line in hanging("", f"{', '.join(of)}: {text}", width, under=2)
+        for line in hanging("", f"{', '.join(of)}: {text.replace(FIRST, of[0])}", width, under=2)
     ]
