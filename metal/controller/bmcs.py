@@ -47,6 +47,14 @@ def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool) -> l
     return list(groups.values())
 
 
+def left_out(workspace: Workspace) -> str:
+    """What `everything` leaves out, and what to do about it; "" if that is nothing."""
+    names = [n for n in not_enrolled(workspace) if workspace.inventory.servers[n].has_bmc]
+    if not names:
+        return ""
+    return f"not enrolled, so not asked: {', '.join(names)}\n  → `metal enroll --all`"
+
+
 def each(
     groups: Sequence[list[str]],
     verb: str,

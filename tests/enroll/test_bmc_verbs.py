@@ -20,6 +20,19 @@ from metal.lab.web import self_signed
 from metal.model.errors import Refused, WrongPassword
 
 At = Callable[[Any], str]
+NEIGHBOUR = """
+[servers.neighbour]
+site = "porto"
+rack = "A1"
+unit = 40
+address = "127.77.1.99"
+profile = "solo"
+bmc = { address = "127.77.0.99" }
+
+[clusters.neighbour]
+servers = ["neighbour"]
+ceph = false
+"""
 
 
 @pytest.fixture
@@ -65,6 +78,20 @@ def test_an_audit_ends_with_1_when_something_is_high(
     assert changed(bmc) == before
     kept = fleet.workspace.store.records.get(name, "findings").body
     assert "telnet-open" in [f["id"] for f in kept]
+
+
+def test_who_is_not_enrolled_is_named_and_not_asked(
+    enrolled: tuple[Any, str], metal: Callable[..., tuple[int, str, str]], fleet: Any
+) -> None:
+    """All of them means those that are enrolled: silence on the others would look like a yes."""
+    code, _, err = metal("bmc", "audit", "--all")
+    assert code == 0 and "not enrolled" not in err
+    file = fleet.folder / "inventory.toml"
+    file.write_text(file.read_text() + NEIGHBOUR)
+    code, out, err = metal("bmc", "audit", "--all")
+    assert code == 0 and "neighbour" not in out, err
+    assert "not enrolled, so not asked: neighbour\n" in err
+    assert f"`metal -C {fleet.folder} enroll --all`" in err
 
 
 def test_a_server_is_enrolled_in_the_tui_before_anybody_looked(

@@ -20,7 +20,7 @@ def command(ctx: click.Context, names: tuple[str, ...], everything: bool) -> Non
     from metal.cli.render.bmc import audit_lines
     from metal.cli.screen import width
     from metal.controller.auditing import audit_all
-    from metal.controller.bmcs import chosen
+    from metal.controller.bmcs import chosen, left_out
     from metal.model.findings import at_least
 
     face = ctx.ensure_object(Face)
@@ -29,6 +29,8 @@ def command(ctx: click.Context, names: tuple[str, ...], everything: bool) -> Non
     with face.progress() as progress:
         audited = audit_all(workspace, groups, progress)
     face.show(audit_lines(audited, width()), audited)
+    if everything and (left := left_out(workspace)):
+        face.say(left)
     for one in audited:
         if one.error:
             face.say(f"metal: {one.error}")

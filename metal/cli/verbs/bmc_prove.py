@@ -20,7 +20,7 @@ def command(ctx: click.Context, names: tuple[str, ...], everything: bool) -> Non
     from metal.cli.render.bmc import proven_lines
     from metal.cli.screen import width
     from metal.controller.auditing import prove_all
-    from metal.controller.bmcs import chosen
+    from metal.controller.bmcs import chosen, left_out
 
     face = ctx.ensure_object(Face)
     workspace = face.open()
@@ -29,6 +29,8 @@ def command(ctx: click.Context, names: tuple[str, ...], everything: bool) -> Non
     with face.progress() as progress:
         proven = prove_all(workspace, groups, progress)
     face.show(proven_lines(proven, width()), proven)
+    if everything and (left := left_out(workspace)):
+        face.say(left)
     for one in proven:
         if one.error:
             face.say(f"metal: {one.error}")

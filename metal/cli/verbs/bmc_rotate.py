@@ -19,7 +19,7 @@ def command(ctx: click.Context, names: tuple[str, ...], everything: bool) -> Non
     """
     from metal.cli.render.bmc import rotated_lines
     from metal.cli.screen import width
-    from metal.controller.bmcs import chosen
+    from metal.controller.bmcs import chosen, left_out
     from metal.controller.rotating import rotate_all
 
     face = ctx.ensure_object(Face)
@@ -29,6 +29,8 @@ def command(ctx: click.Context, names: tuple[str, ...], everything: bool) -> Non
     with face.progress() as progress:
         rotated = rotate_all(workspace, groups, progress)
     face.show(rotated_lines(rotated, width()), rotated)
+    if everything and (left := left_out(workspace)):
+        face.say(left)
     for one in rotated:
         if one.error:
             face.say(f"metal: {one.error}")
