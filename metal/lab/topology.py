@@ -13,6 +13,7 @@ from typing import Any
 
 import tomlkit
 
+from metal.inventory import load
 from metal.inventory.defaults import default_file
 from metal.model.base import Frozen
 from metal.model.errors import Refused
@@ -155,6 +156,17 @@ def add_administrator(document: MutableMapping[str, Any], folder: Path) -> None:
     rehearsal["name"] = "Rehearsal (this lab)"
     rehearsal["keys"] = [str(identity.to_public())]
     document["administrators"]["rehearsal"] = rehearsal
+
+
+def scans(folder: Path) -> list[str]:
+    """What finds the BMCs of the lab's first site, as `metal enroll --scan` takes it: one of a
+    protocol, as each has a port of its own."""
+    inventory = load(folder)
+    site, found = next(iter(inventory.sites), None), dict[int, str]()
+    for server in inventory.servers.values():
+        if server.site == site and (port := server.bmc.port):
+            found[port] = f"{inventory.sites[site].subnets.bmc}:{port}"
+    return list(found.values())
 
 
 def read(folder: Path) -> Topology:

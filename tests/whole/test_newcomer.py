@@ -9,6 +9,7 @@ import pytest
 
 from metal.inventory import load
 from metal.lab import control
+from metal.lab.topology import scans
 from metal.model.errors import BadInput, Refused
 
 if TYPE_CHECKING:
@@ -35,6 +36,15 @@ def test_a_scan_that_finds_nothing_says_where_to_look(pallet: Lab) -> None:
     nothing = pallet.metal("enroll", "--scan", network, "--dry-run")
     assert f"--scan {network}:6443" in nothing.stderr
     assert "alba3" in pallet.metal("enroll", "--scan", f"{network}:6443", "--dry-run").stderr
+
+
+def test_a_lab_says_what_finds_its_bmcs(pallet: Lab) -> None:
+    """Its own number is in it: what stands in the documentation is the first lab's."""
+    found = scans(pallet.folder)
+    assert found[0] == f"{load(pallet.folder).sites['lisbon'].subnets.bmc}:6443"
+    for network in found:
+        scan = pallet.metal("enroll", "--scan", network, "--dry-run")
+        assert "alba3" in scan.stderr, scan.stderr
 
 
 def test_a_taken_over_bmc_is_captured_by_its_address_too(trio: Lab, tmp_path: Path) -> None:

@@ -85,12 +85,13 @@ def up(face: Face, folder: Path, speed: float, engine: str, ceph: bool) -> None:
         face.say(f"log in to one with: ssh -i {folder}/lab/administrator root@ADDRESS")
         return
     from metal.lab.control import up
-    from metal.lab.topology import FACTORY_PASSWORD, FACTORY_USER
+    from metal.lab.topology import FACTORY_PASSWORD, FACTORY_USER, scans
 
     source = face.open().folder
     _show(face, up(source, folder, speed=speed))
+    ways = [f"or find them: metal -C {folder} enroll --scan {net}" for net in scans(folder)]
     face.say(
-        f"work on it with: metal -C {folder} enroll --all\n"
+        "\n".join([f"work on it with: metal -C {folder} enroll --all", *ways]) + "\n"
         f"its BMCs were delivered with the user {FACTORY_USER}, password {FACTORY_PASSWORD}"
     )
 
