@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from metal.controller.workspace import Workspace
-from metal.drivers.bmc import RMCP, connect
+from metal.drivers.bmc import RMCP, beside_redfish, connect
 from metal.drivers.ports import Bmc, Console
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
 from metal.model.fleet import BmcAccess
@@ -55,9 +55,8 @@ def open_console(workspace: Workspace, server: str) -> Console:
         workspace.bmc(server)  # says what to do
         raise Refused("no BMC password of it is kept here", where=server)
     if access.protocol == "redfish":
-        plain = {"protocol": "ipmi", "port": None, "fingerprint": None}
         try:
-            beside = connect(access.model_copy(update=plain), access.user, password)
+            beside = connect(beside_redfish(access), access.user, password)
         except Unreachable as error:
             raise Unreachable(
                 f"its BMC speaks Redfish, and its console needs IPMI: {error.what}",
@@ -80,7 +79,7 @@ def _way_to_ipmi(access: BmcAccess, password: str) -> str:
             bmc.close()
     except MetalError:
         on = None
-    reach = f"let this controller reach UDP port {RMCP} of {access.address}"
+    reach = f"let this controller reach UDP port {access.ipmi_port or RMCP} of {access.address}"
     switch = "switch IPMI over LAN on in the BMC's network settings, for as long as you want it"
     if on is None:
         return f"{switch}; and {reach}"

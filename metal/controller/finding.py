@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from metal.controller.progress import Progress
 from metal.controller.sweeping import side_by_side
-from metal.drivers.bmc import HTTPS, RMCP, connect
+from metal.drivers.bmc import HTTPS, RMCP, beside_redfish, connect
 from metal.drivers.ports import Bmc
 from metal.enroll.handover import joined
 from metal.enroll.ranges import network_of
@@ -99,8 +99,7 @@ class Pings:
         self._thread.join()
         if access.address not in self._found:
             return None
-        plain = access.model_copy(update={"protocol": "ipmi", "port": None, "fingerprint": None})
-        return connect(plain, user, password)
+        return connect(beside_redfish(access), user, password)
 
     def answers(self, address: str) -> bool | None:
         """Whether IPMI answered there on its usual port; None if it was not asked."""

@@ -86,6 +86,13 @@ def _ipmi(access: BmcAccess, user: str, password: str, timeout: float) -> "Bmc":
     )
 
 
+def beside_redfish(access: BmcAccess) -> BmcAccess:
+    """The IPMI of a BMC that is spoken to over Redfish: a port of its own, and no certificate."""
+    return access.model_copy(
+        update={"protocol": "ipmi", "port": access.ipmi_port, "fingerprint": None}
+    )
+
+
 def speaks_redfish(access: BmcAccess, timeout: float) -> bool:
     """Whether the Redfish root answers. No credential is sent; a changed certificate is Refused."""
     session = _session(access, timeout)

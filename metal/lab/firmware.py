@@ -78,7 +78,11 @@ class Firmware:
         except _PowerLost:
             pass
         except Prompt as prompt:
-            self.notes[machine.name] = f"the installer stopped: {prompt}"
+            self.say(machine, f"the installer stopped: {prompt}")
+
+    def say(self, machine: Machine, line: str) -> None:
+        self.notes[machine.name] = line
+        machine.serial.print(f"{line}\r\n".encode())
 
     def pause(self, boot: Boot, seconds: float) -> None:
         if self._clock.sleep(seconds, boot.off):
@@ -125,7 +129,7 @@ class _Session:
         self.firmware.pause(self.boot, seconds)
 
     def say(self, line: str) -> None:
-        self.firmware.notes[self.machine.name] = line
+        self.firmware.say(self.machine, line)
 
     # ── HTTP, watching the power ────────────────────────────────────────────────────────────
 

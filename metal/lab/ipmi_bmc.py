@@ -56,6 +56,8 @@ class IpmiBmc:
     """The BMC's own."""
     max_sessions: int = 4
     """As some really have: a client that leaks sessions is soon locked out."""
+    kept_elsewhere: Callable[[str], str | None] | None = None
+    """User → password where the same BMC keeps its accounts over Redfish; None: no such user."""
 
     def __post_init__(self) -> None:
         self._users = [User() for _ in range(USERS)]  # slot 1 is the anonymous one
@@ -123,6 +125,8 @@ class IpmiBmc:
         locked = "lockout" in self.faults and self.failed_logins >= TRIES
         if locked:
             return None
+        if self.kept_elsewhere:
+            return self.kept_elsewhere(name)
         user = next((u for u in self._users if u.name == name and name), None)
         return user.password if user and user.enabled and user.privilege != 0x0F else None
 

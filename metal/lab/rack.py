@@ -46,6 +46,8 @@ class Rack:
         self.datacenter = Datacenter(self.clock, self.certificates)
         self.machines: dict[str, Machine] = {}
         self.bmcs: dict[str, RedfishBmc | IpmiBmc] = {}
+        self.consoles: list[IpmiBmc] = []
+        """The IPMI of those that are spoken to over Redfish: one BMC, two protocols."""
         self.ssh = Doors()
         self.doors: dict[str, dict[str, DoorKey]] = {}
         """Machine → the host keys of its SSH servers, by the name they are reported under."""
@@ -65,13 +67,13 @@ class Rack:
     def start(self) -> None:
         self.datacenter.start()
         self.ssh.start()
-        for bmc in self.bmcs.values():
+        for bmc in (*self.bmcs.values(), *self.consoles):
             bmc.start()
 
     def stop(self) -> None:
         for machine in self.machines.values():
             machine.power_off()
-        for bmc in self.bmcs.values():
+        for bmc in (*self.bmcs.values(), *self.consoles):
             bmc.stop()
         self.ssh.stop()
         self.datacenter.stop()
@@ -93,7 +95,17 @@ class Rack:
             return IpmiBmc(machine, address, port, accounts, cipher_suite=suite, faults=set())
         certificate = self_signed(self.certificates, f"bmc-{machine.name}", address)
         port = server.bmc.port or REDFISH_PORT
-        return RedfishBmc(machine, address, port, certificate, accounts, faults=set())
+        bmc = RedfishBmc(machine, address, port, certificate, accounts, faults=set())
+        beside = IpmiBmc(
+            machine,
+            address,
+            server.bmc.ipmi_port or IPMI_PORT,
+            {},
+            faults=bmc.faults,
+            kept_elsewhere=bmc.logins.password_of,
+        )
+        self.consoles.append(beside)
+        return bmc
 
     # ── what the installed system does ──────────────────────────────────────────────────────
 

@@ -52,6 +52,11 @@ class Logins:
     def account(self, user: str) -> Account | None:
         return next((a for a in self.slots.values() if a.name == user and user), None)
 
+    def password_of(self, user: str) -> str | None:
+        """What opens it over IPMI, too; None: nobody of that name may."""
+        account = self.account(user)
+        return account.password if account and account.enabled else None
+
     def bodies(self) -> dict[str, Body]:
         if self.has("fixed-slots"):
             for i in range(1, SLOTS + 1):

@@ -137,6 +137,8 @@ def _move(document: MutableMapping[str, Any], shape: Topology) -> None:
         bmc = server["bmc"]
         bmc["address"] = f"127.{shape.lab}.{places[site]}.{seen[site]}"
         bmc["port"] = IPMI_PORT if bmc.get("protocol") == "ipmi" else REDFISH_PORT
+        if bmc["port"] == REDFISH_PORT:
+            bmc["ipmi_port"] = IPMI_PORT  # its console
         # What an enrolment of the real machine recorded is not true of its double.
         for key in ("fingerprint", "cipher_suite", "user"):
             bmc.pop(key, None)

@@ -148,6 +148,8 @@ class BmcAccess(Frozen):
     protocol: Literal["redfish", "ipmi", "auto", "none"] = "auto"
     """none: the server has no BMC, or nobody said yet where it is."""
     port: PortNumber | None = None
+    ipmi_port: PortNumber | None = None
+    """Of its IPMI, where that is beside Redfish; 623 when absent."""
     user: str = "metal"
     """The account metal logs in as once the server is enrolled."""
     fingerprint: Fingerprint | None = None

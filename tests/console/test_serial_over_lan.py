@@ -134,6 +134,19 @@ def test_a_bmc_that_speaks_redfish_too_is_asked_over_ipmi(site: Site, tmp_path: 
     assert (said.returncode, said.stdout) == (0, b"x"), said.stderr
 
 
+def test_ipmi_beside_redfish_may_have_a_port_of_its_own(site: Site, tmp_path: Path) -> None:
+    """As in a lab, and behind whoever forwards ports."""
+    certificate = self_signed(tmp_path, "bmc", "127.0.0.1")
+    bmc = RedfishBmc(site.machine, "127.0.0.1", 0, certificate, {"metal": PASSWORD}).start()
+    inventory = site.folder / "inventory.toml"
+    text = inventory.read_text().replace('protocol = "ipmi"', 'protocol = "redfish"')
+    ports = f"port = {bmc.port}, ipmi_port = {site.bmc.port}"
+    inventory.write_text(text.replace(f"port = {site.bmc.port}", ports))
+    said = subprocess.run(site.command("--seconds", "1"), input=b"x", capture_output=True)
+    bmc.stop()
+    assert (said.returncode, said.stdout) == (0, b"x"), said.stderr
+
+
 def test_read_only_sends_nothing(site: Site) -> None:
     words = site.command("--seconds", "1", "--read-only")
     said = subprocess.run(words, input=b"rm -rf /\n", capture_output=True, timeout=60)
