@@ -23,8 +23,8 @@ ACCELERATOR = re.compile(r"\bgpu\b|nvidia (?!grace)|tesla|instinct|alveo|ascend"
 MOST_SOCKETS = 8
 MOST_CORES = 2048
 """Of one processor, threads too: 4294967295 and 65535 mean that it is not known."""
-PERSISTENT = ("NVDIMM", "OPTANE")
-"""In a MemoryType (DSP2046, Memory): storage in a memory's slot."""
+PERSISTENT = ("NVDIMM", "OPTANE", "3DXPOINT")
+"""In a MemoryType or MemoryMedia (DSP2046, Memory): storage in a memory's slot."""
 CORES = ("TotalCores", "TotalEnabledCores", "MaxCores", "CoreCount")
 THREADS = ("TotalThreads", "MaxThreads", "ThreadCount", "LogicalProcessorCount")
 
@@ -62,7 +62,7 @@ def read_modules(tree: Tree, system: Body) -> tuple[list[tuple[Dimm, int]], list
 
 
 def _persistent(module: Body) -> bool:
-    kind = str(module.get("MemoryType")).upper()
+    kind = f"{module.get('MemoryType')} {module.get('MemoryMedia')}".upper()
     return any(word in kind for word in PERSISTENT)
 
 

@@ -157,7 +157,11 @@ class _Reader:
         if key in NEEDS_POWER and power_of(self.system) == "off":
             return MACHINE_OFF
         count = None if "cpu" in self.unknown else count_told(self.tree, self.system, key)
-        return NOT_TOLD if count is None else f"the BMC says {count} there, which cannot be"
+        if count is None:
+            return NOT_TOLD
+        if key == "cpu.sockets" and count != "0":
+            return f"the BMC counts {count}, and lists none of them: that may be cores"
+        return f"the BMC says {count} there, which cannot be"
 
     def _part(self, key: str, read: Callable[[], T]) -> T | None:
         """`read()`, or None with the reason: a part that is broken never fails the rest."""

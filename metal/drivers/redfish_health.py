@@ -8,7 +8,7 @@ from metal.drivers.redfish_words import complaint_of, conditions_of, health_of
 from metal.model.facts import HealthReport
 
 MOST_DRIVES = 16
-"""Asked one by one in every look; of more, only where the server itself is not well."""
+"""Asked one by one in every look; of more, only where the server or the controller is not well."""
 
 
 def read_health(tree: Tree) -> HealthReport:
@@ -47,11 +47,12 @@ def _environment(tree: Tree, system: Body) -> list[Body]:
 
 
 def _drives(tree: Tree, system: Body, *, all_of: bool) -> list[Body]:
-    paths = [
-        path
-        for storage in tree.parts(system, "Storage")
-        for path in filter(None, map(link, items(storage.get("Drives"))))
-    ]
-    if len(paths) > MOST_DRIVES and not all_of:
-        return []
-    return list(filter(real, tree.bodies(iter(dict.fromkeys(paths)))))
+    storages = list(tree.parts(system, "Storage"))
+    if not all_of and sum(len(_paths(storage)) for storage in storages) > MOST_DRIVES:
+        storages = [s for s in storages if health_of(s) in ("warning", "critical")]
+    paths = dict.fromkeys(path for storage in storages for path in _paths(storage))
+    return list(filter(real, tree.bodies(iter(paths))))
+
+
+def _paths(storage: Body) -> list[str]:
+    return list(filter(None, map(link, items(storage.get("Drives")))))

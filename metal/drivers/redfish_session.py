@@ -154,11 +154,11 @@ class RedfishSession(RedfishLogin):
         for body in self._collection_pages(path):
             for member in items(body.get("Members")) or items(_older(body).get("Member")):
                 target = self.path_to(member)
-                if target and target not in seen:
+                if target and (one := target.rstrip("/")) not in seen:
                     if len(seen) >= MEMBERS:
                         what = f"{path} has no end: {MEMBERS} members were read"
                         raise Failed(what, where=self.where)
-                    seen.add(target)
+                    seen.add(one)
                     yield target
 
     def _collection_pages(self, path: str) -> Iterable[Body]:

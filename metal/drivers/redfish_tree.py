@@ -15,8 +15,8 @@ from metal.drivers.redfish_units import total_gib
 from metal.drivers.redfish_words import oem_parts
 from metal.model.errors import BadInput, Failed, Refused, Unreachable
 
-NO_SERVERS = frozenset({"DPU", "OS", "PhysicallyPartitioned", "VirtuallyPartitioned", "Virtual"})
-"""SystemTypes that are no machine one could install."""
+NO_SERVERS = frozenset({"DPU", "OS", "VirtuallyPartitioned", "Virtual"})
+"""SystemTypes that are no machine one could install; a hardware partition (Superdome) is one."""
 MOST_LOST = 5
 """Resources that a BMC may be too slow for: each of them cost a whole time-out."""
 GPU_BOARD = re.compile(r"HGX|baseboard", re.IGNORECASE)
@@ -131,10 +131,12 @@ class Tree:
         kinds = {str(c.get("ChassisType")) for c in chassis}
         if "PowerEquipment" in self.root or "PowerShelf" in kinds:
             return "a power distribution unit"
+        if "ThermalEquipment" in self.root:
+            return "a cooling unit"
         kinds |= {str(m.get("ManagerType")) for m in managers}
         if kinds & {"Enclosure", "EnclosureManager", "RackManager", "Rack", "Shelf", "RackGroup"}:
             return "the manager of a chassis or rack; its servers have BMCs of their own"
-        if "StorageServices" in self.root or "StorageEnclosure" in kinds:
+        if {"Storage", "StorageServices"} & set(self.root) or "StorageEnclosure" in kinds:
             return "a storage enclosure"
         return "a service without systems"
 

@@ -10,10 +10,10 @@ NAMES = (
     (r"ibm", "IBM"),
     (r"super ?micro", "Supermicro"),
     (r"intel", "Intel"),
-    (r"giga-?byte", "Gigabyte"),
+    (r"giga-?byte|giga computing", "Gigabyte"),
     (r"asrock ?rack|asrockrack", "ASRock Rack"),
     (r"asus|asustek", "ASUS"),
-    (r"(?:ts_)?fujitsu", "Fujitsu"),
+    (r"(?:ts_)?fujitsu|fsas", "Fujitsu"),
     (r"nvidia", "NVIDIA"),
     (r"cisco", "Cisco"),
     (r"quanta|qct", "Quanta"),
@@ -29,6 +29,7 @@ NAMES = (
     (r"zt ?systems|ztsystems", "ZT Systems"),
     (r"nutanix", "Nutanix"),
     (r"nec", "NEC"),
+    (r"ampere", "Ampere"),
 )
 KNOWN = [(re.compile(rf"^(?:{form})\b", re.IGNORECASE), name) for form, name in NAMES]
 

@@ -32,6 +32,20 @@ def test_persistent_memory_is_no_ram(made: Any, look: Look, kind: str) -> None:
     assert document["memory_gib"] == 32 and [d["slot"] for d in document["dimms"]] == ["A1"]
 
 
+def test_persistent_memory_by_its_medium_alone(made: Any, look: Look) -> None:
+    media = {"A1": ["DRAM"], "A2": ["Intel3DXPoint"]}
+    modules = {n: {"CapacityMiB": 32 * GIB, "MemoryMedia": m} for n, m in media.items()}
+    made.below(SYSTEM, "Memory", modules)
+    assert [d["slot"] for d in look(made)["dimms"]] == ["A1"]
+
+
+def test_a_member_that_is_listed_with_and_without_a_slash_is_one(made: Any, look: Look) -> None:
+    made.below(SYSTEM, "Memory", {"A1": {"CapacityMiB": 32 * GIB}})
+    members = made[f"{SYSTEM}/Memory"]["Members"]
+    members.append({"@odata.id": f"{SYSTEM}/Memory/A1/"})
+    assert len(look(made)["dimms"]) == 1
+
+
 def test_a_drive_behind_two_controllers_is_one(made: Any, look: Look) -> None:
     disk = {"Name": "Disk 0", "SerialNumber": "W4633667", "CapacityBytes": TB}
     nameless = {"Name": "Disk 1", "CapacityBytes": TB}

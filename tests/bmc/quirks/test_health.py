@@ -48,6 +48,13 @@ def test_a_drive_that_fails_is_noticed_while_the_system_is_ok(made: Any) -> None
     assert health(made).health == "critical"
 
 
+def test_of_many_drives_those_of_a_controller_that_complains_are_asked(made: Any) -> None:
+    many = [{"Name": f"D{i}", "Model": "HUC1018"} | OK for i in range(MOST_DRIVES)]
+    drives(made, [*many, {"Name": "D16", "Model": "HUC1018"} | CRITICAL])
+    made[f"{SYSTEM}/Storage/1"]["Status"] = {"Health": "OK", "HealthRollup": "Critical"}
+    assert health(made).reasons == ("D16: its health is critical",)
+
+
 def test_many_drives_are_not_asked_in_every_look(made: Any) -> None:
     drives(made, [{"Name": f"D{i}", "Model": "HUC1018"} | CRITICAL for i in range(MOST_DRIVES + 1)])
     assert health(made).reasons == ()

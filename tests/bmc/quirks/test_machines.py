@@ -136,6 +136,17 @@ def shelf(made: Any) -> None:
     made.collect(f"{ROOT}/Chassis", {"powershelf": {"ChassisType": "Shelf"}})
 
 
+def cooling(made: Any) -> None:
+    del made[ROOT]["Systems"]
+    made[ROOT]["ThermalEquipment"] = {"@odata.id": f"{ROOT}/ThermalEquipment"}
+
+
+def drives_on_a_network(made: Any) -> None:
+    """As DMTF's mockup of an NVMe-oF enclosure: its storage stands at the root."""
+    del made[ROOT]["Systems"]
+    made[ROOT]["Storage"] = {"@odata.id": f"{ROOT}/Storage"}
+
+
 def nothing(made: Any) -> None:
     made.collect(f"{ROOT}/Systems", {})
 
@@ -150,6 +161,8 @@ def nothing(made: Any) -> None:
         (dpu, "a DPU"),
         (pdu, "a power distribution unit"),
         (shelf, "manager of a chassis or rack"),
+        (cooling, "a cooling unit"),
+        (drives_on_a_network, "a storage enclosure"),
         (nothing, "without systems"),
     ],
 )
@@ -160,6 +173,15 @@ def test_r38_what_is_no_server_is_refused_by_its_name(
     with pytest.raises(Refused, match=f"no server behind it: it is .*{kind}") as refused:
         look(made)
     assert refused.value.mend
+
+
+def test_a_hardware_partition_is_a_server_and_a_virtual_one_is_none(made: Any, look: Look) -> None:
+    """A Superdome's partitions are installed like servers; an LPAR has no BMC of its own."""
+    made[SYSTEM]["SystemType"] = "PhysicallyPartitioned"
+    assert look(made)["serial"] == "SN42X7"
+    made[SYSTEM]["SystemType"] = "VirtuallyPartitioned"
+    with pytest.raises(Refused):
+        look(made)
 
 
 def small(made: Any) -> None:
