@@ -10,12 +10,12 @@ from metal.controller.workspace import Workspace
 from metal.drivers.bmc import RMCP
 from metal.drivers.interfaces import own_address
 from metal.drivers.ports import Bmc
-from metal.enroll.audit import Surroundings, audit, completed
+from metal.enroll.audit import CHECKS, Surroundings, audit, completed
 from metal.enroll.examine import Opened
 from metal.enroll.proving import prove
 from metal.model.errors import MetalError
 from metal.model.facts import BootOnce
-from metal.model.findings import Audit
+from metal.model.findings import Audit, Finding
 from metal.model.fleet import Inventory, Subnets
 from metal.model.life import Life
 from metal.model.passport import Passport
@@ -117,10 +117,32 @@ def subnets_of(inventory: Inventory, server: str, address: str) -> Subnets | Non
 
 
 def keep_audit(store: Store, server: str, found: Audit) -> None:
-    """What was found, and what was not found out, for `metal server show`."""
-    findings = [f.model_dump(mode="json") for f in found.findings]
-    store.records.put(server, "findings", findings)
+    """What was found, and what was not found out, for `metal server show`. What an audit does not
+    look for stays as it is."""
+    besides = [f for f in kept_findings(store, server) if f.id not in CHECKS]
+    _put_findings(store, server, [*found.findings, *besides])
     store.records.put(server, "unexamined", found.unknown)
+
+
+def keep_finding(store: Store, server: str, id: str, finding: Finding | None) -> None:
+    """One that another verb came upon; None: it is no more."""
+    before = kept_findings(store, server)
+    now = [*(f for f in before if f.id != id), *([finding] if finding else [])]
+    if now != before:
+        _put_findings(store, server, now)
+
+
+def kept_findings(store: Store, server: str) -> list[Finding]:
+    """None where another version of metal wrote them."""
+    record = store.records.get(server, "findings")
+    try:
+        return [Finding.model_validate(f) for f in record.body] if record else []
+    except (TypeError, ValueError):
+        return []
+
+
+def _put_findings(store: Store, server: str, findings: list[Finding]) -> None:
+    store.records.put(server, "findings", [f.model_dump(mode="json") for f in findings])
 
 
 def kept_passport(store: Store, server: str) -> Passport | None:

@@ -4,10 +4,12 @@ import threading
 from collections.abc import Sequence
 
 from metal.controller.bmcs import Told, each
+from metal.controller.examining import keep_finding
 from metal.controller.progress import Progress
 from metal.controller.workspace import Workspace
 from metal.drivers.bmc import connect
 from metal.enroll import rotate
+from metal.model.findings import Finding
 from metal.model.life import Status
 from metal.operations.run import perform
 
@@ -33,8 +35,13 @@ def _rotated(workspace: Workspace, names: list[str], stop: threading.Event) -> l
     store, inventory = workspace.store, workspace.inventory
     behind = inventory.behind(names[0])
     access = inventory.servers[behind[0]].bmc
-    ports = rotate.RotatePorts(connect=connect, secrets=workspace.secrets)
     claims = tuple(f"server {name}" for name in behind)
+
+    def found(finding: Finding | None) -> None:
+        for name in behind:
+            keep_finding(store, name, rotate.PASSWORD_KEPT, finding)
+
+    ports = rotate.RotatePorts(connect, workspace.secrets, found)
     operation = store.journal.open(KIND, behind[0], claims, {}, rotate.VERSION)
     outcome = perform(
         store,

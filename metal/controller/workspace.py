@@ -204,12 +204,17 @@ class Workspace:
             )
         try:
             return connect(access, access.user, password)
-        except WrongPassword:
-            # A rotation that was killed had set the new one; going on with it will keep it.
-            new = self.secrets.reveal(f"bmc-next/{self.inventory.behind(server)[0]}")
-            if new is None:
-                raise
-            return connect(access, access.user, new)
+        except WrongPassword as error:
+            refusal = error
+        # A rotation that was killed had set the new one; going on with it will keep it.
+        from metal.enroll.rotate import pending
+
+        for new in pending(self.secrets, self.inventory.behind(server)[0]):
+            try:
+                return connect(access, access.user, new)
+            except WrongPassword as error:
+                refusal = error
+        raise refusal
 
     def pause(self, seconds: float) -> None:
         time.sleep(seconds)

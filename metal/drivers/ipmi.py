@@ -205,11 +205,13 @@ class Ipmi:
             try:
                 fresh = self._log_in(user, password)
             except WrongPassword as error:
-                raise NotTaken(
+                not_taken = NotTaken(
                     f"the BMC did not take the account {user!r}",
                     where=self.where,
                     mend="its password rules may be stricter; the escrowed password is not in use",
-                ) from error
+                )
+                not_taken.tries = 1
+                raise not_taken from error
             self._leave()
             self._command, self._user, self._password = fresh, user, password
 

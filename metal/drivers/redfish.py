@@ -27,6 +27,7 @@ from metal.model.facts import (
     Facts,
     HealthReport,
     LogEntry,
+    PasswordRules,
     Power,
 )
 from metal.model.findings import Exposure
@@ -222,11 +223,11 @@ class Redfish:
             return self._session.must_change is not None
 
     @property
-    def longest_password(self) -> int | None:
-        """MaxPasswordLength of the account service; None where it is not told, as before the
-        first password is changed (R49). Unreachable: it could not be asked now."""
+    def password_rules(self) -> PasswordRules:
+        """Those of the account service, none before the first password is changed (R49).
+        Unreachable: it could not be asked now."""
         with self._lock:
-            return None if self.must_change else AccountBook.to_write(self._tree).longest_password
+            return PasswordRules() if self.must_change else AccountBook.to_write(self._tree).rules
 
     def ensure_account(self, user: str, password: str) -> None:
         """Also proves it by a new log-in, which the session goes on with (R50)."""
@@ -259,8 +260,8 @@ class Redfish:
 
     def _log_in(self, user: str, password: str, answer: Answer) -> None:
         """The proof. A BMC that said yes gets a second chance: some need a moment."""
-        tries = [0.0, min(LATE, self._settle)] if answer.ok else [0.0]
-        for pause in tries:
+        pauses = [0.0, min(LATE, self._settle)] if answer.ok else [0.0]
+        for pause in pauses:
             became(lambda: False, pause)
             try:
                 self._session.login(user, password)
@@ -271,11 +272,14 @@ class Redfish:
                 self._session.met("R08")
             self._user, self._password = user, password
             return
-        raise NotTaken(
-            f"the BMC did not take the account {user!r} ({answer.complaint})",
+        why = "it said yes, and lets nobody in with it" if answer.ok else answer.complaint
+        not_taken = NotTaken(
+            f"the BMC did not take the account {user!r} ({why})",
             where=self._session.where,
             mend="its password rules may be stricter; the escrowed password is not in use",
-        ) from refusal
+        )
+        not_taken.tries = len(pauses)
+        raise not_taken from refusal
 
     def ensure_locked_out(self, user: str) -> None:
         """`user` can no longer log in: disabled, or else given a password nobody knows."""

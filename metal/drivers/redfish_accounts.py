@@ -12,7 +12,7 @@ from metal.drivers.redfish_answer import Answer, Body, link, path_of
 from metal.drivers.redfish_shape import positive
 from metal.drivers.redfish_tree import Tree
 from metal.model.errors import Failed
-from metal.model.facts import Account
+from metal.model.facts import Account, PasswordRules
 
 ADMINISTRATOR = "Administrator"
 ACCOUNTS = "/redfish/v1/AccountService/Accounts"
@@ -49,9 +49,11 @@ class AccountBook:
         return cls(tree, tree.needed(tree.root, "AccountService"))
 
     @property
-    def longest_password(self) -> int | None:
-        """Characters; None where it is not told."""
-        return positive(self.service.get("MaxPasswordLength"))
+    def rules(self) -> PasswordRules:
+        return PasswordRules(
+            longest=positive(self.service.get("MaxPasswordLength")),
+            tries=positive(self.service.get("AccountLockoutThreshold")),
+        )
 
     def accounts(self) -> tuple[Account, ...]:
         """Free slots left out: a BMC may have a dozen of them (R51)."""
@@ -146,7 +148,7 @@ class AccountBook:
     def _nobody_knows(self) -> str:
         """With a letter of each case, digits and a sign, as password rules want; as long as fits:
         some take 12 characters at most."""
-        most = min(self.longest_password or LONGEST, LONGEST)
+        most = min(self.rules.longest or LONGEST, LONGEST)
         return secrets.token_hex(LONGEST)[: max(most, SHORTEST) - 4] + "Aa1-"
 
 

@@ -98,13 +98,7 @@ class AgeSecrets:
     def generations(self, name: str) -> list[Path]:
         """The administrators' files of `name`, the newest first; empty if there is none."""
         _check_name(name)
-        now = self._folder / f"{name}.age"
-        older = {
-            int(part): file
-            for file in now.parent.glob(f"{now.stem}.*.age")
-            if (part := file.name.removesuffix(".age").rpartition(".")[2]).isdigit()
-        }
-        return ([now] if now.exists() else []) + [older[n] for n in sorted(older, reverse=True)]
+        return _generations(self._folder / f"{name}.age")
 
     def sealed(self, name: str) -> bytes | None:
         """The administrators' file, encrypted as it is; None if there is none."""
@@ -164,8 +158,8 @@ class AgeSecrets:
         """What is escrowed as `pending` is `name` from now on; what `name` was stays beside it.
 
         Files are renamed, nothing is encrypted anew: at every moment the administrators have the
-        secret under one of both names. Killed in between, the next call ends it; without
-        `pending` there is nothing to do.
+        secret under one of both names. What was pending before it goes. Killed in between, the
+        next call ends it; without `pending` there is nothing to do.
         """
         new, old = self._folder / f"{pending}.age", self._folder / f"{name}.age"
         held = self._held(pending)
@@ -189,6 +183,8 @@ class AgeSecrets:
                     held.replace(self._held(name))
                     sync(self._held(name).parent)
                     sync(held.parent)
+                for file in (*_generations(new), *_generations(held)):
+                    file.unlink(missing_ok=True)
         except OSError as error:
             raise _unwritable(old, error) from error
 
@@ -256,6 +252,15 @@ class AgeSecrets:
     def _identity(self) -> Identity:
         """`state/controller.key`, made the first time; an existing one is never overwritten."""
         return identity_in(self._state / "controller.key")
+
+
+def _generations(now: Path) -> list[Path]:
+    older = {
+        int(part): file
+        for file in now.parent.glob(f"{now.stem}.*.age")
+        if (part := file.name.removesuffix(".age").rpartition(".")[2]).isdigit()
+    }
+    return ([now] if now.exists() else []) + [older[n] for n in sorted(older, reverse=True)]
 
 
 def _unwritable(file: Path, error: OSError) -> Failed:

@@ -2,12 +2,13 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from metal.drivers.ports import Bmc, Secrets
-from metal.enroll.passwords import ensure_taken, random_password
-from metal.model.errors import BadInput, MetalError, Unreachable, WrongPassword
+from metal.enroll.passwords import beginnings, ensure_taken, random_password
+from metal.model.errors import BadInput, MetalError, NotTaken, Unreachable, WrongPassword
 from metal.model.fleet import BmcAccess
 
 Connect = Callable[[BmcAccess, str, str], Bmc]
@@ -44,8 +45,13 @@ def with_first(
 ) -> tuple[Credential, ...]:
     """Before those it was delivered with: what a run that was killed may have changed them to."""
     held = secrets.reveal(first_name(access))
-    changed = [Credential(c.user, held) for c in delivered] if held else []
-    return tuple(dict.fromkeys((*changed, *delivered)))
+    if not held:
+        return delivered
+    changed, cut = (
+        [Credential(c.user, password) for c in delivered for password in passwords]
+        for passwords in ([held], beginnings(held))
+    )
+    return tuple(dict.fromkeys((*changed, *delivered, *cut)))
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,14 @@ class Door:
         *,
         where: str = "",
         first: Kept | None = None,
+        most: int | None = None,
     ) -> None:
         """`first`: where a password is kept for the account of a BMC that shows nothing before
-        the one it was delivered with is changed (R49). None: nothing may be changed."""
-        self._first = first
+        the one it was delivered with is changed (R49). None: nothing may be changed.
+        `most`: wrong log-ins in a row that the BMC bears, by its own word; None: not told."""
+        self._first, self._most = first, most
+        self._wrong: Counter[str] = Counter()
+        """User → log-ins in a row that were refused."""
         self.access, self.own, self._connect = access, own, connect
         self._delivered, self._where = delivered, where or access.address
         self._open: Bmc | None = None
@@ -107,31 +117,53 @@ class Door:
     def enter_as_own(self) -> Bmc:
         """A new log-in with the escrowed password and nothing else to fall to: the proof."""
         self.close()
-        credential = Credential(self.access.user, self.own() or "")
-        self._open = self._connect(self.access, credential.user, credential.password)
-        self.used = credential
+        self._open = self._log_in(Credential(self.access.user, self.own() or ""))
         return self._open
 
     def ensure_taken(self, user: str, password: str, kept: Kept, longest: int | None = None) -> str:
         """`user` has `password`, or where the BMC refuses that one, another that is `kept` then."""
+
+        def attempt(new: str) -> None:
+            try:
+                self.bmc().ensure_account(user, new)
+            except NotTaken as error:
+                self._wrong[user] += error.tries
+                raise
+
+        self.bmc()
+        before = self.used
         return ensure_taken(
-            lambda new: self.bmc().ensure_account(user, new),
+            attempt,
             password,
             kept.keep,
-            self._still_opens,
+            lambda: before is not None and self._opens(before),
+            lambda new: self._opens(Credential(user, new)),
             longest,
         )
 
-    def _still_opens(self) -> bool:
-        """A new log-in with what opened it before, and nothing else to fall to."""
+    def _opens(self, credential: Credential) -> bool:
+        """A new log-in, with nothing else to fall to; False also where that could lock it."""
         self.close()
-        if self.used is None:
+        if not self._may_try(credential.user):
             return False
         try:
-            self._open = self._connect(self.access, self.used.user, self.used.password)
+            self._open = self._log_in(credential)
         except WrongPassword:
             return False
         return True
+
+    def _may_try(self, user: str) -> bool:
+        return self._most is None or self._wrong[user] < self._most
+
+    def _log_in(self, credential: Credential) -> Bmc:
+        try:
+            bmc = self._connect(self.access, credential.user, credential.password)
+        except WrongPassword:
+            self._wrong[credential.user] += 1
+            raise
+        self._wrong[credential.user] = 0
+        self.used = credential
+        return bmc
 
     def retried(self, act: Callable[[], None]) -> Callable[[], None]:
         """`act` as a step: after silence the next try logs in anew."""
@@ -148,14 +180,13 @@ class Door:
     def _enter(self) -> Bmc:
         refusals: list[WrongPassword] = []
         for credential in self._credentials():
+            if not self._may_try(credential.user):
+                continue
             try:
-                bmc = self._connect(self.access, credential.user, credential.password)
+                return self._log_in(credential)
             except WrongPassword as error:
                 self._refused.add(credential)
                 refusals.append(error)
-                continue
-            self.used = credential
-            return bmc
         raise _wrong(refusals) if refusals else self._no_credential()
 
     def _change_first(self, bmc: Bmc) -> None:

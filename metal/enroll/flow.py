@@ -15,7 +15,7 @@ from metal.enroll.examine import Opened, examined, proven
 from metal.enroll.identity import another, is_serial
 from metal.enroll.learn import changes, learned
 from metal.enroll.merge import lacking, merge
-from metal.enroll.passwords import longest_password, random_password
+from metal.enroll.passwords import random_password, rules_of
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
 from metal.model.facts import BootOnce, Facts
 from metal.model.findings import Audit
@@ -193,7 +193,7 @@ def _look(
         "facts": facts.model_dump(mode="json"),
         "access": door.access.model_dump(mode="json"),
         "user": door.used.user if door.used else None,
-        "longest": longest_password(door.bmc()),
+        "longest": rules_of(door.bmc()).longest,
     }
 
 

@@ -1,7 +1,8 @@
 """Passwords for BMCs: random, as strong as one takes, and another where it refuses what is kept.
 
 What BMCs take is told wrongly, late or not at all (R52), so a refusal is no end: but the next
-password is kept only once a log-in has shown that the BMC did not take the one before.
+password is kept only once a log-in has shown that the BMC did not take the one before. One that
+says yes and lets nobody in may have cut it (I05): then its beginnings are tried.
 """
 
 import secrets
@@ -10,7 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from metal.drivers.ports import Bmc
-from metal.model.errors import NotTaken
+from metal.model.errors import NoEffect, NotTaken
+from metal.model.facts import PasswordRules
 
 LENGTH = 16
 """Bytes: more is cut by some BMCs over IPMI, without a word."""
@@ -18,6 +20,8 @@ SHORTER = 12
 """What the narrowest BMCs take that do not say so."""
 SHORTEST = 8
 """Below that a password is none: the BMC is left as it is."""
+BEGINNINGS = (12, 15, 16, 20)
+"""Characters that BMCs cut one at: IPMI's fields have 16 or 20, 15 leaves room for a zero byte."""
 SIGNS = "-_.+"
 """Signs that hardly any BMC chokes on."""
 
@@ -59,11 +63,16 @@ def random_password(longest: int | None = None) -> str:
     return shapes(longest)[0].made()
 
 
-def longest_password(bmc: Bmc) -> int | None:
-    """How long a password it takes at most; None if it does not tell. Unreachable: it could not
-    be asked now, so nothing is to be escrowed yet."""
-    longest: int | None = getattr(bmc, "longest_password", None)
-    return longest
+def beginnings(password: str) -> tuple[str, ...]:
+    """What a BMC may have made of it without a word, the shortest first."""
+    return tuple(password[:length] for length in BEGINNINGS if length < len(password))
+
+
+def rules_of(bmc: Bmc) -> PasswordRules:
+    """As far as it tells them. Unreachable: it could not be asked now, so nothing is to be
+    escrowed yet."""
+    rules: PasswordRules = getattr(bmc, "password_rules", PasswordRules())
+    return rules
 
 
 def ensure_taken(
@@ -71,13 +80,15 @@ def ensure_taken(
     kept: str,
     keep: Callable[[str], None],
     still_opens: Callable[[], bool],
+    opens: Callable[[str], bool],
     longest: int | None,
 ) -> str:
     """What the BMC has taken: `kept`, or where it refuses that one, another that `keep` escrowed.
 
     `attempt` gives the BMC a password and proves it, else raises NotTaken; `still_opens` logs in
-    anew with what opened it before. Where that fails, the BMC may have the password after all:
-    it stays the one that is kept. NotTaken: none of any shape was taken.
+    anew with what opened it before, `opens` with a password. NoEffect: none of any shape was
+    taken, and the strongest is the one that is kept. NotTaken: it refused one and may have it
+    after all, so that one stays the one that is kept.
     """
     for password in _candidates(kept, longest):
         if password != kept:
@@ -86,10 +97,28 @@ def ensure_taken(
             attempt(password)
         except NotTaken as error:
             refusal = error
-            if not still_opens():
-                break
         else:
             return password
+        if not still_opens():
+            return _cut(password, keep, opens, refusal)
+    if password != kept:
+        keep(kept)
+    raise NoEffect(
+        f"{refusal.what}; what opened it before still does, and stays in use",
+        where=refusal.where,
+        mend="change it in the BMC's web page to see why; newer firmware may help. Then run the "
+        "same again",
+    ) from refusal
+
+
+def _cut(
+    password: str, keep: Callable[[str], None], opens: Callable[[str], bool], refusal: NotTaken
+) -> str:
+    """The beginning of `password` that the BMC has in its place; else the refusal is raised."""
+    for beginning in beginnings(password):
+        if opens(beginning):
+            keep(beginning)
+            return beginning
     raise refusal
 
 

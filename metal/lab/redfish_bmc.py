@@ -107,8 +107,8 @@ class RedfishBmc:
     async def _handle(self, request: Request) -> Response:
         self.requests += 1
         self.asked.append(f"{request.method} {request.url.path}")
-        if "silent" in self.faults:
-            while "silent" in self.faults:
+        if self._silent():
+            while self._silent():
                 await asyncio.sleep(0.05)
             # What was asked of a dead BMC is lost: it must not switch anything off later.
             return error(503, "the service is starting")
@@ -119,6 +119,10 @@ class RedfishBmc:
             wrong = (misshapen(fault, self.slowness) for fault in list(self.faults))
             response = next((r for r in wrong if r is not None), None)
         return response or self._compressed(request, self._answer(request, await _body(request)))
+
+    def _silent(self) -> bool:
+        gone = self.logins.changed and "silent-after-password" in self.faults
+        return gone or "silent" in self.faults
 
     def _busy(self) -> Response | None:
         if "flaky" in self.faults and self.requests % 3 == 0:

@@ -100,6 +100,13 @@ FAULTS = {
     "short-as-text": "takes 12 characters at most, and says so in a text (R52)",
     "no-signs": "refuses a password with a sign in it (R52)",
     "accounts-500": "fails to show its account service, twice",
+    "accounts-read-only": "creates and changes no account",
+    "password-500": "takes a new password, and says 500",
+    "password-ignored": "says yes to a new password and keeps the old one",
+    "password-both": "lets the old password in beside the new one, for ever",
+    "password-cut": "cuts a new password at 12 characters without a word (I05)",
+    "silent-after-password": "answers nobody any more once it has a new password",
+    "full-after-password": "has no session left once it has a new password (R14)",
     # ── logs, services ──
     "clock-1970": "never got the time: its clock and log say 1970",
     "log-links": "lists log entries as links only",

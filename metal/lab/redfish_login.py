@@ -18,7 +18,7 @@ from metal.lab.redfish_faults import Body, error
 
 TRIES = 3
 SLOTS = 16
-LEAST, MOST = 8, 20
+LEAST, MOST, CUT = 8, 20, 12
 SHORT = ("short-passwords", "short-unsaid", "short-as-text")
 """Faults with which 12 is the most."""
 CLASSES = (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^a-zA-Z0-9]")
@@ -33,6 +33,8 @@ class Account:
     role: str = "Administrator"
     refusals: int = 0
     """How often a new password is still taken for wrong (password-late)."""
+    former: str | None = None
+    """One that still opens it (password-both)."""
 
 
 class Logins:
@@ -46,6 +48,8 @@ class Logins:
         }
         self.sessions: dict[str, str] = {}
         self.opened = 0
+        self.changed = False
+        """Whether it was given a password."""
         self.failed = 0
         self.delivered = {a.name: a.password for a in self.slots.values()}
 
@@ -83,31 +87,45 @@ class Logins:
 
     def create(self, body: Body) -> Response:
         name, password = str(body.get("UserName")), str(body.get("Password"))
-        if self.has("fixed-slots"):
+        if self.has("fixed-slots") or self.has("accounts-read-only"):
             return error(405, "the collection takes no POST")
         if self.account(name):
             return error(400, f"the account {name} exists")
         if refusal := self._policy(password):
             return refusal
         path = f"{self.base}/{len(self.slots) + 2}"
-        self.slots[path] = Account(name, password, refusals=int(self.has("password-late")))
+        self.slots[path] = Account(name, "")
+        self._set(self.slots[path], password)
+        if self.has("password-500"):
+            return error(500, "an internal error occurred")
         return JSONResponse({"@odata.id": path}, 201, headers={"Location": path})
 
     def patch(self, path: str, body: Body) -> Response:
         account = self.slots[path]
+        if self.has("accounts-read-only"):
+            return error(405, "accounts are read-only")
         if "RoleId" in body and self.has("role-read-only"):
             return error(400, "the property RoleId is read-only")
         if "Password" in body:
             if refusal := self._policy(str(body["Password"])):
                 return refusal
-            account.password, account.failures = str(body["Password"]), 0
-            account.refusals = int(self.has("password-late"))
+            self._set(account, str(body["Password"]))
         account.name = str(body.get("UserName", account.name))
         account.role = str(body.get("RoleId", account.role))
         account.enabled = bool(body.get("Enabled", account.enabled))
         if self.has("self-change-401") or not account.enabled:
             self.end_sessions(account.name)
+        if "Password" in body and self.has("password-500"):
+            return error(500, "an internal error occurred")
         return Response(status_code=204)
+
+    def _set(self, account: Account, password: str) -> None:
+        self.changed = True
+        if self.has("password-ignored"):
+            return
+        account.former = account.password if self.has("password-both") else None
+        account.password = password[:CUT] if self.has("password-cut") else password
+        account.failures, account.refusals = 0, int(self.has("password-late"))
 
     def end_sessions(self, user: str) -> None:
         self.sessions = {t: u for t, u in self.sessions.items() if u != user}
@@ -133,7 +151,7 @@ class Logins:
     # ── Logging in ───────────────────────────────────────────────────────────────────────────
 
     def open(self, base: str, body: Body) -> Response:
-        if self.has("session-limit"):
+        if self.has("session-limit") or (self.changed and self.has("full-after-password")):
             return error(
                 503, "the maximum number of user sessions is reached", id="IDRAC.2.8.RAC0218"
             )
@@ -190,9 +208,8 @@ class Logins:
 
     def checks_out(self, user: str, password: str) -> bool:
         account = self.account(user)
-        same = hmac.compare_digest(
-            (account.password if account else "").encode(), password.encode()
-        )
+        known = [account.password, account.former] if account else [""]
+        same = any(hmac.compare_digest((k or "").encode(), password.encode()) for k in known)
         if account and same and account.enabled and not self._locked(account):
             if account.refusals:
                 account.refusals -= 1

@@ -70,6 +70,7 @@ def _services(faults: Set[str]) -> dict[str, Body]:
             "Accounts": _link("AccountService/Accounts"),
             "MinPasswordLength": 8,
             **_longest_password(faults),
+            **({"AccountLockoutThreshold": 3} if "lockout" in faults else {}),
         },
     }
 

@@ -30,6 +30,13 @@ class Failed(MetalError):
 class NotTaken(Failed):
     """A BMC refused a password that it was given, or did not let in who has it."""
 
+    tries = 0
+    """Log-ins that were refused on the way to this."""
+
+
+class NoEffect(NotTaken):
+    """It has taken none, and what opened it before still does, as a new log-in has shown."""
+
 
 class BadInput(MetalError):
     """What was given is wrong; nothing was done."""

@@ -80,6 +80,15 @@ class Account(Frozen):
     """Slot number (IPMI) or path (Redfish)."""
 
 
+class PasswordRules(Frozen):
+    """What a BMC says of its passwords; None: not told."""
+
+    longest: int | None = None
+    """Characters."""
+    tries: int | None = None
+    """Wrong log-ins in a row that lock an account; None also where none ever does."""
+
+
 class Facts(Frozen):
     """One server as its BMC describes it."""
 

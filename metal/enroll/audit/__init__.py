@@ -10,7 +10,7 @@ from metal.enroll.audit import accounts, ipmi, services
 from metal.enroll.audit.scene import Said, Scene, Surroundings
 from metal.model.findings import ORDER, Audit, Exposure, Finding
 
-__all__ = ["Surroundings", "audit", "completed"]
+__all__ = ["CHECKS", "Surroundings", "audit", "completed"]
 
 CHECKS: dict[str, Callable[[Scene], Said]] = {
     "cipher-0": ipmi.cipher_0,
