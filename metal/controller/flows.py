@@ -55,7 +55,7 @@ from metal.model.plan import (
     TellHa,
 )
 from metal.operations.run import Run
-from metal.schedule.restarts import plan_restarts
+from metal.schedule.restarts import plan_restarts, where_it_is
 
 Flow = Callable[[Run], Any]
 _ACTION: TypeAdapter[Action] = TypeAdapter(Action)
@@ -173,7 +173,10 @@ def _heal_ports(workspace: Workspace, action: DrainServer | RecoverServer) -> He
     cluster = inventory.clusters[action.cluster]
 
     def place_now(server: str, vm: str) -> Restart:
-        found = plan_restarts(inventory, look(workspace), server, [vm])
+        world = look(workspace)
+        if vm in inventory.vms and vm in world.vms and world.vms[vm].server != server:
+            return where_it_is(inventory, world, vm)
+        found = plan_restarts(inventory, world, server, [vm])
         if not found.planned:
             why = found.stranded.get(vm, "it was not seen there")
             raise Refused(f"no place for it: {why}", where=server, mend="make room")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from functools import cached_property
 from typing import Any, TypeVar
 
 from metal.controller.libvirts import INSTALLED
@@ -62,11 +63,11 @@ class _Look:
         with self._workspace.crew(WORKERS) as pool:
             bmcs = {n: self._ask_power(pool, n) for n in inventory.servers if self._enrolled(n)}
             asked = {c: self._ask_cluster(pool, c) for c in inventory.clusters if self._answers(c)}
-            clusters = {name: future.result() for name, future in asked.items()}
+            clusters = {name: self._called(name, f.result()) for name, f in asked.items()}
             if self._will_place(clusters):
                 # Somebody is about to be given addresses: now what is remembered is not enough.
                 asked = {c: self._ask_cluster(pool, c, thorough=True) for c in clusters}
-                clusters = {name: future.result() for name, future in asked.items()}
+                clusters = {name: self._called(name, f.result()) for name, f in asked.items()}
         nodes = {n: state for _, states, _ in clusters.values() for n, state in states.items()}
         return World(
             servers={
@@ -80,16 +81,38 @@ class _Look:
             silent=dict(sorted(self._silent.items())),
         )
 
+    def _called(self, cluster: str, told: ClusterSeen) -> ClusterSeen:
+        """Proxmox tells of a VM on a dead node its number alone, unless HA's comment names it:
+        what it was called and had is what the last look saw."""
+        seen, states, vms = told
+        if not any(self._is_nameless(name, vm) for name, vm in vms.items()):
+            return told
+        before = {vm.vmid: (n, vm) for n, vm in self._before.items() if vm.cluster == cluster}
+        named: dict[str, SeenVm] = {}
+        for name, vm in vms.items():
+            was, then = before.get(vm.vmid, (name, vm))
+            if self._is_nameless(name, vm) and was not in vms:
+                named[was] = then.model_copy(update={"server": vm.server, "state": "unknown"})
+            else:
+                named[name] = vm
+        return seen, states, named
+
+    def _is_nameless(self, name: str, vm: SeenVm) -> bool:
+        return vm.state == "unknown" and name not in self._workspace.inventory.vms
+
+    @cached_property
+    def _before(self) -> dict[str, SeenVm]:
+        last = self._workspace.store.looks.last()
+        return World.model_validate_json(last[1]).vms if last else {}
+
     def _carried(self, clusters: dict[str, ClusterSeen]) -> dict[str, SeenVm]:
         """VMs of hosts that are silent, where nobody but the host itself would tell of them.
 
         Proxmox's cluster remembers what its dead nodes had; of libvirt's hosts we must.
         """
         ours = {c for c in clusters if self._workspace.inventory.clusters[c].libvirt}
-        last = self._workspace.store.looks.last() if ours else None
-        before = World.model_validate_json(last[1]).vms if last else {}
         found: dict[str, SeenVm] = {}
-        for name, vm in before.items():
+        for name, vm in self._before.items() if ours else ():
             if vm.cluster in ours:
                 _, states, seen = clusters[vm.cluster]
                 told = name in seen and seen[name].state != "unknown"

@@ -244,7 +244,9 @@ class Workspace:
 
     def proxmox(self, cluster: str) -> "Proxmox":
         """The same, for what only Proxmox can."""
-        from metal.drivers.proxmox import PROMPT, NodeAccess, Patience, Proxmox
+        from metal.drivers.proxmox import PROMPT, NodeAccess, Patience, Proxmox, Root
+        from metal.drivers.ssh import Ssh
+        from metal.schedule.restarts import ceph_addresses
 
         if self.inventory.clusters[cluster].libvirt:
             raise Refused("its servers run libvirt, not Proxmox", where=cluster)
@@ -263,6 +265,10 @@ class Workspace:
             known=self._known.get(cluster),
             patience=Patience(poll=min(PROMPT, self.inventory.fleet.poll_seconds)),
             repinned=self._repin,
+            root=Root(
+                shell=lambda node: Ssh(self.ssh_host(node)),
+                addresses=lambda node: ceph_addresses(self.inventory, node),
+            ),
         )
 
     @cached_property

@@ -213,8 +213,8 @@ class Hypervisor(Protocol):
         returns where.
 
         Whoever calls holds the proof that `fenced` is off. `allowed` is called right before the VM
-        is started, and raises where it may not be any more. Refused where the hypervisor's own HA
-        does this (`capabilities.restarts`).
+        is started, and raises where it may not be any more. Refused, with the reason, where it
+        cannot run there, and where the hypervisor's own HA does this.
         """
 
     def ensure_apart(self, group: str, vmids: tuple[int, ...]) -> None:

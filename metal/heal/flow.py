@@ -1,9 +1,11 @@
 """Recover what ran on a dead server; empty one that is about to die.
 
-Recovering proves that the server is off, keeps it off, and sees what becomes of its VMs. Where the
-cluster's HA starts them, once each, nothing is started here; where there is none, restart.py does.
+Recovering proves that the server is off, keeps it off, and sees what becomes of its VMs. What the
+cluster's HA manages it starts, once each, and nothing of that is started here; restart.py starts
+the rest, once HA has taken the room that its own VMs need.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,7 +15,7 @@ from metal.heal.evidence import switch_off
 from metal.heal.ports import HealPorts
 from metal.heal.restart import Proof, restart
 from metal.model.errors import Failed, Refused, Unreachable
-from metal.model.plan import DrainServer, MigrateVm, RecoverServer
+from metal.model.plan import DrainServer, MigrateVm, RecoverServer, Restarts
 from metal.operations.run import Run
 
 __all__ = ["HealPorts", "drain", "recover"]
@@ -28,7 +30,7 @@ def recover(run: Run, action: RecoverServer, ports: HealPorts) -> dict[str, Any]
     Or it came back by itself before it was switched off: then it is left alone.
 
     Unreachable when what switches it is silent: then nothing at all is concluded. Failed when VMs
-    stay down because HA does not manage them, or because HA did not get to them in time.
+    stay down, each named with the reason.
     """
     server = action.server
     off = Proof(server, ports)
@@ -58,15 +60,11 @@ def recover(run: Run, action: RecoverServer, ports: HealPorts) -> dict[str, Any]
         backoff=ports.every,
     )
     awaited = {vm: vmid for vm, vmid in action.vms.items() if vmid in managed}
-    landed = _see_them_run(run, server, awaited, ports)
-    stranded = sorted(set(action.vms) - set(awaited))
-    if stranded:
-        raise Failed(
-            f"{', '.join(stranded)} stay down: HA does not manage them, and their disks or their "
-            "place are on the dead server",
-            where=server,
-            mend=f"repair {server}, or restore them elsewhere; then metal run resume {run.id}",
-        )
+    others = {vm: "HA does not manage it" for vm in action.vms if vm not in awaited}
+    landed = _each(
+        lambda: _see_them_run(run, server, awaited, ports),
+        lambda: restart(run, action, Restarts(stranded=others), ports, off),
+    )
     return {"server": server, "proof": proof, "vms": landed}
 
 
@@ -85,6 +83,23 @@ def drain(run: Run, action: DrainServer, ports: HealPorts) -> dict[str, Any]:
     run.progress(total / (total + 1), f"see that {server} is empty")
     run.step(f"see that {server} is empty", lambda: _see_empty(server, ports), tries=TRIES)
     return {"server": server, "moved": [move.vm for move in action.moves]}
+
+
+def _each(*parts: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """What all of them did. One that failed does not keep the next from its work."""
+    landed: dict[str, str] = {}
+    failed: list[Failed | Refused] = []
+    for part in parts:
+        try:
+            landed |= part()
+        except (Failed, Refused) as error:
+            failed.append(error)
+    if len(failed) > 1:
+        texts = "; ".join(error.what for error in failed)
+        raise Failed(texts, where=failed[0].where, mend=failed[0].mend)
+    if failed:
+        raise failed[0]
+    return landed
 
 
 # ── steps ───────────────────────────────────────────────────────────────────────────────────────

@@ -118,7 +118,7 @@ def _recover(
             f"{name} is suspect ({said}): if it stays so for {sense.suspect_seconds:g} s, it is "
             "switched off through its BMC and its VMs run elsewhere."
         )
-    vms = _victims(world, past, name)
+    vms = _most_important_first(inventory, _victims(world, past, name))
     restarts = None if inventory.clusters[cluster].has_ha else places(name, vms)
     return _recovery(name, cluster, diagnosis, vms, restarts)
 
@@ -167,6 +167,13 @@ def _victims(world: World, past: Sequence[Look], name: str) -> dict[str, int]:
         for vm, seen in sorted(world.vms.items())
         if seen.server == name and seen.state != "stopped" and vm not in stopped
     }
+
+
+def _most_important_first(inventory: Inventory, vms: dict[str, int]) -> dict[str, int]:
+    def rank(vm: str) -> tuple[int, str]:
+        return (-inventory.vms[vm].priority if vm in inventory.vms else 1, vm)
+
+    return {vm: vms[vm] for vm in sorted(vms, key=rank)}
 
 
 def _drain(

@@ -18,7 +18,7 @@ class Capabilities(Frozen):
     restarts: bool
     """It restarts the VMs of a dead server elsewhere by itself, those that `ha_managed` names."""
     restarted: bool
-    """metal may restart the VMs of a fenced server elsewhere: `ensure_restarted`."""
+    """metal may restart those of a fenced server elsewhere that it does not: `ensure_restarted`."""
 
 
 class HostResources(Frozen):

@@ -57,6 +57,13 @@ def plan_restarts(
     )
 
 
+def where_it_is(inventory: Inventory, world: World, vm: str) -> Restart:
+    """On the server where its definition is: whoever put it there died before he started it."""
+    given = _given(inventory, world, survey(inventory, world, inventory.clusters, ()))
+    seen = world.vms[vm]
+    return _restart(inventory, seen, vm, seen.server, given[vm])
+
+
 def ceph_addresses(inventory: Inventory, server: str) -> tuple[str, ...]:
     """Where Ceph may have seen the server's clients come from."""
     places = inventory.places(server, inventory.links(server))

@@ -12,9 +12,11 @@ import pytest
 
 from metal.drivers.ceph import Blocklist
 from metal.drivers.commands import Here, Result
+from metal.drivers.rbd import Images
+from metal.model.errors import Failed, Refused
 
 pytestmark = pytest.mark.lab
-NEEDED = ("ceph", "ceph-mon", "ceph-osd", "ceph-authtool", "monmaptool", "rados")
+NEEDED = ("ceph", "ceph-mon", "ceph-osd", "ceph-authtool", "monmaptool", "rados", "rbd")
 HERE = "127.0.0.1"
 CONF = """\
 [global]
@@ -133,3 +135,29 @@ def test_an_osd_at_a_listed_address_is_let_in(ceph: Ceph) -> None:
     assert not ceph.up()
     ceph.start("ceph-osd", "-i", "0")
     ceph.wait("the OSD is up again", ceph.up)
+
+
+def test_who_has_an_image_open_is_shut_out_and_nobody_else_there(ceph: Ceph) -> None:
+    ceph.must("rbd", "create", "vms/vm-101-disk-0", "--size", "64M")
+    images = Images(ceph)
+    assert images.clients("vms/vm-101-disk-0") == ()
+    ceph.start("rbd", "bench", "--io-type", "write", "--io-total", "4T", "vms/vm-101-disk-0")
+    ceph.wait("it is open", lambda: images.clients("vms/vm-101-disk-0"))
+    (client,) = images.clients("vms/vm-101-disk-0")
+    asked: list[str] = []
+    with pytest.raises(Refused, match=r"is open at 127\.0\.0\.1, which is no address"):
+        images.ensure_shut_out(["vms/vm-101-disk-0"], ["10.0.0.1"], lambda: asked.append(""))
+    assert asked == []
+    told = images.ensure_shut_out(["vms/vm-101-disk-0"], [HERE], lambda: asked.append(""))
+    assert told == (client,) and asked == [""]
+    ceph.daemons[-1].wait(60)
+    assert ceph.daemons.pop().returncode, "its writes are refused"
+    assert ceph.write().code == 0, "another client of the same address writes"
+    again = ["rbd", "bench", "--io-type", "write", "--io-total", "1M", "vms/vm-101-disk-0"]
+    assert ceph.run(again).code == 0
+    assert images.clients("vms/vm-101-disk-0") in ((), (client,))
+
+
+def test_an_image_that_is_not_there_is_said(ceph: Ceph) -> None:
+    with pytest.raises(Failed, match=r"rbd status vms/none .*No such file"):
+        Images(ceph).clients("vms/none")

@@ -176,3 +176,36 @@ def test_killed_in_mid_recovery_the_next_run_goes_on(pallet: Lab) -> None:
 def _open(lab: Lab) -> bool:
     with Workspace(lab.folder).store as store:
         return bool(store.journal.list(open_only=True))
+
+
+def test_what_ha_does_not_manage_is_taken_over_though_the_watcher_is_killed(pallet: Lab) -> None:
+    """Its file in pmxcfs is moved over SSH, and it is started where it was moved to, once."""
+    settings(pallet)
+    running(pallet)
+    before = offs(pallet)
+    workspace = Workspace(pallet.folder)
+    vms = [vm for vm in pallet.truth["vms"] if vm["node"] == "alba2"]
+    for vm in vms:
+        workspace.proxmox("alba").ensure_released(vm["vmid"])
+    with watching(pallet):
+        until(lambda: leads(pallet), "a leader")
+        control.break_(pallet.folder, "alba2", "dead")
+        until(lambda: "restart " in _said(pallet), "the first restart")
+    with watching(pallet):
+        until(lambda: _recovered(pallet, vms), "the recovery")
+        until(lambda: not _open(pallet), "its end")
+    assert offs(pallet) - before <= 1
+    assert all(vm["max_copies"] == 1 for vm in pallet.truth["vms"])
+    assert not any("old lock" in event["what"] for event in pallet.truth["events"])
+
+
+def _said(lab: Lab) -> str:
+    with Workspace(lab.folder).store as store:
+        return "\n".join(event.text for event in store.events.since(0, 10_000))
+
+
+def _recovered(lab: Lab, vms: list[dict[str, Any]]) -> bool:
+    now = {vm["vmid"]: vm for vm in lab.truth["vms"]}
+    return all(len(now[vm["vmid"]]["copies"]) == 1 for vm in vms) and all(
+        now[vm["vmid"]]["node"] != "alba2" for vm in vms
+    )

@@ -1,10 +1,14 @@
 """What a guest's configuration tells: cores, memory, disks, addresses. Pure."""
 
 import re
+from collections.abc import Mapping
 from ipaddress import ip_interface
 from typing import Any
 
 DRIVE = re.compile(r"(?:scsi|virtio|sata|ide|mp)\d+|rootfs")
+STATE = ("efidisk0", "tpmstate0")
+PASSED = re.compile(r"(?:hostpci|usb|serial|parallel)\d+")
+VIRTUAL = re.compile(r"(?:^|,)(?:mapping=|(?:host=)?spice)|^socket$")
 NET = re.compile(r"net\d+")
 MAC = re.compile(r"(?:[0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
 UNITS = {"": 1 / (1 << 30), "K": 1 / (1 << 20), "M": 1 / 1024, "G": 1.0, "T": 1024.0}
@@ -78,3 +82,39 @@ def interfaces_of(answer: Any, config: dict[str, Any]) -> tuple[str, ...]:
                 if not (at.ip.is_link_local or at.ip.is_loopback):
                     found.append(str(at))
     return tuple(found)
+
+
+# ── the file itself ─────────────────────────────────────────────────────────────────────────────
+
+
+def read_file(text: str) -> dict[str, str]:
+    """What the VM is now, by its file in pmxcfs (`man qm.conf`): its snapshots come behind it.
+
+    Lines before the first `[section]`, "key: value" each; "#" begins the notes.
+    """
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        if line.startswith("["):
+            break
+        key, colon, value = line.partition(":")
+        if colon and not line.startswith("#"):
+            found[key.strip()] = value.strip()
+    return found
+
+
+def volumes(config: Mapping[str, Any]) -> dict[str, str]:
+    """Drive → its volume (STORAGE:NAME), or the path of a device of the host itself."""
+    found = {}
+    for key, value in config.items():
+        if not (DRIVE.fullmatch(key) or key in STATE):
+            continue
+        first = str(value).partition(",")[0].removeprefix("file=").removeprefix("volume=")
+        if first != "none":
+            found[key] = first
+    return found
+
+
+def devices(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """What it has of the host's own hardware; a mapped device may be on several hosts."""
+    passed = {key: str(value) for key, value in config.items() if PASSED.fullmatch(key)}
+    return tuple(key for key, value in sorted(passed.items()) if not VIRTUAL.search(value))

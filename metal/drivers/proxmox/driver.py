@@ -15,6 +15,7 @@ from metal.drivers.proxmox import (
     running,
     settings,
     stopping,
+    takeover,
     tokens,
 )
 from metal.drivers.proxmox.api import Api
@@ -22,6 +23,7 @@ from metal.drivers.proxmox.found import found
 from metal.drivers.proxmox.look import Known, look
 from metal.drivers.proxmox.node import Node, NodeAccess
 from metal.drivers.proxmox.patience import Patience
+from metal.drivers.proxmox.takeover import Root
 from metal.model.addresses import Addressing
 from metal.model.errors import BadInput, Refused
 from metal.model.found import FoundCluster
@@ -50,9 +52,10 @@ class Proxmox:
     `known`: the VMs that were there before metal.
     `poll`: seconds between two looks while it waits; the rest of `patience` are deadlines.
     `repinned`: told (node, fingerprint) when joining gave a node a new certificate.
+    `root`: how VMs of a dead node are taken over; without it they are not.
     """
 
-    capabilities = Capabilities(kind="proxmox", quorum=True, restarts=True, restarted=False)
+    capabilities = Capabilities(kind="proxmox", quorum=True, restarts=True, restarted=True)
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class Proxmox:
         patience: Patience | None = None,
         poll: float | None = None,
         repinned: Callable[[str, str], None] = lambda _node, _pin: None,
+        root: Root | None = None,
     ) -> None:
         self._patience = patience or Patience()
         if poll is not None:
@@ -75,6 +79,7 @@ class Proxmox:
         made = {n: Node(n, access, user, password, timeout, token) for n, access in nodes.items()}
         self._api, self._repinned = Api(made, self._patience), repinned
         self._cluster, self._solo, self._known = cluster, solo, known or Known()
+        self._root = root
 
     @property
     def silent(self) -> dict[str, str]:
@@ -225,11 +230,13 @@ class Proxmox:
     def ensure_restarted(
         self, vm: VmSpec, target: str, fenced: str, allowed: Callable[[], None] = lambda: None
     ) -> str:
-        raise Refused(
-            f"{vm.name} is not restarted elsewhere by metal: that is for Proxmox's HA",
-            where=target,
-            mend=f"add it to HA while {fenced} is off, and HA recovers it; or repair {fenced}",
-        )
+        if self._root is None:
+            raise Refused(
+                f"{vm.name} is not restarted elsewhere: nobody may log in to its nodes",
+                where=target,
+                mend=f"add it to HA while {fenced} is off, and HA recovers it; or repair {fenced}",
+            )
+        return takeover.ensure_taken_over(self._api, self._root, vm, target, fenced, allowed)
 
     def obstacles(self, vmid: int, target: str) -> tuple[str, ...]:
         return preflight.obstacles(self._api, vmid, target)

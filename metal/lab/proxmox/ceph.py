@@ -32,6 +32,8 @@ class Ceph:
     pools: dict[str, dict[str, Any]] = field(default_factory=dict)
     rules: dict[str, str] = field(default_factory=dict)
     """CRUSH rules that somebody made: name → on what kind of bucket the copies are apart."""
+    blocklist: dict[str, str] = field(default_factory=dict)
+    """ADDRESS:0/NUMBER of a client → until when it may not write."""
     flags: set[str] = field(default_factory=set)
     moving_until: float = 0
     """Data is being moved until then."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from metal.drivers.commands import Result
-from metal.lab.proxmox import corosync, debian
+from metal.lab.proxmox import corosync, debian, pmxcfs, rbd
 from metal.model.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Shell:
             return (
                 debian.answer(self._dc, node, words, stdin)
                 or corosync.answer(self._dc, node, words, stdin)
+                or pmxcfs.answer(node, words, self._dc.timeline.now)
+                or rbd.answer(node, words, self._dc.timeline.now)
                 or self._answer(node, words)
             )
 

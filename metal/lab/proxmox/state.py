@@ -66,6 +66,8 @@ class Vm:
     """What its guest agent tells of its interfaces; None: it is not installed in the guest."""
     copies: dict[str, float] = field(default_factory=dict)
     """The lab's own truth: node → since when a live copy runs there."""
+    holder: str = ""
+    """Whose lock is on its disks in Ceph, ADDRESS:0/NUMBER; it outlives its power."""
     incoming: str = ""
     """Where a migration has memory taken for it already."""
     max_copies: int = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from metal.lab.proxmox import tasks
+from metal.lab.proxmox import rbd, tasks
 from metal.lab.proxmox.errors import TaskError
 from metal.lab.proxmox.state import Node, Vm
 from metal.lab.proxmox.tasks import Task, Work
@@ -47,7 +47,8 @@ def _start(dc: Datacenter, node: Node, vm: Vm) -> Work:
         raise TaskError(NO_MEMORY)
     vm.begin(node.name, dc.timeline.now)
     vm.starts += 1
-    dc.event(node.name, f"VM {vm.vmid} started")
+    waits = rbd.opened(node, vm)
+    dc.event(node.name, f"VM {vm.vmid} started" + (", waits for an old lock" if waits else ""))
     yield dc.pace.start
     return None
 
@@ -58,6 +59,7 @@ def _stop(node: Node, vm: Vm, seconds: float) -> Work:
     if node.name in vm.copies:
         yield seconds
         vm.end(node.name)
+        vm.holder = ""
     return None
 
 
@@ -88,6 +90,8 @@ def _migrate(dc: Datacenter, node: Node, vm: Vm, target: Node, online: bool) -> 
     if running:
         vm.end(node.name)
         vm.begin(target.name, dc.timeline.now)
+        vm.holder = ""  # handed over
+        rbd.opened(target, vm)
     vm.node = target.name
     dc.event(node.name, f"VM {vm.vmid} migrated to {target.name}")
     return None
