@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from functools import cached_property
 from typing import Any, TypeVar
 
 from metal.controller.libvirts import INSTALLED
@@ -19,6 +18,9 @@ from metal.operations.servers import ServerRecord
 
 WORKERS = 32
 """Looks at once: the floor is the slowest BMC, not their sum."""
+
+NAMES = "names"
+"""The kind of record, by cluster, of what its VMs are called: number → name."""
 
 T = TypeVar("T")
 BmcSeen = tuple[Power, HealthReport, str]
@@ -53,6 +55,7 @@ class _Look:
         self._workspace = workspace
         self._records = workspace.store.servers.all()
         self._passports = workspace.store.records.all("passport")
+        self._names = workspace.store.records.all(NAMES)
         self._words = workspace.store.words.all()
         self._silent: dict[str, str] = {}
         self.ages: dict[str, float] = {}
@@ -83,27 +86,22 @@ class _Look:
 
     def _called(self, cluster: str, told: ClusterSeen) -> ClusterSeen:
         """Proxmox tells of a VM on a dead node its number alone, unless HA's comment names it:
-        what it was called and had is what the last look saw."""
+        what it was called is kept, whatever silence came before its death was noticed."""
         seen, states, vms = told
-        if not any(self._is_nameless(name, vm) for name, vm in vms.items()):
+        if not vms or self._workspace.inventory.clusters[cluster].libvirt:
             return told
-        before = {vm.vmid: (n, vm) for n, vm in self._before.items() if vm.cluster == cluster}
+        known: dict[str, str] = self._names[cluster].body if cluster in self._names else {}
         named: dict[str, SeenVm] = {}
         for name, vm in vms.items():
-            was, then = before.get(vm.vmid, (name, vm))
-            if self._is_nameless(name, vm) and was not in vms:
-                named[was] = then.model_copy(update={"server": vm.server, "state": "unknown"})
-            else:
-                named[name] = vm
+            was = known.get(str(vm.vmid), name)
+            named[was if self._is_nameless(name, vm) and was not in vms else name] = vm
+        ours = {str(vm.vmid): n for n, vm in named.items() if n in self._workspace.inventory.vms}
+        if ours != known:
+            self._workspace.store.records.put(cluster, NAMES, ours)
         return seen, states, named
 
     def _is_nameless(self, name: str, vm: SeenVm) -> bool:
         return vm.state == "unknown" and name not in self._workspace.inventory.vms
-
-    @cached_property
-    def _before(self) -> dict[str, SeenVm]:
-        last = self._workspace.store.looks.last()
-        return World.model_validate_json(last[1]).vms if last else {}
 
     def _carried(self, clusters: dict[str, ClusterSeen]) -> dict[str, SeenVm]:
         """VMs of hosts that are silent, where nobody but the host itself would tell of them.
@@ -111,8 +109,10 @@ class _Look:
         Proxmox's cluster remembers what its dead nodes had; of libvirt's hosts we must.
         """
         ours = {c for c in clusters if self._workspace.inventory.clusters[c].libvirt}
+        last = self._workspace.store.looks.last() if ours else None
+        before = World.model_validate_json(last[1]).vms if last else {}
         found: dict[str, SeenVm] = {}
-        for name, vm in self._before.items() if ours else ():
+        for name, vm in before.items():
             if vm.cluster in ours:
                 _, states, seen = clusters[vm.cluster]
                 told = name in seen and seen[name].state != "unknown"

@@ -139,6 +139,10 @@ class PowerSwitch(Protocol):
     def close(self) -> None: ...
 
 
+Allowed = Callable[[str], None]
+"""Told what is about to be done, in words; raises where it may not be done any more."""
+
+
 class Hypervisor(Protocol):
     """The hosts of one cluster (or a solo machine) through whichever of them answers."""
 
@@ -207,14 +211,14 @@ class Hypervisor(Protocol):
         """
 
     def ensure_restarted(
-        self, vm: VmSpec, target: str, fenced: str, allowed: Callable[[], None] = lambda: None
+        self, vm: VmSpec, target: str, fenced: str, allowed: Allowed = lambda _what: None
     ) -> str:
         """The VM, last on `fenced`, runs: on `target`, or wherever it was seen to run already;
         returns where.
 
-        Whoever calls holds the proof that `fenced` is off. `allowed` is called right before the VM
-        is started, and raises where it may not be any more. Refused, with the reason, where it
-        cannot run there, and where the hypervisor's own HA does this.
+        Whoever calls holds the proof that `fenced` is off. `allowed` is told what is about to be
+        done, right before each change and the start, and raises where it may not be any more.
+        Refused, with the reason, where it cannot run there or the hypervisor's own HA does this.
         """
 
     def ensure_apart(self, group: str, vmids: tuple[int, ...]) -> None:

@@ -34,7 +34,7 @@ class Images:
         return tuple(sorted({str(row["address"]) for row in (*watching, *locking)}))
 
     def ensure_shut_out(
-        self, images: Sequence[str], mine: Collection[str], allowed: Callable[[], None]
+        self, images: Sequence[str], mine: Collection[str], allowed: Callable[[str], None]
     ) -> tuple[str, ...]:
         """Nobody who has one of `images` open writes any more; returns who that was.
 
@@ -51,7 +51,7 @@ class Images:
                     mend=f"see who that is: rbd status {image}",
                 )
         if found:
-            allowed()
+            allowed(f"shut {', '.join(found)} out of {', '.join(images)}")
         for client in found:
             self._run("ceph", "osd", "blocklist", "add", client, str(WEEK))
         listed = self._listed() if found else set()

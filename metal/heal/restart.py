@@ -128,9 +128,9 @@ def _restart(run: Run, server: str, one: Restart, ports: HealPorts, proof: Proof
     )
     fenced = server if proof.holds() else ""
 
-    def allowed() -> None:
+    def allowed(what: str) -> None:
         """Raises where another watcher took over meanwhile."""
-        run.say(f"restart {one.vm} on {one.target}")
+        run.say(what)
 
     try:
         return ports.hypervisor.ensure_restarted(spec, one.target, fenced, allowed)

@@ -146,10 +146,10 @@ def test_who_has_an_image_open_is_shut_out_and_nobody_else_there(ceph: Ceph) -> 
     (client,) = images.clients("vms/vm-101-disk-0")
     asked: list[str] = []
     with pytest.raises(Refused, match=r"is open at 127\.0\.0\.1, which is no address"):
-        images.ensure_shut_out(["vms/vm-101-disk-0"], ["10.0.0.1"], lambda: asked.append(""))
+        images.ensure_shut_out(["vms/vm-101-disk-0"], ["10.0.0.1"], asked.append)
     assert asked == []
-    told = images.ensure_shut_out(["vms/vm-101-disk-0"], [HERE], lambda: asked.append(""))
-    assert told == (client,) and asked == [""]
+    told = images.ensure_shut_out(["vms/vm-101-disk-0"], [HERE], asked.append)
+    assert told == (client,) and asked == [f"shut {client} out of vms/vm-101-disk-0"]
     ceph.daemons[-1].wait(60)
     assert ceph.daemons.pop().returncode, "its writes are refused"
     assert ceph.write().code == 0, "another client of the same address writes"

@@ -69,10 +69,12 @@ class Spy:
         self.silent_disks = False
 
     def ensure_restarted(
-        self, vm: Any, target: str, fenced: str, allowed: Callable[[], None]
+        self, vm: Any, target: str, fenced: str, allowed: Callable[[str], None]
     ) -> str:
         self.asked.append(vm.name)
-        at = self._real.ensure_restarted(vm, target, fenced, lambda: self.before(allowed))
+        at = self._real.ensure_restarted(
+            vm, target, fenced, lambda what: self.before(lambda: allowed(what))
+        )
         self.after(vm.name)
         return str(at)
 

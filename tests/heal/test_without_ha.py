@@ -1,5 +1,6 @@
 """VMs that HA does not manage, taken over from a dead node of the Proxmox double."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -72,7 +73,12 @@ def test_they_run_elsewhere_and_their_old_clients_are_shut_out_first(bench: Benc
     assert not bench.lab.events("waits for an old lock")
     (operation,) = bench.store.journal.list()
     said = [e.text for e in bench.store.events.since(0) if e.operation == operation.id]
-    assert "restart git on alba2" in said
+    said = [text for text in said if "git" in text or "vm-101" in text]
+    assert said[-1] == "git writes to its disk"
+    shut, moved, started = said[1:-1]
+    assert re.fullmatch(r"shut [\d.]+:0/\d+ out of vms/vm-101-disk-0, vms/vm-101-cloudinit", shut)
+    assert moved == "move the file of git from alba1 to alba2"
+    assert started == "restart git on alba2"
     assert bench.store.journal.show(operation.id).steps[-2].result == "alba3"
 
 

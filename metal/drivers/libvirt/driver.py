@@ -1,6 +1,5 @@
 """metal.drivers.ports.Hypervisor for libvirt."""
 
-from collections.abc import Callable
 from typing import Any
 
 from metal.drivers.libvirt import guests, look, moving, preflight
@@ -8,6 +7,7 @@ from metal.drivers.libvirt.domain import Machine
 from metal.drivers.libvirt.hosts import Host, Hosts
 from metal.drivers.libvirt.patience import Patience
 from metal.drivers.libvirt.resources import resources
+from metal.drivers.ports import Allowed
 from metal.model.addresses import Addressing
 from metal.model.hypervisor import Capabilities, HostResources, VmSpec
 from metal.model.world import SeenCluster, SeenVm
@@ -106,7 +106,7 @@ class Libvirt:
         moving.ensure_migrated(self._hosts, vmid, target, mib_s, shared_unseen=unseen)
 
     def ensure_restarted(
-        self, vm: VmSpec, target: str, fenced: str, allowed: Callable[[], None] = lambda: None
+        self, vm: VmSpec, target: str, fenced: str, allowed: Allowed = lambda _what: None
     ) -> str:
         return guests.ensure_restarted(self._hosts, self._machine, vm, target, fenced, allowed)
 

@@ -79,13 +79,13 @@ def ensure_restarted(
     vm: VmSpec,
     target: str,
     fenced: str,
-    allowed: Callable[[], None],
+    allowed: Callable[[str], None],
 ) -> str:
     if at := runs_already(see(hosts), vm, fenced):
         return at
     hosts.call(target, lambda connection: _define(connection, machine, vm, target, new=False))
     told = hosts.call(target, lambda c: _told(c, vm.name))
-    allowed()
+    allowed(f"restart {vm.name} on {target}")
     start(hosts, Copy(target, told, "stopped"))
     return target
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from metal.drivers.ports import Allowed
 from metal.drivers.proxmox import (
     ageing,
     between,
@@ -228,7 +229,7 @@ class Proxmox:
         stopping.ensure_removed(self._api, vmid)
 
     def ensure_restarted(
-        self, vm: VmSpec, target: str, fenced: str, allowed: Callable[[], None] = lambda: None
+        self, vm: VmSpec, target: str, fenced: str, allowed: Allowed = lambda _what: None
     ) -> str:
         if self._root is None:
             raise Refused(

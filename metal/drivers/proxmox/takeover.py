@@ -37,7 +37,7 @@ class Root:
 
 
 def ensure_taken_over(
-    api: Api, root: Root, vm: VmSpec, target: str, fenced: str, allowed: Callable[[], None]
+    api: Api, root: Root, vm: VmSpec, target: str, fenced: str, allowed: Callable[[str], None]
 ) -> str:
     """As metal.drivers.ports.Hypervisor.ensure_restarted has it."""
     node, state = running.where(api, vm.vmid)
@@ -58,7 +58,7 @@ def ensure_taken_over(
         raise Unreachable(f"it does not say whether {vm.name} runs", where=node)
     if vm.vmid not in guests.ha_managed(api):
         _unlock(api, root.shell(node), vm.vmid, node)
-    allowed()
+    allowed(f"restart {vm.name} on {node}")
     running.ensure_started(api, vm.vmid)
     return running.where(api, vm.vmid)[0]
 
@@ -128,7 +128,7 @@ def _shut_out(
     shell: Runner,
     config: Mapping[str, str],
     dead: Sequence[str],
-    allowed: Callable[[], None],
+    allowed: Callable[[str], None],
 ) -> None:
     """Whoever has one of its disks in Ceph open cannot write any more; one Ceph after the other."""
     disks: dict[str, list[str]] = {}
@@ -155,9 +155,9 @@ def _options(storage: str, about: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _move(
-    api: Api, shell: Runner, vm: VmSpec, fenced: str, target: str, allowed: Callable[[], None]
+    api: Api, shell: Runner, vm: VmSpec, fenced: str, target: str, allowed: Callable[[str], None]
 ) -> None:
-    allowed()
+    allowed(f"move the file of {vm.name} from {fenced} to {target}")
     if not _is_lost(api, fenced):
         raise Unreachable(f"it came back while {vm.name} was to be taken over", where=fenced)
     moved = shell.run(["mv", _file(fenced, vm.vmid), _file(target, vm.vmid)])

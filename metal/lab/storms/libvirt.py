@@ -48,10 +48,10 @@ class SimLibvirt:
         self._hosts.forget_stale(at.told.name)
 
     def ensure_restarted(
-        self, vm: VmSpec, target: str, fenced: str, allowed: Callable[[], None]
+        self, vm: VmSpec, target: str, fenced: str, allowed: Callable[[str], None]
     ) -> None:
         if not runs_already(self._see(), vm, fenced):
-            allowed()
+            allowed(f"restart {vm.name} on {target}")
             self._start(vm.name, target)
 
     def ensure_migrated(self, vmid: int, target: str, mib_s: int = 0) -> None:
