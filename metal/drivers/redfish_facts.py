@@ -185,7 +185,7 @@ class _Reader:
     def _power(self) -> Power:
         """Some tell it of the chassis alone."""
         said = [power_of(self.system), *map(power_of, self.chassis[:1])]
-        return said[0] if "PowerState" in self.system else said[-1]
+        return said[0] if isinstance(self.system.get("PowerState"), str) else said[-1]
 
     def _vendor(self) -> str | None:
         """Of the system, else of what it sits in, else of whose service this is."""
@@ -260,7 +260,7 @@ class _Reader:
         supplies = self.tree.linked(chassis, "Power").get("PowerSupplies")
         whole = [s for s in objects(supplies) if len(s) > 1]
         if whole:
-            return whole
+            return _each_once(whole)
         return list(self.tree.parts(self.tree.linked(chassis, "PowerSubsystem"), "PowerSupplies"))
 
     def _virtual_media(self) -> tuple[str, ...] | None:
@@ -280,6 +280,14 @@ class _Reader:
             for log in self.tree.parts(owner, "LogServices")
         ]
         return tuple(dict.fromkeys(logs)) or None
+
+
+def _each_once(supplies: list[Body]) -> list[Body]:
+    """Without those that are listed twice; two without a number of their own are two."""
+    named = ("@odata.id", "MemberId", "SerialNumber")
+    return [
+        s for i, s in enumerate(supplies) if s not in supplies[:i] or not any(map(s.get, named))
+    ]
 
 
 def _watts(supply: Body) -> int | None:

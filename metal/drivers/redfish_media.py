@@ -240,7 +240,7 @@ def can_insert(drive: Body) -> bool:
 
 def _actions(body: Body) -> Body:
     """With the makers' own, under the names that DMTF gave them later."""
-    actions = dict(section(body.get("Actions")))
+    actions = {k: v for k, v in section(body.get("Actions")).items() if v is not None}
     for extra in (*oem_parts(body), *oem_parts(actions)):
         for own in (section(extra.get("Actions")), extra):
             for name, ending in OLDER.items():

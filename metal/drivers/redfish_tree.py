@@ -6,13 +6,12 @@ firmware versions (R51, R56), links do not.
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from metal.drivers.redfish_budget import Spent
 from metal.drivers.redfish_session import MEMBERS, Body, Denied, Missing, RedfishSession, link
 from metal.drivers.redfish_shape import items, objects, positive, section, words
 from metal.drivers.redfish_units import total_gib
-from metal.drivers.redfish_words import oem_parts
+from metal.drivers.redfish_words import id_of, oem_parts
 from metal.model.errors import BadInput, Failed, Refused, Unreachable
 
 NO_SERVERS = frozenset({"DPU", "OS", "VirtuallyPartitioned", "Virtual"})
@@ -71,7 +70,7 @@ class Tree:
         bootable = {p: b for p, b in systems.items() if b.get("Boot")}
         # A board of accelerators can be reset but not booted: it belongs to a server beside it.
         found = {p: b for p, b in (bootable or systems).items() if not _board(b)} or systems
-        return {str(b.get("Id") or p.rstrip("/").rpartition("/")[2]): p for p, b in found.items()}
+        return {id_of({"@odata.id": p} | b) or p: p for p, b in found.items()}
 
     def _systems(self, node: str | None) -> Iterator[tuple[str, Body]]:
         """One that cannot be read fails all, unless another one is asked for: to be taken for the
@@ -150,14 +149,14 @@ class Tree:
 
     def manager(self, system: Body) -> Body:
         """The BMC itself: not the helpers beside it, such as a Cray's microcontrollers."""
-        linked = [p for p in map(link, _list(system, "Links", "ManagedBy")) if p]
-        found = list(self.bodies(iter(linked or self.members_of(self.root, "Managers"))))
+        linked = _links(system, "ManagedBy")
+        found = list(self.bodies(iter(linked))) or list(self._all(self.root, "Managers"))
         real = [m for m in found if m.get("ManagerType") not in ("AuxiliaryController", "Service")]
         return next(iter(real or found), {})
 
     def chassis(self, system: Body) -> list[Body]:
         """What the system sits in, as it says itself; else all that holds no other node."""
-        linked = [p for p in map(link, _list(system, "Links", "Chassis")) if p]
+        linked = _links(system, "Chassis")
         return list(self.bodies(iter(linked))) or self.all_chassis(system)
 
     def all_chassis(self, system: Body) -> list[Body]:
@@ -283,12 +282,10 @@ def _available(system: Body) -> tuple[str, ...] | None:
     return None
 
 
-def _list(body: Body, *keys: str) -> list[Any]:
-    """body[a][b]…, a list; [] if any of it is missing or something else."""
-    value: Any = body
-    for key in keys:
-        value = section(value).get(key)
-    return items(value)
+def _links(body: Body, name: str) -> list[str]:
+    """Where Links → name lead, each once."""
+    paths = map(link, items(section(body.get("Links")).get(name)))
+    return list({path.rstrip("/"): path for path in paths if path}.values())
 
 
 def _odd(system: Body) -> bool:
@@ -315,7 +312,7 @@ def _names(body: Body) -> list[str]:
 
 def _of_another(chassis: Body, system_path: str, others: set[str]) -> bool:
     """True if the chassis holds another node: by its links, else by its name (a Cray's)."""
-    systems = [p for p in map(link, _list(chassis, "Links", "ComputerSystems")) if p]
+    systems = _links(chassis, "ComputerSystems")
     if systems:
         return system_path.rstrip("/") not in {p.rstrip("/") for p in systems}
     return str(chassis.get("Id")) in others

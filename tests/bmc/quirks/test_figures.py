@@ -9,7 +9,11 @@ import pytest
 
 from metal.drivers.placeholders import told
 
-SYSTEM = "/redfish/v1/Systems/1"
+SYSTEM, CHASSIS, MANAGER = (
+    "/redfish/v1/Systems/1",
+    "/redfish/v1/Chassis/1",
+    "/redfish/v1/Managers/1",
+)
 Look = Callable[..., dict[str, Any]]
 GIB, TB = 1024, 10**12
 
@@ -113,3 +117,33 @@ def test_r32_what_nobody_filled_in_is_nobodys(text: str) -> None:
 )
 def test_r32_what_somebody_wrote_is_kept(text: str) -> None:
     assert told(text) == text
+
+
+# ── Null, twice, and a link that leads nowhere ───────────────────────────────────────────────────
+
+
+def test_what_a_system_sits_in_is_asked_once_however_often_it_is_named(
+    made: Any, look: Look
+) -> None:
+    supply = {"@odata.id": f"{CHASSIS}/Power#/PowerSupplies/0", "Name": "PSU 1"}
+    made[SYSTEM]["Links"] = {"Chassis": [{"@odata.id": CHASSIS}, {"@odata.id": f"{CHASSIS}/"}]}
+    made[CHASSIS]["Power"] = {"@odata.id": f"{CHASSIS}/Power"}
+    made[f"{CHASSIS}/Power"] = {"PowerSupplies": [supply, supply]}
+    assert [p["name"] for p in look(made)["psus"]] == ["PSU 1"]
+    made[f"{CHASSIS}/Power"] = {"PowerSupplies": [{"Name": "Bay", "Model": "PSSF"}] * 2}
+    assert len(look(made)["psus"]) == 2, "nothing says that they are one"
+
+
+def test_null_is_the_same_as_not_there(made: Any, look: Look) -> None:
+    made[SYSTEM]["PowerState"] = None
+    made[SYSTEM]["Links"] = {"Chassis": [{"@odata.id": CHASSIS}]}
+    made[CHASSIS]["PowerState"] = "On"
+    made.below(MANAGER, "VirtualMedia", {"1": {"Actions": {"#VirtualMedia.InsertMedia": None}}})
+    document = look(made)
+    assert (document["power_state"], document["virtual_media"]) == ("On", [])
+
+
+def test_a_manager_that_cannot_be_found_is_looked_for_among_all(made: Any, look: Look) -> None:
+    made[SYSTEM]["Links"] = {"ManagedBy": [{"@odata.id": "/redfish/v1/Managers/Old"}]}
+    made[MANAGER]["FirmwareVersion"] = "2.81"
+    assert look(made)["bmc_firmware"] == "2.81"
