@@ -185,7 +185,8 @@ class IpmiBmc:
     def _auth_capabilities(self, data: bytes) -> tuple[int, bytes]:
         """22.13: IPMI 2.0 only, no anonymous users, no null user names, unless a fault says so."""
         types = 0x01 if "auth-none" in self.faults else 0x00
-        status = 0x04 | (0x02 if "null-user" in self.faults else 0x00)
+        nameless = self.faults & {"null-user", "null-user-unlisted"}
+        status = 0x04 | (0x02 if nameless else 0x00)
         if "ipmi-1.5" in self.faults:
             return OK, bytes([1, types | 0x04, status, 0, 0, 0, 0, 0])
         return OK, bytes([1, types | 0x80, status, 0x02, 0, 0, 0, 0])

@@ -16,6 +16,7 @@ FAULTS = {
     "no-cipher-list": "does not know Get Channel Cipher Suites",
     "auth-none": "accepts IPMI 1.5 log-ins without a password",
     "null-user": "lets an account without a name in",
+    "null-user-unlisted": "lets one in that its list of users does not show",
     "ipmi-1.5": "speaks IPMI 1.5 only",
     "operator-only": "refuses the administrator's privilege once logged in",
     "operator-role": "refuses to log anybody in as administrator",

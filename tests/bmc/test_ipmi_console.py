@@ -98,7 +98,7 @@ def test_i12_parameters_it_does_not_know_are_no_error(
     console.close()
 
 
-def test_one_that_is_switched_off_is_switched_on(driver: Ipmi, bmc: IpmiBmc) -> None:
+def test_i11_one_that_is_switched_off_is_switched_on(driver: Ipmi, bmc: IpmiBmc) -> None:
     bmc.faults.add("sol-off")
     driver.console().close()
 

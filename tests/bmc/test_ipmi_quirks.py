@@ -161,6 +161,12 @@ def test_i06_cipher_0_and_auth_none_and_null_users_are_seen(open_ipmi: Open) -> 
     assert [a.name for a in driver.accounts()] == ["", "ADMIN"]
 
 
+def test_i06_a_null_user_that_no_list_shows_is_seen(open_ipmi: Open) -> None:
+    driver = open_ipmi("null-user-unlisted")
+    assert driver.exposure().anonymous is True
+    assert [a.name for a in driver.accounts()] == ["ADMIN"]
+
+
 def test_i06_a_cipher_0_that_nobody_may_use_is_none(open_ipmi: Open) -> None:
     assert open_ipmi("cipher-0-unused").exposure().cipher_suites == (17,)
 

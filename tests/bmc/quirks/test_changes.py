@@ -115,6 +115,7 @@ def test_r41_a_machine_that_is_off_gets_no_reset_but_on(
     redfish_bmc.faults.add("reset-400-while-off")
     bmc = open_redfish()
     bmc.ensure_power("off")
+    assert not [asked for asked in redfish_bmc.asked if asked.endswith("ComputerSystem.Reset")]
     bmc.cycle()
     assert machine.power == "on"
 

@@ -73,11 +73,15 @@ def test_r37_a_node_that_cannot_be_read_is_neither_absent_nor_in_anothers_way(
         look(made)
 
 
-def test_r37_a_board_of_accelerators_is_no_server(made: Any, look: Look, nodes: Nodes) -> None:
+@pytest.mark.parametrize("more", [{}, {"Boot": {"BootSourceOverrideTarget": "None"}}])
+def test_r37_a_board_of_accelerators_is_no_server(
+    made: Any, look: Look, nodes: Nodes, more: dict[str, Any]
+) -> None:
+    """Whether or not it says that it boots, as newer ones do."""
     made.collect(
         f"{ROOT}/Systems",
         {
-            "HGX_Baseboard_0": RESETS | {"Name": "HGX_Baseboard_0", "Model": "H100"},
+            "HGX_Baseboard_0": RESETS | {"Name": "HGX_Baseboard_0", "Model": "H100"} | more,
             "DGX": BOOTS | RESETS | {"SerialNumber": "DGX77"},
         },
     )
