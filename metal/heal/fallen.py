@@ -1,7 +1,9 @@
 """Start again what a server's own restart stopped, where no HA does it. Pure.
 
 It came back before anybody fenced it: its VMs are where they were, and nobody else runs them. A VM
-that was stopped while its server ran on is somebody's wish, and left alone.
+that was stopped while its server ran on is somebody's wish, and left alone: its host knows that it
+was stopped. What the host's own start stopped it knows nothing of, and that is believed where
+nobody looked meanwhile.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -16,7 +18,8 @@ def fell(
     inventory: Inventory, world: World, past: Sequence[World], known: Collection[str]
 ) -> frozenset[str]:
     """Which VMs a server's death may have stopped: those of `known` that nobody saw running since,
-    and what ran on one that is lost now. `past`: the looks before this one, oldest first.
+    what ran on one that is lost now, and what one stopped by starting anew while nobody looked.
+    `past`: the looks before this one, oldest first.
 
     Whoever watches next must know it: by then the server may be back, and its VMs just stopped.
     """
@@ -25,7 +28,7 @@ def fell(
         if not _is_ours(inventory, name, seen) or seen.state == "running":
             continue
         lost = world.servers.get(seen.server, SeenServer()).node == "offline"
-        if name in known or (lost and _ran(name, past)):
+        if name in known or ((lost or seen.untold) and _ran(name, past)):
             found.add(name)
     return frozenset(found)
 

@@ -87,6 +87,8 @@ class SeenVm(Frozen):
     disk_gib: int | None = None
     """Of all its disks together, as configured."""
     kind: GuestKind = "vm"
+    untold: bool = False
+    """It is stopped, and nobody stopped it since its host last started: so the start did."""
 
 
 class World(Frozen):

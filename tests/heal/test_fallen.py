@@ -84,6 +84,22 @@ def test_who_leads_since_knows_it_of_the_one_before() -> None:
     assert found(led_by_another=True) == [("mail", "alba1"), ("wiki", "alba1")]
 
 
+def untold(state: str) -> World:
+    now = world(state)
+    vms = {n: vm.model_copy(update={"untold": vm.server == "alba1"}) for n, vm in now.vms.items()}
+    return now.model_copy(update={"vms": vms})
+
+
+def test_what_a_restart_stopped_that_nobody_saw_is_started() -> None:
+    """All watchers were away: the last look saw it run, and its host knows of no wish."""
+    unseen = untold("stopped")
+    started = [("mail", "alba1"), ("wiki", "alba1")]
+    assert found(looks=(world(), unseen), now=unseen) == started
+    assert found(looks=(world(), unseen), now=unseen, led_by_another=True) == started
+    assert found(looks=(DOWN, unseen), now=unseen) == [], "it did not run before"
+    assert found(looks=(world(),), now=unseen) == [], "one look is no proof"
+
+
 def test_what_was_seen_running_since_did_not_fall() -> None:
     """Somebody stopped it after it had come back."""
     assert found(looks=(*PAST, world(), DOWN)) == []

@@ -145,3 +145,13 @@ def test_a_solo_machine_brings_its_vms_back(bed: TestDriverBed) -> None:
     assert bed.hosts[0]._connection.lookupByName("dns").autostart() == 1
     make(bed)
     assert bed.hosts[0]._connection.lookupByName("git").autostart() == 0
+
+
+def test_who_stopped_a_vm_is_told_until_its_host_starts_anew(bed: TestDriverBed) -> None:
+    make(bed)
+    assert bed.driver.look()[2]["git"].untold, "it was only defined"
+    bed.driver.ensure_started(101)
+    assert not bed.driver.look()[2]["git"].untold
+    bed.driver.ensure_off(101)
+    seen = bed.driver.look()[2]["git"]
+    assert (seen.state, seen.untold) == ("stopped", False)

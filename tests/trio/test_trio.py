@@ -81,6 +81,7 @@ def test_its_bmc_kills_all_of_a_server_and_brings_it_back(trio: Any, driver: Hyp
     bmc.close()
     trio.await_up("trio1")
     assert driver.where(101) == ("trio1", "stopped"), "what is on its disk outlives its power"
+    assert driver.look()[2]["git"].untold, "nobody stopped it but the loss of power"
 
 
 def test_after_a_fence_it_goes_on_from_what_was_durable(trio: Any, driver: Hypervisor) -> None:

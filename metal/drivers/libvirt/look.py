@@ -25,6 +25,9 @@ class Copy:
     node: str
     told: Told
     state: VmState
+    untold: bool = False
+    """Stopped, for a reason that its host does not know: it was defined, or the host started,
+    since it last ran. Of what somebody stopped since then libvirt knows who did."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,11 @@ def best(copies: Iterable[Copy]) -> Copy | None:
 
 
 def state_of(domain: Any) -> VmState:
+    return _state_of(domain.state()[0])
+
+
+def _state_of(state: int) -> VmState:
     module = libvirt()
-    state = domain.state()[0]
     if state in (module.VIR_DOMAIN_RUNNING, module.VIR_DOMAIN_BLOCKED, module.VIR_DOMAIN_SHUTDOWN):
         return "running"
     if state in (module.VIR_DOMAIN_SHUTOFF, module.VIR_DOMAIN_CRASHED):
@@ -106,7 +112,12 @@ def state_of(domain: Any) -> VmState:
 
 def _copy(node: str, domain: Any) -> Copy | None:
     try:
-        return Copy(node, read(domain.XMLDesc()), state_of(domain))
+        told = read(domain.XMLDesc())
+        state, reason = domain.state()
+        untold = state == libvirt().VIR_DOMAIN_SHUTOFF and (
+            reason == libvirt().VIR_DOMAIN_SHUTOFF_UNKNOWN
+        )
+        return Copy(node, told, _state_of(state), untold)
     except libvirt().libvirtError as error:
         if not missing(error):
             raise  # the host is dying: what it did not tell is not gone
@@ -139,5 +150,6 @@ def _vms(sight: Sight, cluster: str) -> dict[str, SeenVm]:
                 shared=copy.told.shared,
                 memory_mib=copy.told.memory_mib,
                 vcpus=copy.told.vcpus,
+                untold=copy.untold,
             )
     return found

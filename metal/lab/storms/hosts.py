@@ -46,9 +46,10 @@ class Hosts:
         """What that host answers."""
         running = self._rack.boxes[node].running
         return [
-            Copy(node, Told(vm, self.vmids[vm], (), None, 1, 2048, "vms", vm), state)
+            # Nobody stops a VM here: what is stopped its host's own start has stopped.
+            Copy(node, told, "running") if vm in running else Copy(node, told, "stopped", True)
             for vm in sorted(self.defined[node])
-            for state in ("running" if vm in running else "stopped",)
+            for told in (Told(vm, self.vmids[vm], (), None, 1, 2048, "vms", vm),)
         ]
 
     def start(self, vm: str, node: str) -> None:
