@@ -211,7 +211,7 @@ class RedfishBmc:
 
     def _resource(self, path: str) -> Body | None:
         if self.tree is not None and not path.startswith(SESSIONS):
-            return self.tree.get(path) or self.tree.get(path + "/")
+            return self.tree.get(path) or _in_any_case(self.tree, path)
         if path == SESSIONS:
             return {"Members": []}
         if path == ROOT and "rootless" in self.faults and self.logins.opened < 2:
@@ -324,3 +324,9 @@ async def _body(request: Request) -> Body:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def _in_any_case(tree: dict[str, Body], path: str) -> Body | None:
+    """An iLO links to /redfish/v1/systems/1/bios, and its paths are the same in any case."""
+    wanted = path.rstrip("/").lower()
+    return next((body for at, body in tree.items() if at.rstrip("/").lower() == wanted), None)

@@ -95,6 +95,16 @@ def test_everything_but_the_secrets(serve: Any) -> None:
     assert tree["/redfish/v1/AccountService"]["MinPasswordLength"] == 8
 
 
+def test_what_an_ilo_links_to_in_another_case_is_served(serve: Any) -> None:
+    """A path of its own where the tree holds both."""
+    system = "/redfish/v1/Systems/1"
+    tree = SMALL | {system: SMALL[system] | {"Links": {"Bios": {"@odata.id": f"{system}/bios"}}}}
+    tree |= {f"{system}/Bios": {"Attributes": {"BootMode": "Uefi"}}}
+    found = captured(serve(tree))
+    assert found[f"{system}/bios"] == tree[f"{system}/Bios"]
+    assert captured(serve(tree | {f"{system}/bios": {"Id": "b"}}))[f"{system}/bios"] == {"Id": "b"}
+
+
 NAMES = (
     *(
         "Password",
