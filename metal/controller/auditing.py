@@ -9,10 +9,10 @@ from metal.controller.finding import Pings
 from metal.controller.progress import Progress
 from metal.controller.workspace import Workspace
 from metal.drivers.ports import Bmc
-from metal.enroll.door import Credential, secret_name
+from metal.enroll.door import Credential
 from metal.enroll.examine import Opened
 from metal.enroll.route import route
-from metal.model.errors import Failed, MetalError
+from metal.model.errors import MetalError
 from metal.model.facts import Account, BootOnce
 from metal.model.findings import Finding
 from metal.model.life import Status
@@ -69,9 +69,9 @@ def _pings(workspace: Workspace, groups: Sequence[list[str]]) -> Pings:
 
 
 def _audited(workspace: Workspace, name: str, pings: Pings) -> Audited:
-    bmc = workspace.bmc(name)
+    bmc, password = workspace.bmc_by(name)
     try:
-        found = Examiner(workspace, name, pings).audit(_opened(workspace, name, bmc))
+        found = Examiner(workspace, name, pings).audit(_opened(workspace, name, bmc, password))
     finally:
         bmc.close()
     keep_audit(workspace.store, name, found)
@@ -113,20 +113,19 @@ class _WithBmc:
             bmc.close()
 
     def proven(self, examiner: Examiner, was: BootOnce | None) -> object:
-        bmc = self._workspace.bmc(self._name)
+        bmc, password = self._workspace.bmc_by(self._name)
         try:
-            opened = _opened(self._workspace, self._name, bmc, whole=True)
+            opened = _opened(self._workspace, self._name, bmc, password, whole=True)
             return examiner.prove(opened, was).model_dump(mode="json")
         finally:
             bmc.close()
 
 
-def _opened(workspace: Workspace, name: str, bmc: Bmc, *, whole: bool = False) -> Opened:
+def _opened(
+    workspace: Workspace, name: str, bmc: Bmc, password: str, *, whole: bool = False
+) -> Opened:
     """`whole`: with the facts of the server, for a passport."""
     access = workspace.inventory.servers[name].bmc
-    password = workspace.secrets.reveal(secret_name(name))
-    if password is None:
-        raise Failed("its BMC password is gone from the controller", where=name)
     return Opened(
         bmc,
         access,

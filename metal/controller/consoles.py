@@ -11,7 +11,7 @@ from typing import Protocol
 from metal.controller.workspace import Workspace
 from metal.drivers.bmc import RMCP, beside_redfish, connect
 from metal.drivers.ports import Bmc, Console
-from metal.model.errors import Failed, MetalError, Refused, Unreachable
+from metal.model.errors import Failed, MetalError, Unreachable
 from metal.model.fleet import BmcAccess
 
 GLANCE = 0.25
@@ -49,11 +49,11 @@ class Connection:
 
 def open_console(workspace: Workspace, server: str) -> Console:
     """The console over IPMI, beside Redfish where that is how the BMC is spoken to."""
+    return workspace.opened(server, lambda kept: _opened(workspace, server, kept))[0]
+
+
+def _opened(workspace: Workspace, server: str, password: str) -> Console:
     access = workspace.inventory.servers[server].bmc
-    password = workspace.secrets.reveal(f"bmc/{server}")
-    if password is None:
-        workspace.bmc(server)  # says what to do
-        raise Refused("no BMC password of it is kept here", where=server)
     if access.protocol == "redfish":
         try:
             beside = connect(beside_redfish(access), access.user, password)

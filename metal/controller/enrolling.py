@@ -16,7 +16,7 @@ from metal.controller.workspace import Workspace
 from metal.drivers.bmc import connect
 from metal.drivers.connections import OPEN
 from metal.enroll import flow
-from metal.enroll.door import Kept, first_name, with_first
+from metal.enroll.door import Kept, first_name, pending, with_first
 from metal.enroll.flow import Credential, Door, EnrollTarget, Looked
 from metal.enroll.route import route
 from metal.inventory.edit import KnownBmc
@@ -214,11 +214,12 @@ class _Sweep(Enrolment):
         ports = self._ports(target)
         shared = EnrollTarget(siblings[0], access, siblings=tuple(siblings)) if siblings else None
         own = (lambda: flow.escrowed(shared, ports)) if shared else (lambda: None)
+        rotated = (Credential(access.user, p) for p in pending(ports.secrets, *siblings))
         delivered = (*((first,) if first else ()), *ports.delivered)
         return Door(
             access,
             connect,
-            with_first(delivered, access, ports.secrets),
+            (*rotated, *with_first(delivered, access, ports.secrets)),
             own,
             where=target.wishes.where or target.label,
             first=None if self._scene.dry_run else Kept(ports.secrets, first_name(access)),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from metal.controller.workspace import Workspace
 from metal.drivers.bmc import HTTPS, PATIENCE, connect
+from metal.enroll.door import secret_name
 from metal.inventory.edit import edit, recording
 from metal.inventory.mistakes import suggest
 from metal.model.base import Frozen
@@ -67,7 +68,6 @@ def _shown(access: BmcAccess) -> str:
 
 
 def _prove(workspace: Workspace, server: str, access: BmcAccess) -> None:
-    password = workspace.secrets.reveal(f"bmc/{server}")
-    if password is None:
+    if workspace.secrets.reveal(secret_name(server)) is None:
         return  # it was never taken over: there is nothing to prove it by
-    connect(access, access.user, password).close()
+    workspace.opened(server, lambda kept: connect(access, access.user, kept).close())

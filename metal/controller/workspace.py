@@ -5,9 +5,10 @@ What a part needs is imported when it is opened: `metal check` must not wait for
 
 import os
 import time
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from metal.inventory import load
 from metal.model.errors import BadInput, Refused, WrongPassword
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from metal.drivers.ssh import SshHost
     from metal.install.installer.pinning import Source
     from metal.operations.store import Store
+
+T = TypeVar("T")
 
 ROOT_PASSWORD = "METAL_PVE_PASSWORD"
 """Root's password of a cluster whose nodes metal did not install, for what only root may do."""
@@ -183,35 +186,40 @@ class Workspace:
 
     def bmc(self, server: str) -> "Bmc":
         """Log in to an enrolled server's BMC with the escrowed password."""
-        return self.pace.minded(self.inventory.servers[server].bmc, self._log_in(server))
+        return self.bmc_by(server)[0]
 
-    def _log_in(self, server: str) -> "Bmc":
+    def bmc_by(self, server: str) -> "tuple[Bmc, str]":
+        """And the password that opened it."""
         from metal.drivers.bmc import connect
 
         access = self.inventory.servers[server].bmc
+        bmc, password = self.opened(server, lambda kept: connect(access, access.user, kept))
+        return self.pace.minded(access, bmc), password
+
+    def opened(self, server: str, log_in: Callable[[str], T]) -> tuple[T, str]:
+        """What `log_in` makes of the first password that opens the BMC, and that password.
+
+        After the escrowed one those are tried, once each, that a rotation which did not end may
+        have set; going on with it will keep the right one. Refused: none is kept, or right.
+        """
+        from metal.enroll.door import pending, secret_name
+
         if not self.inventory.servers[server].has_bmc:
             raise Refused(
                 "it has no BMC",
                 where=server,
                 mend="add bmc = { address = … } in inventory.toml if it got one",
             )
-        password = self.secrets.reveal(f"bmc/{server}")
-        if password is None:
+        own = self.secrets.reveal(secret_name(server))
+        if own is None:
             raise Refused(
                 "no BMC password of it is kept here",
                 where=server,
                 mend=f"enrol it from this workspace: `metal enroll {server}`",
             )
-        try:
-            return connect(access, access.user, password)
-        except WrongPassword as error:
-            refusal = error
-        # A rotation that was killed had set the new one; going on with it will keep it.
-        from metal.enroll.rotate import pending
-
-        for new in pending(self.secrets, self.inventory.behind(server)[0]):
+        for password in (own, *pending(self.secrets, self.inventory.behind(server)[0])):
             try:
-                return connect(access, access.user, new)
+                return log_in(password), password
             except WrongPassword as error:
                 refusal = error
         raise refusal

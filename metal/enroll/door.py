@@ -31,6 +31,18 @@ def secret_name(server: str) -> str:
     return f"bmc/{server}"
 
 
+def next_name(server: str) -> str:
+    """Where a rotation keeps a password that the BMC may have already, or may not have yet.
+    `server`: the first one behind it."""
+    return f"bmc-next/{server}"
+
+
+def pending(secrets: Secrets, *servers: str) -> tuple[str, ...]:
+    """What a rotation that did not end may have given the BMC of `servers`, the likeliest first."""
+    new = next(filter(None, (secrets.reveal(next_name(name)) for name in servers)), None)
+    return (new, *beginnings(new)) if new else ()
+
+
 def first_name(access: BmcAccess) -> str:
     """Where the password is kept of an account that had to be changed before anything was known
     of the server, its name too."""

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metal.drivers.ports import Bmc, Secrets
-from metal.enroll.door import Connect, Credential, Door, Kept, first_name, secret_name, with_first
+from metal.enroll.door import (
+    Connect,
+    Credential,
+    Door,
+    Kept,
+    first_name,
+    pending,
+    secret_name,
+    with_first,
+)
 from metal.enroll.examine import Opened, examined, proven
 from metal.enroll.identity import another, is_serial
 from metal.enroll.learn import changes, learned
@@ -87,10 +96,14 @@ class Looked:
 def door_of(target: EnrollTarget, ports: EnrollPorts, *, change: bool) -> Door:
     """The way into the target's BMC, closed as yet; `change`: a first password may be changed."""
     access, secrets = target.access, ports.secrets
+    rotated = pending(secrets, target.name, *target.siblings)
     return Door(
         access,
         ports.connect,
-        with_first(ports.delivered, access, secrets),
+        (
+            *(Credential(access.user, password) for password in rotated),
+            *with_first(ports.delivered, access, secrets),
+        ),
         lambda: escrowed(target, ports),
         where=target.name,
         first=Kept(secrets, first_name(access)) if change else None,

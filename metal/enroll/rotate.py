@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from metal.drivers.ports import Bmc, Escrow, Secrets
-from metal.enroll.door import Connect, Credential, Door, Kept, secret_name
-from metal.enroll.passwords import beginnings, random_password, rules_of
+from metal.drivers.ports import Bmc, Escrow
+from metal.enroll.door import Connect, Credential, Door, Kept, next_name, pending, secret_name
+from metal.enroll.passwords import random_password, rules_of
 from metal.model.errors import Failed, NoEffect
 from metal.model.facts import PasswordRules
 from metal.model.findings import Finding
@@ -25,20 +25,6 @@ VERSION = 3
 """Of the steps below."""
 PASSWORD_KEPT = "password-kept"
 """The finding that a BMC takes no new password."""
-
-
-def next_name(server: str) -> str:
-    """Where a password is kept that the BMC may have already, or may not have yet."""
-    return f"bmc-next/{server}"
-
-
-def pending(secrets: Secrets, server: str) -> tuple[str, ...]:
-    """What a rotation that did not end may have given the BMC, the likeliest first.
-
-    `server`: the first one behind it.
-    """
-    new = secrets.reveal(next_name(server))
-    return (new, *beginnings(new)) if new else ()
 
 
 @dataclass(frozen=True)

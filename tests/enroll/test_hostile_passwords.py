@@ -16,6 +16,7 @@ from metal.controller.enrolling import enroll
 from metal.controller.examining import kept_findings
 from metal.controller.progress import silent
 from metal.controller.targets import targets_of
+from metal.drivers.bmc import PATIENCE
 from metal.enroll.door import Credential
 from metal.enroll.rotate import PASSWORD_KEPT
 from metal.inventory import load
@@ -149,12 +150,14 @@ def test_killed_right_after_the_first_password_was_cut(fleet: Any, at: At) -> No
     assert opens(fleet, name)
 
 
-def test_a_bmc_that_falls_silent_once_it_has_it(fleet: Any, at: At) -> None:
-    """Both are kept until it speaks again, and it is asked no more often than it bears."""
+def test_a_bmc_that_falls_silent_once_it_has_it(
+    fleet: Any, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are kept until it speaks again."""
     bmc = fleet.redfish(11)
     [name] = enrolled(fleet, at(bmc))
-    file, old = fleet.folder / "inventory.toml", fleet.password(name)
-    file.write_text(file.read_text().replace("bmc = {", "bmc = { timeout = 0.5,"))
+    old = fleet.password(name)
+    monkeypatch.setitem(PATIENCE, "redfish", 1.0)
     bmc.logins.changed = False
     bmc.faults.add("silent-after-password")
     [result] = rotated(fleet, name)

@@ -91,16 +91,18 @@ def _open(face: Face, target: str, file: Path | None) -> "tuple[RedfishSession, 
         server = None
     if server:
         access = server.bmc
-        password = workspace.secrets.reveal(f"bmc/{target}")
+        ours = workspace.secrets.reveal(f"bmc/{target}") is not None
         address, port, pin = access.address, access.port or HTTPS, access.fingerprint
-        pair = (access.user, password) if password else credentials([file] if file else [])[0]
     else:
         address, told = split_address(target)
-        port, pin = told or HTTPS, None
-        pair = credentials([file] if file else [])[0]
+        port, pin, ours = told or HTTPS, None, False
+    given = () if ours else credentials([file] if file else [])[:1]
     session = RedfishSession(address, port, pin, 60)
     try:
-        session.login(*pair)
+        if ours:
+            workspace.opened(target, lambda kept: session.login(access.user, kept))
+        for pair in given:
+            session.login(*pair)
     except MetalError:
         session.logout()
         raise
