@@ -217,7 +217,7 @@ class Workspace:
                 where=server,
                 mend=f"enrol it from this workspace: `metal enroll {server}`",
             )
-        for password in (own, *pending(self.secrets, self.inventory.behind(server)[0])):
+        for password in (own, *pending(self.secrets, *self.inventory.behind(server))):
             try:
                 return log_in(password), password
             except WrongPassword as error:

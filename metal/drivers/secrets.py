@@ -108,7 +108,11 @@ class AgeSecrets:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise Failed(f"cannot be read: {error.strerror}", where=f"secret {name}") from None
+            raise Failed(
+                f"cannot be read: {error.strerror}",
+                where=f"secret {name}",
+                mend=f"see what stands at secrets/{name}.age, then run the same again",
+            ) from None
 
     def header(self, name: str) -> Header:
         """Whom the file's own header names; the one-time identity of `stage` is not counted."""

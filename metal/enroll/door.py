@@ -33,7 +33,7 @@ def secret_name(server: str) -> str:
 
 def next_name(server: str) -> str:
     """Where a rotation keeps a password that the BMC may have already, or may not have yet.
-    `server`: the first one behind it."""
+    `server`: the first one behind it then."""
     return f"bmc-next/{server}"
 
 

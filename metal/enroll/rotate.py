@@ -51,7 +51,13 @@ class _Rotation:
 
     @property
     def next(self) -> Kept:
-        return Kept(self.ports.secrets, next_name(self.servers[0]))
+        return Kept(self.ports.secrets, self.next_name)
+
+    @property
+    def next_name(self) -> str:
+        """The first server may have been another when an earlier run kept one."""
+        names, kept = [next_name(server) for server in self.servers], self.ports.secrets
+        return next((n for n in names if kept.reveal(n) or kept.sealed(n)), names[0])
 
     def new(self) -> str | None:
         return self.next.now()
@@ -66,7 +72,7 @@ class _Rotation:
     def inside(self, act: Callable[[Door, Bmc], T], most: int | None = None) -> T:
         """`act` behind a door that the old password opens, or what an earlier run may have set:
         if that is only a beginning of it, it is the one that is kept from now on."""
-        more = pending(self.ports.secrets, self.servers[0])
+        more = pending(self.ports.secrets, *self.servers)
         door = self.door(self.old, more, most)
         try:
             bmc = door.bmc()
@@ -146,15 +152,14 @@ def _prove(rotation: _Rotation) -> None:
 
 def _keep(rotation: _Rotation) -> None:
     """The new one's file takes the place of the old one's, which the administrators keep beside
-    it. Last of all that of the first server, whose name it was escrowed under: where that is done,
-    all is."""
-    secrets, first = rotation.ports.secrets, rotation.servers[0]
-    if rotation.new() is not None or secrets.sealed(next_name(first)) is not None:
+    it. Last of all that of the first server: where that is done, all is."""
+    secrets, first, name = rotation.ports.secrets, rotation.servers[0], rotation.next_name
+    if rotation.new() is not None or secrets.sealed(name) is not None:
         new = _held(rotation)
         for server in rotation.servers[1:]:
             if secrets.reveal(secret_name(server)) != new:
                 secrets.escrow(secret_name(server), new, controller=True)
-    secrets.promote(next_name(first), secret_name(first))
+    secrets.promote(name, secret_name(first))
 
 
 def _held(rotation: _Rotation) -> str:
@@ -163,7 +168,7 @@ def _held(rotation: _Rotation) -> str:
         raise Failed(
             "the new password that was escrowed is not held here any more",
             where=rotation.servers[0],
-            mend=f"an administrator finds it in secrets/{next_name(rotation.servers[0])}.age: the "
-            "BMC may have it already",
+            mend=f"an administrator finds it in secrets/{rotation.next_name}.age: the BMC may "
+            "have it already",
         )
     return new

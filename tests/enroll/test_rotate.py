@@ -94,6 +94,25 @@ def test_servers_behind_one_bmc_share_the_new_one(fleet: Any, at: At) -> None:
     assert nothing_pending(fleet)
 
 
+def test_one_that_was_kept_under_another_first_server_is_found(fleet: Any, at: At) -> None:
+    """A node that was added since comes first now; the BMC has what was kept under the other."""
+    from metal.lab.machine import Machine
+
+    bmc = fleet.redfish(11)
+    bmc.stop()
+    other = replace(
+        bmc.machine.hardware, serial="OTHER12", uuid="4c4c4544-0042-4a10-8036-b4c04f4d0999"
+    )
+    bmc.others = (Machine("m12", replace(other, nics=(replace_mac(other.nics[0]),))),)
+    bmc.start()
+    one, two = enrolled(fleet, at(bmc))
+    fleet.workspace.secrets.escrow(f"bmc-next/{two}", "Kept-and-set-16b", controller=True)
+    bmc.logins.account("metal").password = "Kept-and-set-16b"
+    assert opens(fleet, one) and opens(fleet, two)
+    assert [r.error for r in rotated(fleet)] == [None, None] and nothing_pending(fleet)
+    assert bmc.works("metal", fleet.password(one)) and fleet.password(one) == fleet.password(two)
+
+
 def nothing_pending(fleet: Any) -> bool:
     """No file is left under the name of a rotation that goes on: not the administrators' either."""
     folders = (fleet.folder / "secrets" / "bmc-next", fleet.folder / "state" / "held" / "bmc-next")
