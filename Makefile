@@ -35,6 +35,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 		{ echo "metal needs Python 3.11 or newer; set PYTHON=…" >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo "No venv module: install it with 'apt install python3-venv' and try again." >&2; exit 2; }
+	@echo 'fetching Python packages: a few minutes without a word'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@# The libvirt driver's tests want libvirt-python, which is compiled: only where it can be.
 	@! pkg-config --exists libvirt 2>/dev/null || \

@@ -44,15 +44,15 @@ class Talk:
 def talk(face: Face) -> Talk:
     """The Progress that suits where stderr goes."""
     if sys.stderr.isatty():
-        return Bars(color=not face.no_color)
+        return Bars(face)
     plain = face.verbose or os.environ.get("METAL_PROGRESS") == "plain"
     return Lines(face) if plain else Talk()
 
 
 def ending(what: str, ok: bool, text: str) -> str:
-    """What is left on the screen of a finished piece of work."""
+    """What is left on the screen of a finished piece of work; the remedy comes with the end."""
     mark = "ok  " if ok else "FAIL"
-    return f"{mark} {what}" + (f": {text}" if text else "")
+    return f"{mark} {what}" + (f": {text.splitlines()[0]}" if text else "")
 
 
 class Lines(Talk):
@@ -76,8 +76,9 @@ class Lines(Talk):
 class Bars(Talk):
     """A bar for each piece of work at hand, in ASCII; what is finished stays as a line above."""
 
-    def __init__(self, *, color: bool) -> None:
-        self._progress = _rich_progress(color)
+    def __init__(self, face: Face) -> None:
+        self._face = face
+        self._progress = _rich_progress(not face.no_color)
         self._tasks: dict[str, tuple[TaskID, str]] = {}
         self._lock = threading.Lock()
 
@@ -109,7 +110,7 @@ class Bars(Talk):
             if task is not None:
                 self._progress.remove_task(task)
             style = "green" if ok else "bold red"
-            said = visible(ending(what, ok, text))
+            said = visible(self._face.here(ending(what, ok, text)))
             self._progress.console.print(said, style=style, markup=False)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from metal.cli.face import Face
-from metal.model.errors import MetalError
+from metal.cli.face import TYPED, Face
+from metal.model.errors import MetalError, Unreachable
 
 INTERRUPTED = 130
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -22,6 +22,17 @@ def ended(command: click.Command, words: list[str]) -> int:
     _tolerate_odd_terminals()
     face = Face()
     face.typed = tuple(words)
+    before = TYPED.set(face.here)
+    try:
+        code = _code(face, command, words)
+        if code == Unreachable.exit_code:
+            _tell_of_ended_lab(face)
+        return code
+    finally:
+        TYPED.reset(before)
+
+
+def _code(face: Face, command: click.Command, words: list[str]) -> int:
     try:
         with command.make_context("metal", words, obj=face) as context:
             if face.no_color:
@@ -58,12 +69,21 @@ def _tolerate_odd_terminals() -> None:
 
 
 def _tell(face: Face, error: MetalError) -> int:
-    face.say(f"metal: {error}")
+    face.complain(str(error))
     return error.exit_code
 
 
+def _tell_of_ended_lab(face: Face) -> None:
+    """Its servers are not unplugged: there are none any more."""
+    from metal.lab.topology import ended as lab_ended
+
+    if lab_ended(face.folder):
+        make_room = f"rm -r {face.folder}, then `metal lab up` makes another"
+        face.say(f"  → the lab in {face.folder} has ended, nothing of it answers: {make_room}")
+
+
 def _complain(face: Face, code: int, what: str, mend: str) -> int:
-    face.say(f"metal: {what}" + (f"\n  → {mend}" if mend else ""))
+    face.complain(what + (f"\n  → {mend}" if mend else ""))
     return code
 
 

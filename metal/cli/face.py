@@ -4,6 +4,8 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,6 +26,10 @@ def _from_environment() -> str:
 
 ELSEWHERE = ("init", "completion", "lab")
 """These are not of the workspace that they are given in."""
+
+
+TYPED: ContextVar[Callable[[str], str]] = ContextVar("TYPED", default=str)
+"""`here` of the command that runs: what folds lines must know how long a command in them gets."""
 
 
 @cache
@@ -74,10 +80,24 @@ class Face:
 
     def say(self, text: str = "") -> None:
         """Talk: stderr. Parts of it may be a BMC's own words; what was typed may be a password."""
+        self._talk(self._sayable(text))
+
+    def complain(self, text: str) -> None:
+        """What went wrong: stderr, folded where a person sees it and whole for a log."""
+        from metal.cli.render.hang import hanging
+        from metal.cli.screen import width
+
+        text = self._sayable(text)
+        folded = hanging("metal: ", text, width(), under=2) if sys.stderr.isatty() else None
+        self._talk("\n".join(folded or [f"metal: {text}"]))
+
+    def _sayable(self, text: str) -> str:
         for word in self.typed:
             text = text.replace(word, without_login(word))
-        shown = visible(self.here(text))
-        click.echo(shown, err=True, color=False if self.no_color else None)
+        return visible(self.here(text))
+
+    def _talk(self, text: str) -> None:
+        click.echo(text, err=True, color=False if self.no_color else None)
 
     def progress(self) -> "Talk":
         """Progress bars on a terminal, lines with --verbose, else silence; a context manager."""

@@ -89,7 +89,9 @@ def audit_lines(audited: "list[Audited]", width: int) -> list[str]:
     lines = gathered(said, width)
     found = [f for one in audited for f in one.findings]
     asked = sum(one.error is None for one in audited)
-    counts = less_of(found) or "nothing that was looked at is wrong"
+    counts = less_of(found) or (
+        "nothing that was looked at is wrong" if asked else "so nothing is known"
+    )
     return [*lines, "", f"{asked} of {len(audited)} BMCs told: {counts}."]
 
 

@@ -68,7 +68,7 @@ def enroll_lines(results: list[Enrolled], width: int = 80, *, dry_run: bool = Fa
     said = f"{good} of {total} {'answered; nothing was changed' if dry_run else 'enrolled'}."
     remarks = ((r.server or r.address, text) for r in results for text in _remarks(r))
     more = gathered(remarks, width)
-    more += hanging("installer: ", routes(results), width, under=2) if routes(results) else []
+    more += [line for text in routes(results) for line in hanging("", text, width, under=2)]
     return [grid.header, *map(grid.line, rows), "", *more, *([""] if more else []), said]
 
 
@@ -108,21 +108,16 @@ def _doubts(facts: Facts) -> list[str]:
     return said
 
 
-def complaint(result: Enrolled) -> str:
-    """Its error, and whose it is."""
-    text, who = result.error or "", result.server or result.address
-    return text if who in text else f"{who}: {text}"
-
-
-def routes(results: list[Enrolled]) -> str:
-    """Which servers take which way to an installer, "" where none is known."""
+def routes(results: list[Enrolled]) -> list[str]:
+    """Which servers take which way to an installer."""
     ways: dict[str, list[str]] = {}
     for result in results:
         if result.route:
             ways.setdefault(result.route.method, []).append(safe(result.server))
-    said = "; ".join(f"{method} for {', '.join(names)}" for method, names in ways.items())
-    first = next((name for names in ways.values() for name in names), "")
-    return f"{said} (why: `metal server show {first}`)" if said else ""
+    return [
+        f"installer: {method} for {', '.join(names)} (why: `metal server show {names[0]}`)"
+        for method, names in ways.items()
+    ]
 
 
 def _to_check(name: str) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from textwrap import wrap
 
+from metal.cli.face import TYPED
 from metal.tui.grid import safe
 
 COMMAND = re.compile("`[^`]+`")
@@ -19,7 +20,7 @@ def hanging(lead: str, text: str, width: int, *, under: int | None = None) -> li
     """
     blank = " " * (len(lead) if under is None else under)
     lines: list[str] = []
-    for part in text.splitlines() or [""]:
+    for part in TYPED.get()(text).splitlines() or [""]:
         first = blank if lines else lead
         folded = wrap(
             _commands_whole(safe(part.strip()), width - max(len(first), len(blank))),

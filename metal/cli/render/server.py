@@ -70,8 +70,14 @@ def _pairs(one: "KnownServer") -> list[tuple[str, str]]:
         ("BMC", _bmc(one)),
         *([("power", _power(server.power))] if server.power.driver != "bmc" else []),
         ("certificate", server.bmc.fingerprint or "none pinned"),
-        ("looked at", one.looked_at or f"never: metal enroll {one.name}"),
+        ("looked at", one.looked_at or _never(one)),
     ]
+
+
+def _never(one: "KnownServer") -> str:
+    if one.server.bmc.protocol == "none":
+        return "never: it has no BMC to be asked"
+    return f"never: `metal enroll {one.name}`"
 
 
 def _learned(one: "KnownServer", width: int) -> list[str]:

@@ -110,20 +110,19 @@ def approve(face: Face, plan: "Plan", *, yes: bool) -> None:
 
 def carry_out(face: Face, workspace: "Workspace", plan: "Plan | None") -> None:
     """Apply and report; Failed when an action was not done."""
+    from metal.cli.render.hang import hanging
+    from metal.cli.screen import width
     from metal.controller.applying import apply
     from metal.model.errors import Failed
 
     with face.progress() as progress:
         outcome = apply(workspace, plan, progress=progress)
     lines = [f"{outcome.done} done, {len(outcome.failed)} failed."]
-    lines += [f"  {action}: {_first_line(why)}" for action, why in outcome.failed.items()]
+    for action, why in outcome.failed.items():
+        lines += hanging("  ", f"{action}: {why}", width(), under=4)
     face.show(lines, outcome)
     if outcome.failed:
         raise Failed(
             f"{len(outcome.failed)} actions were not done",
             mend="mend the cause, then `metal apply` goes on; `metal run list` shows where it is",
         )
-
-
-def _first_line(text: str) -> str:
-    return text.splitlines()[0] if text else ""

@@ -17,6 +17,7 @@ def command(ctx: click.Context, names: tuple[str, ...], everything: bool) -> Non
     Ends with 0 when nothing is high or critical, with 1 when something is; else with 4 (or 3)
     when a BMC did not answer (or was refused), as nothing is known of it.
     """
+    from metal.cli.complaints import complain
     from metal.cli.render.bmc import audit_lines
     from metal.cli.screen import width
     from metal.controller.auditing import audit_all
@@ -31,8 +32,6 @@ def command(ctx: click.Context, names: tuple[str, ...], everything: bool) -> Non
     face.show(audit_lines(audited, width()), audited)
     if everything and (left := left_out(workspace)):
         face.say(left)
-    for one in audited:
-        if one.error:
-            face.say(f"metal: {one.error}")
+    complain(face, audited)
     bad = any(at_least(f.severity, "high") for one in audited for f in one.findings)
     ctx.exit(1 if bad else max((one.exit_code for one in audited), default=0))

@@ -17,6 +17,7 @@ def command(ctx: click.Context, names: tuple[str, ...], everything: bool) -> Non
     Each way to boot is set, read back and set back; nothing is switched on or off. Of a server
     that runs a system of ours only what needs no change is asked.
     """
+    from metal.cli.complaints import complain
     from metal.cli.render.bmc import proven_lines
     from metal.cli.screen import width
     from metal.controller.auditing import prove_all
@@ -31,7 +32,5 @@ def command(ctx: click.Context, names: tuple[str, ...], everything: bool) -> Non
     face.show(proven_lines(proven, width()), proven)
     if everything and (left := left_out(workspace)):
         face.say(left)
-    for one in proven:
-        if one.error:
-            face.say(f"metal: {one.error}")
+    complain(face, proven)
     ctx.exit(max((one.exit_code for one in proven), default=0))

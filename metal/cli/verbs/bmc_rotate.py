@@ -17,6 +17,7 @@ def command(ctx: click.Context, names: tuple[str, ...], everything: bool) -> Non
     A new log-in proves each before the old one is forgotten. Killed anywhere, the same command
     goes on. Servers behind one BMC share its password. One bad BMC never stops the others.
     """
+    from metal.cli.complaints import complain
     from metal.cli.render.bmc import rotated_lines
     from metal.cli.screen import width
     from metal.controller.bmcs import chosen, left_out
@@ -31,7 +32,5 @@ def command(ctx: click.Context, names: tuple[str, ...], everything: bool) -> Non
     face.show(rotated_lines(rotated, width()), rotated)
     if everything and (left := left_out(workspace)):
         face.say(left)
-    for one in rotated:
-        if one.error:
-            face.say(f"metal: {one.error}")
+    complain(face, rotated)
     ctx.exit(max((one.exit_code for one in rotated), default=0))

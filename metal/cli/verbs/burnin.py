@@ -34,6 +34,7 @@ def command(
     is "tested" from then on. Ends with 1 if one was not.
     """
     from metal.burnin.flow import Wishes
+    from metal.cli.complaints import complain
     from metal.cli.render.burnin import worked_lines
     from metal.cli.screen import width
     from metal.controller.live_work import burn_in
@@ -48,7 +49,5 @@ def command(
             progress=progress,
         )
     face.show(worked_lines(results, width()), results)
-    for result in results:
-        if result.error:
-            face.say(f"metal: {result.error}")
+    complain(face, results)
     ctx.exit(max(r.exit_code for r in results))

@@ -233,11 +233,12 @@ def _say_silent(face: Face, workspace: "Workspace | None", network: str) -> None
 
 
 def _report(face: Face, results: "list[EnrollResult]", *, dry_run: bool) -> None:
-    from metal.cli.render.enroll import complaint, dry_run_documents, enroll_lines
+    from metal.cli.complaints import complaint
+    from metal.cli.render.enroll import dry_run_documents, enroll_lines
     from metal.cli.screen import width
 
     documents = dry_run_documents(list(results)) if dry_run else list(results)
     face.show(enroll_lines(list(results), width(), dry_run=dry_run), documents)
     for result in results:
         if result.error:
-            face.say(f"metal: {complaint(result)}")
+            face.complain(complaint(result.server or result.address, result.error))

@@ -25,16 +25,21 @@ def command() -> None:
 
 
 @command.command("status", cls=Verb)
-@SERVERS
+@click.argument("servers", metavar="[SERVER]...", nargs=-1, shell_complete=known_servers)
+@click.option("--all", "everything", is_flag=True, help="Every server of the inventory.")
 @click.pass_context
-def status(ctx: click.Context, servers: tuple[str, ...]) -> None:
+def status(ctx: click.Context, servers: tuple[str, ...], everything: bool) -> None:
     """What each server's switch reads. unknown: nobody can read it."""
     from metal.controller.remote import named, read_power
+    from metal.model.errors import BadInput
 
     face = ctx.ensure_object(Face)
     workspace = face.open()
+    if bool(servers) == everything:
+        raise BadInput("name servers, or give --all", mend="one of the two")
+    names = list(workspace.inventory.servers) if everything else named(workspace, servers)
     with face.progress() as progress:
-        results = read_power(workspace, named(workspace, servers), progress)
+        results = read_power(workspace, names, progress)
     _report(ctx, face, results)
 
 
@@ -207,11 +212,10 @@ def _tell_errands(face: Face, names: list[str]) -> None:
 
 
 def _report(ctx: click.Context, face: Face, results: "list[Switched]") -> None:
+    from metal.cli.complaints import complain
     from metal.cli.render.power import power_lines
     from metal.cli.screen import width
 
     face.show(power_lines(results, width()), results)
-    for result in results:
-        if result.error:
-            face.say(f"metal: {result.error}")
+    complain(face, results)
     ctx.exit(max((r.exit_code for r in results), default=0))

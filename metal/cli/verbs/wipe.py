@@ -38,6 +38,7 @@ def command(
 
 def _wipe(face: Face, names: tuple[str, ...], serials: tuple[str, ...], confirm: str | None) -> int:
     from metal.burnin.wiping import disks_of
+    from metal.cli.complaints import complain
     from metal.cli.render.burnin import worked_lines
     from metal.cli.screen import width
     from metal.controller.live_work import known, wipe, wipe_check
@@ -54,9 +55,7 @@ def _wipe(face: Face, names: tuple[str, ...], serials: tuple[str, ...], confirm:
     with face.progress() as progress:
         results = wipe(workspace, disks, getpass.getuser(), progress=progress)
     face.show(worked_lines(results, width()), results)
-    for result in results:
-        if result.error:
-            face.say(f"metal: {result.error}")
+    complain(face, results)
     return max(r.exit_code for r in results)
 
 
