@@ -22,7 +22,7 @@ from metal.enroll.door import Credential
 from metal.lab.redfish_bmc import RedfishBmc
 from metal.model.errors import BadInput, Unreachable, WrongPassword
 
-from .conftest import Moment
+from .conftest import PATIENCE, Moment
 
 At = Callable[[Any], str]
 
@@ -285,6 +285,34 @@ def test_killed_anywhere_no_bmc_is_one_that_nobody_can_open(
     assert json.loads(again.stdout) == [{"server": name, "error": None, "exit_code": 0}]
     assert fleet.password(name) != old and bmc.works("metal", fleet.password(name))
     assert nothing_pending(fleet)
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("moment", [MOMENTS[1], MOMENTS[2], MOMENTS[4]], ids=str)
+def test_ctrl_c_in_a_rotation(fleet: Any, at: At, moment: Moment) -> None:
+    """It ends between two steps, says so, and the same command goes on."""
+    bmc = fleet.redfish(11)
+    [name] = enrolled(fleet, at(bmc))
+    old = fleet.password(name)
+    said = fleet.ended_at(bmc, moment, signal.SIGINT, "bmc", "rotate", name)
+    assert said.returncode == 130, said.stderr
+    assert opens(fleet, name) and any(bmc.works("metal", secret) for secret in fleet.told())
+    again = fleet.metal("bmc", "rotate", name)
+    assert again.returncode == 0, again.stderr
+    assert fleet.password(name) != old and opens(fleet, name) and nothing_pending(fleet)
+
+
+@pytest.mark.kill
+def test_two_rotations_at_once(fleet: Any, at: At) -> None:
+    """One of them is refused, or comes after the other; what is kept is what the BMC has."""
+    bmc = fleet.redfish(11)
+    [name] = enrolled(fleet, at(bmc))
+    processes = [fleet.process("bmc", "rotate", name) for _ in range(2)]
+    said = [process.communicate(timeout=PATIENCE) for process in processes]
+    codes = sorted(process.returncode for process in processes)
+    assert codes in ([0, 0], [0, 3]), said
+    assert bmc.works("metal", fleet.password(name)) and opens(fleet, name)
+    assert bmc.failed_logins <= 1 and nothing_pending(fleet)
 
 
 @pytest.mark.parametrize("turn", range(5))
