@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from metal.drivers.secrets import AgeSecrets
 from metal.enroll.door import pending, secret_name
 from metal.enroll.rotate import RotatePorts, rotate
-from metal.model.errors import NotTaken, Refused, Unreachable, WrongPassword
+from metal.model.errors import Failed, NotTaken, Refused, Unreachable, WrongPassword
 from metal.model.facts import PasswordRules
 from metal.model.findings import Finding
 from metal.model.fleet import BmcAccess
@@ -141,14 +141,15 @@ class World:
         self.secrets.escrow(secret_name("alba1"), FIRST, controller=True)
         self.store = open_store("sqlite", self.folder / "state")
 
-    def run(self, manner: str, death: int) -> Outcome | None:
-        """One `metal bmc rotate`; None: it died at the `death`-th moment (0: it does not)."""
+    def run(self, manner: str, death: int, full: bool = False) -> Outcome | None:
+        """One `metal bmc rotate`; None: it died at the `death`-th moment (0: it does not).
+        `full`: the disk is full at that moment, in place of death."""
         left = [death]
 
         def dead() -> None:
             left[0] -= 1
             if left[0] == 0:
-                raise Killed
+                raise Failed("no space left on device") if full else Killed
 
         bmc = self.bmc
         bmc.manner, bmc.gone, bmc.wrong, bmc.dead = manner, "", 0, dead
@@ -178,20 +179,21 @@ class World:
         assert any(one.startswith(self.bmc.password) for one in told)
 
 
-def rotations() -> st.SearchStrategy[list[tuple[str, int]]]:
-    return st.lists(st.tuples(st.sampled_from(sorted(MADE)), st.integers(0, 24)), max_size=3)
+def rotations() -> st.SearchStrategy[list[tuple[str, int, bool]]]:
+    one = st.tuples(st.sampled_from(sorted(MADE)), st.integers(0, 24), st.booleans())
+    return st.lists(one, max_size=3)
 
 
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
-@example([("cuts at 12", 6), ("cuts at 15", 0)])
+@example([("cuts at 12", 6, False), ("cuts at 15", 0, False)])
 @given(rotations())
-def test_what_is_kept_opens_it(runs: list[tuple[str, int]]) -> None:
+def test_what_is_kept_opens_it(runs: list[tuple[str, int, bool]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder))
-        for manner, death in runs:
-            outcome = world.run(manner, death)
+        for manner, death, full in runs:
+            outcome = world.run(manner, death, full)
             world.check()
             if outcome and outcome.status is Status.DONE:
                 assert world.secrets.reveal(secret_name("alba1")) == world.bmc.password
