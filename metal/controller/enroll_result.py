@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from metal.controller.targets import Target
+from metal.controller.wishes import objections
+from metal.controller.workspace import Workspace
 from metal.model.base import Frozen
 from metal.model.errors import MetalError
 from metal.model.facts import Facts
@@ -14,11 +17,11 @@ class EnrollResult(Frozen):
     """What became of one server. `facts` are None when it could not be asked."""
 
     server: str
-    """"" where it is in no inventory."""
+    """"" where it is in no inventory; in a dry run what it would be called."""
     address: str
     ok: bool
     added: bool = False
-    """It was not in the inventory before."""
+    """It was not in the inventory before; in a dry run: it would be added."""
     facts: Facts | None = None
     learned: Learned | None = None
     """What is known now: what the BMC told, and what a person wrote where it tells nothing."""
@@ -40,3 +43,22 @@ def unusable(errors: Sequence[MetalError]) -> list[EnrollResult]:
         EnrollResult(server="", address=e.where, ok=False, error=str(e), exit_code=e.exit_code)
         for e in errors
     ]
+
+
+def sound(
+    workspace: Workspace | None, targets: Sequence[Target], *, dry_run: bool
+) -> tuple[list[Target], list[EnrollResult]]:
+    """The targets that may be as a person wants them, and what became of the others."""
+    found = objections(workspace.inventory, targets, dry_run=dry_run) if workspace else []
+    bad = {id(one.target) for one in found}
+    refused = [
+        EnrollResult(
+            server="",
+            address=one.target.label,
+            ok=False,
+            error=str(one.error),
+            exit_code=one.error.exit_code,
+        )
+        for one in found
+    ]
+    return [t for t in targets if id(t) not in bad], refused

@@ -12,6 +12,7 @@ from metal.controller.newcomers import Newcomers
 from metal.controller.progress import Progress
 from metal.controller.sweeping import side_by_side
 from metal.controller.targets import Target
+from metal.controller.wishes import unheard
 from metal.controller.workspace import Workspace
 from metal.drivers.bmc import connect
 from metal.drivers.connections import OPEN
@@ -21,6 +22,7 @@ from metal.enroll.flow import Credential, Door, EnrollTarget, Looked
 from metal.enroll.route import route
 from metal.inventory.edit import KnownBmc
 from metal.inventory.scribe import Scribe
+from metal.model.errors import MetalError
 from metal.model.facts import Facts
 from metal.model.fleet import BmcAccess
 
@@ -52,6 +54,9 @@ def enroll(
     scene.pings = Pings([t.address for t in targets if t.address])
     one = _Sweep(scene)
     groups = _by_bmc(targets)
+    if workspace:
+        scene.scribe = Scribe(workspace.folder)
+        scene.newcomers = Newcomers(workspace.inventory, scene.scribe)
     with nullcontext() if dry_run else _followed(scene):
         nested = side_by_side(groups, one.group, workers=WORKERS, stop=scene.stop)
     results = [result for results in nested for result in results]
@@ -74,8 +79,6 @@ def _followed(scene: Scene) -> Followed:
     assert scene.workspace, "a server is enrolled into a workspace"
     assert scene.workspace.secrets  # opened here, not by many threads at once
     scene.followed = Followed(scene.workspace.store, scene.progress)
-    scene.scribe = Scribe(scene.workspace.folder)
-    scene.newcomers = Newcomers(scene.workspace.inventory, scene.scribe)
     return scene.followed
 
 
@@ -91,7 +94,18 @@ class _Sweep(Enrolment):
     """Whatever was named: servers of the inventory, and BMCs that nobody knows yet."""
 
     def group(self, targets: list[Target]) -> list[EnrollResult]:
-        return [result for target in targets for result in self._target(target)]
+        return [
+            self._with_unheard(target, result)
+            for target in targets
+            for result in self._target(target)
+        ]
+
+    def _with_unheard(self, target: Target, result: EnrollResult) -> EnrollResult:
+        """Nothing that a person said of it is dropped without a word."""
+        if self._scene.workspace is None:
+            return result
+        said = unheard(self._workspace.inventory, target)
+        return result.model_copy(update={"notes": (*said, *result.notes)}) if said else result
 
     def _target(self, target: Target) -> list[EnrollResult]:
         if self._scene.stop.is_set():
@@ -140,7 +154,8 @@ class _Sweep(Enrolment):
                 way_in = self._door(target, access, siblings, door.used)
                 facts = seen if seen and seen.node == node else None
                 results.append(self._shown_newcomer(target, way_in, node, siblings, facts))
-                siblings += [results[-1].server] if results[-1].server else []
+                if results[-1].server and not self._scene.dry_run:
+                    siblings.append(results[-1].server)
         return results
 
     def _known_nodes(self, target: Target) -> dict[str | None, str]:
@@ -179,11 +194,22 @@ class _Sweep(Enrolment):
         met = EnrollTarget(target.label, door.access, serial=target.wishes.serial)
         flow.check(met, facts)
         seen = flow.looked(met, facts, door.access)
-        return (
-            self._result("", seen)
-            if self._scene.dry_run
-            else self._add(target, door, seen, siblings)
-        )
+        if self._scene.dry_run:
+            return self._proposed(target, seen)
+        return self._add(target, door, seen, siblings)
+
+    def _proposed(self, target: Target, seen: Looked) -> EnrollResult:
+        """What the real run would make of it, or why it would not; what it is, all the same."""
+        result, newcomers = self._result("", seen), self._scene.newcomers
+        if newcomers is None:
+            return result
+        try:
+            place = newcomers.propose(seen.facts, seen.learned, seen.access, target.wishes)
+        except MetalError as error:
+            why = {"ok": False, "error": str(error), "exit_code": error.exit_code}
+            return result.model_copy(update=why)
+        notes = (f"would be new in the inventory: {place}", *result.notes)
+        return result.model_copy(update={"server": place.name, "added": True, "notes": notes})
 
     def _add(
         self, target: Target, door: Door, seen: Looked, siblings: Sequence[str]

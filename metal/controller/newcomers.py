@@ -6,15 +6,14 @@ anything is installed. Nothing proposed is ever taken by another server.
 
 import threading
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 
+from metal.controller.wishes import Wishes, ip_of, not_taken, site_at
 from metal.enroll.handover import slug
 from metal.enroll.identity import recognise
 from metal.inventory.edit import Taken, adding
-from metal.inventory.mistakes import suggest
 from metal.inventory.scribe import Scribe
-from metal.model.errors import BadInput, Refused
+from metal.model.errors import Refused
 from metal.model.facts import Facts
 from metal.model.fleet import BmcAccess, Inventory, Learned, Site
 
@@ -28,18 +27,17 @@ RECORDED = ("address", "port", "protocol", "fingerprint", "cipher_suite", "node"
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What a person says of a newcomer; None: propose something."""
+class Place:
+    """Where a newcomer stands, what it and its own cluster are called."""
 
-    name: str | None = None
-    site: str | None = None
-    rack: str | None = None
-    unit: int | None = None
-    profile: str | None = None
-    serial: str | None = None
-    """What it must be, of a hand-over list."""
-    where: str = ""
-    """The line of that list."""
+    name: str
+    cluster: str
+    wanted: dict[str, Any]
+    """By the keys of Server."""
+
+    def __str__(self) -> str:
+        said = {k: v for k, v in self.wanted.items() if v is not None}
+        return ", ".join(f"{key} {value}" for key, value in said.items())
 
 
 class Newcomers:
@@ -75,70 +73,53 @@ class Newcomers:
                 with self._lock:
                     self._see(self._scribe.read())
 
-    def _add(self, facts: Facts, learned: Learned, access: BmcAccess, wishes: Wishes) -> str:
+    def propose(self, facts: Facts, learned: Learned, access: BmcAccess, wishes: Wishes) -> "Place":
+        """What `add` would write, and nobody else of this sweep gets; it raises what that does."""
         with self._lock:
-            if known := recognise(facts, self._known):
-                raise Refused(
-                    f"this is {known}, which is in the inventory with another BMC address",
-                    where=wishes.where or access.address,
-                    mend=f"if it moved, correct the address in the bmc of {known}",
-                )
-            site = self._site(access, wishes)
-            name = self._name(facts, wishes)
-            cluster = _free(name, self._clusters, CLUSTER_NAME)
-            host = self._host(access, self._inventory.sites[site], wishes)
-            self._servers.add(name)
-            self._clusters.add(cluster)
-            self._addresses.add(host)
-            self._known[name] = learned
+            return self._place(facts, learned, access, wishes)
+
+    def _add(self, facts: Facts, learned: Learned, access: BmcAccess, wishes: Wishes) -> str:
+        place = self.propose(facts, learned, access, wishes)
         way_in = access.model_dump(mode="json", include=set(RECORDED), exclude_defaults=True)
-        wanted: dict[str, Any] = {
+        wanted = {**place.wanted, "bmc": way_in}
+        try:
+            change = adding(place.name, wanted, cluster=place.cluster, learned=learned, alone=True)
+            self._scribe.write(change)
+        except BaseException:
+            with self._lock:
+                self._known.pop(place.name, None)
+            raise
+        return place.name
+
+    def _place(self, facts: Facts, learned: Learned, access: BmcAccess, wishes: Wishes) -> "Place":
+        where = wishes.where or access.address
+        if known := recognise(facts, self._known):
+            raise Refused(
+                f"this is {known}, which is in the inventory with another BMC address",
+                where=where,
+                mend=f"if it moved, correct the address in the bmc of {known}",
+            )
+        site = site_at(self._inventory, access.address, wishes)
+        name = self._name(facts, wishes)
+        cluster = _free(name, self._clusters, CLUSTER_NAME)
+        host = self._host(access, self._inventory.sites[site], wishes)
+        self._servers.add(name)
+        self._clusters.add(cluster)
+        self._addresses.add(host)
+        self._known[name] = learned
+        wanted = {
             "site": site,
             "rack": wishes.rack or UNKNOWN_RACK,
             "unit": wishes.unit,
             "profile": wishes.profile or self._profile(),
             "address": host,
-            "bmc": way_in,
         }
-        try:
-            change = adding(name, wanted, cluster=cluster, learned=learned, alone=True)
-            self._scribe.write(change)
-        except BaseException:
-            with self._lock:
-                self._known.pop(name, None)
-            raise
-        return name
-
-    def _site(self, access: BmcAccess, wishes: Wishes) -> str:
-        sites = self._inventory.sites
-        if wishes.site is not None:
-            named = {name.casefold(): name for name in sites}.get(wishes.site.casefold())
-            if named is None:
-                raise BadInput(
-                    f"there is no site {wishes.site}",
-                    where=wishes.where or access.address,
-                    mend=suggest(wishes.site, sites, "site"),
-                )
-            return named
-        address = _ip(access.address)
-        for name, site in sites.items():
-            if address is not None and address in site.subnets.bmc:
-                return name
-        raise BadInput(
-            "no site of the inventory has this address in its `bmc` subnet",
-            where=wishes.where or access.address,
-            mend="name the site it stands at: --site NAME, or correct the site's subnets",
-        )
+        return Place(name, cluster, wanted)
 
     def _name(self, facts: Facts, wishes: Wishes) -> str:
         if wishes.name is None:
             return _free(proposed_name(facts), self._servers, 40)
-        if wishes.name in self._servers:
-            raise Refused(
-                f"there is a {wishes.name} in the inventory already",
-                where=wishes.where or facts.address,
-                mend="give it another name, or correct the address of that one's BMC",
-            )
+        not_taken(wishes.name, self._servers, wishes.where or facts.address)
         return wishes.name
 
     def _profile(self) -> str:
@@ -147,7 +128,7 @@ class Newcomers:
 
     def _host(self, access: BmcAccess, site: Site, wishes: Wishes) -> str:
         """In the management network: the number its BMC has in its own, else the first free."""
-        network, bmc = site.subnets.management, _ip(access.address)
+        network, bmc = site.subnets.management, ip_of(access.address)
         first = int(network.network_address)
         if bmc is not None and bmc in site.subnets.bmc and network != site.subnets.bmc:
             twin = first + int(bmc) - int(site.subnets.bmc.network_address)
@@ -183,13 +164,6 @@ def _free(name: str, taken: set[str], longest: int) -> str:
         ending = f"-{number}"
         short, number = name[: longest - len(ending)].rstrip("-") + ending, number + 1
     return short
-
-
-def _ip(text: str) -> Any:
-    try:
-        return ip_address(text)
-    except ValueError:
-        return None
 
 
 def _taken(inventory: Inventory) -> set[str]:

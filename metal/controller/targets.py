@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from metal.controller.newcomers import Wishes
 from metal.controller.progress import Progress
+from metal.controller.wishes import Wishes
 from metal.controller.workspace import Workspace
 from metal.enroll.door import Credential, secret_name
 from metal.enroll.handover import HandOver, joined, split_address
@@ -68,14 +68,15 @@ def targets_of_list(
 ) -> list[Target]:
     """The targets of a hand-over list.
 
-    `wishes` holds for what the list does not say; a site that is none of ours counts as unsaid.
+    `wishes` holds for what the list does not say, and its site also for rows whose site is none of
+    ours: a donor has words of its own for a place ("DC2").
     """
     default = wishes or Wishes()
     sites = {name.casefold() for name in workspace.inventory.sites} if workspace else set()
     targets = []
     for row in found.rows:
-        # A donor's own word for the place ("DC2"): the site is the one its address is in.
-        site = row.site if row.site and row.site.casefold() in sites else default.site
+        ours = row.site is not None and row.site.casefold() in sites
+        site = row.site if ours or default.site is None else default.site
         wanted = Wishes(
             name=row.name,
             site=site,
@@ -84,6 +85,7 @@ def targets_of_list(
             profile=default.profile,
             serial=row.serial,
             where=row.where,
+            written=row.written,
         )
         own = (Credential(row.user, row.password),) if row.user and row.password else ()
         targets += [

@@ -10,6 +10,7 @@ import io
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -41,6 +42,11 @@ OF_BMC = re.compile(
 ADDRESSES = {"", "ip", "ipv4", "ipv6", "addr", "host", "hostname", "name", "fqdn", "dns", "url"}
 """What stands beside it where the column holds the address."""
 AS_DELIVERED = re.compile(r"default|factory|initial")
+LETTERS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "œ": "oe", "ø": "oe", "å": "aa"}
+    | {"þ": "th", "ð": "d", "đ": "d", "ł": "l", "ı": "i"}
+)
+"""As their readers write them without; what has an accent only loses it."""
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 """Byte-order marks."""
 HTTPS = 443
@@ -51,6 +57,8 @@ BIGGEST = 8 * 1024 * 1024
 """Bytes of a list."""
 COLUMNS = 256
 """What stands further to the right is nobody's."""
+NOTHING = {"", "na", "none", "unknown", "tbd"}
+"""What people write where they have nothing to say."""
 TITLES = 20
 """Lines above the header at most."""
 
@@ -65,6 +73,8 @@ class Row:
     port: int | None = None
     name: str | None = None
     """A name metal takes: the first label of the host name, in lower case."""
+    written: str | None = None
+    """What the list calls it, where more than that was done to it."""
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     site: str | None = None
@@ -217,6 +227,8 @@ def _row(where: str, cells: dict[str, str]) -> Row:
         return cells.get(key) or None
 
     address, port = split_address(cells.get("address", ""), where)
+    called = cells.get("name", "").split(".")[0].strip()
+    name = slug(called)
     if text("password") and not text("user"):
         raise BadInput("a password without a user", where=where, mend="add the column `user`")
     if given := text("port"):
@@ -225,7 +237,8 @@ def _row(where: str, cells: dict[str, str]) -> Row:
         where=where,
         address=address,
         port=port,
-        name=slug(cells.get("name", "").split(".")[0]),
+        name=name,
+        written=called if called and name != called.lower() else None,
         user=text("user"),
         password=text("password"),
         site=text("site"),
@@ -281,8 +294,10 @@ def joined(address: str, port: int | None) -> str:
 
 
 def slug(text: str) -> str | None:
-    """A server name out of what people write; None if nothing is left of it."""
-    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """A server name out of what people write, "buero-2" of "Büro 2"; None if nothing is left."""
+    plain = unicodedata.normalize("NFKD", text.lower().translate(LETTERS))
+    plain = "".join(c for c in plain if not unicodedata.combining(c))
+    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
     if name and not name[0].isalpha():
         name = f"s{name}"
     return name[:40].rstrip("-") or None
@@ -291,8 +306,10 @@ def slug(text: str) -> str | None:
 def _unit(text: str, where: str) -> int | None:
     """The lowest of "12", "U12", "12-13", "HE 12/13"."""
     numbers = re.findall(r"\d+", text)
-    if not numbers:
+    if not numbers and re.sub("[^a-z]", "", text.lower()) in NOTHING:
         return None
+    if not numbers:
+        raise BadInput(f"unit {text!r} is no number", where=where, mend="such as 12, or none")
     return _number(min(numbers, key=int), 1, 60, "unit", where)
 
 

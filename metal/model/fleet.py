@@ -21,7 +21,8 @@ from metal.model.facts import Media
 from metal.model.links import Link, Links, Place, Role, address_in
 from metal.model.watch import Hook, WatchPolicy
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+NAME = r"^[a-z][a-z0-9-]{0,39}$"
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 """Also a DNS label: servers and VMs become host names."""
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{2}(:[0-9A-F]{2}){31}$")]
 """SHA-256 of a DER certificate, upper-case hex pairs parted by colons."""

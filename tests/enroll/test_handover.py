@@ -67,7 +67,7 @@ def test_bad_rows_are_named_and_the_good_ones_go_on() -> None:
         "\n"
         "10.0.0.5,,,\n"
         "10.0.0.7,,,alone\n"
-        '10.0.0.8,"two\nlines",,\n'
+        '10.0.0.8,"1\nor 2",,\n'
         "10.0.0.9,1,,\n"
     )
     found = parse(text, "l.csv")
@@ -145,6 +145,35 @@ def test_a_name_is_one_or_none(text: str) -> None:
 
     made = slug(text)
     assert made is None or Named(name=made).name == made
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "written"),
+    [
+        ("Büro 2", "buero-2", "Büro 2"),
+        ("Gdańsk-Łódź", "gdansk-lodz", "Gdańsk-Łódź"),
+        ("KØBENHAVN", "koebenhavn", "KØBENHAVN"),
+        ("Web1.old.example", "web1", None),
+        ("服务器", None, "服务器"),
+        ("", None, None),
+    ],
+)
+def test_a_name_is_written_as_its_readers_would(
+    text: str, name: str | None, written: str | None
+) -> None:
+    [row] = parse(f"address,name\n10.0.0.5,{text}\n", "l.csv").rows
+    assert (row.name, row.written) == (name, written)
+
+
+@pytest.mark.parametrize(("text", "unit"), [("n/a", None), ("-", None), ("U12-13", 12)])
+def test_a_unit_that_is_not_known(text: str, unit: int | None) -> None:
+    [row] = parse(f"address,unit\n10.0.0.5,{text}\n", "l.csv").rows
+    assert row.unit == unit
+
+
+def test_a_unit_that_is_no_number() -> None:
+    [bad] = parse("address,unit\n10.0.0.5,zwei\n", "l.csv").bad
+    assert "unit 'zwei' is no number" in str(bad) and bad.where == "l.csv:2"
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ import pytest
 
 from metal.controller.enroll_result import EnrollResult, unusable
 from metal.controller.enrolling import enroll
-from metal.controller.newcomers import Newcomers, Wishes
+from metal.controller.newcomers import Newcomers
 from metal.controller.progress import silent
 from metal.controller.targets import Target, targets_of, targets_of_list
+from metal.controller.wishes import Wishes
 from metal.drivers.secrets import NAME
 from metal.enroll import door
 from metal.enroll.door import Credential, first_name
@@ -267,7 +268,9 @@ def test_a_list(fleet: Any) -> None:
         "list.csv",
     )
     workspace = fleet.workspace
-    targets, bad = targets_of_list(workspace, listed), unusable(listed.bad)
+    # DC2 is the donor's word for the place; --site says ours.
+    targets = targets_of_list(workspace, listed, Wishes(site="porto"))
+    bad = unusable(listed.bad)
     first, second = run(workspace, targets, ())
     assert (first.ok, first.server) == (True, "web-1")
     server = load(fleet.folder).servers["web-1"]

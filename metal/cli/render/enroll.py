@@ -62,31 +62,39 @@ def enroll_lines(results: list[Enrolled], width: int = 80, *, dry_run: bool = Fa
     """One line a server, then what changed, what is wrong and what is odd."""
     if not results:
         return []
-    rows = [_cells(result) for result in results]
+    rows = [_cells(result, "new" if dry_run else "added") for result in results]
     grid = fit(COLUMNS, rows, width)
-    good, total = sum(result.ok for result in results), len(results)
+    # In a dry run one that would be refused has answered all the same.
+    good = sum(result.ok or (dry_run and result.facts is not None) for result in results)
+    total = len(results)
     said = f"{good} of {total} {'answered; nothing was changed' if dry_run else 'enrolled'}."
-    remarks = ((r.server or r.address, text) for r in results for text in _remarks(r))
+    remarks = ((r.server or r.address, text) for r in results for text in _remarks(r, dry_run))
     more = gathered(remarks, width)
     more += [line for text in routes(results) for line in hanging("", text, width, under=2)]
     return [grid.header, *map(grid.line, rows), "", *more, *([""] if more else []), said]
 
 
 def dry_run_documents(results: list[Enrolled]) -> list[dict[str, Any]]:
-    """`metal enroll --dry-run -o json`: one flat object a server."""
+    """`metal enroll --dry-run -o json`: one flat object a server. "server" is what it is or would
+    be called; "refused" and "exit_code" say why it would not be enrolled."""
     from metal.cli.render.facts import facts_document, refusal_document
 
     return [
-        facts_document(result.facts)
-        if result.facts
-        else refusal_document(result.address, result.error or "", result.exit_code)
+        {"server": result.server or None}
+        | (facts_document(result.facts) if result.facts else {})
+        | (
+            {}
+            if result.ok
+            else refusal_document(result.address, result.error or "", result.exit_code)
+        )
         for result in results
     ]
 
 
-def _remarks(result: Enrolled) -> list[str]:
+def _remarks(result: Enrolled, dry_run: bool) -> list[str]:
     name = result.server or result.address
-    said = [f"new in the inventory: {_to_check(name)}"] if result.added and result.ok else []
+    added = result.added and result.ok and not dry_run
+    said = [f"new in the inventory: {_to_check(name)}"] if added else []
     said += result.changes
     said += _doubts(result.facts) if result.facts else []
     said += finding_texts(f for f in result.findings if at_least(f.severity, SHOWN))
@@ -124,9 +132,9 @@ def _to_check(name: str) -> str:
     return f"see that site, rack and address of [servers.{name}] are right"
 
 
-def _cells(result: Enrolled) -> tuple[str, ...]:
+def _cells(result: Enrolled, added: str) -> tuple[str, ...]:
     verdict = "ok" if result.ok else FAILURES.get(result.exit_code, "FAILED")
-    verdict = "added" if result.ok and result.added else verdict
+    verdict = added if result.ok and result.added else verdict
     facts, known = result.facts, result.learned
     if result.ok and facts and (health := worst_health(facts)):
         verdict += f", {health}"

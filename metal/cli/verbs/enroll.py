@@ -14,8 +14,8 @@ from metal.model.errors import BadInput, Unreachable
 
 if TYPE_CHECKING:
     from metal.controller.enroll_result import EnrollResult
-    from metal.controller.newcomers import Wishes
     from metal.controller.targets import Target
+    from metal.controller.wishes import Wishes
     from metal.controller.workspace import Workspace
     from metal.enroll.handover import HandOver
 
@@ -95,8 +95,8 @@ def command(
     found, given = _read(lists, files)
     # From here on it is heavy: what is wrong with the command itself was said at once.
     from metal.cli import credentials
-    from metal.controller.newcomers import Wishes
     from metal.controller.targets import needs_credential
+    from metal.controller.wishes import Wishes
     from metal.enroll.door import Credential
 
     face = ctx.ensure_object(Face)
@@ -183,10 +183,12 @@ def _targets(
     dry_run: bool,
 ) -> "tuple[list[Target], list[EnrollResult], bool]":
     """What to enrol, each once, what of the lists cannot be, and whether a scan met nobody."""
-    from metal.controller.enroll_result import unusable
+    from metal.controller.enroll_result import sound, unusable
     from metal.controller.targets import not_enrolled, scanned, targets_of, targets_of_list
+    from metal.controller.wishes import check
     from metal.enroll.handover import HTTPS
 
+    check(workspace.inventory if workspace else None, wishes)
     bad: list[EnrollResult] = []
     targets: list[Target] = []
     for found in lists:
@@ -208,7 +210,8 @@ def _targets(
             face.say(f"  {one.text}")
         targets += [one.target for one in answered if one.target]
     each = {(t.address, t.port or HTTPS, t.server): t for t in reversed(targets)}
-    return list(each.values())[::-1], bad, silent
+    possible, refused = sound(workspace, list(each.values())[::-1], dry_run=dry_run)
+    return possible, [*bad, *refused], silent
 
 
 def _say_silent(face: Face, workspace: "Workspace | None", network: str) -> None:
