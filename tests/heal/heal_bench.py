@@ -1,16 +1,19 @@
 """A formed cluster of the Proxmox double, and the flows of healing run on it."""
 
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
+from metal.drivers.commands import Result
 from metal.drivers.proxmox import Root
+from metal.heal.flow import recover
 from metal.heal.ports import HealPorts
 from metal.lab.proxmox.shell import Shell
 from metal.model.addresses import Addressing
 from metal.model.errors import Unreachable
-from metal.model.plan import RecoverServer, Risk
+from metal.model.plan import RecoverServer, Restart, Risk
 from metal.operations.run import Outcome, perform
 from metal.operations.store import Store
 from metal.operations.switching import Switching
@@ -117,3 +120,80 @@ class Bench:
 
     def truth(self) -> dict[str, Any]:
         return {v["name"]: v for v in self.lab.datacenter.truth()["vms"]}
+
+
+# ── VMs that HA does not manage ──────────────────────────────────────────────────────────────────
+
+
+def place(_server: str, vm: str) -> Restart:
+    return Restart(
+        vm=vm,
+        vmid=VMS[vm],
+        target="alba2" if vm == "git" else "alba3",
+        vcpus=1,
+        memory_mib=1024,
+        disk_gib=10,
+        addressing=Addressing(treatment="ipv6", private_ipv4="10.0.0.5/24"),
+    )
+
+
+def run(bench: Bench, **other: Any) -> Outcome:
+    return bench.run(recover, RECOVER, **({"place": place} | other))
+
+
+def die(bench: Bench) -> None:
+    bench.lab.datacenter.power_off("alba1")
+
+
+def nodes(bench: Bench) -> dict[str, Any]:
+    return {name: vm["copies"] for name, vm in bench.truth().items()}
+
+
+class Falters:
+    """Root's shells, which die or are cut off at the nth command that changes something."""
+
+    CHANGES = ("mv", "ceph osd blocklist add", "qm unlock")
+
+    def __init__(self, bench: Bench, at: int, when: str, error: BaseException) -> None:
+        self._bench, self._left, self._when, self._error = bench, at, when, error
+        self.hit = False
+        self.act: Callable[[], None] | None = None
+        """Done in place of dying."""
+
+    def shell(self, node: str) -> Any:
+        falters, real = self, Shell(self._bench.lab.datacenter, node)
+
+        class Here:
+            where = node
+
+            def run(self, argv: Sequence[str], **more: Any) -> Result:
+                counts = " ".join(argv).startswith(falters.CHANGES)
+                falters._left -= counts
+                if counts and falters._left == 0:
+                    falters.hit = True
+                    if falters._when == "after":
+                        done = real.run(argv, **more)
+                    if falters.act is None:
+                        raise falters._error
+                    falters.act()
+                    return done
+                return real.run(argv, **more)
+
+        return Here()
+
+
+def faltering(bench: Bench, at: int, when: str, error: BaseException) -> tuple[Any, Falters]:
+    falters = Falters(bench, at, when, error)
+    root = Root(shell=falters.shell, addresses=lambda n: [bench.lab.access[n].address])
+    return bench.lab.driver(root=root), falters
+
+
+def seen_place(bench: Bench) -> Callable[[str, str], Restart]:
+    """As the watcher does it: what was moved already is to run where it was moved to."""
+
+    def there(server: str, name: str) -> Restart:
+        at = bench.driver.where(VMS[name])[0]
+        planned = place(server, name)
+        return planned if at == server else planned.model_copy(update={"target": at})
+
+    return there

@@ -2,53 +2,22 @@
 
 import re
 import time
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from heal_bench import RECOVER, VMS, Bench, Killed
+from heal_bench import VMS, Bench, Killed, die, faltering, nodes, place, run, seen_place
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metal.drivers.commands import Result
 from metal.drivers.proxmox.configs import read_file
 from metal.drivers.proxmox.takeover import unmovable
-from metal.heal.flow import recover
 from metal.lab.proxmox.pmxcfs import written
-from metal.lab.proxmox.shell import Shell
 from metal.lab.proxmox.state import Vm
 from metal.model.addresses import Addressing
 from metal.model.errors import Refused, Unreachable
 from metal.model.life import Status
 from metal.model.plan import Restart
 from metal.operations.lease import LeaseLost
-from metal.operations.run import Outcome
-
-LIVE = ("alba2", "alba3")
-
-
-def place(_server: str, vm: str) -> Restart:
-    return Restart(
-        vm=vm,
-        vmid=VMS[vm],
-        target="alba2" if vm == "git" else "alba3",
-        vcpus=1,
-        memory_mib=1024,
-        disk_gib=10,
-        addressing=Addressing(treatment="ipv6", private_ipv4="10.0.0.5/24"),
-    )
-
-
-def run(bench: Bench, **other: Any) -> Outcome:
-    return bench.run(recover, RECOVER, **({"place": place} | other))
-
-
-def die(bench: Bench) -> None:
-    bench.lab.datacenter.power_off("alba1")
-
-
-def nodes(bench: Bench) -> dict[str, Any]:
-    return {name: vm["copies"] for name, vm in bench.truth().items()}
 
 
 def config(bench: Bench, vmid: int) -> dict[str, Any]:
@@ -153,47 +122,6 @@ def test_a_disk_that_somebody_else_has_open_is_no_dead_vms(bench: Bench) -> None
     assert nodes(bench) == {"git": [], "wiki": ["alba3"]}
 
 
-class Falters:
-    """Root's shells, which die or are cut off at the nth command that changes something."""
-
-    CHANGES = ("mv", "ceph osd blocklist add", "qm unlock")
-
-    def __init__(self, bench: Bench, at: int, when: str, error: BaseException) -> None:
-        self._bench, self._left, self._when, self._error = bench, at, when, error
-        self.hit = False
-        self.act: Callable[[], None] | None = None
-        """Done in place of dying."""
-
-    def shell(self, node: str) -> Any:
-        falters, real = self, Shell(self._bench.lab.datacenter, node)
-
-        class Here:
-            where = node
-
-            def run(self, argv: Sequence[str], **more: Any) -> Result:
-                counts = " ".join(argv).startswith(falters.CHANGES)
-                falters._left -= counts
-                if counts and falters._left == 0:
-                    falters.hit = True
-                    if falters._when == "after":
-                        done = real.run(argv, **more)
-                    if falters.act is None:
-                        raise falters._error
-                    falters.act()
-                    return done
-                return real.run(argv, **more)
-
-        return Here()
-
-
-def faltering(bench: Bench, at: int, when: str, error: BaseException) -> tuple[Any, Falters]:
-    from metal.drivers.proxmox import Root
-
-    falters = Falters(bench, at, when, error)
-    root = Root(shell=falters.shell, addresses=lambda n: [bench.lab.access[n].address])
-    return bench.lab.driver(root=root), falters
-
-
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 5, 6])
 def test_a_kill_at_any_change_is_gone_on_with(bench: Bench, at: int, when: str) -> None:
@@ -209,17 +137,6 @@ def test_a_kill_at_any_change_is_gone_on_with(bench: Bench, at: int, when: str) 
     assert (outcome.status, outcome.error) == (Status.DONE, "")
     assert nodes(bench) == {"git": ["alba2"], "wiki": ["alba3"]}
     assert {(v["max_copies"], v["starts"]) for v in bench.truth().values()} == {(1, 2)}
-
-
-def seen_place(bench: Bench) -> Callable[[str, str], Restart]:
-    """As the watcher does it: what was moved already is to run where it was moved to."""
-
-    def there(server: str, name: str) -> Restart:
-        at = bench.driver.where(VMS[name])[0]
-        planned = place(server, name)
-        return planned if at == server else planned.model_copy(update={"target": at})
-
-    return there
 
 
 @pytest.mark.parametrize("at", [1, 2])
