@@ -17,20 +17,28 @@ from metal.model.world import SeenServer, SeenVm, World
 def fell(
     inventory: Inventory, world: World, past: Sequence[World], known: Collection[str]
 ) -> frozenset[str]:
-    """Which VMs a server's death may have stopped: those of `known` that nobody saw running since,
-    what ran on one that is lost now, and what one stopped by starting anew while nobody looked.
+    """Which VMs went with their server's power, as far as anybody can tell: what ran when it was
+    last told of, and is off for no reason or not told of any more. `known`: what was found before;
     `past`: the looks before this one, oldest first.
 
     Whoever watches next must know it: by then the server may be back, and its VMs just stopped.
     """
     found = {name for name in known if name in inventory.vms and name not in world.vms}
     for name, seen in world.vms.items():
-        if not _is_ours(inventory, name, seen) or seen.state == "running":
+        if not _is_ours(inventory, name, seen) or not _may_have_fallen(name, seen, world, past):
             continue
-        lost = world.servers.get(seen.server, SeenServer()).node == "offline"
-        if name in known or ((lost or seen.untold) and _ran(name, past)):
+        if name in known or _ran(name, past):
             found.add(name)
     return frozenset(found)
+
+
+def _may_have_fallen(name: str, seen: SeenVm, world: World, past: Sequence[World]) -> bool:
+    """What is silent once is not written down: one question in a hundred gets no answer."""
+    if seen.state != "unknown":
+        return seen.state == "stopped" and seen.untold
+    lost = world.servers.get(seen.server, SeenServer()).node == "offline"
+    before = past[-1].vms.get(name) if past else None
+    return lost or (before is not None and before.state == "unknown")
 
 
 def fallen(

@@ -35,13 +35,16 @@ def fleet(*, has_ha: bool = False) -> Inventory:
     return made.model_copy(update={"clusters": made.clusters | {"alba": alba}})
 
 
-def world(state: str = "running", *, alba1: SeenServer = WELL, quorate: bool = True) -> World:
-    """`state`: of what is on alba1; all else runs."""
+def world(
+    state: str = "running", *, alba1: SeenServer = WELL, quorate: bool = True, untold: bool = True
+) -> World:
+    """`state`: of what is on alba1; all else runs. `untold`: nobody stopped what is stopped."""
     servers = dict.fromkeys(inventory().servers, WELL) | {"alba1": alba1}
     vms = {
         vm: SeenVm.model_validate(
             {"vmid": vmid, "cluster": "alba", "server": server}
             | {"state": state if server == "alba1" else "running"}
+            | {"untold": untold and (state, server) == ("stopped", "alba1")}
         )
         for vm, (vmid, server) in VMS.items()
     }
@@ -50,6 +53,8 @@ def world(state: str = "running", *, alba1: SeenServer = WELL, quorate: bool = T
 
 
 DOWN = world("stopped")
+STOPPED = world("stopped", untold=False)
+"""By somebody."""
 PAST = (world(), world("unknown", alba1=AWAY), DOWN)
 
 
@@ -59,6 +64,7 @@ def found(
     made: Inventory | None = None,
     *,
     led_by_another: bool = False,
+    kept: int = 1000,
 ) -> list[tuple[str, str]]:
     past = [
         Look(ago=10.0 * n, world=w) for n, w in zip(range(len(looks), 0, -1), looks, strict=True)
@@ -67,7 +73,7 @@ def found(
     known: frozenset[str] = frozenset()
     every = [*looks, now]
     for n, seen in enumerate(every):
-        known = fell(made, seen, every[:n], known)
+        known = fell(made, seen, every[max(0, n - kept) : n], known)
     if led_by_another:
         past = past[-1:]
     sense = Sense(fell=known)
@@ -84,25 +90,26 @@ def test_who_leads_since_knows_it_of_the_one_before() -> None:
     assert found(led_by_another=True) == [("mail", "alba1"), ("wiki", "alba1")]
 
 
-def untold(state: str) -> World:
-    now = world(state)
-    vms = {n: vm.model_copy(update={"untold": vm.server == "alba1"}) for n, vm in now.vms.items()}
-    return now.model_copy(update={"vms": vms})
-
-
 def test_what_a_restart_stopped_that_nobody_saw_is_started() -> None:
     """All watchers were away: the last look saw it run, and its host knows of no wish."""
-    unseen = untold("stopped")
     started = [("mail", "alba1"), ("wiki", "alba1")]
-    assert found(looks=(world(), unseen), now=unseen) == started
-    assert found(looks=(world(), unseen), now=unseen, led_by_another=True) == started
-    assert found(looks=(DOWN, unseen), now=unseen) == [], "it did not run before"
-    assert found(looks=(world(),), now=unseen) == [], "one look is no proof"
+    assert found(looks=(world(), DOWN)) == started
+    assert found(looks=(world(), DOWN), led_by_another=True) == started
+    assert found(looks=(STOPPED, DOWN)) == [], "it did not run before"
+    assert found(looks=(world(),)) == [], "one look is no proof"
+
+
+def test_what_went_dark_with_its_whole_site_is_started_however_long_that_was() -> None:
+    """No majority called its server lost, and the look that saw it run is forgotten by now."""
+    dark = world("unknown", alba1=WELL.model_copy(update={"node": "unknown"}), quorate=False)
+    looks = (world(), dark, dark, *[dark] * 90, DOWN)
+    assert found(looks=looks, kept=60) == [("mail", "alba1"), ("wiki", "alba1")]
+    assert found(looks=(*looks[:-1], STOPPED), now=STOPPED, kept=60) == []
 
 
 def test_what_was_seen_running_since_did_not_fall() -> None:
     """Somebody stopped it after it had come back."""
-    assert found(looks=(*PAST, world(), DOWN)) == []
+    assert found(looks=(*PAST, world(), STOPPED), now=STOPPED) == []
 
 
 def off(name: str) -> Inventory:
@@ -115,10 +122,13 @@ def off(name: str) -> Inventory:
     ("why", "given"),
     [
         ("one look is no proof", lambda: {"looks": PAST[:2]}),
-        ("somebody stopped it while its server ran on", lambda: {"looks": (world(), DOWN)}),
+        (
+            "somebody stopped it while its server ran on",
+            lambda: {"looks": (world(), STOPPED), "now": STOPPED},
+        ),
         (
             "it was stopped before its server was lost, however long that was away",
-            lambda: {"looks": (DOWN, *[world("unknown", alba1=AWAY)] * 3, DOWN)},
+            lambda: {"looks": (STOPPED, *[world("unknown", alba1=AWAY)] * 3, DOWN)},
         ),
         ("a silent host may run it", lambda: {"now": world("unknown")}),
         ("no quorum", lambda: {"now": world("stopped", quorate=False)}),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -210,3 +211,22 @@ def _recovered(lab: Lab, vms: list[dict[str, Any]]) -> bool:
     return all(len(now[vm["vmid"]]["copies"]) == 1 for vm in vms) and all(
         now[vm["vmid"]]["node"] != "alba2" for vm in vms
     )
+
+
+def test_a_database_that_crashes_in_mid_recovery_costs_nothing(
+    pallet: Lab, postgresql: Any
+) -> None:
+    """The fence is made, its VMs are not seen to run yet: the same watcher ends what it began."""
+    settings(pallet, state=postgresql.database(), poll_seconds=1.5)
+    running(pallet)
+    before = offs(pallet)
+    with watching(pallet):
+        until(lambda: leads(pallet), "a leader")
+        control.break_(pallet.folder, "alba2", "crash")
+        until(lambda: offs(pallet) > before, "the fence")
+        postgresql.stop(signal.SIGQUIT)
+        postgresql.start()
+        once(pallet, before)
+        until(lambda: not _open(pallet), "its end")
+    with Workspace(pallet.folder).store as store:
+        assert [str(o.status) for o in store.journal.list() if o.kind == "recover"] == ["done"]
