@@ -96,15 +96,10 @@ class Rack:
         certificate = self_signed(self.certificates, f"bmc-{machine.name}", address)
         port = server.bmc.port or REDFISH_PORT
         bmc = RedfishBmc(machine, address, port, certificate, accounts, faults=set())
-        beside = IpmiBmc(
-            machine,
-            address,
-            server.bmc.ipmi_port or IPMI_PORT,
-            {},
-            faults=bmc.faults,
-            kept_elsewhere=bmc.logins.password_of,
-        )
-        self.consoles.append(beside)
+        if beside := server.bmc.ipmi_port:
+            known = bmc.logins.password_of
+            ipmi = IpmiBmc(machine, address, beside, {}, faults=bmc.faults, kept_elsewhere=known)
+            self.consoles.append(ipmi)
         return bmc
 
     # ── what the installed system does ──────────────────────────────────────────────────────
