@@ -41,15 +41,16 @@ class IncidentBook:
                 self._end(incident, found)
 
     def begun(self, action: Action) -> None:
-        """An action that follows from an incident was begun."""
+        """An action that follows from an incident was begun, or is tried once more."""
         if incident := self._of(action):
-            self._incidents.note(incident.id, "action", action.what)
+            self._incidents.note(incident.id, "action", action.what, once=True)
 
     def over(self, action: Action, why: str) -> None:
-        """It ended; `why` it failed, "" if it did not."""
+        """It ended; `why` it failed, "" if it did not. It is tried again each round: nobody is
+        called twice for the same reason."""
         if incident := self._of(action):
             said = f"FAILED: {action.what}: {why}" if why else f"done: {action.what}"
-            if self._incidents.note(incident.id, "action", said) and why:
+            if self._incidents.note(incident.id, "action", said, once=True) and why:
                 self._tell(incident, f"{_name(incident.subject)}: a person must act", said)
 
     def died(self, action: DrainServer, why: str) -> None:

@@ -1,5 +1,7 @@
 """Incidents with what the operations about them did: one story in the order of time."""
 
+from collections.abc import Iterable, Iterator
+
 from metal.controller.sensing import HEALING
 from metal.controller.workspace import Workspace
 from metal.model.base import Frozen
@@ -54,11 +56,11 @@ def show_incident(workspace: Workspace, number: int) -> Story:
     moments = [Moment(at=n.at, kind=n.kind, text=n.text) for n in incident.notes]
     for operation in store.journal.list():
         if _about(operation, incident.subject) and incident.began <= operation.updated:
-            moments += [
+            moments += _once(
                 Moment(at=event.at, kind="step", text=event.text)
                 for event in store.events.since(0, operation=operation.id)
                 if incident.began <= event.at <= until
-            ]
+            )
     alarms = store.alarms.about(number)
     return Story(
         id=incident.id,
@@ -70,6 +72,22 @@ def show_incident(workspace: Workspace, number: int) -> Story:
         moments=tuple(sorted(moments, key=lambda moment: moment.at)),
         unsent=tuple(f"{a.hook}: {a.subject}: {a.error}" for a in alarms if a.error),
     )
+
+
+def _once(steps: Iterable[Moment]) -> Iterator[Moment]:
+    """What failed is tried each round, for hours: the first time tells it all."""
+    times: dict[str, int] = {}
+    last = None
+    for step in steps:
+        times[step.text] = times.get(step.text, 0) + 1
+        if times[step.text] == 1:
+            yield step
+        else:
+            last = step
+    if last:
+        again = max(times.values()) - 1
+        text = f"the same again, {again} times" if again > 1 else "the same again, once"
+        yield Moment(at=last.at, kind="step", text=text)
 
 
 def _about(operation: Operation, subject: str) -> bool:

@@ -55,14 +55,13 @@ class Incidents:
             changed = update(incidents).where(incidents.c.id == row.id).values(state=state)
             return _incident(conn.execute(changed.returning(*incidents.c)).one()), True
 
-    def note(self, id: int, kind: Kind, text: str) -> bool:
-        """Whether it was news: written unless the last of its kind said the same."""
+    def note(self, id: int, kind: Kind, text: str, *, once: bool = False) -> bool:
+        """Whether it was news: written unless the last of its kind said the same; `once`: unless
+        any of them did."""
         with self._database.write() as conn:
             mine = (notes.c.incident == id) & (notes.c.kind == kind)
-            last = conn.execute(
-                select(notes.c.text).where(mine).order_by(notes.c.id.desc()).limit(1)
-            ).scalar()
-            if last == text:
+            told = select(notes.c.text).where(mine).order_by(notes.c.id.desc())
+            if text in conn.execute(told if once else told.limit(1)).scalars():
                 return False
             conn.execute(
                 insert(notes).values(incident=id, at=self._database.now(conn), kind=kind, text=text)
