@@ -27,12 +27,14 @@ def problems(certificate: Document, world: Document | None = None) -> Iterator[s
             yield f"{name}: nothing is said of the failure of {missing}"
         for dead, failure in cluster["failures"].items():
             verdict = failure["verdict"]
-            if verdict == "alone" and len(holders) <= 1:
+            if verdict == "alone" and (len(holders) <= 1 or not cluster["shared"]):
                 continue
             if verdict != "survivable":
                 why = failure["why"] or verdict
                 yield f"{name}: the failure of {dead} is not survivable: {why}"
                 continue
+            if failure["restarts"] and not cluster["shared"]:
+                yield f"{name}: no other server has the disks of {dead}"
             left, members = len(set(servers) - {dead}), cluster["members"]
             if members > 2 and 2 * left <= members:
                 yield f"{name}: after the failure of {dead}, {left} of {members} have no quorum"

@@ -23,18 +23,20 @@ from metal.model.plan import (
 from metal.model.world import World
 from metal.schedule.moves import drain_moves
 from metal.schedule.plan import VmAction, plan_vms
-from metal.schedule.terms import without_closing
+from metal.schedule.terms import clusters_over, without_closing
 from metal.schedule.wishes import plan_wishes
 
 
 def plan_fleet(inventory: Inventory, world: World, today: date | None = None) -> Plan:
     """What takes the world seen to the inventory wanted; pure, and not judged yet.
 
-    With `today` nothing new is placed at sites that are given back soon.
+    With `today` nothing new is placed at sites that are given back soon but what names them, and
+    nothing at all where the last day has passed.
     """
     installs, install_warnings = plan_installs(inventory, world)
     forms = plan_clusters(inventory, world, frozenset(a.server for a in installs))
     formed = {name for name, seen in world.clusters.items() if seen.formed}
+    formed -= clusters_over(inventory, today) if today else set()
     open_to, term_warnings = without_closing(inventory, today) if today else (inventory, ())
     vms, vm_warnings = plan_vms(
         open_to,

@@ -124,13 +124,15 @@ def _sites(draft: Draft, vm: Vm) -> list[str]:
 
 
 def _alone(draft: Draft, name: str, vm: Vm) -> None:
-    """A cluster of one restarts nothing: what is pinned there has a replica elsewhere, or waits."""
+    """A cluster of one, or without shared storage, restarts nothing: what is pinned there has a
+    replica elsewhere, or waits."""
     cluster = draft.clusters.get(vm.cluster or "")
-    if cluster is None or len(cluster.servers) > 1 or vm.may_wait:
+    if cluster is None or cluster.restarts or vm.may_wait:
         return
     replicas = [n for n, v in draft.vms.items() if v.apart == vm.apart and n != name]
     if vm.apart is None or all(draft.vms[r].cluster == vm.cluster for r in replicas):
-        what = f"is pinned to `{vm.cluster}`, a single server, without a replica elsewhere"
+        whose = "a single server" if len(cluster.servers) == 1 else "without shared storage"
+        what = f"is pinned to `{vm.cluster}`, {whose}, without a replica elsewhere"
         mend = (
             "give it an `apart` group with a VM on another cluster, pin it to another, or say "
             "`may_wait = true`: it is gone then until that server is back"

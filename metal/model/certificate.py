@@ -34,7 +34,8 @@ class Failure(Frozen):
     """The loss of one server."""
 
     verdict: Literal["survivable", "not", "unknown", "alone"]
-    """alone: a machine on its own, whose VMs wait for it (those pinned there have replicas)."""
+    """alone: no other server has its disks, and its VMs wait for it (those pinned there have
+    replicas)."""
     restarts: dict[str, str] = {}
     """VM → the server it restarts on, of every VM that is lost; of a survivable failure."""
     waits: tuple[str, ...] = ()
@@ -51,6 +52,8 @@ class ProvenCluster(Frozen):
     """Those that can take a VM now."""
     members: int = 0
     """How many servers it has, those that are down included: more than half must be left."""
+    shared: bool = True
+    """Whether its servers share the VMs' disks: without, none restarts what ran on another."""
     vms: dict[str, ProvenVm]
     failures: dict[str, Failure]
 

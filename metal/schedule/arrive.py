@@ -9,7 +9,7 @@ from metal.model.world import SeenVm, World
 from metal.schedule.explain import Unplaced
 from metal.schedule.orders import ORDERS
 from metal.schedule.place import Attempt, Home
-from metal.schedule.wishes import members, together_sets
+from metal.schedule.wishes import members, only_these, together_sets
 
 WHY = "it was there before"
 
@@ -32,7 +32,8 @@ def arrive(
         why = f"nobody told how much {untold} it has"
         return Unplaced(vm, why, f"get {world.vms[vm].cluster} to tell, or write [vms.{vm}]")
     seen = {name: at for name, at in world.vms.items() if name not in coming}
-    known = {name: wanted for name, wanted in inventory.vms.items() if name in world.vms}
+    known = only_these(inventory.vms, world.vms)
+    inventory = inventory.model_copy(update={"vms": inventory.vms | known})
     wanted = {v: _pinned(inventory, world.vms[v], v, cluster) for v in coming}
     sizes = inventory.sizes | {v: _size(world.vms[v]) for v in coming if v not in inventory.vms}
     after = inventory.model_copy(update={"vms": known | wanted, "sizes": sizes})

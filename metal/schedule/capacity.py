@@ -23,6 +23,7 @@ from metal.schedule.terms import traffic_at
 from metal.schedule.wishes import guest_of, together_sets
 
 UNFORMED = "it is not formed yet"
+LENT = "the time that its site was lent for is over"
 
 
 @dataclass
@@ -76,10 +77,19 @@ class Room:
     """Why nothing new goes here."""
     only_pinned: bool = False
     """Nothing new goes here that does not name it."""
+    shared: bool = True
+    """Whether all its servers reach the VMs' disks."""
 
     @property
     def solo(self) -> bool:
         return len(self.hosts) == 1
+
+    @property
+    def alone(self) -> str:
+        """Why no server here restarts what ran on another; empty when it would."""
+        if self.solo:
+            return "it stands alone"
+        return "" if self.shared else "its servers share no storage"
 
     @cached_property
     def threads(self) -> int | None:
@@ -88,7 +98,7 @@ class Room:
 
     def survival(self) -> Verdict:
         """Of a machine on its own nothing survives: its VMs have replicas elsewhere, or wait."""
-        if self.solo:
+        if self.alone:
             return Verdict.SURVIVABLE
         return verdict([h.node for h in self.hosts.values()])
 
@@ -207,13 +217,14 @@ def _room(inventory: Inventory, world: World, name: str, ready: bool, forming: b
         disk_limit=ceph_gib(inventory, name) if cluster.ceph else UNLIMITED,
         closed=_closed(inventory, world, name, ready, forming),
         only_pinned=cluster.only_pinned,
+        shared=cluster.ceph or cluster.storage is not None,
     )
 
 
 def _closed(inventory: Inventory, world: World, name: str, ready: bool, forming: bool) -> str:
-    if not ready:
-        return UNFORMED
     seen = world.clusters.get(name)
+    if not ready:
+        return LENT if seen and seen.formed else UNFORMED
     if not forming:
         if seen is None or not seen.formed:
             return "nobody of it answers"

@@ -78,7 +78,7 @@ def _choice(of: Climb, budget: int) -> State:
     policy = of.scale.policy
     paid = (s for s in of.rungs if _between(of.start, s) <= budget)
     best = min(paid, key=lambda s: worth(s, policy))
-    mends = len(best.fatal) < len(of.start.fatal)
+    mends = len(best.wrongs) < len(of.start.wrongs)
     return best if mends or of.start.score - best.score >= policy.start else of.start
 
 

@@ -8,6 +8,7 @@ that may not die as it is are mended first, whatever their spread.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from metal.model.balance import BalancePolicy
 from metal.schedule.spread import Figures, Scale, Sums
@@ -34,8 +35,12 @@ class State:
     """Memory that went over the network, in units."""
 
     @cached_property
+    def wrongs(self) -> "frozenset[Wrong]":
+        return wrongs(list(self.nodes.values()))
+
+    @cached_property
     def fatal(self) -> frozenset[str]:
-        return fatal(list(self.nodes.values()))
+        return frozenset(server for _, server in self.wrongs)
 
     @property
     def shape(self) -> tuple[tuple[int, int, int], ...]:
@@ -43,11 +48,20 @@ class State:
         return tuple((n.used, n.vcpus, len(n.guests)) for n in self.nodes.values())
 
 
+Wrong = tuple[Literal["overfull", "deadly"], str]
+"""What is wrong with a server: one may be mended at the price of the other by no step."""
+
+
+def wrongs(nodes: Sequence[Node]) -> frozenset[Wrong]:
+    """Servers that are overfull, and those whose death is not proven to be survived."""
+    found: set[Wrong] = {("overfull", n.name) for n in nodes if n.free < 0}
+    deadly = (n for n in nodes if failure_verdict(nodes, n) is not Verdict.SURVIVABLE)
+    return frozenset(found | {("deadly", n.name) for n in deadly})
+
+
 def fatal(nodes: Sequence[Node]) -> frozenset[str]:
-    """Servers whose death is not proven to be survived, and those that are overfull."""
-    return frozenset(
-        n.name for n in nodes if n.free < 0 or failure_verdict(nodes, n) is not Verdict.SURVIVABLE
-    )
+    """Servers with which anything is wrong."""
+    return frozenset(server for _, server in wrongs(nodes))
 
 
 def standing(nodes: Mapping[str, Node], scale: Scale, before: State | None = None) -> State:
@@ -79,7 +93,7 @@ def ladder(
 
 def worth(state: State, policy: BalancePolicy) -> tuple[int, float, int]:
     """The lower the better: servers that may not die, then the score, each move at its price."""
-    return len(state.fatal), state.score + policy.gain * len(state.moves), state.moved
+    return len(state.wrongs), state.score + policy.gain * len(state.moves), state.moved
 
 
 @dataclass(frozen=True)
@@ -105,7 +119,7 @@ class _Step:
         *before, last = self.item.guests
         for guest in before:
             more.add(less.remove(guest.name))
-            if not fatal(list(nodes.values())) <= self.state.fatal:
+            if not wrongs(list(nodes.values())) <= self.state.wrongs:
                 return None
         more.add(less.remove(last.name))
         made = ((g.name, self.source, self.target) for g in self.item.guests)
@@ -147,17 +161,17 @@ def _longer(
     found: list[State] = []
     shapes = set[object]()
     # A broken cluster is mended first, and its score does not tell which move does that.
-    mending = any(state.fatal for state in beam)
+    mending = any(state.wrongs for state in beam)
     for step in steps:
         if len(found) >= WIDTH and not mending:
             break
         state = step.taken()
-        if state is None or not state.fatal <= step.state.fatal:
+        if state is None or not state.wrongs <= step.state.wrongs:
             continue
-        if (state.shape, state.fatal) not in shapes:
-            shapes.add((state.shape, state.fatal))
+        if (state.shape, state.wrongs) not in shapes:
+            shapes.add((state.shape, state.wrongs))
             found.append(state)
-    return sorted(found, key=lambda s: (len(s.fatal), s.score, s.moved))[:WIDTH]
+    return sorted(found, key=lambda s: (len(s.wrongs), s.score, s.moved))[:WIDTH]
 
 
 def _steps(

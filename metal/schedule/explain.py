@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from metal.model.fleet import Inventory
-from metal.schedule.capacity import UNFORMED, Fleet, Room
+from metal.schedule.capacity import LENT, UNFORMED, Fleet, Room
 from metal.schedule.survival import UNIT_MIB, Item
 from metal.schedule.terms import too_much_traffic
 from metal.schedule.wishes import shared_scope
@@ -46,6 +46,12 @@ def explain(
     return text, " or ".join(list(mends)[:3])
 
 
+def _opens(room: Room) -> str:
+    if room.closed == LENT:
+        return f"ask the donor of {room.site} for longer, or pin it to another cluster"
+    return f"{'form' if room.closed == UNFORMED else 'mend'} {room.name} first"
+
+
 def _waits(inventory: Inventory, item: Item) -> bool:
     return all(inventory.vms[guest.name].may_wait for guest in item.guests)
 
@@ -59,10 +65,11 @@ def _why_not(
 ) -> tuple[str, str]:
     names = " and ".join(g.name for g in item.guests)
     if room.closed:
-        return room.closed, f"{'form' if room.closed == UNFORMED else 'mend'} {room.name} first"
-    if room.solo and all(mate == room.name for mate in mates) and not _waits(inventory, item):
+        return room.closed, _opens(room)
+    if room.alone and all(mate == room.name for mate in mates) and not _waits(inventory, item):
+        whose = "a machine on its own" if room.solo else "a cluster without shared storage"
         return (
-            "a machine on its own takes only VMs with a replica elsewhere",
+            f"{whose} takes only VMs with a replica elsewhere",
             "give it an `apart` group with a VM in another cluster, unpin it, or let it wait "
             "(`may_wait`)",
         )

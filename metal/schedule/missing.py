@@ -56,7 +56,7 @@ def _clusters(inventory: Inventory, name: str) -> list[str]:
     several = {
         c: cluster.servers
         for c, cluster in inventory.clusters.items()
-        if c not in gone and len(cluster.servers) > 1
+        if c not in gone and cluster.restarts
     }
     memory = {c: sum(_memory(inventory, s) for s in servers) for c, servers in several.items()}
     return sorted(several, key=lambda c: (-memory[c], c))[:TRIED]

@@ -7,7 +7,7 @@ from metal.model.plan import MigrateVm, Risk
 from metal.model.world import World
 from metal.schedule.capacity import Host, Room, survey
 from metal.schedule.preflight import unlike
-from metal.schedule.survival import Guest, Item, Verdict, bundle, pack, verdict
+from metal.schedule.survival import Guest, Item, Node, Verdict, bundle, pack, verdict
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,63 @@ def takes(world: World, host: Host) -> bool:
     return not host.closed and seen is not None and seen.node == "online"
 
 
+SAFE_TRIES = 2_000
+"""Partial spreads that are looked at for one after which every server left may die."""
+
+
 def find_homes(guests: list[Guest], targets: list[Host]) -> dict[str, str]:
-    """VM → server. Spread if that holds all; else any packing of all; else what fits, by
-    importance."""
+    """VM → server. Spread so that each of the servers left may die, if that was found; else if
+    that holds all; else any packing of all; else what fits, by importance."""
+    safe = _Safe([h.node.copy() for h in targets]).spread(bundle(guests))
+    if safe is not None:
+        return safe
     spread = _spread(guests, targets)
     if len(spread) == len(guests):
         return spread
     return pack(guests, [h.node for h in targets]) or spread
+
+
+class _Safe:
+    """The freest server first, and back again where a server left may not die any more."""
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self.nodes = nodes
+        self.tries = 0
+
+    def spread(self, items: list[Item]) -> dict[str, str] | None:
+        if len(self.nodes) < 2 or verdict(self.nodes) is not Verdict.SURVIVABLE:
+            return None
+        if not items:
+            return {}
+        item, *rest = items
+        for node in sorted(self.nodes, key=lambda n: freedom(n, item)):
+            if self.tries == SAFE_TRIES:
+                return None
+            if has_room(node, item):
+                self.tries += 1
+                undo = [(guest, _added(node, guest)) for guest in item.guests]
+                found = self.spread(rest)
+                if found is not None:
+                    return found | {guest.name: node.name for guest in item.guests}
+                for guest, sums in reversed(undo):
+                    node.undo(guest, sums)
+        return None
+
+
+def _added(node: Node, guest: Guest) -> int:
+    """Its sums before."""
+    sums = node.sums
+    node.add(guest)
+    return sums
+
+
+def has_room(node: Node, item: Item) -> bool:
+    return item.memory <= node.free and item.vcpus <= node.cpus_free and item.suits(node)
+
+
+def freedom(node: Node, item: Item) -> tuple[float, str]:
+    """The lower the freer it is with the item."""
+    return -(node.free - item.memory) / max(1, node.room), node.name
 
 
 def _spread(guests: list[Guest], targets: list[Host]) -> dict[str, str]:
@@ -94,13 +144,9 @@ def _spread(guests: list[Guest], targets: list[Host]) -> dict[str, str]:
     nodes = [h.node.copy() for h in targets]
     found: dict[str, str] = {}
     for item in bundle(guests):
-        fitting = [
-            n
-            for n in nodes
-            if item.memory <= n.free and item.vcpus <= n.cpus_free and item.suits(n)
-        ]
+        fitting = [n for n in nodes if has_room(n, item)]
         if fitting:
-            best = min(fitting, key=lambda n: (-(n.free - item.memory) / n.room, n.name))
+            best = min(fitting, key=lambda n: freedom(n, item))
             for guest in item.guests:
                 best.add(guest)
                 found[guest.name] = best.name

@@ -51,7 +51,7 @@ def _split(items: list[Item], a: Node, b: Node) -> Found | None:
         return None
     on_a, on_b, loose = forced
     homes = _homes([*((i, a) for i in on_a), *((i, b) for i in on_b)])
-    free = [n.free - sum(i.memory for i in on) for n, on in ((a, on_a), (b, on_b))]
+    free = [n.spare - sum(i.memory for i in on) for n, on in ((a, on_a), (b, on_b))]
     cpus = [n.cpus_free - sum(i.vcpus for i in on) for n, on in ((a, on_a), (b, on_b))]
     need, vcpus = sum(i.memory for i in loose), sum(i.vcpus for i in loose)
     width = vcpus + 1 if vcpus > min(cpus) else 1
@@ -109,7 +109,7 @@ class _Bin:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.free, self.cpus, self.groups = node.free, node.cpus_free, set(node.groups())
+        self.free, self.cpus, self.groups = node.spare, node.cpus_free, set(node.groups())
 
     def fits(self, item: Item) -> bool:
         return (

@@ -135,7 +135,7 @@ class Attempt:
 
     def _pinned_to_solo(self, first: str) -> bool:
         pin = self.units.pin(first)
-        return pin is not None and self.fleet.rooms[pin].solo
+        return pin is not None and bool(self.fleet.rooms[pin].alone)
 
     def _hidden(self, first: str) -> tuple[str, str] | None:
         """It may already run where nobody answers: a second one would be worse than none."""
@@ -154,7 +154,7 @@ class Attempt:
         if pin is not None:
             return [self.fleet.rooms[pin]] if pin in self.clusters else []
         asked = (self.fleet.rooms[name] for name in sorted(self.clusters))
-        return [r for r in asked if not (r.solo or r.only_pinned)]
+        return [r for r in asked if not (r.alone or r.only_pinned)]
 
     def _put(self, first: str, only: Room | None = None) -> bool:
         """Place it on the best server that can take it."""
@@ -261,7 +261,7 @@ class Attempt:
                 continue
             if room.name not in barred:
                 barred[room.name] = bool(
-                    (room.solo and not (pinned and self._may_stand_alone(first, room)))
+                    (room.alone and not (pinned and self._may_stand_alone(first, room)))
                     or (room.only_pinned and not pinned)
                     or room.refuses(item)
                     or self._unlawful(first, room)
@@ -317,7 +317,7 @@ class Attempt:
 
     def _lonely(self, first: str) -> bool:
         room = self._at(first)[0]
-        return room.solo and any(
+        return bool(room.alone) and any(
             all(cluster == room.name for cluster, _ in self.units.mates_of(vm))
             for vm in self.units.unit(first)
             if not self.inventory.vms[vm].may_wait

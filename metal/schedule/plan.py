@@ -124,7 +124,7 @@ def _place(
 def _why(inventory: Inventory, vm: str, home: Home, addressing: Addressing) -> str:
     """Why there and why those addresses, for someone who did not make the plan."""
     pinned = inventory.vms[vm].cluster is not None
-    if len(inventory.clusters[home.cluster].servers) == 1:
+    if not inventory.clusters[home.cluster].restarts:
         place = f"{home.cluster} is where the inventory pins it"
     elif home.server in inventory.vms[vm].home:
         place = "its home"

@@ -10,7 +10,7 @@ from metal.model.certificate import Certificate, Failure, ProvenCluster, ProvenS
 from metal.model.fleet import Inventory
 from metal.model.plan import fingerprint
 from metal.model.world import World
-from metal.schedule.capacity import Fleet, Room, carries, survey
+from metal.schedule.capacity import Fleet, Host, Room, carries, survey
 from metal.schedule.mend import mends, smallest
 from metal.schedule.packing import Found, pack_exactly
 from metal.schedule.solver import pack_by_solver
@@ -45,9 +45,9 @@ def _cluster(fleet: Fleet, room: Room, inventory: Inventory, world: World) -> Pr
     unsized = sorted(vm for vm in fleet.unsized if fleet.where.get(vm, ("",))[0] == room.name)
     failures: dict[str, Failure] = {}
     for host in up or list(room.hosts.values()):
-        if room.solo:
-            waits = _without_replica(fleet, room, inventory)
-            failures[host.name] = Failure(verdict="alone", why="it stands alone", waits=waits)
+        if room.alone:
+            waits = _without_replica(fleet, room, inventory, host)
+            failures[host.name] = Failure(verdict="alone", why=room.alone, waits=waits)
         elif _formed(world, room.name) is None:
             failures[host.name] = Failure(verdict="unknown", why="nobody of its cluster answers")
         elif unsized:
@@ -60,6 +60,7 @@ def _cluster(fleet: Fleet, room: Room, inventory: Inventory, world: World) -> Pr
     return ProvenCluster(
         servers={h.name: _server(h.node, h.known) for h in up},
         members=len(room.hosts),
+        shared=room.shared,
         vms={
             guest.name: ProvenVm(
                 server=host.name,
@@ -89,14 +90,15 @@ def _no_majority(room: Room, world: World, left: set[str]) -> str:
     return ""
 
 
-def _without_replica(fleet: Fleet, room: Room, inventory: Inventory) -> tuple[str, ...]:
-    """Those of a machine on its own that run nowhere else either."""
+def _without_replica(fleet: Fleet, room: Room, inventory: Inventory, host: Host) -> tuple[str, ...]:
+    """Those of a server that nobody stands in for that run in no other cluster either."""
     elsewhere = {
         wanted.apart
         for vm, wanted in inventory.vms.items()
         if wanted.apart and fleet.where.get(vm, (room.name,))[0] != room.name
     }
-    return tuple(sorted(g.name for g in _guests(room) if g.apart not in elsewhere))
+    here = host.node.guests.values()
+    return tuple(sorted(g.name for g in here if g.apart not in elsewhere))
 
 
 def _server(node: Node, known: bool) -> ProvenServer:

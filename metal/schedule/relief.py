@@ -75,7 +75,7 @@ def need_of(room: Room, without: Collection[str] = ()) -> Need:
     disk = room.disk - sum(g.disk_gib for g in guests_of(room).values() if g.name in without)
     over = 0 if room.disk_limit is None else ceil(max(0.0, disk - room.disk_limit))
     nodes = [h.node.without(without) for h in room.hosts.values()]
-    return Need(frozenset() if room.solo else fatal(nodes), over)
+    return Need(frozenset() if room.alone else fatal(nodes), over)
 
 
 def guests_of(room: Room) -> dict[str, Guest]:

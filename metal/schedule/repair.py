@@ -67,7 +67,7 @@ def _ordered(start: State, moves: Mapping[str, str], scale: Scale) -> State | No
         tried.add(frozenset(left))
         for vm, target in left.items():
             after = step(state, vm, target, scale)
-            if after is not None and after.fatal <= state.fatal:
+            if after is not None and after.wrongs <= state.wrongs:
                 end = go_on(after, {v: t for v, t in left.items() if v != vm})
                 if end is not None:
                     return end

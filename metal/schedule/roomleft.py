@@ -28,7 +28,7 @@ def room_left(inventory: Inventory, world: World, size: VmSize) -> tuple[Left, .
 
 
 def _left(room: Room, guest: Guest) -> Left:
-    refused = room.closed or ("it stands alone: only replicas go there" if room.solo else "")
+    refused = room.closed or (room.alone and f"{room.alone}: only replicas go there")
     if refused:
         return Left(room.name, 0, 0, refused)
     nodes = [h.node for h in room.hosts.values() if not h.closed]

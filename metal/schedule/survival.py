@@ -117,6 +117,11 @@ class Node:
         return self.room - self.used
 
     @property
+    def spare(self) -> int:
+        """What it can take: an overfull one takes nothing, and takes nothing from the others."""
+        return max(0, self.room - self.used)
+
+    @property
     def cpus_free(self) -> int:
         """Never below none: what runs there already is not what is asked."""
         return UNCOUNTED if self.cpus is None else max(0, self.cpus - self.vcpus)
@@ -313,7 +318,7 @@ def failure_verdict(nodes: Sequence[Node], failed: Node) -> Verdict:
     survivors = [n for n in nodes if n is not failed]
     spare, cpus, least, old = 0, 0, UNCOUNTED, False
     for n in survivors:
-        spare, old = spare + n.free, old or n.old
+        spare, old = spare + n.spare, old or n.old
         cpus, least = cpus + n.cpus_free, min(least, n.cpus_free)
     items = bundle(failed.guests.values()) if old else [*failed.items.values()]
     free = not items or (not old and _loose(failed, survivors))
@@ -359,7 +364,7 @@ Forced = tuple[list[Item], list[Item], list[Item]]
 
 def _two(sums: int, used: int, survivors: list[Node], forced: Forced, largest: int) -> bool:
     """Exact: what is fixed is taken off, the rest is a subset sum."""
-    frees = [n.free - sum(i.memory for i in on) for n, on in zip(survivors, forced, strict=False)]
+    frees = [n.spare - sum(i.memory for i in on) for n, on in zip(survivors, forced, strict=False)]
     need = used - sum(i.memory for on in forced[:2] for i in on)
     if min(frees) < 0 or need > sum(frees):
         return False

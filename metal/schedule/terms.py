@@ -99,6 +99,12 @@ def _use(inventory: Inventory, world: World, name: str, traffic: int) -> Use:
     )
 
 
+def clusters_over(inventory: Inventory, today: date) -> set[str]:
+    """Those at sites whose last day has passed."""
+    sites = {name for name, site in inventory.sites.items() if site.donor.over(today)}
+    return {name for name in inventory.clusters if inventory.site_of(name) in sites}
+
+
 def without_closing(inventory: Inventory, today: date) -> tuple[Inventory, tuple[str, ...]]:
     """(the inventory as new VMs are placed by it, warnings): sites that are given back soon take
     none but those that name them."""

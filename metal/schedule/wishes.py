@@ -105,6 +105,19 @@ def members(sets: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     return {first: tuple(sorted(those)) for first, those in found.items()}
 
 
+def only_these(vms: Mapping[str, Vm], names: Collection[str]) -> dict[str, Vm]:
+    """These VMs alone, together with each other also where others made them so."""
+    sets = members(together_sets(vms))
+    company = {vm: tuple(o for o in those if o in names) for those in sets.values() for vm in those}
+    return {
+        name: vm.model_copy(update={"together": tuple(o for o in company[name] if o != name)})
+        if name in company
+        else vm
+        for name, vm in vms.items()
+        if name in names
+    }
+
+
 def guest_of(
     inventory: Inventory, vm: str, sets: Mapping[str, str], seen: SeenVm | None = None
 ) -> Guest:

@@ -1,11 +1,13 @@
 """A site or a cluster is lost or given up: where each of its VMs goes, and what cannot go."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from metal.model.fleet import Inventory, Vm
 from metal.model.world import World
 from metal.schedule.arrive import as_seen
 from metal.schedule.place import Placement, Unplaced, place
+from metal.schedule.wishes import only_these, together_sets
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ def relocate(inventory: Inventory, world: World, site: str) -> Relocation:
     servers, clusters = leaving(inventory, site)
     lost = [vm for vm, seen in world.vms.items() if seen.server in servers]
     managed = {vm for vm in lost if vm in inventory.vms}
+    known = inventory.model_copy(update={"vms": only_these(inventory.vms, world.vms)})
     rest = inventory.model_copy(
         update={
             "sites": {n: s for n, s in inventory.sites.items() if n != site},
@@ -45,12 +48,11 @@ def relocate(inventory: Inventory, world: World, site: str) -> Relocation:
             "clusters": {n: c for n, c in inventory.clusters.items() if n not in clusters},
             "vms": {
                 name: _freed(
-                    as_seen(inventory, name, world.vms[name]) if name in managed else vm,
+                    as_seen(known, name, world.vms[name]) if name in managed else vm,
                     clusters,
                     name in managed,
                 )
-                for name, vm in inventory.vms.items()
-                if name in managed or name in world.vms
+                for name, vm in known.vms.items()
             },
         }
     )
@@ -62,7 +64,7 @@ def relocate(inventory: Inventory, world: World, site: str) -> Relocation:
         }
     )
     placement = place(rest, seen)
-    order = sorted(placement.homes, key=lambda vm: (-inventory.vms[vm].priority, vm))
+    order = _together_in_order(inventory, placement.homes)
     return Relocation(
         site=site,
         homes={vm: (placement.homes[vm].cluster, placement.homes[vm].server) for vm in order},
@@ -71,6 +73,22 @@ def relocate(inventory: Inventory, world: World, site: str) -> Relocation:
         unmanaged=tuple(sorted(set(lost) - managed)),
         placement=placement,
     )
+
+
+def _together_in_order(inventory: Inventory, vms: Iterable[str]) -> list[str]:
+    """The most important first, and right after it those that it stays together with: days in
+    which they are apart are as few as can be."""
+    sets = together_sets(inventory.vms)
+    first: dict[str, int] = {}
+    for vm in vms:
+        name = sets.get(vm, vm)
+        first[name] = max(first.get(name, 0), inventory.vms[vm].priority)
+
+    def rank(vm: str) -> tuple[int, str, int, str]:
+        name = sets.get(vm, vm)
+        return -first[name], name, -inventory.vms[vm].priority, vm
+
+    return sorted(vms, key=rank)
 
 
 def _freed(vm: Vm, clusters: set[str], leaves: bool) -> Vm:

@@ -4,10 +4,14 @@ import importlib.util
 import sys
 from pathlib import Path
 
-_spec = importlib.util.spec_from_file_location(
-    "small_fleet", Path(__file__).with_name("small_fleet.py")
-)
-assert _spec and _spec.loader
-_module = importlib.util.module_from_spec(_spec)
-sys.modules["small_fleet"] = _module
-_spec.loader.exec_module(_module)
+
+def _importable(name: str) -> None:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+
+
+for _name in ("small_fleet", "lawbook", "whole_worlds"):
+    _importable(_name)

@@ -127,14 +127,16 @@ def _together(after: After) -> Iterator[Breach]:
 
 
 def _alone(after: After) -> Iterator[Breach]:
-    """On a cluster of one nothing restarts a VM: it needs a replica on another cluster, unless
-    the inventory lets it wait."""
+    """On a cluster of one, or without shared storage, nothing restarts a VM: it needs a replica on
+    another cluster, unless the inventory lets it wait."""
     for place in after.places:
         wanted = after.inventory.vms[place.vm]
-        if len(after.inventory.clusters[place.cluster].servers) > 1 or wanted.may_wait:
+        cluster = after.inventory.clusters[place.cluster]
+        if cluster.restarts or wanted.may_wait:
             continue
         group = wanted.apart
         elsewhere = (r for r in after.residents.values() if r.cluster != place.cluster)
         if group is None or not any(r.group == group for r in elsewhere):
-            what = f"is placed on {place.cluster}, a single server, without a replica elsewhere"
+            whose = "a single server" if len(cluster.servers) == 1 else "without shared storage"
+            what = f"is placed on {place.cluster}, {whose}, without a replica elsewhere"
             yield Breach(law="alone", subject=place.vm, what=what)

@@ -50,7 +50,7 @@ def survival_laws(after: After) -> Iterator[Breach]:
     chosen = {p.cluster for p in after.places}
     moved = {m.cluster for m in after.lone_moves}
     for cluster, fleet in after.inventory.clusters.items():
-        if len(fleet.servers) == 1 or cluster not in chosen | moved:
+        if not fleet.restarts or cluster not in chosen | moved:
             continue
         for dead in sorted(after.carrying[cluster]):
             what = fatal(dead, cluster, after.residents, after)

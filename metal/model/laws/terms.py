@@ -1,7 +1,9 @@
 """Laws over what donors allow: nothing new beyond what they lend, nothing after the last day."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_interface
+
+from pydantic import IPvAnyNetwork
 
 from metal.model.laws.after import After
 from metal.model.laws.breach import Breach
@@ -66,18 +68,28 @@ def _addresses(name: str, after: After) -> Iterator[str]:
     lent, public = site.donor.addresses, site.subnets.public_ipv4
     if lent is None or public is None:
         return
-    texts = [a for vm in after.world.vms.values() for a in (*vm.addresses, vm.shared)]
-    texts += [a for p in after.places for a in (p.addressing.public_ipv4, p.addressing.shared)]
-    used = {ip_interface(text).ip for text in texts if text}
-    taken = sum(a.version == 4 and a in public for a in used)
-    if taken > lent:
-        yield f"would use {taken} public IPv4 addresses, {lent} are lent"
+    was = _public(
+        [a for vm in after.world.vms.values() for a in (*vm.addresses, vm.shared)], public
+    )
+    places = [a for p in after.places for a in (p.addressing.public_ipv4, p.addressing.shared)]
+    used = was | _public(places, public)
+    if len(used) > max(lent, len(was)):
+        yield f"would use {len(used)} public IPv4 addresses, {lent} are lent"
+
+
+def _public(texts: Iterable[str | None], public: IPvAnyNetwork) -> set[object]:
+    """Those of the site's public network."""
+    return {ip for text in texts if text and (ip := ip_interface(text).ip) in public}
 
 
 def _traffic(name: str, after: After) -> Iterator[str]:
+    """Who needs none may come where too much is used already."""
     lent = after.inventory.sites[name].donor.traffic_gb
     here = [c for c in after.inventory.clusters if after.inventory.site_of(c) == name]
+    came = [p.vm for p in after.places if p.cluster in here]
     vms = [r.name for r in after.residents.values() if r.cluster in here]
     taken = sum(after.inventory.vms[vm].traffic_gb for vm in vms if vm in after.inventory.vms)
+    if not any(after.inventory.vms[vm].traffic_gb for vm in came):
+        return
     if lent is not None and taken > lent:
         yield f"has VMs of {taken} GB a month, {lent} GB are lent"
