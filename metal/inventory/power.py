@@ -1,5 +1,7 @@
 """How servers without a good BMC are switched: what a driver needs is there, no secret is."""
 
+import contextlib
+from ipaddress import ip_address
 from pathlib import Path as File
 
 from metal.inventory.draft import Draft
@@ -22,7 +24,7 @@ SECRETS = ("password", "passwd", "community", "snmp_priv_passwd")
 
 
 def check_power(draft: Draft) -> None:
-    taken: dict[tuple[str | None, str], str] = {}
+    taken: dict[tuple[str, str], str] = {}
     for name, server in draft.servers.items():
         path = ("servers", name, "power")
         _bmc(draft, name, server)
@@ -60,18 +62,27 @@ def _taken(
     path: Path,
     power: PowerAccess,
     name: str,
-    taken: dict[tuple[str | None, str], str],
+    taken: dict[tuple[str, str], str],
 ) -> None:
     """A plug feeds one power supply: whoever cuts it must not cut another server's."""
     for where, one in _outlets(path, power):
         for plug in filter(None, (p.strip() for p in (one.plug or "").split(","))):
-            other = taken.get((one.address, plug))
+            same = (_one_spelling(one.address), _one_spelling(plug))
+            other = taken.get(same)
             if other == name:
                 draft.at_key(where, f"plug {plug} is named twice", "name the other supply's")
             elif other is not None:
                 what = f"plug {plug} of {one.address} is server `{other}`'s"
                 draft.at_key(where, what, "look behind the rack: whose is it?")
-            taken[one.address, plug] = name
+            taken[same] = name
+
+
+def _one_spelling(name: str | None) -> str:
+    """Of an address, a host name or a plug that can be written in several ways."""
+    with contextlib.suppress(ValueError):
+        return str(ip_address(name or ""))
+    plain = (name or "").lower().rstrip(".")
+    return plain.lstrip("0") or plain
 
 
 def _fence(draft: Draft, path: Path, power: PowerAccess) -> None:

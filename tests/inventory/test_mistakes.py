@@ -271,6 +271,23 @@ def test_a_plug_of_two_servers(mistakes: Find, base: str) -> None:
     assert ["plug 3 of h is server `rio2`'s" in str(m) for m in mistakes(both)] == [True]
 
 
+@pytest.mark.parametrize(
+    ("address", "plug"),
+    [("PDU.example.org.", "3"), ("pdu.example.org", "03"), ("fd00:0::9", "3"), ("FD00::9", "003")],
+)
+def test_a_plug_of_two_servers_in_two_spellings(
+    mistakes: Find, base: str, address: str, plug: str
+) -> None:
+    driver = 'driver = "fence", agent = "fence_apc_snmp"'
+    first = "fd00::9" if ":" in address else "pdu.example.org"
+    one = f'unit = 2\npower = {{ {driver}, address = "{first}", plug = "3" }}'
+    two = f'power = {{ {driver}, address = "{address}", plug = "{plug}" }}\nboot_mac = "02'
+    both = base.replace("unit = 2", one).replace('boot_mac = "02', two)
+    assert [f"plug {plug} of {address} is server `rio2`'s" in str(m) for m in mistakes(both)] == [
+        True
+    ]
+
+
 @pytest.mark.parametrize(("old", "new", "words"), ONE_MISTAKE)
 def test_one_mistake(mistakes: Find, base: str, old: str, new: str, words: str) -> None:
     assert old in base
