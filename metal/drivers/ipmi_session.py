@@ -11,6 +11,7 @@ Protocol: IPMI 2.0 rev. 1.1, chapter 13. Quirk numbers (I…) are those of docs/
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 from types import SimpleNamespace
@@ -27,6 +28,8 @@ SUITES = {17: (256, (3, 4, 1)), 3: (1, (1, 1, 1))}
 NO_SUITE = (0x04, 0x05, 0x10, 0x11, 0x12)
 """Status codes by which BMCs say that they do not speak a suite (table 13-15; I01, I02)."""
 BAD_SESSION = 0x02
+MALFORMED = (IndexError, KeyError, TypeError, ValueError, struct.error)
+"""What pyghmi ends with where a datagram is shorter than it says, or no IPMI at all."""
 RESEND = 0.7
 """Seconds until a datagram is sent again; then twice as long, and so on."""
 
@@ -115,7 +118,8 @@ class Session(simplesession.Session):  # type: ignore[misc]  # pyghmi has no typ
             raise Silent(heard=self.sockaddr is not None)
         until = min(self._resend_at, self._deadline)
         if readable([self.socket], until - now):
-            self.process_pktqueue()
+            with contextlib.suppress(*MALFORMED):  # noise, and no answer
+                self.process_pktqueue()
         elif time.monotonic() >= self._resend_at:
             self._pause *= 2
             self._send_again()

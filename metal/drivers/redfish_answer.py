@@ -18,6 +18,8 @@ BIGGEST = 4 * 1024 * 1024
 """Bytes. No resource is that large (message registries are, but nobody needs one)."""
 LONGEST_INDEX = 9
 """Digits: no list of 4 MiB has as many elements."""
+LONGEST_INTEGER = 40
+"""Digits: the largest that means anything has 20 (2^64)."""
 DEEPEST = 100
 """Levels of a body. Standard ones have ten; what walks through them does so by recursion."""
 SOON = re.compile(r"(?:retry|again|wait)\D{0,40}?(\d{1,3})\s*sec", re.IGNORECASE)
@@ -171,15 +173,20 @@ def _too_deep(body: Body) -> bool:
 def _loaded(raw: bytes) -> Any:
     """One bad byte or line end in some asset tag must not cost the whole resource."""
     try:
-        return json.loads(raw, strict=False)
+        return json.loads(raw, strict=False, parse_int=_integer)
     except UnicodeDecodeError:
         text = raw.decode("utf-8-sig", errors="replace")
     except (ValueError, RecursionError):
         return None
     try:
-        return json.loads(text, strict=False)
+        return json.loads(text, strict=False, parse_int=_integer)
     except (ValueError, RecursionError):
         return None
+
+
+def _integer(text: str) -> int | None:
+    """Python refuses to read one of thousands of digits, and the whole body with it."""
+    return int(text) if len(text) <= LONGEST_INTEGER else None
 
 
 def unzipped(raw: bytes) -> bytes:

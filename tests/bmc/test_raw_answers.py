@@ -117,6 +117,9 @@ READ: dict[str, bytes] = {
     + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n" + chunk(BODY) + b"0\r\n\r\n",
     "both length and chunks": CHUNKED + b"Content-Length: 3\r\n\r\n" + chunk(BODY) + b"0\r\n\r\n",
     "two lengths": HEAD + b"Content-Length: %d\r\nContent-Length: 1\r\n\r\n" % len(BODY) + BODY,
+    "an integer of thousands of digits": length(
+        len(BODY) + 5008, BODY[:-1] + b', "x": ' + b"9" * 5000 + b" }"
+    ),
     "says gzip and is none": HEAD + b"Content-Encoding: gzip\r\n\r\n" + BODY,
     "says br and is none": HEAD + b"Content-Encoding: br\r\n\r\n" + BODY,
     "gzip in gzip": HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(gzip.compress(BODY)),
