@@ -158,7 +158,7 @@ class IpmiConsole:
         if self._command is None:
             return
         try:
-            self._session.process_pktqueue()
+            self._session.take()
         except (OSError, IndexError, ValueError) as error:
             raise self._break(str(error)) from error
 

@@ -118,11 +118,15 @@ class Session(simplesession.Session):  # type: ignore[misc]  # pyghmi has no typ
             raise Silent(heard=self.sockaddr is not None)
         until = min(self._resend_at, self._deadline)
         if readable([self.socket], until - now):
-            with contextlib.suppress(*MALFORMED):  # noise, and no answer
-                self.process_pktqueue()
+            self.take()
         elif time.monotonic() >= self._resend_at:
             self._pause *= 2
             self._send_again()
+
+    def take(self) -> None:
+        """Handle what has come; what nobody can read is noise, and no answer."""
+        with contextlib.suppress(*MALFORMED):
+            self.process_pktqueue()
 
     def _send_again(self) -> None:
         """A lost handshake begins anew: BMCs do not take a RAKP message twice."""
