@@ -159,7 +159,7 @@ class IpmiConsole:
             return
         try:
             self._session.take()
-        except (OSError, IndexError, ValueError) as error:
+        except OSError as error:
             raise self._break(str(error)) from error
 
     def _keep_alive(self) -> None:
