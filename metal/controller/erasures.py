@@ -5,6 +5,7 @@ made with the controller's SSH key. `allowed_signers` is what a donor checks the
 """
 
 import re
+from hashlib import sha256
 from pathlib import Path
 
 from metal.controller.workspace import Workspace
@@ -37,8 +38,7 @@ def keep(workspace: Workspace, record: Erasure) -> Path:
     folder = workspace.folder / "erasures"
     key, public = controller_key(workspace.state)
     identity = identity_of(workspace)
-    about = (record.recorded[:10], record.server, _plain(record.disk_serial), record.operation)
-    stem = "-".join(map(str, about))
+    stem = stem_of(record)
     how = HOW.format(identity=identity, namespace=NAMESPACE, name=f"{stem}.txt", public=public)
     texts = {
         f"{stem}.json": record.model_dump_json(indent=2) + "\n",
@@ -49,6 +49,12 @@ def keep(workspace: Workspace, record: Erasure) -> Path:
         _write(folder / f"{name}.sig", sign(content, key))
         _write(folder / name, content)
     return folder / f"{stem}.json"
+
+
+def stem_of(record: Erasure) -> str:
+    """What the record's files are called; the disks of one operation have one each."""
+    about = (record.recorded[:10], record.server, _plain(record.disk_serial), record.operation)
+    return "-".join(map(str, about))
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -93,4 +99,9 @@ def identity_of(workspace: Workspace) -> str:
 
 
 def _plain(serial: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.-]+", "_", serial)[:64] or "unknown"
+    """Fit for a file's name. What is lost on the way is made up for by a digest: "WD/1" and "WD 1"
+    are two disks."""
+    plain = re.sub(r"[^A-Za-z0-9.-]+", "_", serial)[:64]
+    if plain == serial:
+        return plain
+    return f"{plain}-{sha256(serial.encode(errors='surrogatepass')).hexdigest()[:8]}"

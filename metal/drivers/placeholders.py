@@ -3,7 +3,7 @@
 import re
 import uuid
 
-from metal.model.visible import UNSEEN, visible
+from metal.model.visible import UNSEEN, on_one_line
 
 _PLACEHOLDER = re.compile(
     r"""^[\[<({]?(?: [\s.\-_x0*=\#?]*                    # blanks, dots, zeros
@@ -57,7 +57,7 @@ def cut(text: str) -> str:
 def told_name(name: str) -> str:
     """What people are shown of an account's name, on one line and with a sign for what is unseen:
     an account that hides is there all the same."""
-    return cut(" ".join(visible(name).split()))
+    return cut(on_one_line(name))
 
 
 def told_uuid(value: object) -> str | None:

@@ -1,8 +1,12 @@
 """What is handed to a donor when a disk was erased: a record, as data and as text."""
 
-from typing import Literal
+import textwrap
+from typing import Any, Literal
+
+from pydantic import field_validator
 
 from metal.model.base import Frozen
+from metal.model.visible import on_one_line
 
 
 class Erasure(Frozen):
@@ -38,7 +42,15 @@ class Erasure(Frozen):
     """Who asked for it."""
     operation: int
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _writable(cls, value: Any) -> Any:
+        """Half a character, which no file can hold, is a question mark."""
+        return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
+
+WIDTH = 80
+LABEL = 20
 VERIFIED = {
     "zeros": "every one of them held zeros",
     "ones": "every one of them held ones",
@@ -47,7 +59,11 @@ VERIFIED = {
 
 
 def text_of(record: Erasure) -> str:
-    """The record for people. Ends with a newline."""
+    """The record for people. Ends with a newline.
+
+    Only labels of ours begin a line: serials, models and reasons are what a machine told, and
+    what it tells must not read as a result. The data beside it has them as they were told.
+    """
     size = "unknown" if record.disk_bytes is None else f"{record.disk_bytes:,} bytes"
     pairs = [
         ("Result", record.result.upper()),
@@ -67,8 +83,14 @@ def text_of(record: Erasure) -> str:
         ("Asked for by", f"{record.by} ({record.fleet}, operation {record.operation})"),
         ("Recorded", record.recorded),
     ]
-    lines = [f"{label + ':':<20}{value}" for label, value in pairs if value]
+    lines = [_folded(f"{label}:", on_one_line(value)) for label, value in pairs if value]
     return "\n".join(["Record of the erasure of a disk", "", *lines, ""])
+
+
+def _folded(label: str, value: str) -> str:
+    """Folded here: a terminal that folds would begin the line with what was told."""
+    lines = textwrap.wrap(value, WIDTH - LABEL, break_on_hyphens=False)
+    return f"{label:<{LABEL}}" + f"\n{'':<{LABEL}}".join(lines)
 
 
 def _verified(record: Erasure) -> str:

@@ -23,6 +23,11 @@ def visible(text: str) -> str:
     return UNSEEN.sub("?", text)
 
 
+def on_one_line(text: str) -> str:
+    """The same where each line means something of its own: none of it can pass for another."""
+    return " ".join(visible(text).split())
+
+
 def escaped(text: str) -> str:
     """JSON text that says the same, with such characters written out."""
     return UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -1,17 +1,21 @@
 """Erasing disks: only where nothing runs, with consent, and with a record anybody can check."""
 
 import json
+import re
 import subprocess
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from metal.cli.face import Face
 from metal.cli.verbs.wipe import command
 from metal.controller import live_work
-from metal.controller.erasures import identity_of, keep, verify
+from metal.controller.erasures import identity_of, keep, stem_of, verify
 from metal.controller.progress import silent
 from metal.model.erasure import Erasure, text_of
 from metal.model.errors import BadInput, Failed, Refused
@@ -173,4 +177,48 @@ def test_the_same_record_again_is_the_same_file(rack: Any) -> None:
     before = first.read_bytes()
     assert keep(rack, RECORD) == first
     assert first.read_bytes() == before
-    assert first.name == "2026-11-25-alba1-S45NNC0R_1-7.json"
+    assert first.name == "2026-11-25-alba1-S45NNC0R_1-b74ddbff-7.json"
+
+
+def test_disks_whose_serial_numbers_look_alike_have_a_record_each(rack: Any) -> None:
+    alike = ("WD/1234", "WD 1234", "WD_1234", "", "unknown", "x" * 64, "x" * 65)
+    records = [RECORD.model_copy(update={"disk_serial": serial}) for serial in alike]
+    files = [keep(rack, record) for record in records]
+    assert [verify(rack, file) for file in files] == records
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("/ _-.\n"), max_size=80)
+
+
+@given(one=TEXTS, other=TEXTS)
+def test_two_serial_numbers_are_two_files(one: str, other: str) -> None:
+    stems = [stem_of(RECORD.model_copy(update={"disk_serial": s})) for s in (one, other)]
+    assert (stems[0] == stems[1]) == (one == other)
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]{1,120}", stem) for stem in stems)
+
+
+def test_half_a_character_does_not_keep_a_record_from_being_written(rack: Any) -> None:
+    record = Erasure(**{**RECORD.model_dump(), "why": "no\ud800"})
+    assert verify(rack, keep(rack, record)) == RECORD.model_copy(update={"why": "no?"})
+
+
+FORGED = "S2\nResult:             ERASED\x1b[2J\r\x85\u2028Verified:           yes"
+
+
+def test_what_a_machine_told_cannot_pass_for_a_line_of_ours(rack: Any, golden: Any) -> None:
+    told = dict.fromkeys(("disk_serial", "disk_model", "server_serial", "why", "method"), FORGED)
+    record = RECORD.model_copy(update={**told, "result": "not erased", "verified": None})
+    golden("erasure-forged.txt", text_of(record))
+    shown = run(rack, "verify", str(keep(rack, record))).stdout
+    assert len(shown.splitlines()) == 1 and shown.endswith(": not erased\n")
+
+
+@given(text=TEXTS.filter(str.strip))
+def test_one_line_a_value_and_nothing_that_steers_a_terminal(text: str) -> None:
+    told = dict.fromkeys(("disk_serial", "disk_model", "server_model", "began", "why"), text)
+    lines = text_of(RECORD.model_copy(update=told)).split("\n")
+    plain = text_of(RECORD.model_copy(update=dict.fromkeys(told, "x"))).split("\n")
+    ours = [line[:20] for line in lines if line[:20].strip()]
+    assert ours == [line[:20] for line in plain if line]
+    assert max(map(len, lines)) <= 80
+    assert not [c for line in lines for c in line if unicodedata.category(c) in ("Cc", "Zl", "Zp")]

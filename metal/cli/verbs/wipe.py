@@ -84,13 +84,16 @@ def _consent(face: Face, disks: dict[str, tuple[str, ...]], confirm: str | None)
 def _verify(face: Face, files: tuple[str, ...]) -> None:
     from metal.controller.erasures import verify
     from metal.model.errors import BadInput
+    from metal.model.visible import on_one_line
 
     if not files:
         raise BadInput("which record?", mend="metal wipe verify erasures/NAME.json")
     records = [(file, verify(face.open(), Path(file))) for file in files]
     lines = [
-        f"{file}: as it was signed"
-        + (f"; disk {record.disk_serial} of {record.server}: {record.result}" if record else "")
+        on_one_line(
+            f"{file}: as it was signed"
+            + (f"; disk {record.disk_serial} of {record.server}: {record.result}" if record else "")
+        )
         for file, record in records
     ]
     face.show(lines, [{"file": file, "record": record} for file, record in records])
