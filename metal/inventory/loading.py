@@ -70,7 +70,7 @@ def load(workspace: Path, text: str | None = None) -> Inventory:
 
     `text` stands for what is in inventory.toml: an edit is tried before it is written.
     """
-    workspace = _nearby(workspace)
+    workspace = nearby(workspace)
     file = workspace / "inventory.toml"
     source = read(file) if text is None else parse(file, text)
     unread = isinstance(source, Mistake)
@@ -193,7 +193,7 @@ def _sizes(draft: Draft, file: Path) -> None:
             draft.sizes[name] = found
 
 
-def _nearby(folder: Path) -> Path:
+def nearby(folder: Path) -> Path:
     """Relative to the current folder where it is below: what a person would type."""
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
