@@ -177,7 +177,7 @@ def test_the_same_record_again_is_the_same_file(rack: Any) -> None:
     before = first.read_bytes()
     assert keep(rack, RECORD) == first
     assert first.read_bytes() == before
-    assert first.name == "2026-11-25-alba1-S45NNC0R_1-b74ddbff-7.json"
+    assert first.name == "2026-11-25-alba1-S45NNC0R_1-55382ffd-7.json"
 
 
 def test_disks_whose_serial_numbers_look_alike_have_a_record_each(rack: Any) -> None:
