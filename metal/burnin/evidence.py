@@ -28,6 +28,7 @@ def gather(
     bmc: BmcSaid | None,
     bmc_why: str = "",
     died_in: str | None = None,
+    unheard: str | None = None,
     why: str = "",
 ) -> Evidence:
     """`told`: name → body, as the agent posted them (metal/live/agent/burnin.py).
@@ -56,6 +57,7 @@ def gather(
         kernel=one("kernel", KernelLog),
         bmc=bmc,
         died_in=died_in,
+        unheard=unheard,
         unknown=unknown,
     )
 

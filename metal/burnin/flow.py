@@ -181,7 +181,10 @@ class _BurnIn:
             bmc=BmcSaid.model_validate(said) if said else None,
             bmc_why="" if said else "it did not answer",
             died_in=ended.died_in,
-            why="" if ended.ok else f"the live system did not get there: {ended.why}",
+            unheard=ended.why if ended.unheard else None,
+            why=""
+            if ended.ok or ended.unheard
+            else f"the live system did not get there: {ended.why}",
         )
         appraisal = appraise(
             evidence,

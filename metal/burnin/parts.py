@@ -25,6 +25,8 @@ def part_marks(evidence: Evidence) -> Iterator[Mark]:
 
 def missing_marks(evidence: Evidence) -> Iterator[Mark]:
     """What nobody looked at is unknown, and so is a server of which that is true."""
+    if evidence.unheard:
+        yield Mark(grade="unknown", part="machine", what=f"{evidence.unheard}; run it again")
     for part in ("memory", "cpu", "disks", "nics", "kernel", "bmc"):
         if getattr(evidence, part) is None:
             why = evidence.unknown.get(part, "no evidence came")

@@ -12,7 +12,7 @@ from metal.controller.erasures import keep, prepare
 from metal.controller.following import Followed
 from metal.controller.powering import switching
 from metal.controller.progress import Progress
-from metal.controller.serving import boot_service
+from metal.controller.serving import Listening, boot_service
 from metal.controller.sweeping import side_by_side
 from metal.controller.workspace import Workspace
 from metal.inventory.mistakes import suggest
@@ -124,6 +124,7 @@ def live_ports(workspace: Workspace) -> LivePorts:
         bmc=workspace.bmc,
         image=partial(_ensure_image, workspace),
         power=partial(switching, workspace),
+        listening=Listening(workspace),
         patience=Patience.at_pace(workspace.inventory.fleet.poll_seconds),
     )
 

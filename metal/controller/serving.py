@@ -1,5 +1,7 @@
 """The boot service, run by whoever needs servers answered."""
 
+import threading
+import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from urllib.parse import urlsplit
@@ -62,6 +64,21 @@ def boot_service(workspace: Workspace, serving: bool = True) -> AbstractContextM
         if not _answers(workspace):
             raise
         return nullcontext()
+
+
+class Listening:
+    """Whether a boot service answers here; asked once a poll, however many want to know."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace, self._lock = workspace, threading.Lock()
+        self._said, self._until = False, 0.0
+
+    def __call__(self) -> bool:
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._said = _answers(self._workspace)
+                self._until = time.monotonic() + self._workspace.inventory.fleet.poll_seconds
+            return self._said
 
 
 def _answers(workspace: Workspace) -> bool:

@@ -8,6 +8,7 @@ the power goes.
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +18,7 @@ import requests
 
 from metal.install.derived import proof_of
 from metal.lab.clock import Clock
-from metal.lab.live import PretendLive
+from metal.lab.live import Gone, PretendLive
 from metal.lab.luks_double import format_luks
 from metal.lab.machine import Boot, DiskState, Machine
 from metal.lab.medium import Medium, believed, read_medium
@@ -35,6 +36,7 @@ from metal.lab.preseeding import (
     trusted,
     wanted_disks,
 )
+from metal.live.agent.talk import GONE
 from metal.model.facts import Drive
 
 POST_SECONDS = 20.0
@@ -138,19 +140,21 @@ class _Session:
         return self._ask("GET", url)
 
     def _ask(self, method: str, url: str, data: dict[str, str] | str | None = None) -> bytes | None:
+        sent = self._sent(method, url, data)
+        return sent.content if sent is not None and sent.status_code == 200 else None
+
+    def _sent(
+        self, method: str, url: str, data: dict[str, str] | str | None = None
+    ) -> requests.Response | None:
+        """Whatever was answered; None without an answer."""
         if self.boot.off.is_set():
             raise _PowerLost
-        try:
-            with believed(self.trusts) as verify:
-                sent = self.http.request(
-                    method, url, data=data, timeout=HTTP_SECONDS, verify=verify
-                )
-            body = sent.content if sent.status_code == 200 else None
-        except requests.RequestException:
-            body = None
+        sent = None
+        with suppress(requests.RequestException), believed(self.trusts) as verify:
+            sent = self.http.request(method, url, data=data, timeout=HTTP_SECONDS, verify=verify)
         if self.boot.off.is_set():
             raise _PowerLost
-        return body
+        return sent
 
     # ── iPXE ────────────────────────────────────────────────────────────────────────────────
 
@@ -212,7 +216,10 @@ class _Session:
         return None if body is None else json.loads(body)
 
     def post(self, url: str, body: dict[str, Any]) -> bool:
-        return self._ask("POST", url, json.dumps(body)) is not None
+        sent = self._sent("POST", url, json.dumps(body))
+        if sent is not None and sent.status_code in GONE:
+            raise Gone
+        return sent is not None and sent.status_code == 200
 
     # ── the Debian installer ────────────────────────────────────────────────────────────────
 

@@ -5,20 +5,25 @@ What it tells has the shapes of metal/live/agent; how it gets there takes lab se
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from metal.lab.live_evidence import cpu, disk, kernel, memory, nics, sensors
 from metal.lab.machine import Machine
+from metal.live.agent.talk import LONGEST_PAUSE
 from metal.live.build import LiveImage
 
 LONGEST = 60.0
 """Lab seconds of a burn-in, however many minutes were asked for: nothing can be found in more."""
 SHARES = {"memory": 0.4, "cpu": 0.25, "disks": 0.35}
 ERASE_SECONDS = 20.0
-TRIES, PAUSE = 30, 2.0
 KEY = "1ab0000000000000"
+
+
+class Gone(Exception):
+    """The controller does not want this job (any more)."""
 
 
 class Wire(Protocol):
@@ -28,7 +33,8 @@ class Wire(Protocol):
     def fetch(self, url: str) -> dict[str, Any] | None:
         """The JSON there; None when there is none for it."""
 
-    def post(self, url: str, body: dict[str, Any]) -> bool: ...
+    def post(self, url: str, body: dict[str, Any]) -> bool:
+        """False without an answer; Gone when the controller does not want it."""
 
 
 class PretendLive:
@@ -44,8 +50,11 @@ class PretendLive:
         if job is None:
             return
         act = {"burnin": self._burn_in, "wipe": self._wipe}[job["kind"]]
-        act(job)
-        self._surely(f"{self._base}/end", {"ok": True})
+        try:
+            act(job)
+            self._surely(f"{self._base}/end", {"ok": True})
+        except Gone:
+            return
 
     def _burn_in(self, job: dict[str, Any]) -> None:
         machine, seconds = self._machine, min(LONGEST, 60.0 * job["minutes"])
@@ -102,17 +111,19 @@ class PretendLive:
 
     def _progress(self, phase: str, fraction: float, text: str) -> None:
         told = {"phase": phase, "fraction": fraction, "text": text}
-        self._wire.post(f"{self._base}/progress", told)
+        with suppress(Gone):  # as the agent does: what was found is another matter
+            self._wire.post(f"{self._base}/progress", told)
 
     def _evidence(self, name: str, body: dict[str, Any]) -> None:
         self._surely(f"{self._base}/evidence/{name}", body)
 
     def _surely(self, url: str, body: dict[str, Any]) -> None:
-        """As the agent does: a controller that is away for a while gets it when it is back."""
-        for _ in range(TRIES):
-            if self._wire.post(url, body):
-                return
-            self._wire.pause(PAUSE)
+        """As the agent does: it waits for a controller that is away, however long."""
+        pause = 1.0
+        while not self._wire.post(url, body):
+            self._wire.pause(pause)
+            self._machine.waited += pause
+            pause = min(LONGEST_PAUSE, pause * 2)
 
 
 def _now() -> str:

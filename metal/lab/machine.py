@@ -101,6 +101,8 @@ class Machine:
         self.on_boot: Callable[[Machine, Boot], None] = lambda _m, _b: None
         self.asked_at = 0.0
         """When the installer last asked for its answers, seconds since the epoch."""
+        self.waited = 0.0
+        """Lab seconds that its live system waited for a controller that was away."""
         self.serial = SerialPort()
         self.plugged = True
         """False: no power at all, the BMC is dead too."""

@@ -231,6 +231,7 @@ def _machine_truth(machine: Machine) -> dict[str, Any]:
         "power_ons": machine.power_ons,
         "power_offs": machine.power_offs,
         "asked_at": machine.asked_at,
+        "waited": machine.waited,
         "disks": {
             name: {
                 "system": disk.system,

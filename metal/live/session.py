@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from metal.drivers.ports import Bmc, PowerSwitch
+from metal.live.hearing import Hearing
 from metal.model.base import Frozen
 from metal.model.errors import Failed, MetalError
 from metal.operations.jobs import TAKEN, Job
@@ -57,6 +58,8 @@ class LivePorts:
     """Builds the live system for a server where there is none."""
     power: Callable[[str], Switching]
     """What switches a server: its BMC, a plug, a person."""
+    listening: Callable[[], bool]
+    """Whether a boot service hears what the machine says, now."""
     patience: Patience = Patience()
 
 
@@ -67,6 +70,8 @@ class Ended(Frozen):
     why: str = ""
     died_in: str | None = None
     """The phase in which the machine fell silent, or stuck."""
+    unheard: bool = False
+    """Nobody knows how: for a time nobody listened, and it said nothing afterwards."""
 
 
 class LiveSession:
@@ -81,6 +86,7 @@ class LiveSession:
         run.progress(0.0, "looking for the live system")
         run.step("have the live system", lambda: self.ports.image(self.name), tries=3, backoff=2)
         run.step("open the job", lambda: jobs.open(self.name, macs, uuid, body, run.id))
+        self._hearing = Hearing(self._job(), self.ports.listening)
         for attempt in range(1, self.patience.boots + 1):
             again = f" ({attempt})" if attempt > 1 else ""
             run.progress(0.01, "booting from the network" + again)
@@ -178,6 +184,7 @@ class LiveSession:
         def ready() -> str | None:
             nonlocal quiet, last
             job = self._job()
+            self._hearing.look(job)
             if job.taken:
                 return "taken"
             quiet, last = (quiet + 1 if job.beats == last else 0), job.beats
@@ -188,25 +195,28 @@ class LiveSession:
     def _ended_or_silence(
         self, until: str | None, limit: Callable[[str], float]
     ) -> Callable[[], Any]:
-        quiet, stuck, last, phase = 0, 0, -1, ""
-
         def ready() -> Any:
-            nonlocal quiet, stuck, last, phase
-            job = self._job()
+            job, hearing = self._job(), self._hearing
             if job.ended is not None:
                 why = str(job.ended.get("why", ""))
                 return Ended(ok=job.ended.get("ok") is True, why=why).model_dump()
             if until == job.phase:
                 return "there"
-            if job.beats != last:
+            if hearing.look(job):
                 self.run.progress(0.02 + 0.95 * job.fraction, f"{job.phase} {job.text}".strip())
-            quiet, last = (quiet + 1 if job.beats == last else 0), job.beats
-            stuck, phase = (stuck + 1 if job.phase == phase else 0), job.phase
-            where = START if phase == TAKEN else phase
-            if quiet * self.patience.poll > self.patience.silence:
-                return Ended(ok=False, why="it fell silent", died_in=where).model_dump()
-            if stuck * self.patience.poll > limit(phase) + self.patience.phase:
-                return Ended(ok=False, why="it came no further", died_in=where).model_dump()
-            return None
+            ended = self._given_up(job, limit(job.phase))
+            return ended and ended.model_dump()
 
         return ready
+
+    def _given_up(self, job: Job, limit: float) -> Ended | None:
+        """None as long as there is hope. `limit`: seconds that its phase may take."""
+        hearing, poll, patience = self._hearing, self.patience.poll, self.patience
+        where = START if job.phase == TAKEN else job.phase
+        if hearing.quiet * poll > patience.silence:
+            if not hearing.heard:
+                return Ended(ok=False, why=hearing.gap(job), unheard=True)
+            return Ended(ok=False, why="it fell silent", died_in=where)
+        if hearing.heard and hearing.stuck * poll > limit + patience.phase:
+            return Ended(ok=False, why="it came no further", died_in=where)
+        return None

@@ -129,6 +129,8 @@ class Evidence(Told):
     bmc: BmcSaid | None = None
     died_in: str | None = None
     """The phase in which it fell silent."""
+    unheard: str | None = None
+    """How long nobody may have listened, if nothing was heard of it afterwards."""
     unknown: dict[str, str] = {}
     """Part → why there is no evidence of it."""
 

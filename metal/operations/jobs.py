@@ -31,6 +31,8 @@ class Job:
     text: str
     beats: int
     """Grows with everything that is heard: the same twice is silence."""
+    heard: float
+    """When that was, the last time: seconds since the epoch."""
     taken: bool
     ended: dict[str, Any] | None
     """What it told at its end; None until then."""
@@ -208,6 +210,7 @@ def _job(conn: Connection, id: int) -> Job:
         fraction=row.fraction,
         text=row.text,
         beats=row.beats,
+        heard=row.updated,
         taken=row.taken is not None,
         ended=None if row.ended is None else json.loads(row.ended),
     )

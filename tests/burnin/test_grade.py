@@ -126,6 +126,12 @@ CASES: dict[str, tuple[Evidence, str, str, str]] = {
         "repair",
         "memory",
     ),
+    "nobody may have listened": (
+        change(kernel=None, unheard="nothing was heard of it"),
+        "unknown",
+        "unknown",
+        "machine",
+    ),
     "little memory tested": (
         change(memory=GOOD.memory.model_copy(update={"mib": 1000})),  # type: ignore[union-attr]
         "unknown",

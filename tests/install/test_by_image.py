@@ -110,7 +110,9 @@ def begin(site, made, acts, patience=QUICK):
     live = site.machine.on_boot = Live(site, acts)
     live.doors = made.doors
     ports = site.ports
-    there = LivePorts(site.store, ports.bmc, lambda _: None, lambda _: ports.power, patience)
+    there = LivePorts(
+        site.store, ports.bmc, lambda _: None, lambda _: ports.power, lambda: True, patience
+    )
     ports = replace(ports, live=there, fetch=lambda: None)
     return perform(site.store, site.open(), lambda run: install(run, site.action, ports)), live
 

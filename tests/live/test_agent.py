@@ -1,8 +1,14 @@
 """The live system's agent, as far as it goes without a machine: what it reads, and what it does
 to a disk (a file that is opened as one)."""
 
+from __future__ import annotations
+
+import json
 import mmap
 import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +272,60 @@ def test_a_defect_of_the_agent_is_told() -> None:
     wire = Wire({"kind": "burnin"})  # without its minutes
     assert perform(talk_to(wire), {}) == 0
     assert wire.ends == [{"ok": False, "why": "KeyError: 'minutes'"}]
+
+
+def test_what_was_found_waits_for_a_controller_that_is_away(desk: Desk) -> None:
+    """For longer than any person is away; then it is delivered, once."""
+    pauses = list[float]()
+
+    def until_it_is_back(seconds: float) -> None:
+        pauses.append(seconds)
+        if sum(pauses) > 3 * 3600:
+            desk.there = True
+
+    Talk(desk.url, "token", sleep=until_it_is_back).evidence("cpu", {"failures": 0})
+    assert desk.told == [("/job/token/evidence/cpu", {"failures": 0})]
+    assert max(pauses) == 30, "it is there soon after the controller"
+
+
+def test_what_nobody_wants_any_more_is_not_held(desk: Desk) -> None:
+    desk.there, desk.status = True, 404
+    with pytest.raises(Gone):
+        Talk(desk.url, "token").evidence("cpu", {})
+
+
+class Desk:
+    """A controller that is away until it is `there`."""
+
+    def __init__(self) -> None:
+        self.there, self.status = False, 200
+        self.told = list[tuple[str, Any]]()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if outer.there:
+                    outer.told.append((self.path, body))
+                self.send_response(outer.status if outer.there else 503)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    made = Desk()
+    thread = threading.Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+    thread.join()
 
 
 def test_without_a_job_it_does_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import threading
 import time
 from typing import Any
@@ -36,6 +37,45 @@ def test_killed_and_run_again(trio: Any) -> None:
         "alba2": "enrolled",
         "alba3": "enrolled",
     }
+
+
+def test_away_for_longer_than_the_tests_take(trio: Any) -> None:
+    """What was found waits for whoever comes back: a healthy server is no worse for it."""
+    words = ("burnin", "alba1", "--minutes", "10")
+    first = trio.begin(*words)
+    wait_for(lambda: at_work(trio))
+    first.send_signal(signal.SIGINT)
+    assert first.wait() != 0
+    wait_for(lambda: trio.truth["servers"]["alba1"]["waited"] > 300)
+    done = trio.metal("-o", "json", *words)
+    (one,) = json.loads(done.stdout)
+    assert (done.returncode, one["burnin"]["appraisal"]["grade"]) == (0, "A"), done.stderr
+    assert trio.truth["servers"]["alba1"]["power_ons"] == 1
+
+
+def test_dead_while_nobody_listened_is_no_grade(trio: Any) -> None:
+    words = ("burnin", "alba1", "--minutes", "10")
+    first = trio.begin(*words)
+    wait_for(lambda: at_work(trio))
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    wait_for(lambda: trio.truth["servers"]["alba1"]["waited"] > 0)
+    control.break_(trio.folder, "alba1", "dead")
+    control.break_(trio.folder, "alba1", "repair")
+    done = trio.metal("-o", "json", *words)
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)[0]["burnin"]["appraisal"]
+    assert (found["grade"], found["verdict"]) == ("unknown", "unknown")
+    assert found["marks"][0]["what"].endswith("nobody may have listened; run it again")
+    again = json.loads(trio.metal("-o", "json", *words).stdout)[0]
+    assert again["burnin"]["appraisal"]["grade"] == "A"
+
+
+def at_work(trio: Any) -> bool:
+    """Whether a machine has taken its job."""
+    with sqlite3.connect(f"file:{trio.folder}/state/metal.db?mode=ro", uri=True) as database:
+        query = "select count(*) from jobs where taken is not null and ended is null"
+        return bool(database.execute(query).fetchone()[0])
 
 
 def wait_for(happened: Any, seconds: float = 30.0) -> None:

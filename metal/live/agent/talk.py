@@ -5,10 +5,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
-TRIES, LONGEST_PAUSE = 60, 30.0
-"""The controller may be started anew meanwhile: what was found waits for it for half an hour."""
+LONGEST_PAUSE = 30.0
+"""Seconds between two tries. What was found waits for a controller that is away, for as long as
+the power stays on: nobody else knows it, and silence would be taken for a fault."""
+GONE = (400, 404, 405, 409, 410, 413)
+"""What it answers to somebody, or something, that it does not want."""
 
 
 class Gone(Exception):
@@ -18,11 +22,17 @@ class Gone(Exception):
 class Talk:
     """`beat`: seconds between two signs of life."""
 
-    def __init__(self, url: str, token: str, beat: float = 5.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        beat: float = 5.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._base = f"{url.rstrip('/')}/job/{token}"
         self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
         self._phase, self._fraction, self._text = "starting", 0.0, ""
-        self._beat = beat
+        self._beat, self._sleep = beat, sleep
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beats, daemon=True)
 
@@ -59,14 +69,13 @@ class Talk:
 
     def _ask(self, method: str, url: str, body: dict[str, Any] | None) -> bytes:
         pause = 1.0
-        for _ in range(TRIES - 1):
+        while True:
             try:
                 return self._once(method, url, body)
             except OSError as error:
                 print(f"metal: no answer from the controller: {error}", flush=True)
-                time.sleep(pause)
+                self._sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
-        return self._once(method, url, body)
 
     def _once(self, method: str, url: str, body: dict[str, Any] | None) -> bytes:
         data = None if body is None else json.dumps(body).encode()
@@ -77,7 +86,7 @@ class Talk:
                 content: bytes = answer.read()
                 return content
         except urllib.error.HTTPError as error:
-            if error.code in (400, 404, 405, 409, 410, 413):
+            if error.code in GONE:
                 raise Gone(f"{method} {url.rpartition('/')[2]}: {error.code}") from None
             raise
 
