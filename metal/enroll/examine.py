@@ -40,6 +40,15 @@ def proven(door: Door) -> list[dict[str, Any]] | None:
         return None
 
 
+def with_accounts(facts: Facts, accounts: list[dict[str, Any]] | None) -> Facts:
+    """What was read before the take-over, with who may log in since."""
+    if accounts is not None:
+        who = tuple(Account.model_validate(a) for a in accounts)
+        return facts.model_copy(update={"accounts": who})
+    why = {"accounts": "it did not tell them once it was taken over"} if facts.accounts else {}
+    return facts.model_copy(update={"accounts": None, "unknown": facts.unknown | why})
+
+
 def examined(
     run: Run,
     door: Door,

@@ -20,7 +20,7 @@ from metal.enroll.door import (
     secret_name,
     with_first,
 )
-from metal.enroll.examine import Opened, examined, proven
+from metal.enroll.examine import Opened, examined, proven, with_accounts
 from metal.enroll.identity import another, is_serial
 from metal.enroll.learn import changes, learned
 from metal.enroll.merge import lacking, merge
@@ -176,6 +176,7 @@ def enroll(
         former = _former(first["user"], door.access.user, ports)
         run.step("lock out", door.retried(lambda: _lock_out(door, former)), tries=ports.tries)
         accounts = run.step("prove", lambda: proven(door), tries=ports.tries)
+        result = replace(result, facts=with_accounts(result.facts, accounts))
         run.progress(0.8, "looking for open doors")
         seen_besides = examined(run, door, accounts, result.facts, ports.audit, ports.passport)
         result = replace(result, **seen_besides)

@@ -9,6 +9,7 @@ from typing import Any
 import pyrage
 import pytest
 
+from metal.cli.render.facts import facts_lines
 from metal.drivers.bmc import connect
 from metal.drivers.ports import Bmc
 from metal.drivers.secrets import AgeSecrets
@@ -136,6 +137,14 @@ def test_a_server_is_learned_taken_over_and_recorded(scene: Scene) -> None:
         assert access.cipher_suite == 3
     assert scene.result is not None and scene.result.learned == learned
     assert scene.bmc.failed_logins == 0
+
+
+def test_who_may_log_in_is_read_after_the_take_over(scene: Scene) -> None:
+    scene.run()
+    [(_, told)] = scene.records
+    who = {account.name: account.enabled for account in told.facts.accounts or ()}
+    assert (who["metal"], who[FACTORY.user]) == (True, False), "as it is now, not as it was"
+    assert f"{FACTORY.user} (disabled)" in "\n".join(facts_lines(told.facts))
 
 
 def test_no_secret_is_in_the_journal_or_the_logs(

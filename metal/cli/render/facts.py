@@ -5,7 +5,7 @@ from typing import Any
 
 from metal.cli.render.hang import hanging
 from metal.cli.render.untold import reasons
-from metal.model.facts import Dimm, Drive, Facts, Health
+from metal.model.facts import Account, Dimm, Drive, Facts, Health
 from metal.model.memory import modules_gib
 from metal.tui.grid import safe
 
@@ -98,11 +98,15 @@ def _told(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "power supply", ", ".join(f"{p.name} ({p.health})" for p in facts.psus or ())
     yield "boots from", ", ".join(facts.boot_targets or ())
     yield "media slots", ", ".join(facts.virtual_media or ())
-    yield "accounts", ", ".join(a.name or "(anonymous)" for a in facts.accounts or ())
+    yield "accounts", ", ".join(map(_account, facts.accounts or ()))
 
 
 def _line(label: str, text: str, width: int) -> list[str]:
     return hanging(f"{label:<{LABEL}}", text, width) if text else []
+
+
+def _account(account: Account) -> str:
+    return (account.name or "(anonymous)") + (" (disabled)" if account.enabled is False else "")
 
 
 def _cpu(facts: Facts) -> str:
