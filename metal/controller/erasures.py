@@ -5,6 +5,7 @@ made with the controller's SSH key. `allowed_signers` is what a donor checks the
 """
 
 import re
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -80,6 +81,20 @@ def verify(workspace: Workspace, file: Path) -> Erasure | None:
         raise BadInput("there is no signature beside it", where=str(signature))
     check(content, signature, _signer(workspace), identity_of(workspace))
     return Erasure.model_validate_json(content) if file.suffix == ".json" else None
+
+
+def erased_on(workspace: Workspace) -> dict[str, str]:
+    """Serial number → the last day of which a record says that the disk was erased.
+
+    Signatures are not looked at, and files that are no records are left out: it is a hint.
+    """
+    days: dict[str, str] = {}
+    for file in sorted((workspace.folder / "erasures").glob("*.json")):
+        with suppress(OSError, ValueError):
+            record = Erasure.model_validate_json(file.read_bytes())
+            if record.result == "erased":
+                days[record.disk_serial] = record.recorded[:10]
+    return days
 
 
 def _signer(workspace: Workspace) -> str:

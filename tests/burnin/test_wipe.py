@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metal.cli.face import Face
+from metal.cli.render.burnin import condemned_lines
 from metal.cli.verbs.wipe import command
 from metal.controller import live_work
+from metal.controller.condemned import condemned
 from metal.controller.erasures import identity_of, keep, stem_of, verify
 from metal.controller.progress import silent
 from metal.model.erasure import Erasure, text_of
@@ -108,6 +110,24 @@ def test_nothing_without_consent(rack: Any) -> None:
         assert isinstance(result.exception, Refused), result
     assert rack.calls == []
     assert not (rack.folder / "erasures").exists()
+
+
+def test_what_is_lost_is_named_before_consent(rack: Any) -> None:
+    wipe(rack, "S1A")
+    found = condemned(rack, {"alba1": SERIALS})
+    day = found[0].erased
+    assert day is not None
+    assert condemned_lines(found) == [
+        f"  alba1  S1A  960 GB; recorded as erased on {day}",
+        "  alba1  S1B  960 GB",
+    ]
+    drives = [{"name": "sda", "serial": "S1A", "size_bytes": 480 * 10**9, "model": "PM883"}]
+    facts = {"address": "10.11.0.11", "protocol": "redfish", "drives": drives}
+    rack.store.records.put("alba1", "facts", facts)
+    assert condemned_lines(condemned(rack, {"alba1": ("S1A", "S9")})) == [
+        f"  alba1  S1A  480 GB PM883; recorded as erased on {day}",
+        "  alba1  S9   its size is not known",
+    ]
 
 
 def test_nothing_is_erased_that_could_not_be_recorded(rack: Any) -> None:

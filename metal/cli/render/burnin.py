@@ -6,6 +6,7 @@ from metal.cli.render.hang import hanging
 from metal.model.burnin import Appraisal, BurnIn
 
 if TYPE_CHECKING:
+    from metal.controller.condemned import Condemned
     from metal.controller.live_work import Worked
 
 SHOWN = 8
@@ -26,6 +27,25 @@ def worked_lines(results: "list[Worked]", width: int = 80) -> list[str]:
         else:
             lines.append(f"{result.server}: not done")
     return lines
+
+
+def condemned_lines(disks: "list[Condemned]", width: int = 80) -> list[str]:
+    """One disk a line: whose, which, how large, what, and whether it was erased already."""
+    serials = max((len(disk.serial) for disk in disks), default=0)
+    servers = max((len(disk.server) for disk in disks), default=0)
+    return [
+        line
+        for disk in disks
+        for line in hanging(
+            f"  {disk.server:<{servers}}  {disk.serial:<{serials}}  ", _condemned(disk), width
+        )
+    ]
+
+
+def _condemned(disk: "Condemned") -> str:
+    size = f"{disk.size_bytes / 10**9:,.0f} GB" if disk.size_bytes else "its size is not known"
+    again = f"; recorded as erased on {disk.erased}" if disk.erased else ""
+    return " ".join(filter(None, (size, disk.model))) + again
 
 
 def burnin_items(burnin: BurnIn) -> list[str]:

@@ -35,7 +35,9 @@ def command(
     if now and not force:
         refuse_in_use(workspace, [name])
     if now:
-        consent(face, f"restart {name} to boot from {device}", yes=yes)
+        consent(
+            face, f"restart {name} hard (what runs there is lost), to boot from {device}", yes=yes
+        )
     taken = boot_once(workspace, name, device, mode)
     if now:
         restart(workspace, name)

@@ -18,6 +18,14 @@ SERVERS = click.argument(
 FORCE = click.option("--force", is_flag=True, help="Although something depends on it.")
 YES = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
+MEANING = {
+    "on": "switch on",
+    "off": "switch off hard (what runs there is lost)",
+    "cycle": "switch off hard and on again (what runs there is lost)",
+    "soft": "ask to shut down, and wait until it is off",
+}
+"""What a person says yes to."""
+
 
 @click.group("power")
 def command() -> None:
@@ -179,7 +187,7 @@ def _change(
         refuse_in_use(workspace, names)
         for line in refuse_unreturning(workspace, names):
             face.say(line)
-    consent(face, f"power {how}: {', '.join(names)}", yes=yes)
+    consent(face, f"{MEANING[how]}: {', '.join(names)}", yes=yes)
     _tell_errands(face, [n for n in names if _by_hand(workspace, n)])
     with face.progress() as progress:
         results = change_power(workspace, names, how, progress)

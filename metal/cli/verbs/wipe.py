@@ -2,12 +2,16 @@
 
 import getpass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from metal.cli.complete import servers
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
+
+if TYPE_CHECKING:
+    from metal.controller.condemned import Condemned
 
 
 @click.command("wipe", cls=Verb)
@@ -41,6 +45,7 @@ def _wipe(face: Face, names: tuple[str, ...], serials: tuple[str, ...], confirm:
     from metal.cli.complaints import complain
     from metal.cli.render.burnin import worked_lines
     from metal.cli.screen import width
+    from metal.controller.condemned import condemned
     from metal.controller.live_work import known, wipe, wipe_check
     from metal.model.errors import BadInput
 
@@ -50,7 +55,7 @@ def _wipe(face: Face, names: tuple[str, ...], serials: tuple[str, ...], confirm:
     known(workspace, names)
     disks = {name: serials or disks_of(workspace.inventory, name) for name in names}
     wipe_check(workspace, disks)
-    _consent(face, disks, confirm)
+    _consent(face, condemned(workspace, disks), confirm)
     face.resumable = "the machines go on alone; the same command follows them again"
     with face.progress() as progress:
         results = wipe(workspace, disks, getpass.getuser(), progress=progress)
@@ -59,21 +64,20 @@ def _wipe(face: Face, names: tuple[str, ...], serials: tuple[str, ...], confirm:
     return max(r.exit_code for r in results)
 
 
-def _consent(face: Face, disks: dict[str, tuple[str, ...]], confirm: str | None) -> None:
+def _consent(face: Face, disks: "list[Condemned]", confirm: str | None) -> None:
     """The phrase names how many disks are lost: a reflex never types it."""
+    from metal.cli.render.burnin import condemned_lines
+    from metal.cli.screen import width
     from metal.model.errors import Refused
 
-    count = sum(len(serials) for serials in disks.values())
-    wanted = f"erase {count}"
+    wanted = f"erase {len(disks)}"
     if confirm is None and not face.interactive:
         raise Refused(
-            f"nobody can be asked whether to erase {count} disks",
+            f"nobody can be asked whether to erase {len(disks)} disks",
             mend=f'--confirm "{wanted}" goes on without asking',
         )
     if confirm is None:
-        face.say("This erases for good:")
-        for name, serials in disks.items():
-            face.say(f"  {name}: {', '.join(serials)}")
+        face.say("\n".join(["This erases for good:", *condemned_lines(disks, width())]))
         confirm = click.prompt(
             f'type "{wanted}" to go on', default="", show_default=False, err=True
         )
