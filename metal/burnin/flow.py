@@ -22,6 +22,7 @@ from metal.model.life import Life, Status
 from metal.operations.lease import LeaseLost
 from metal.operations.run import Run
 
+KIND = "burnin"
 VERSION = 1
 TESTABLE = (Life.ENROLLED, Life.TESTED)
 SLACK = 3.0

@@ -14,6 +14,7 @@ from metal.controller.powering import switching
 from metal.controller.progress import Progress
 from metal.controller.serving import Listening, boot_service
 from metal.controller.sweeping import side_by_side
+from metal.controller.unfinished import refuse_other_wishes
 from metal.controller.workspace import Workspace
 from metal.inventory.mistakes import suggest
 from metal.live import build
@@ -60,10 +61,14 @@ def burn_in(
             server=name, ok=True, burnin=result, exit_code=0 if verdict == "accept" else 1
         )
 
-    work = _Work(workspace, "burnin", burning.VERSION, lambda _name: params, act, progress)
+    def check(name: str) -> None:
+        burning.check(name, ports)
+        refuse_other_wishes(workspace, name, params)
+
+    work = _Work(workspace, burning.KIND, burning.VERSION, lambda _name: params, act, progress)
     # Before an operation is opened: one that must not begin would stay open, and hold the server
     # against the very enrolment that it asks for.
-    work.check = lambda name: burning.check(name, ports)
+    work.check = check
     return work.all(servers, serving)
 
 

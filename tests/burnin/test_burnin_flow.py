@@ -114,6 +114,20 @@ def test_a_bmc_that_ignores_boot_once_is_found_out(rack: Any) -> None:
     assert rack.store.servers.get("alba1").status is Status.FAILED
 
 
+def test_an_unfinished_one_with_other_wishes_is_named(rack: Any) -> None:
+    begun = rack.store.journal.open(
+        "burnin", "alba1", ["server alba1"], {"minutes": 10.0, "overwrite": True}, 1
+    )
+    (one,) = live_work.burn_in(rack, ["alba1"], Wishes(1.0), progress=silent)
+    assert (one.ok, one.exit_code) == (False, 3)
+    assert one.error == (
+        "alba1: a burn-in of 10 minutes that writes on blank disks is not finished, and this would "
+        "be one of 1 minute\n  → `metal burnin alba1 --minutes 10 --overwrite-blank-disks` goes on "
+        f"with it; metal run cancel {begun.id} gives it up"
+    )
+    assert rack.calls == []
+
+
 def test_boots_its_disk_without_an_open_job(served: Any) -> None:
     query = {"mac": "02:00:5e:00:01:01"}
     script = requests.get(f"{served.boot_url}/boot", query, timeout=5).text
