@@ -1,5 +1,7 @@
 """What is asked of the person: consent before something breaks."""
 
+from itertools import zip_longest
+
 import click
 
 from metal.cli.face import Face
@@ -53,6 +55,8 @@ def compared(
     """
     face.say(f"pinned is  {old or 'none'}")
     face.say(f"it shows   {new}")
+    if old:
+        face.say(f"differ in  {_differing(old, new)}")
     if fingerprint:
         return fingerprint.upper() == new
     if not face.interactive:
@@ -60,3 +64,11 @@ def compared(
         raise Refused(what, where=where, mend=mend)
     answer = click.prompt("type yes if you compared it", default="", err=True)
     return bool(answer.strip().lower() == "yes")
+
+
+def _differing(old: str, new: str) -> str:
+    """Where two fingerprints differ: "31 of 32 pairs, number 1 to 32"."""
+    pairs = list(zip_longest(old.split(":"), new.split(":")))
+    at = [number for number, (a, b) in enumerate(pairs, 1) if a != b]
+    ends = f"number {at[0]}" if len(at) == 1 else f"number {at[0]} to {at[-1]}"
+    return f"{len(at)} of {len(pairs)} pairs, {ends}"

@@ -89,7 +89,9 @@ class Examiner:
         access = opened.access
         subnets = subnets_of(self._workspace.inventory, self._server, access.address)
         ipmi = opened.bmc.protocol == "ipmi"
-        asked = self._pings.answers(access.address) if self._pings else None
+        port = (access.port if ipmi else access.ipmi_port) or RMCP
+        # Beside Redfish only the usual port was asked.
+        asked = self._pings.answers(access.address) if self._pings and port == RMCP else None
         return Surroundings(
             protocol=opened.bmc.protocol,
             user=opened.credential.user,
@@ -98,6 +100,7 @@ class Examiner:
             legacy_tls=access.tls == "legacy",
             cipher_suite=opened.bmc.cipher_suite,
             ipmi_answers=True if ipmi else asked,
+            ipmi_port=port,
             address=access.address,
             ours=own_address(access.address),
             bmc_subnet=subnets.bmc if subnets else None,

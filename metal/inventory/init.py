@@ -18,6 +18,8 @@ GITIGNORE = """\
 /state/
 # Rehearsals.
 /.lab/
+# Donors' lists: there are passwords in them.
+*.csv
 """
 
 

@@ -161,14 +161,15 @@ def add_administrator(document: MutableMapping[str, Any], folder: Path) -> None:
 
 
 def scans(folder: Path) -> list[str]:
-    """What finds the BMCs of the lab's first site, as `metal enroll --scan` takes it: one of a
+    """What finds the BMCs of the lab, as `metal enroll --scan` takes it: for each site one of a
     protocol, as each has a port of its own."""
     inventory = load(folder)
-    site, found = next(iter(inventory.sites), None), dict[int, str]()
-    for server in inventory.servers.values():
-        if server.site == site and (port := server.bmc.port):
-            found[port] = f"{inventory.sites[site].subnets.bmc}:{port}"
-    return list(found.values())
+    found = (
+        f"{inventory.sites[server.site].subnets.bmc}:{server.bmc.port}"
+        for server in inventory.servers.values()
+        if server.bmc.port
+    )
+    return sorted(dict.fromkeys(found))
 
 
 def read(folder: Path) -> Topology:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from metal.cli.render.hang import FIRST, gathered, hanging
+from metal.cli.render.hang import EACH, FIRST, gathered, hanging
 from metal.cli.root import COMMANDS
 from metal.controller.enroll_result import EnrollResult
 from metal.controller.planning import plan_fleet
@@ -89,6 +89,11 @@ def test_a_command_is_never_folded_where_it_fits(width: int) -> None:
 def test_what_is_said_of_several_names_the_first_of_them() -> None:
     said = [(name, f"`metal server show {FIRST}` tells") for name in ("a1", "a2")]
     assert gathered(said, 80) == ["a1, a2: `metal server show a1` tells"]
+
+
+def test_what_is_said_of_each_is_no_sum() -> None:
+    said = [("a1", f"2 low{EACH}"), ("a2", f"2 low{EACH}"), ("a3", f"1 low{EACH}")]
+    assert gathered(said, 80) == ["a1, a2: 2 low each", "a3: 1 low"]
 
 
 def test_watching_is_golden(golden) -> None:

@@ -201,3 +201,10 @@ def test_what_one_protocol_does_not_tell_the_other_completes() -> None:
 def test_severities_are_ordered() -> None:
     assert at_least("critical", "high") and at_least("high", "high")
     assert not at_least("medium", "high") and not at_least("info", "low")
+
+
+def test_the_port_that_is_named_is_the_bmcs_own() -> None:
+    (found,) = of({"ipmi_lan": True}, {"ipmi_port": 6623, "ipmi_answers": None}).findings
+    assert "reach UDP port 6623;" in found.remedy and "UDP" not in found.what
+    silent = of({"ipmi_lan": True}).findings[0]
+    assert silent.what.endswith("does not answer on UDP port 623 from here")

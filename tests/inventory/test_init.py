@@ -90,6 +90,7 @@ def test_a_new_workspace_is_sound_at_once_with_the_users_key(tmp_path: Path) -> 
     assert inventory.recipients() == (KEY,)
     assert len(inventory.servers) == 3
     assert "/state/" in (folder / ".gitignore").read_text().splitlines()
+    assert "*.csv" in (folder / ".gitignore").read_text().splitlines(), "lists hold passwords"
     for part in ("profiles/servers/ceph-node.toml", "profiles/vms.toml"):
         assert (folder / part) in written
 

@@ -3,7 +3,7 @@
 from typing import Any, Protocol
 
 from metal.cli.render.bmc import finding_texts, less_of
-from metal.cli.render.hang import FIRST, gathered, hanging
+from metal.cli.render.hang import EACH, FIRST, gathered, hanging
 from metal.model.facts import Facts, Health
 from metal.model.findings import Finding, Severity, at_least
 from metal.model.fleet import Learned
@@ -99,7 +99,7 @@ def _remarks(result: Enrolled, dry_run: bool) -> list[str]:
     said += _doubts(result.facts) if result.facts else []
     said += finding_texts(f for f in result.findings if at_least(f.severity, SHOWN))
     if less := [f for f in result.findings if not at_least(f.severity, SHOWN)]:
-        said.append(f"{less_of(less)}: `metal server show {FIRST}` tells")
+        said.append(f"{less_of(less)}{EACH}: `metal server show {FIRST}` tells")
     return [*said, *result.notes]
 
 

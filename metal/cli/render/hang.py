@@ -12,6 +12,9 @@ GLUE = "\N{NO-BREAK SPACE}"
 FIRST = "\0"
 """Stands in a text that is said of several for the name of the first of them."""
 
+EACH = "\1"
+"""Stands in such a text for " each", where it is said of more than one."""
+
 
 def hanging(lead: str, text: str, width: int, *, under: int | None = None) -> list[str]:
     """`text` after `lead`; at least one line, a break in `text` (before a mend) begins a new one.
@@ -51,5 +54,9 @@ def gathered(said: Iterable[tuple[str, str]], width: int) -> list[str]:
     return [
         line
         for text, of in names.items()
-        for line in hanging("", f"{', '.join(of)}: {text.replace(FIRST, of[0])}", width, under=2)
+        for line in hanging("", f"{', '.join(of)}: {_filled(text, of)}", width, under=2)
     ]
+
+
+def _filled(text: str, of: list[str]) -> str:
+    return text.replace(FIRST, of[0]).replace(EACH, " each" if len(of) > 1 else "")

@@ -89,9 +89,11 @@ def up(face: Face, folder: Path, speed: float, engine: str, ceph: bool) -> None:
 
     source = face.open().folder
     _show(face, up(source, folder, speed=speed))
-    ways = [f"or find them: metal -C {folder} enroll --scan {net}" for net in scans(folder)]
+    ways = [f"  metal -C {folder} enroll --scan {net}" for net in scans(folder)]
     face.say(
-        "\n".join([f"work on it with: metal -C {folder} enroll --all", *ways]) + "\n"
+        f"work on it with: metal -C {folder} enroll --all\n"
+        + "\n".join(["or find its BMCs, site by site:", *ways] if ways else [])
+        + "\n"
         f"its BMCs were delivered with the user {FACTORY_USER}, password {FACTORY_PASSWORD}"
     )
 

@@ -74,14 +74,14 @@ def ipmi_needless(scene: Scene) -> Said:
         return scene.why_not("ipmi_lan")
     if not scene.exposure.ipmi_lan:
         return None
-    silent = scene.around.ipmi_answers is False
+    silent, port = scene.around.ipmi_answers is False, scene.around.ipmi_port
     return Finding(
         id="ipmi-needless",
         severity="low",
         what="IPMI over LAN is on: all that needs it is the serial console"
-        + (", and it does not answer on UDP port 623 from here" if silent else ""),
+        + (f", and it does not answer on UDP port {port} from here" if silent else ""),
         remedy="decide. For `metal console`, keep it on and let this controller alone reach UDP "
-        f"port 623; else switch it off {WEB_PAGE}, as IPMI gives a hash of any user's password "
+        f"port {port}; else switch it off {WEB_PAGE}, as IPMI gives a hash of any user's password "
         "to whoever asks (RAKP)",
         evidence="IPMI: ProtocolEnabled",
     )
@@ -107,8 +107,8 @@ def ipmi_reachable(scene: Scene) -> Said:
         severity="high" if public else "medium",
         what="IPMI answers from outside of the site's network of BMCs"
         + (", at a public address" if public else ""),
-        remedy=f"let only this controller ({ours}) into {subnet}, UDP port 623, or switch IPMI "
-        "over LAN off; whether others get in too could not be seen from here",
+        remedy=f"let only this controller ({ours}) into {subnet}, UDP port {around.ipmi_port}, or "
+        "switch IPMI over LAN off; whether others get in too could not be seen from here",
         evidence=f"this controller has {ours}, which is not in {subnet}, and got an answer",
     )
 

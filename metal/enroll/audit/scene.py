@@ -25,6 +25,8 @@ class Surroundings(Frozen):
     """The IPMI cipher suite that a log-in worked with."""
     ipmi_answers: bool | None = None
     """Whether IPMI answered this controller; None: nobody asked."""
+    ipmi_port: int = 623
+    """Where its IPMI is, over UDP."""
     address: str = ""
     """Of the BMC."""
     ours: str | None = None
