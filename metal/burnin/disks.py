@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
+from metal.burnin.missing import because, missing_of_disk
 from metal.burnin.smart import DiskHealth, read_smart
 from metal.model.burnin import DiskTest, Grade, Mark
 
@@ -22,7 +23,8 @@ def disk_marks(disks: Sequence[DiskTest], slots: Mapping[str, str]) -> Iterator[
     for disk in disks:
         part = place(disk, slots)
         health = read_smart(disk.smart)
-        for grade, what in (*_said(disk, health), *_did(disk), *_beside(disk, disks)):
+        found = (*_said(disk, health), *_did(disk), *missing_of_disk(disk), *_beside(disk, disks))
+        for grade, what in found:
             yield Mark(grade=grade, part=part, what=what)
 
 
@@ -36,7 +38,7 @@ def place(disk: DiskTest, slots: Mapping[str, str]) -> str:
 def _said(disk: DiskTest, health: DiskHealth) -> Iterator[tuple[Grade, str]]:
     """By SMART."""
     if not health.told:
-        yield "unknown", "tells no SMART" + (f": {disk.smart_why}" if disk.smart_why else "")
+        yield "unknown", "tells no SMART" + because(disk.smart_why)
     if health.passed is False:
         yield "D", "says itself that it fails"
     for name in health.failing:
@@ -68,18 +70,24 @@ def _worn(disk: DiskTest, health: DiskHealth) -> Iterator[tuple[Grade, str]]:
 
 def _did(disk: DiskTest) -> Iterator[tuple[Grade, str]]:
     """By what it was made to do."""
-    told = disk.self_test or read_smart(disk.smart).self_test
-    if told == "failed":
-        yield "D", "failed its self-test"
-    elif told is None:
-        yield "B", "made no self-test" + (f": {disk.self_test_why}" if disk.self_test_why else "")
-    if disk.read_errors is None:
-        yield "unknown", "was not read" + (f": {disk.read_why}" if disk.read_why else "")
-    elif disk.read_errors:
-        why = f": {disk.read_why}" if disk.read_why else ""
-        yield "D", f"{disk.read_errors} reads failed{why}"
+    yield from _tested_itself(disk)
+    if disk.read_errors:
+        yield "D", f"{disk.read_errors} reads failed" + because(disk.read_why)
+    if disk.write_errors:
+        yield "D", f"{disk.write_errors} writes failed" + because(disk.write_why)
     if disk.mismatches:
         yield "D", f"{disk.mismatches} blocks came back other than they were written"
+
+
+def _tested_itself(disk: DiskTest) -> Iterator[tuple[Grade, str]]:
+    """One that takes no self-test is judged by the last that its log holds."""
+    logged = read_smart(disk.smart).self_test
+    if disk.self_test == "failed" or (disk.self_test != "passed" and logged == "failed"):
+        yield "D", "failed its self-test"
+    elif disk.self_test is None and disk.smart and not disk.self_test_why:
+        yield "unknown", "nobody told of a self-test"
+    elif disk.self_test is None and logged is None:
+        yield "B", "made no self-test" + because(disk.self_test_why)
 
 
 def _beside(disk: DiskTest, disks: Sequence[DiskTest]) -> Iterator[tuple[Grade, str]]:

@@ -33,7 +33,7 @@ def gather(
 ) -> Evidence:
     """`told`: name → body, as the agent posted them (metal/live/agent/burnin.py).
 
-    `why`: what kept the live system from telling all, if anything did.
+    `why`: what kept the live system from its end, if anything did.
     """
     unknown = {"bmc": bmc_why} if bmc is None else {}
 
@@ -44,22 +44,39 @@ def gather(
             unknown[part] = _why(body, why)
         return found
 
+    def all_of(part: str, model: type[T], bodies: Any) -> tuple[T, ...] | None:
+        """None, too, where one of them cannot be read: it may be the one that is ill."""
+        if not isinstance(bodies, list):
+            return None
+        read = [_read(model, body) for body in bodies]
+        if None in read:
+            unknown[part] = "not all that came can be read"
+            return None
+        return tuple(one for one in read if one)
+
+    if "fans" not in told.get("sensors", {}):
+        unknown["sensors"] = _why(told.get("sensors"), why)
     heat = told.get("cpu", {}).get("temperatures") or told.get("sensors", {}).get("temperatures")
     return Evidence(
         minutes=minutes,
         memory=one("memory", MemoryTest),
         cpu=one("cpu", CpuTest),
         disks=_disks(told, unknown, why),
-        nics=_all(NicTest, told.get("nics", {}).get("nics")),
+        nics=all_of("nics", NicTest, told.get("nics", {}).get("nics")),
         network_mib_s=_number(told.get("nics", {}).get("network_mib_s")),
-        temperatures=_all(Temperature, heat),
-        fans=_all(Fan, told.get("sensors", {}).get("fans")),
+        temperatures=all_of("temperatures", Temperature, heat),
+        fans=all_of("fans", Fan, told.get("sensors", {}).get("fans")),
         kernel=one("kernel", KernelLog),
         bmc=bmc,
         died_in=died_in,
         unheard=unheard,
-        unknown=unknown,
+        unknown=_with_the_end(unknown, why),
     )
+
+
+def _with_the_end(unknown: dict[str, str], why: str) -> dict[str, str]:
+    """What broke off after its last piece of evidence did not say that this was all."""
+    return unknown | ({"the end": why} if why and why not in unknown.values() else {})
 
 
 def _disks(
@@ -81,13 +98,6 @@ def _read(model: type[T], body: Any) -> T | None:
         return model.model_validate(body)
     except ValidationError:
         return None
-
-
-def _all(model: type[T], bodies: Any) -> tuple[T, ...] | None:
-    if not isinstance(bodies, list):
-        return None
-    read = [_read(model, body) for body in bodies]
-    return tuple(one for one in read if one)
 
 
 def _number(value: Any) -> float | None:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from metal.burnin.disks import disk_marks
-from metal.burnin.parts import missing_marks, part_marks
+from metal.burnin.missing import missing_marks
+from metal.burnin.parts import part_marks
 from metal.model.burnin import Appraisal, Evidence, Grade, Mark, Verdict
 
 ORDER: tuple[Grade, ...] = get_args(Grade)

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 
 from metal.model.burnin import CpuTest, Evidence, Grade, KernelLog, Mark, MemoryTest
 
-TESTED_SHARE = 0.5
-"""Of the memory: less was tested than that, and the test says little."""
 NEAR = 5.0
 """°C below the critical temperature."""
 FEW_CORRECTED = 10
@@ -23,27 +21,12 @@ def part_marks(evidence: Evidence) -> Iterator[Mark]:
     yield from _bmc(evidence)
 
 
-def missing_marks(evidence: Evidence) -> Iterator[Mark]:
-    """What nobody looked at is unknown, and so is a server of which that is true."""
-    if evidence.unheard:
-        yield Mark(grade="unknown", part="machine", what=f"{evidence.unheard}; run it again")
-    for part in ("memory", "cpu", "disks", "nics", "kernel", "bmc"):
-        if getattr(evidence, part) is None:
-            why = evidence.unknown.get(part, "no evidence came")
-            yield Mark(grade="unknown", part=part, what=f"not examined: {why}")
-    if evidence.disks == ():
-        yield Mark(grade="unknown", part="disks", what="none was found")
-
-
 def _memory(test: MemoryTest | None, kernel: KernelLog | None) -> Iterator[Mark]:
     named = [e for e in (kernel.edac or ()) if e.corrected or e.uncorrected] if kernel else []
     if test and test.errors:
         # With a DIMM named it is a part to replace; without, nobody knows which.
         grade: Grade = "D" if any(e.uncorrected for e in named) else "E"
         yield Mark(grade=grade, part="memory", what=f"{test.errors} errors under {test.tool}")
-    if test and test.total_mib and test.mib < TESTED_SHARE * test.total_mib:
-        what = f"only {test.mib} of {test.total_mib} MiB were tested"
-        yield Mark(grade="unknown", part="memory", what=what)
     for dimm in named:
         many = dimm.uncorrected or dimm.corrected > FEW_CORRECTED
         what = f"{dimm.uncorrected} uncorrected and {dimm.corrected} corrected errors"

@@ -92,6 +92,7 @@ def disk(machine: Machine, drive: Drive, overwrite: list[str]) -> dict[str, Any]
         "read_errors": 0,
         "written_mib": 4096 if written else None,
         "write_mib_s": speed * 0.9 if written else None,
+        "write_errors": 0 if written else None,
         "mismatches": 0 if written else None,
         "write_why": "" if written else "it may not be overwritten",
     }

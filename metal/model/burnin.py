@@ -4,12 +4,14 @@ Evidence is what the machine and its BMC said; None means that nobody could tell
 in a `why` or in `Evidence.unknown`. It is kept as it came, so that a later grading can be fairer.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from metal.model.base import Frozen
 from metal.model.facts import Health
+
+Count = Annotated[int, Field(ge=0)]
 
 
 class Told(BaseModel):
@@ -21,16 +23,16 @@ class Told(BaseModel):
 class MemoryTest(Told):
     tool: str
     seconds: float
-    mib: int
+    mib: Count
     """How much of the memory was tested."""
-    total_mib: int | None = None
-    errors: int
+    total_mib: Count | None = None
+    errors: Count
     said: tuple[str, ...] = ()
 
 
 class CpuTest(Told):
     seconds: float
-    failures: int
+    failures: Count
     """Wrong results: computed again they came out otherwise."""
     throttled: int | None = None
     """How often a core was slowed down for its heat."""
@@ -54,14 +56,18 @@ class DiskTest(Told):
     smart: dict[str, Any] | None = None
     """What `smartctl -j -x` printed."""
     smart_why: str = ""
-    self_test: Literal["passed", "failed"] | None = None
+    self_test: Literal["passed", "failed", "unfinished"] | None = None
+    """None: it made none. unfinished: it began, and no end of it was seen."""
     self_test_why: str = ""
     read_mib_s: float | None = None
-    read_errors: int | None = None
+    read_errors: Count | None = None
     read_why: str = ""
-    written_mib: int | None = None
+    written_mib: Count | None = None
+    """None: it was not to be written. 0: it was, and nothing came of it."""
     write_mib_s: float | None = None
-    mismatches: int | None = None
+    write_errors: Count | None = None
+    """Writes, and flushes of its cache, that failed."""
+    mismatches: Count | None = None
     """Blocks that came back other than they were written."""
     write_why: str = ""
 
@@ -74,7 +80,7 @@ class NicTest(Told):
     mbit: int | None = None
     best_mbit: int | None = None
     """The fastest that both ends can do."""
-    errors: int | None = None
+    errors: Count | None = None
     """Counted during the burn-in."""
 
 
@@ -91,15 +97,15 @@ class Fan(Told):
 
 class Edac(Told):
     dimm: str
-    corrected: int
-    uncorrected: int
+    corrected: Count
+    uncorrected: Count
 
 
 class KernelLog(Told):
-    machine_checks: tuple[str, ...] = ()
+    machine_checks: tuple[str, ...]
     """Lines of uncorrected hardware errors."""
-    corrected: tuple[str, ...] = ()
-    io_errors: tuple[str, ...] = ()
+    corrected: tuple[str, ...]
+    io_errors: tuple[str, ...]
     edac: tuple[Edac, ...] | None = None
     """None: the kernel has no driver for this memory controller."""
 

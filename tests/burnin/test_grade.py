@@ -37,9 +37,14 @@ def disk(serial: str, **more: Any) -> DiskTest:
         "read_errors": 0,
         "written_mib": 1024,
         "write_mib_s": 400.0,
+        "write_errors": 0,
         "mismatches": 0,
     }
     return DiskTest.model_validate(told | more)
+
+
+def kernel(**more: Any) -> KernelLog:
+    return KernelLog.model_validate({"machine_checks": (), "corrected": (), "io_errors": ()} | more)
 
 
 NIC = NicTest(name="eno1", mac="02:00:5e:00:00:01", link=True, mbit=1000, best_mbit=1000, errors=0)
@@ -52,7 +57,7 @@ GOOD = Evidence(
     network_mib_s=110,
     temperatures=(Temperature(name="inlet", celsius=24, critical=47),),
     fans=(Fan(name="1", rpm=5400), Fan(name="2", rpm=5500)),
-    kernel=KernelLog(edac=(Edac(dimm="A1", corrected=0, uncorrected=0),)),
+    kernel=kernel(edac=(Edac(dimm="A1", corrected=0, uncorrected=0),)),
     bmc=BmcSaid(health="ok", log=(), watts=180),
 )
 
@@ -72,7 +77,7 @@ def smart(**changes: Any) -> Evidence:
 
 def dimm(corrected: int, uncorrected: int) -> Evidence:
     return change(
-        kernel=KernelLog(edac=(Edac(dimm="A2", corrected=corrected, uncorrected=uncorrected),))
+        kernel=kernel(edac=(Edac(dimm="A2", corrected=corrected, uncorrected=uncorrected),))
     )
 
 
@@ -110,6 +115,43 @@ CASES: dict[str, tuple[Evidence, str, str, str]] = {
     "very slow": (first_disk(write_mib_s=20.0), "D", "repair", DISK),
     "reads fail": (first_disk(read_errors=3), "D", "repair", DISK),
     "reads back other than written": (first_disk(mismatches=1), "D", "repair", DISK),
+    "writes fail": (
+        first_disk(write_errors=1, write_why="Input/output error"),
+        "D",
+        "repair",
+        DISK,
+    ),
+    "writing never began": (
+        first_disk(written_mib=0, write_mib_s=None, write_errors=None, mismatches=None),
+        "unknown",
+        "unknown",
+        DISK,
+    ),
+    "may not be written": (
+        first_disk(
+            written_mib=None,
+            write_mib_s=None,
+            write_errors=None,
+            mismatches=None,
+            write_why="it is not blank",
+        ),
+        "A",
+        "accept",
+        "",
+    ),
+    "self-test did not end": (
+        first_disk(self_test="unfinished", self_test_why="it did not end in time"),
+        "unknown",
+        "unknown",
+        DISK,
+    ),
+    "takes no self-test": (
+        first_disk(self_test=None, self_test_why="the disk does not take it"),
+        "B",
+        "accept",
+        DISK,
+    ),
+    "read for no time": (first_disk(read_mib_s=None), "unknown", "unknown", DISK),
     "disk tells no SMART": (
         first_disk(smart=None, smart_why="no such log"),
         "unknown",
@@ -157,7 +199,7 @@ CASES: dict[str, tuple[Evidence, str, str, str]] = {
         "cooling",
     ),
     "machine check": (
-        change(kernel=KernelLog(machine_checks=("mce: CPU 3: Machine Check Exception",))),
+        change(kernel=kernel(machine_checks=("mce: CPU 3: Machine Check Exception",))),
         "F",
         "refuse",
         "machine",
@@ -191,6 +233,20 @@ CASES: dict[str, tuple[Evidence, str, str, str]] = {
         "network card eno1 (02:00:5e:00:00:01)",
     ),
     "died": (change(died_in="memory"), "F", "refuse", "machine"),
+    "nothing downloaded": (change(network_mib_s=None), "unknown", "unknown", "network"),
+    "no network card": (change(nics=()), "unknown", "unknown", "nics"),
+    "BMC's log unread": (
+        change(bmc=BmcSaid(health="ok", log=None)),
+        "unknown",
+        "unknown",
+        "BMC's log",
+    ),
+    "ended badly": (
+        change(unknown={"the end": "ValueError: 7"}),
+        "unknown",
+        "unknown",
+        "the end",
+    ),
     "no memory test": (change(memory=None), "unknown", "unknown", "memory"),
     "no disks": (change(disks=()), "unknown", "unknown", "disks"),
     "no kernel log": (change(kernel=None), "unknown", "unknown", "kernel"),

@@ -3,10 +3,12 @@ to a disk (a file that is opened as one)."""
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
 import os
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,10 +16,13 @@ from typing import Any
 
 import pytest
 
-from metal.live.agent import cpu, machine, memory, sensors, smart, surface, system, wipe
+from metal.burnin.disks import disk_marks
+from metal.live.agent import cpu, disks, machine, memory, sensors, smart, surface, system, wipe
 from metal.live.agent.__main__ import arguments, perform
 from metal.live.agent.disks import Disk, smart_name
+from metal.live.agent.programs import Done
 from metal.live.agent.talk import Gone, Talk
+from metal.model.burnin import DiskTest
 
 MIB = 2**20
 
@@ -58,6 +63,50 @@ def test_written_compared_and_zero_again(disk: str) -> None:
     assert passed.mib_s and passed.mib_s > 0
     assert surface.blank(disk, 12 * MIB) is True
     assert not any(Path(disk).read_bytes())
+
+
+def test_a_disk_whose_cache_cannot_be_flushed_is_not_accepted(
+    disk: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It read well, and broke while it was written."""
+    one = as_disk(disk, monkeypatch)
+    monkeypatch.setattr(os, "fsync", broken)
+    disks._guarded(one, ["S1"], time.monotonic() + 60)
+    told = DiskTest.model_validate(one.told)
+    assert (told.read_errors, told.mismatches) == (0, 0)
+    assert told.write_errors == 2, "after the first pass, and at the end"
+    marks = list(disk_marks([told], {}))
+    assert "D" in [m.grade for m in marks if "writes failed" in m.what], marks
+
+
+def test_a_disk_that_cannot_be_opened_for_writing_is_unknown(
+    disk: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = as_disk(disk, monkeypatch)
+    opened = os.open
+
+    def read_only(path: str, flags: int) -> int:
+        return broken() if flags & os.O_RDWR else opened(path, flags)
+
+    monkeypatch.setattr(os, "open", read_only)
+    disks._guarded(one, ["S1"], time.monotonic() + 60)
+    (mark,) = [
+        m
+        for m in disk_marks([DiskTest.model_validate(one.told | {"self_test": "passed"})], {})
+        if "written" in m.what
+    ]
+    assert (mark.grade, "Input/output error" in mark.what) == ("unknown", True)
+
+
+def as_disk(path: str, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """A file as a disk of the machine that nothing uses."""
+    monkeypatch.setattr(disks, "in_use", lambda _disk: False)
+    told = {"name": "sda", "serial": "S1", "size_bytes": 12 * MIB, "transport": "sata"}
+    return Disk("sda", path, serial="S1", told=dict(told))
+
+
+def broken(*_: Any) -> int:
+    raise OSError(errno.EIO, "Input/output error")
 
 
 def test_a_block_that_was_written_elsewhere_is_noticed(disk: str) -> None:
@@ -230,6 +279,25 @@ def test_stress_ng() -> None:
 )
 def test_self_tests(body: dict[str, Any], runs: bool, newest: str | None) -> None:
     assert (smart.running(body), smart.newest(body)) == (runs, newest)
+
+
+def test_a_self_test_that_began_and_did_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[dict[str, Any]] = [
+        {},
+        {},
+        {"ata_smart_data": {"self_test": {"status": {"value": 249}}}},
+        {},
+    ]
+    monkeypatch.setattr(smart, "run_json", lambda *_: (said.pop(0), Done(0, "", "")))
+    test = smart.SelfTest("/dev/sda", "sat")
+    assert test.result(time.monotonic() - 1) == ("unfinished", "it did not end in time")
+    assert test.result(time.monotonic()) == ("unfinished", "the disk's log holds no new one")
+    monkeypatch.setattr(smart, "run_json", lambda *_: ({}, Done(4, "", "")))
+    assert smart.SelfTest("/dev/sda", "sat").result(0) == (None, "the disk does not take it")
+
+
+def test_errors_of_a_card_whose_driver_began_anew() -> None:
+    assert (machine.since(3, 5), machine.since(3, 1)) == (2, 1)
 
 
 def test_names() -> None:

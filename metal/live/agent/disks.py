@@ -159,14 +159,21 @@ def _one(disk: Disk, overwrite: list[str], deadline: float) -> None:
     disk.told |= {"blank": blank, "read_mib_s": read.mib_s, "read_errors": read.errors}
     disk.told["write_why"] = why
     if not why:
-        passed, wrong = surface.write_and_compare(
-            disk.path, bytes_, lambda: time.monotonic() > deadline
-        )
-        disk.told |= {
-            "written_mib": passed.blocks,
-            "write_mib_s": passed.mib_s,
-            "mismatches": wrong + passed.errors,
-        }
+        _write(disk, bytes_, deadline)
+
+
+def _write(disk: Disk, bytes_: int, deadline: float) -> None:
+    assert disk.path is not None
+    disk.told["written_mib"] = 0  # whatever ends this early: it was to be written
+    passed, wrong = surface.write_and_compare(
+        disk.path, bytes_, lambda: time.monotonic() > deadline
+    )
+    disk.told |= {
+        "written_mib": passed.blocks,
+        "write_mib_s": passed.mib_s,
+        "write_errors": passed.errors,
+        "mismatches": wrong,
+    }
 
 
 def _spared(disk: Disk, overwrite: list[str], blank: bool | None) -> str:

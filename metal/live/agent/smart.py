@@ -63,14 +63,15 @@ class SelfTest:
         self.why = "" if done.code & 0b111 == 0 else "the disk does not take it"
 
     def result(self, deadline: float) -> tuple[str | None, str]:
-        """("passed" | "failed", "") or (None, why); `deadline` by time.monotonic()."""
+        """("passed" | "failed", ""), ("unfinished", why) for one that began, or (None, why);
+        `deadline` by time.monotonic()."""
         while not self.why:
             body = self._now()
             if not running(body):
                 told = newest(body) if _logs(body) != self._before else None
-                return told, "" if told else "the disk's log holds no new one"
+                return (told, "") if told else ("unfinished", "the disk's log holds no new one")
             if time.monotonic() > deadline:
-                return None, "it did not end in time"
+                return "unfinished", "it did not end in time"
             time.sleep(2.0)
         return None, self.why
 

@@ -89,6 +89,7 @@ def pattern(seed: bytes, offset: int, into: mmap.mmap) -> None:
 
 def write_and_compare(path: str, bytes_: int, stop: Stop) -> tuple[Passed, int]:
     """(how fast it wrote, blocks that came back otherwise). What was written is zero afterwards.
+    A flush that fails is an error as a write is: what its cache held is lost.
 
     For a blank disk only: the caller made sure.
     """
@@ -100,17 +101,17 @@ def write_and_compare(path: str, bytes_: int, stop: Stop) -> tuple[Passed, int]:
             for offset in offsets:
                 pattern(seed, offset, out)
                 errors += not _put(fd, out, offset)
-            os.fsync(fd)
+            errors += not _flushed(fd)
             spent += time.monotonic() - began
             for offset in offsets:
                 pattern(seed, offset, out)
                 wrong += not _holds(fd, back, out, offset)
             for offset in offsets:
-                _put(fd, zero, offset)
+                errors += not _put(fd, zero, offset)
             done += len(offsets)
             if stop():
                 break
-        os.fsync(fd)
+        errors += not _flushed(fd)
     return Passed(done, spent, errors), wrong
 
 
@@ -126,6 +127,14 @@ def _put(fd: int, block: mmap.mmap, offset: int) -> bool:
         return os.pwritev(fd, [block], offset) == BLOCK
     except OSError:
         return False
+
+
+def _flushed(fd: int) -> bool:
+    try:
+        os.fsync(fd)
+    except OSError:
+        return False
+    return True
 
 
 def _holds(fd: int, into: mmap.mmap, wanted: mmap.mmap, offset: int) -> bool:
