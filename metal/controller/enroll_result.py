@@ -1,12 +1,14 @@
 """What became of one server that was enrolled."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from metal.controller.targets import Target
-from metal.controller.wishes import objections
+from metal.controller.former import refuse_renamed
+from metal.controller.targets import Target, needs_credential
+from metal.controller.wishes import Objection, objections
 from metal.controller.workspace import Workspace
 from metal.model.base import Frozen
-from metal.model.errors import MetalError
+from metal.model.errors import MetalError, Refused
 from metal.model.facts import Facts
 from metal.model.findings import Finding
 from metal.model.fleet import Learned
@@ -49,12 +51,15 @@ def sound(
     workspace: Workspace | None, targets: Sequence[Target], *, dry_run: bool
 ) -> tuple[list[Target], list[EnrollResult]]:
     """The targets that may be as a person wants them, and what became of the others."""
-    found = objections(workspace.inventory, targets, dry_run=dry_run) if workspace else []
+    if workspace is None:
+        return list(targets), []
+    found = objections(workspace.inventory, targets, dry_run=dry_run)
+    found += [o for target in targets if (o := _locked_out(workspace, target))]
     bad = {id(one.target) for one in found}
     refused = [
         EnrollResult(
-            server="",
-            address=one.target.label,
+            server=one.target.server or "",
+            address=one.target.address if one.target.server else one.target.label,
             ok=False,
             error=str(one.error),
             exit_code=one.error.exit_code,
@@ -62,3 +67,14 @@ def sound(
         for one in found
     ]
     return [t for t in targets if id(t) not in bad], refused
+
+
+def _locked_out(workspace: Workspace, target: Target) -> Objection | None:
+    """Whose password is kept under another name; then none that a person gives opens its BMC."""
+    if target.server is None or not needs_credential(workspace, replace(target, delivered=())):
+        return None
+    try:
+        refuse_renamed(workspace, target.server)
+    except Refused as error:
+        return Objection(target, error)
+    return None

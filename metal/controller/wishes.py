@@ -5,7 +5,7 @@ inventory has already, inventory.toml alone says what it is called and where it 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
@@ -66,7 +66,7 @@ class Objection:
 
 
 def objections(
-    inventory: Inventory, targets: Sequence["Target"], *, dry_run: bool
+    inventory: Inventory, targets: Iterable["Target"], *, dry_run: bool
 ) -> list[Objection]:
     """Of new servers. A dry run looks also at what no site has the address of."""
     known = {(s.bmc.address.lower(), s.bmc.port or HTTPS) for s in inventory.servers.values()}

@@ -212,6 +212,9 @@ class Workspace:
             )
         own = self.secrets.reveal(secret_name(server))
         if own is None:
+            from metal.controller.former import refuse_renamed
+
+            refuse_renamed(self, server)
             raise Refused(
                 "no BMC password of it is kept here",
                 where=server,

@@ -44,6 +44,12 @@ class HostKeys:
             file.unlink(missing_ok=True)
             sync(file.parent)
 
+    def rename(self, server: str, new: str) -> None:
+        """Its keys are those of `new`; done already where it has none."""
+        if (file := self._file(server)).exists():
+            file.replace(self._file(new))
+            sync(file.parent)
+
     def _lines(self, server: str) -> list[tuple[str, str]]:
         file = self._file(server)
         try:

@@ -192,6 +192,40 @@ class AgeSecrets:
         except OSError as error:
             raise _unwritable(old, error) from error
 
+    def kept(self) -> list[str]:
+        """Every secret of which the administrators or the controller have a copy."""
+        held = self._state / "held"
+        found = (f.relative_to(held).as_posix().removesuffix(".age") for f in held.rglob("*.age"))
+        return sorted({*self.names(), *filter(NAME.fullmatch, found)})
+
+    def rename(self, name: str, new: str) -> None:
+        """`name` is called `new` from now on, its older files too.
+
+        Files are renamed, nothing is encrypted anew, and the administrators' newest goes last: at
+        every moment they have the secret under one of both names. Killed in between, the next
+        call ends it. Refused, with nothing changed, where `new` holds another secret.
+        """
+        now, later = self._folder / f"{name}.age", self._folder / f"{new}.age"
+        held, held_later = self._held(name), self._held(new)
+        try:
+            with self._locked():
+                moves = [*_moves(held, held_later), *_moves(now, later)]
+                if taken := [target for _, target in moves if target.exists()]:
+                    raise Refused(
+                        f"there is another secret, and that of {name} would take its place",
+                        where=str(taken[0]),
+                        mend="see which of them is right, and move the other one away",
+                    )
+                self._copy_notes(name, new)
+                for file, target in moves:
+                    make_folder(target.parent)
+                    file.replace(target)
+                    sync(target.parent)
+                    sync(file.parent)
+                (self._folder / ".sealed" / f"{name}.json").unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritable(later, error) from error
+
     def _administrators(self, name: str) -> list[Recipient]:
         """At least one; BadInput otherwise."""
         admins = [recipient(key) for key in self._recipients]
@@ -265,6 +299,14 @@ def _generations(now: Path) -> list[Path]:
         if (part := file.name.removesuffix(".age").rpartition(".")[2]).isdigit()
     }
     return ([now] if now.exists() else []) + [older[n] for n in sorted(older, reverse=True)]
+
+
+def _moves(now: Path, later: Path) -> list[tuple[Path, Path]]:
+    """(file, what it will be called) of each generation, the newest last."""
+    return [
+        (file, later.with_name(later.stem + file.name.removeprefix(now.stem)))
+        for file in reversed(_generations(now))
+    ]
 
 
 def _unwritable(file: Path, error: OSError) -> Failed:

@@ -128,8 +128,8 @@ def adding(
         servers = data.setdefault("servers", {})
         clusters = data.setdefault("clusters", {})
         _no_other_has(wanted["bmc"], servers, file)  # first of all: that is the same server
-        _none_is_called(name, servers, "server", file)
-        _none_is_called(home if alone else "", clusters, "cluster", file)
+        none_is_called(name, servers, "server", file)
+        none_is_called(home if alone else "", clusters, "cluster", file)
         _no_other_stands_at(wanted["address"], servers, file)
         servers[name] = deepcopy(wanted)
         own = dict(wanted)
@@ -158,7 +158,7 @@ def _no_other_has(bmc: Data, servers: Data, file: Path) -> None:
             raise KnownBmc(name, str(bmc["address"]), file)
 
 
-def _none_is_called(name: str, others: Data, kind: str, file: Path) -> None:
+def none_is_called(name: str, others: Data, kind: str, file: Path) -> None:
     if name in others:
         raise Taken(
             f"there is a {kind} {name} already", where=str(file), mend="choose another name"

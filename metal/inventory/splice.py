@@ -88,6 +88,25 @@ class Splicer:
             raise CannotSplice(".".join(map(str, array)))
         self._edit(max(items), f", {render(value)}")
 
+    def rename(self, key: Path, new: str) -> None:
+        """The key is called `new`, in every [header] too; CannotSplice where it stands in none."""
+        spelled = r"\s*\.\s*".join(rf"""(?:{re.escape(str(k))}|"{k}"|'{k}')""" for k in key[:-1])
+        last = rf"""({re.escape(str(key[-1]))}|"{key[-1]}"|'{key[-1]}')(?=\s*[.\]])"""
+        header = re.compile(rf"\[\s*{spelled}\s*\.\s*{last}")
+        headers = [at for p, at in self.found.tables.items() if p[: len(key)] == key]
+        found = [m for start, end in headers if (m := header.match(self.text, start, end))]
+        if not found:
+            raise CannotSplice(".".join(map(str, key)))
+        for match in found:
+            self._edit(match.start(1), _key(new), match.end(1))
+
+    def replace(self, path: Path, value: Any) -> None:
+        """The value at `path`, an item of a list too."""
+        if path not in self.found.values:
+            raise CannotSplice(".".join(map(str, path)))
+        start, end = self.found.values[path]
+        self._edit(start, render(value), end)
+
     def _read(self, table: Path) -> dict[str, Any] | None:
         found: Any = self.data
         for part in table:

@@ -9,7 +9,7 @@ from metal.cli.lazy import Verb
 
 @click.group("server")
 def command() -> None:
-    """Show what is known of servers, without asking their BMCs."""
+    """Show what is known of servers, without asking their BMCs; call one otherwise."""
 
 
 @command.command("list", cls=Verb)
@@ -35,3 +35,23 @@ def show(face: Face, name: str) -> None:
 
     detail = known(face.open(), name)
     face.show(detail_lines(detail, width()), detail)
+
+
+@command.command("rename", cls=Verb)
+@click.argument("old", shell_complete=servers)
+@click.argument("new")
+@click.pass_obj
+def rename(face: Face, old: str, new: str) -> None:
+    """Call server OLD otherwise, with all that is kept of it.
+
+    inventory.toml keeps its comments and its order; secrets, records and pinned host keys move.
+    Not once it is installed: its own system has the name then. Killed anywhere, the same command
+    goes on. Where OLD was renamed in inventory.toml by hand, it moves what is kept.
+    """
+    from metal.controller.renaming import rename as call
+
+    workspace = face.open()
+    face.resumable = "the same command goes on"
+    call(workspace, old, new)
+    home = workspace.inventory.cluster_of(new)
+    face.say(f"{old} is called {new} from now on; its cluster is called {home}")
