@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from metal.cli.render.server import detail_lines, server_lines
+from metal.cli.render.server import _parts, detail_lines, server_lines
 from metal.controller.knowing import Done, KnownServer
+from metal.model.burnin import Appraisal, BurnIn, DiskTest, Evidence, NicTest
 from metal.model.facts import Account, BootMode, Cpu, Dimm, Drive, Facts, Nic, Psu
 from metal.model.findings import Finding
 from metal.model.fleet import BmcAccess, Disk, Learned, Outlet, PowerAccess, Server
@@ -120,6 +121,35 @@ def test_one_server_of_which_all_is_known(golden) -> None:
 
 def test_one_server_of_which_nothing_is_known(golden) -> None:
     golden("server-show-bare.txt", "\n".join(detail_lines(BARE, 80)))
+
+
+TOLD_LITTLE = Facts(
+    address="10.11.0.11",
+    protocol="ipmi",
+    vendor="Supermicro",
+    model="X10DRi",
+    unknown=dict.fromkeys(
+        ("cpu.model", "cpu.sockets", "cpu.cores", "cpu.threads", "memory_gib", "drives", "nics"),
+        "IPMI never tells it",
+    ),
+)
+BURNT = BurnIn(
+    at="2026-11-21T09:00:00+00:00",
+    evidence=Evidence(
+        minutes=60,
+        disks=(DiskTest(name="sda", serial="S1", model="PM883", size_bytes=240 * 10**9),),
+        nics=(NicTest(name="eno1", mac="02:00:5e:00:00:11"),),
+    ),
+    appraisal=Appraisal(grade="A", verdict="accept", fits_why="the inventory puts it in none"),
+)
+
+
+def test_what_its_bmc_does_not_tell_others_know(golden) -> None:
+    quiet = WHOLE.model_copy(update={"facts": TOLD_LITTLE, "passport": None, "operations": ()})
+    burnt = quiet.model_copy(update={"burnin": BURNT})
+    unlearned = burnt.model_copy(update={"facts": None, "burnin": BURNT})
+    shown = ["\n".join(_parts(one, 80)) for one in (quiet, burnt, unlearned)]
+    golden("server-besides.txt", "\n\n".join(shown))
 
 
 def test_all_servers(golden) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from metal.cli.render.besides import NOTHING, Besides
 from metal.cli.render.hang import hanging
 from metal.cli.render.untold import reasons
 from metal.model.facts import Account, Dimm, Drive, Facts, Health
@@ -62,14 +63,23 @@ def refusal_document(address: str, why: str, exit_code: int) -> dict[str, Any]:
     return {"address": address, "refused": why, "exit_code": exit_code}
 
 
-def facts_lines(facts: Facts, width: int = 80) -> list[str]:
-    """One server for people; at the end what is not known, and why."""
-    lines = [line for label, text in _told(facts) for line in _line(label, text, width)]
-    if facts.unknown:
+def facts_lines(facts: Facts, width: int = 80, more: Besides = NOTHING) -> list[str]:
+    """One server for people; at the end what is not known, and why.
+
+    `more`: what others know of it than its BMC.
+    """
+    lines = [
+        line
+        for label, told in _told(facts)
+        for part in _labelled(label, (told, *more.texts.get(label, ())))
+        for line in _line(*part, width)
+    ]
+    unknown = {key: why for key, why in facts.unknown.items() if key not in more.keys}
+    if unknown:
         lines += ["", "Not known"]
         lines += [
             line
-            for why, keys in _by_reason(facts)
+            for why, keys in _by_reason(unknown)
             for line in hanging("  ", f"{keys}: {why}", width)
         ]
     return lines
@@ -91,14 +101,19 @@ def _told(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "firmware", ", ".join(f"{k} {v}" for k, v in versions.items() if v)
     yield "processors", _cpu(facts)
     yield "memory", _memory(facts)
-    for index, drive in enumerate(facts.drives or ()):
-        yield "" if index else "drives", _drive_text(drive)
-    for index, nic in enumerate(facts.nics or ()):
-        yield "" if index else "network", f"{nic.mac}  {nic.name}"
+    yield from _labelled("drives", tuple(map(_drive_text, facts.drives or ())) or ("",))
+    nics = tuple(f"{nic.mac}  {nic.name}" for nic in facts.nics or ())
+    yield from _labelled("network", nics or ("",))
     yield "power supply", ", ".join(f"{p.name} ({p.health})" for p in facts.psus or ())
     yield "boots from", ", ".join(facts.boot_targets or ())
     yield "media slots", ", ".join(facts.virtual_media or ())
     yield "accounts", ", ".join(map(_account, facts.accounts or ()))
+
+
+def _labelled(label: str, texts: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The label stands before the first of them alone, and where there is none before nothing."""
+    said = [text for text in texts if text] or [""]
+    return [("" if index else label, text) for index, text in enumerate(said)]
 
 
 def _line(label: str, text: str, width: int) -> list[str]:
@@ -135,10 +150,10 @@ def _drive_text(drive: Drive) -> str:
     return "  ".join(filter(None, words))
 
 
-def _by_reason(facts: Facts) -> list[tuple[str, str]]:
+def _by_reason(unknown: dict[str, str]) -> list[tuple[str, str]]:
     """Reasons with all that they hold for: most things are unknown for the same one."""
     reasons: dict[str, list[str]] = {}
-    for key, why in facts.unknown.items():
+    for key, why in unknown.items():
         reasons.setdefault(why, []).append(key)
     return [(why, ", ".join(keys)) for why, keys in reasons.items()]
 

@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from metal.cli.render.besides import Besides, besides
 from metal.cli.render.bmc import finding_texts, passport_texts, route_texts, unexamined_texts
 from metal.cli.render.burnin import burnin_items
 from metal.cli.render.facts import LABEL, facts_lines
 from metal.cli.render.hang import hanging
+from metal.model.facts import Facts
 from metal.model.fleet import Learned, PowerAccess
 from metal.tui.grid import Column, fit, safe
 
@@ -52,7 +54,7 @@ def detail_lines(one: "KnownServer", width: int = 80) -> list[str]:
     lines = [f"server {one.name}"]
     for label, text in _pairs(one):
         lines += hanging(f"{label:<{LABEL}}", text, width)
-    lines += ["", *(facts_lines(one.facts, width) if one.facts else _learned(one, width))]
+    lines += ["", *_parts(one, width)]
     lines += _findings(one, width)
     lines += _passport(one, width)
     lines += _burnin(one, width)
@@ -80,20 +82,24 @@ def _never(one: "KnownServer") -> str:
     return f"never: `metal enroll {one.name}`"
 
 
-def _learned(one: "KnownServer", width: int) -> list[str]:
-    """What the inventory holds, where no look is kept."""
+def _parts(one: "KnownServer", width: int) -> list[str]:
+    """What its BMC told at the last look, and what else is known of it."""
+    evidence = one.burnin.evidence if one.burnin else None
+    facts = one.facts or Facts(address="", protocol="ipmi")
+    more = besides(facts, one.server.learned, evidence)
+    return facts_lines(facts, width, more) if one.facts else _unseen(one, more, width)
+
+
+def _unseen(one: "KnownServer", more: Besides, width: int) -> list[str]:
+    """Where no look is kept."""
     learned = one.server.learned or Learned()
-    counts = ((learned.cores, "cores"), (learned.threads, "threads"))
-    cpu = [learned.cpu or "", *(f"{n} {what}" for n, what in counts if n)]
-    memory = "" if learned.memory_gib is None else f"{learned.memory_gib} GiB"
     said = [
         ("server", " ".join(filter(None, (learned.vendor, learned.model))) or "?"),
         ("known by", learned.serial or learned.uuid or "?"),
-        ("processors", ", ".join(filter(None, cpu)) or "?"),
-        ("memory", memory or "?"),
-        ("drives", ", ".join(f"{d.name} {d.size_gib} GiB" for d in learned.disks) or "?"),
-        ("network", ", ".join(learned.macs) or "?"),
     ]
+    for label in ("processors", "memory", "drives", "network"):
+        texts = more.texts.get(label, ("?",))
+        said += [("" if index else label, text) for index, text in enumerate(texts)]
     return [line for k, text in said for line in hanging(f"{k:<{LABEL}}", text, width)]
 
 
