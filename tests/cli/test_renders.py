@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from metal.cli.complaints import complaint
 from metal.cli.render.bmc import audit_lines, proven_lines, rotated_lines
-from metal.cli.render.enroll import complaint, enroll_lines
+from metal.cli.render.enroll import enroll_lines
 from metal.cli.render.facts import facts_document, facts_lines
 from metal.cli.render.fleet import fleet_lines, vm_lines
 from metal.cli.render.hang import hanging
@@ -258,9 +259,12 @@ def test_which_of_many_did_not_enrol_is_told_in_every_width() -> None:
     ]
     lines = enroll_lines(list(failed), 40)
     assert [line.split()[0] for line in lines[1:3]] == ["10.0.0.1:8443", "10.0.0.2:8443"]
-    assert [complaint(r) for r in failed] == ["10.0.0.1:8443: no", "10.0.0.2:8443: no"]
+    assert [complaint(r.address, r.error or "") for r in failed] == [
+        "10.0.0.1:8443: no",
+        "10.0.0.2:8443: no",
+    ]
     told = EnrollResult(server="alba1", address="x", ok=False, error="alba1: no", exit_code=1)
-    assert complaint(told) == "alba1: no"
+    assert complaint(told.server, told.error or "") == "alba1: no"
 
 
 def _looked(**more) -> EnrollResult:

@@ -72,9 +72,10 @@ def test_dead_while_nobody_listened_is_no_grade(trio: Any) -> None:
 
 
 def at_work(trio: Any) -> bool:
-    """Whether a machine has taken its job."""
+    """Whether a machine has begun to test."""
     with sqlite3.connect(f"file:{trio.folder}/state/metal.db?mode=ro", uri=True) as database:
-        query = "select count(*) from jobs where taken is not null and ended is null"
+        before = "'opened', 'booting', 'taken'"
+        query = f"select count(*) from jobs where phase not in ({before}) and ended is null"
         return bool(database.execute(query).fetchone()[0])
 
 
