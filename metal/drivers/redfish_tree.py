@@ -137,6 +137,8 @@ class Tree:
             return "the manager of a chassis or rack; its servers have BMCs of their own"
         if {"Storage", "StorageServices"} & set(self.root) or "StorageEnclosure" in kinds:
             return "a storage enclosure"
+        if systems:
+            return f"a service of no system to boot or reset, though it names {systems[0]}"
         return "a service without systems"
 
     def _says(self, paths: list[str], key: str, value: str) -> bool:

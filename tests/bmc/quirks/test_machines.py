@@ -155,6 +155,15 @@ def nothing(made: Any) -> None:
     made.collect(f"{ROOT}/Systems", {})
 
 
+def bare(made: Any) -> None:
+    del made[SYSTEM]["Boot"], made[SYSTEM]["Actions"]
+
+
+def lost(made: Any) -> None:
+    gone = {"@odata.id": f"{ROOT}/Systems/gone"}
+    made[f"{ROOT}/Systems"] = {"Members": [gone], "Members@odata.count": 1}
+
+
 @pytest.mark.parametrize(
     ("change", "kind"),
     [
@@ -168,6 +177,8 @@ def nothing(made: Any) -> None:
         (cooling, "a cooling unit"),
         (drives_on_a_network, "a storage enclosure"),
         (nothing, "without systems"),
+        (bare, "no system to boot or reset, though it names /redfish/v1/Systems/"),
+        (lost, "no system to boot or reset, though it names /redfish/v1/Systems/gone"),
     ],
 )
 def test_r38_what_is_no_server_is_refused_by_its_name(
