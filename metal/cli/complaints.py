@@ -22,7 +22,8 @@ def complain(face: Face, results: Iterable[Told]) -> None:
             face.complain(complaint(one.server, one.error))
 
 
-def complaint(who: str, error: str) -> str:
-    """The error, whose it is, and what to type for that one."""
-    error = error.replace(" SERVER`", f" {who}`")
+def complaint(who: str, error: str, where: str = "") -> str:
+    """The error, whose it is, and what to type for that one. `where`: the line of a list that says
+    whose it is."""
+    error, who = error.replace(" SERVER`", f" {who}`"), where or who
     return error if who in error.splitlines()[0] else f"{who}: {error}"

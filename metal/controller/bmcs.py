@@ -33,7 +33,9 @@ def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool) -> l
     `everything`: all that are enrolled. BadInput for a name that is no server's, or none at all.
     """
     inventory = workspace.inventory
-    if bool(names) == everything:
+    if names and everything:
+        raise BadInput("servers are named, and --all is given", mend="give one of both")
+    if not names and not everything:
         raise BadInput("name servers, or give --all", mend="metal server list")
     for name in names:
         if name not in inventory.servers:

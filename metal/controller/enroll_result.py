@@ -21,6 +21,8 @@ class EnrollResult(Frozen):
     server: str
     """"" where it is in no inventory; in a dry run what it would be called."""
     address: str
+    where: str = ""
+    """The line of a list that it was named in; `error` begins with it."""
     ok: bool
     added: bool = False
     """It was not in the inventory before; in a dry run: it would be added."""
@@ -61,6 +63,7 @@ def sound(
             server=one.target.server or "",
             address=one.target.address if one.target.server else one.target.label,
             ok=False,
+            where=one.target.wishes.where,
             error=str(one.error),
             exit_code=one.error.exit_code,
         )

@@ -11,7 +11,7 @@ from metal.controller.following import Followed
 from metal.controller.newcomers import Newcomers
 from metal.controller.progress import Progress
 from metal.controller.sweeping import side_by_side
-from metal.controller.targets import Target
+from metal.controller.targets import Target, other_port
 from metal.controller.wishes import unheard
 from metal.controller.workspace import Workspace
 from metal.drivers.bmc import connect
@@ -22,7 +22,7 @@ from metal.enroll.flow import Credential, Door, EnrollTarget, Looked
 from metal.enroll.route import route
 from metal.inventory.edit import KnownBmc
 from metal.inventory.scribe import Scribe
-from metal.model.errors import MetalError
+from metal.model.errors import MetalError, Unreachable
 from metal.model.facts import Facts
 from metal.model.fleet import BmcAccess
 
@@ -94,18 +94,20 @@ class _Sweep(Enrolment):
     """Whatever was named: servers of the inventory, and BMCs that nobody knows yet."""
 
     def group(self, targets: list[Target]) -> list[EnrollResult]:
-        return [
-            self._with_unheard(target, result)
-            for target in targets
-            for result in self._target(target)
-        ]
+        return [self._told(target, result) for target in targets for result in self._target(target)]
 
-    def _with_unheard(self, target: Target, result: EnrollResult) -> EnrollResult:
-        """Nothing that a person said of it is dropped without a word."""
-        if self._scene.workspace is None:
-            return result
-        said = unheard(self._workspace.inventory, target)
-        return result.model_copy(update={"notes": (*said, *result.notes)}) if said else result
+    def _told(self, target: Target, result: EnrollResult) -> EnrollResult:
+        """Nothing that a person said of it is dropped without a word, and what is wrong is found
+        in their list by its line."""
+        inventory = self._workspace.inventory if self._scene.workspace else None
+        said = unheard(inventory, target) if inventory else ()
+        error, line = result.error, target.wishes.where
+        if error and line and line not in error:
+            error = f"{line}: {error}"
+        if error and inventory and result.exit_code == Unreachable.exit_code:
+            error += other_port(inventory, target)
+        notes = (*said, *result.notes)
+        return result.model_copy(update={"notes": notes, "error": error, "where": line})
 
     def _target(self, target: Target) -> list[EnrollResult]:
         if self._scene.stop.is_set():

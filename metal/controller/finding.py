@@ -63,7 +63,7 @@ def scan(text: str, progress: Progress) -> list[Found]:
 
     answers = side_by_side(hosts, ask, workers=OPEN, stop=threading.Event())
     found = [answer for answer in answers if answer]
-    progress.end(what, True, f"{len(found)} BMCs")
+    progress.end(what, True, "1 BMC" if len(found) == 1 else f"{len(found)} BMCs")
     return found
 
 

@@ -12,6 +12,7 @@ from metal.enroll.handover import HandOver, joined, split_address
 from metal.enroll.ranges import network_of
 from metal.inventory.mistakes import suggest
 from metal.model.errors import BadInput
+from metal.model.fleet import Inventory
 from metal.model.life import Life
 
 
@@ -87,7 +88,7 @@ def targets_of_list(
             where=row.where,
             written=row.written,
         )
-        own = (Credential(row.user, row.password),) if row.user and row.password else ()
+        own = (Credential(row.user, row.password, row.where),) if row.user and row.password else ()
         targets += [
             _target_at(workspace, row.address, row.port, name, wanted, own)
             for name in known_at(workspace, row.address, row.port)
@@ -141,6 +142,22 @@ def other_ports(workspace: Workspace | None, network: str) -> list[int]:
     accesses = [server.bmc for server in workspace.inventory.servers.values() if server.has_bmc]
     at = [bmc.port for bmc in accesses if bmc.port and _within(bmc.address, inside)]
     return sorted(set(at))
+
+
+def other_port(inventory: Inventory, target: Target) -> str:
+    """A line about where BMCs beside a new and silent one listen; "" where that is as usual."""
+    if target.server or target.port:
+        return ""
+    nets = [
+        s.subnets.bmc for s in inventory.sites.values() if _within(target.address, s.subnets.bmc)
+    ]
+    found = {
+        server.bmc.port
+        for server in inventory.servers.values()
+        if server.bmc.port and any(_within(server.bmc.address, net) for net in nets)
+    }
+    said = [f"{port}: {joined(target.address, port)}" for port in sorted(found)]
+    return f"\n  → BMCs of the inventory there listen on {', '.join(said)}" if said else ""
 
 
 def _within(address: str, network: IPv4Network | IPv6Network) -> bool:

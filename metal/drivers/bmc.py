@@ -42,8 +42,13 @@ def connect(access: BmcAccess, user: str, password: str, *, timeout: float | Non
             # A PDU, the manager of a chassis: a log-in is told which. Or one that hides them (R54).
             seen = access.model_copy(update={"fingerprint": session.fingerprint})
             return _redfish(seen, user, password, given or PATIENCE["redfish"])
-        if type(why) is Unreachable:
-            raise  # silent both ways
+        if type(why) is Unreachable:  # silent both ways
+            raise Unreachable(
+                f"{error.what}, neither over Redfish (TCP port {access.port or HTTPS}) nor over "
+                f"IPMI (UDP port {access.port or RMCP})",
+                where=error.where,
+                mend=error.mend,
+            ) from error
         raise Unreachable(
             f"no Redfish ({why.what}), and no IPMI either ({error.what})",
             where=error.where,

@@ -14,6 +14,8 @@ from metal.model.fleet import BmcAccess
 Connect = Callable[[BmcAccess, str, str], Bmc]
 """(access, user, password): one try."""
 
+OURS = "secrets/"
+"""The source of a password that is kept here."""
 LONGEST = 63
 """Characters in a part of a secret's name."""
 
@@ -24,6 +26,8 @@ class Credential:
 
     user: str
     password: str = field(repr=False)
+    source: str = field(default="", compare=False)
+    """Where a person gave it, for errors: "list.csv:3"."""
 
 
 def secret_name(server: str) -> str:
@@ -60,7 +64,7 @@ def with_first(
     if not held:
         return delivered
     changed, cut = (
-        [Credential(c.user, password) for c in delivered for password in passwords]
+        [Credential(c.user, password, OURS) for c in delivered for password in passwords]
         for passwords in ([held], beginnings(held))
     )
     return tuple(dict.fromkeys((*changed, *delivered, *cut)))
@@ -190,7 +194,7 @@ class Door:
         return attempt
 
     def _enter(self) -> Bmc:
-        refusals: list[WrongPassword] = []
+        refusals: list[tuple[Credential, WrongPassword]] = []
         for credential in self._credentials():
             if not self._may_try(credential.user):
                 continue
@@ -198,7 +202,7 @@ class Door:
                 return self._log_in(credential)
             except WrongPassword as error:
                 self._refused.add(credential)
-                refusals.append(error)
+                refusals.append((credential, error))
         raise _wrong(refusals) if refusals else self._no_credential()
 
     def _change_first(self, bmc: Bmc) -> None:
@@ -216,7 +220,7 @@ class Door:
 
     def _credentials(self) -> list[Credential]:
         own = self.own()
-        first = [Credential(self.access.user, own)] if own is not None else []
+        first = [Credential(self.access.user, own, OURS)] if own is not None else []
         if self.used and self.used not in first:
             first.append(self.used)
         return [c for c in dict.fromkeys((*first, *self._delivered)) if c not in self._refused]
@@ -245,12 +249,18 @@ class Door:
         )
 
 
-def _wrong(refusals: list[WrongPassword]) -> WrongPassword:
-    last = refusals[-1]
+def _wrong(refusals: list[tuple[Credential, WrongPassword]]) -> WrongPassword:
+    """With where each came from: a person corrects it there, or gives another."""
+    last = refusals[-1][1]
+    said = [f"{c.user!r} from {c.source}" for c, _ in refusals if c.source]
+    of = f"\n  tried: {', '.join(dict.fromkeys(said))}" if said else ""
+    given = any(credential.source != OURS for credential, _ in refusals)
+    mend = f"give another one with --credentials FILE; else {last.mend}" if given else last.mend
     if len(refusals) == 1:
-        return last
+        return WrongPassword(f"{last.what}{of}", where=last.where, mend=mend)
     return WrongPassword(
-        f"none of {len(refusals)} credentials opened it, each tried once; the last: {last.what}",
+        f"none of {len(refusals)} credentials opened it, each tried once; the last: "
+        f"{last.what}{of}",
         where=last.where,
-        mend=last.mend,
+        mend=mend,
     )

@@ -1,7 +1,14 @@
 """The networks that are looked through for BMCs. Pure."""
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
 from metal.model.errors import BadInput
 
@@ -15,6 +22,13 @@ def network_of(text: str) -> tuple[IPv4Network | IPv6Network, int | None]:
     plain, port = (match[1], int(match[2])) if match else (text, None)
     if port is not None and not 1 <= port <= 65535:
         raise BadInput(f"port {port} is no number from 1 to 65535", where=text, mend="correct it")
+    if alone := _address(plain):
+        around = ip_network(f"{alone}/{24 if alone.version == 4 else 120}", strict=False)
+        raise BadInput(
+            "is one address, no network",
+            where=text,
+            mend=f"did you mean {around}? For that address alone: metal enroll {alone}",
+        )
     try:
         network = ip_network(plain, strict=False)
     except ValueError:
@@ -28,3 +42,10 @@ def network_of(text: str) -> tuple[IPv4Network | IPv6Network, int | None]:
             mend="scan the networks that BMCs are in, a /20 or smaller each",
         )
     return network, port
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None

@@ -265,6 +265,9 @@ def test_which_of_many_did_not_enrol_is_told_in_every_width() -> None:
     ]
     told = EnrollResult(server="alba1", address="x", ok=False, error="alba1: no", exit_code=1)
     assert complaint(told.server, told.error or "") == "alba1: no"
+    assert complaint("alba1", "l.csv:3: try `metal x SERVER`", "l.csv:3") == (
+        "l.csv:3: try `metal x alba1`"
+    )
 
 
 def _looked(**more) -> EnrollResult:

@@ -96,13 +96,13 @@ def _open(face: Face, target: str, file: Path | None) -> "tuple[RedfishSession, 
     else:
         address, told = split_address(target)
         port, pin, ours = told or HTTPS, None, False
-    given = () if ours else credentials([file] if file else [])[:1]
+    given = () if ours else credentials([file] if file else [], [target])[:1]
     session = RedfishSession(address, port, pin, 60)
     try:
         if ours:
             workspace.opened(target, lambda kept: session.login(access.user, kept))
-        for pair in given:
-            session.login(*pair)
+        for user, password, _ in given:
+            session.login(user, password)
     except MetalError:
         session.logout()
         raise

@@ -13,6 +13,7 @@ from metal.cli.lazy import Verb
 from metal.model.errors import BadInput, Unreachable
 
 if TYPE_CHECKING:
+    from metal.cli.credentials import Given
     from metal.controller.enroll_result import EnrollResult
     from metal.controller.targets import Target
     from metal.controller.wishes import Wishes
@@ -108,8 +109,9 @@ def command(
             face.say("nothing to enrol: all of them are enrolled")
         face.show([], [])
         ctx.exit(Unreachable.exit_code if silent else 0)
-    needed = any(needs_credential(workspace, target) for target in targets)
-    pairs = given or credentials.given(needed=needed)
+    pairs = given or credentials.given(
+        [target.label for target in targets if needs_credential(workspace, target)]
+    )
     delivered = [Credential(*pair) for pair in pairs]
     face.resumable = "servers that were enrolled stay so; the same command does the others"
     from metal.controller.enrolling import enroll
@@ -143,8 +145,13 @@ class Asked:
         from metal.enroll.ranges import network_of
 
         named = self.words or self.everything or self.networks or lists
-        if not named or (self.words and self.everything):
-            raise BadInput("name servers, or give --all", mend="metal enroll --all")
+        if self.words and self.everything:
+            raise BadInput("servers are named, and --all is given", mend="give one of both")
+        if not named:
+            raise BadInput(
+                "name servers or the addresses of their BMCs",
+                mend="or give --all, --scan NETWORK or --file LIST: metal enroll --help",
+            )
         if self.name and len(self.words) != 1:
             raise BadInput("--name names one server", mend="metal enroll ADDRESS --name NAME")
         for network in self.networks:
@@ -154,9 +161,7 @@ class Asked:
                 split_address(word)
 
 
-def _read(
-    lists: tuple[Path, ...], files: tuple[Path, ...]
-) -> "tuple[list[HandOver], list[tuple[str, str]]]":
+def _read(lists: tuple[Path, ...], files: tuple[Path, ...]) -> "tuple[list[HandOver], list[Given]]":
     """The lists, and the credentials of the files."""
     from metal.cli.credentials import from_files
     from metal.enroll.handover import read
@@ -205,7 +210,8 @@ def _targets(
             silent = True
             _say_silent(face, workspace, network)
             continue
-        face.say(f"{len(answered)} BMCs answer in {network}:")
+        answer = "1 BMC answers" if len(answered) == 1 else f"{len(answered)} BMCs answer"
+        face.say(f"{answer} in {network}:")
         for one in answered:
             face.say(f"  {one.text}")
         targets += [one.target for one in answered if one.target]
@@ -244,4 +250,5 @@ def _report(face: Face, results: "list[EnrollResult]", *, dry_run: bool) -> None
     face.show(enroll_lines(list(results), width(), dry_run=dry_run), documents)
     for result in results:
         if result.error:
-            face.complain(complaint(result.server or result.address, result.error))
+            who = result.server or result.address
+            face.complain(complaint(who, result.error, result.where))

@@ -200,7 +200,7 @@ def bmc(face: Face, tree: Path, port: int, address: str, credentials: Path | Non
     from metal.lab.topology import FACTORY_PASSWORD, FACTORY_USER
 
     chosen = from_file(credentials)[0] if credentials else from_environment()
-    own = chosen or (FACTORY_USER, FACTORY_PASSWORD)
+    own = chosen[:2] if chosen else (FACTORY_USER, FACTORY_PASSWORD)
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
