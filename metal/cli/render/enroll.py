@@ -75,12 +75,12 @@ def enroll_lines(results: list[Enrolled], width: int = 80, *, dry_run: bool = Fa
 
 
 def dry_run_documents(results: list[Enrolled]) -> list[dict[str, Any]]:
-    """`metal enroll --dry-run -o json`: one flat object a server. "server" is what it is or would
-    be called; "refused" and "exit_code" say why it would not be enrolled."""
+    """`metal enroll --dry-run -o json`: one flat object a server. "server", in a workspace, is what
+    it is or would be called; "refused" and "exit_code" say why it would not be enrolled."""
     from metal.cli.render.facts import facts_document, refusal_document
 
     return [
-        {"server": result.server or None}
+        ({"server": result.server} if result.server else {})
         | (facts_document(result.facts) if result.facts else {})
         | (
             {}
