@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from metal.burnin.bmc_log import complaints, new_entries
 from metal.burnin.evidence import gather
 from metal.burnin.fits import fits
 from metal.burnin.grade import appraise
@@ -23,10 +24,12 @@ from metal.operations.lease import LeaseLost
 from metal.operations.run import Run
 
 KIND = "burnin"
-VERSION = 1
+VERSION = 2
 TESTABLE = (Life.ENROLLED, Life.TESTED)
 SLACK = 3.0
 """A phase may take this times its share: emulated and very old machines are slow."""
+NEW = 20
+"""Entries of the BMC's log that are kept: enough to see what it is about."""
 LOAD = "cpu"
 """The phase in which the machine draws the most."""
 
@@ -104,7 +107,7 @@ class _BurnIn:
     def perform(self) -> BurnIn:
         run, session = self.run, LiveSession(self.run, self.name, self.ports.live)
         macs, uuid = machine(self.ports.inventory, self.name)
-        seen = run.step("log before", self._log_length)
+        seen = run.step("log before", self._complaints)
         body = {"kind": "burnin", "minutes": self.wishes.minutes, "overwrite": self._serials()}
         before = session.start(macs, uuid, body)
         ended = session.follow("wait for the load", until=LOAD, limit=self._limit)
@@ -150,27 +153,32 @@ class _BurnIn:
         except MetalError:
             return None
 
-    def _log_length(self) -> int | None:
+    def _complaints(self) -> list[dict[str, Any]] | None:
+        """What its BMC's log holds that is worse than ok; None when it cannot be read."""
         log = self._asked(_log)
-        return None if log is None else len(log)
+        return None if log is None else [entry.model_dump() for entry in complaints(log)]
 
     def _watts(self) -> float | None:
         found = self._asked(lambda bmc: bmc.watts() if isinstance(bmc, PowerMeter) else None)
         return None if found is None else float(found)
 
-    def _bmc_said(self, seen: int | None, watts: float | None) -> dict[str, Any] | None:
+    def _bmc_said(
+        self, seen: list[dict[str, Any]] | None, watts: float | None
+    ) -> dict[str, Any] | None:
         report = self._asked(lambda bmc: bmc.health())
         if report is None:
             return None
         log = self._asked(_log) if seen is not None else None
-        new = None if log is None or seen is None else log[seen:]
-        bad = [e.text for e in new or () if e.severity in ("warning", "critical")]
         return BmcSaid(
             health=report.health,
             reasons=report.reasons,
-            log=None if new is None else tuple(bad[:20]),
+            log=None if log is None else self._new(seen or [], log),
             watts=watts,
         ).model_dump(mode="json")
+
+    def _new(self, seen: list[dict[str, Any]], log: tuple[LogEntry, ...]) -> tuple[str, ...]:
+        known = [LogEntry.model_validate(entry) for entry in seen]
+        return tuple(entry.text for entry in new_entries(known, complaints(log))[:NEW])
 
     # ── judging ─────────────────────────────────────────────────────────────────────────────
 

@@ -26,9 +26,12 @@ CLEAR = "#LogService.ClearLog"
 
 
 def read_log(tree: Tree) -> tuple[LogEntry, ...]:
-    """Oldest first, the last LAST; empty where there is none."""
+    """Oldest first, the last LAST of each log; empty where there is none.
+
+    Cut by their order in the BMC, not by their time: the newest may have none, or an old one.
+    """
     found = [entry for service in hardware_logs(tree) for entry in _entries_of(tree, service)]
-    return tuple(sorted(found, key=lambda e: e.at or "")[-LAST:])
+    return tuple(sorted(found, key=lambda e: e.at or ""))
 
 
 def hardware_logs(tree: Tree) -> list[Body]:
