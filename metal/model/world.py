@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from metal.model.base import Frozen
 from metal.model.facts import Health, Power
 from metal.model.life import Life, Status
@@ -81,10 +83,10 @@ class SeenVm(Frozen):
     """As configured in the hypervisor, with prefix length."""
     shared: str | None = None
     """The shared IPv4 that its ports or names were on when it was made."""
-    memory_mib: int | None = None
+    memory_mib: int | None = Field(default=None, ge=0)
     """As configured; None when unknown. Counts for VMs that the inventory does not have."""
-    vcpus: int | None = None
-    disk_gib: int | None = None
+    vcpus: int | None = Field(default=None, ge=0)
+    disk_gib: int | None = Field(default=None, ge=0)
     """Of all its disks together, as configured."""
     kind: GuestKind = "vm"
     untold: bool = False

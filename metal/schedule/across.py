@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from metal.model.fleet import Inventory
-from metal.model.world import World
+from metal.model.world import SeenCluster, World
 from metal.schedule.balance import closed, mends_itself
 from metal.schedule.capacity import Fleet, Room, survey
 from metal.schedule.relief import Transfer, Way, lack, moved, need_of, relieve, stake
 from metal.schedule.terms import without_closing
 
 __all__ = ["Across", "Relieved", "Transfer", "across", "moved"]
+
+SILENT = SeenCluster()
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Across:
     clusters: tuple[Relieved, ...]
     """Only those that are in need."""
     warnings: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    """Clusters of which nobody answers: what they survive is not known."""
 
 
 def across(
@@ -82,7 +86,8 @@ def across(
         else:
             why = "no VMs were found that may leave it, have a place elsewhere and help"
             found[name] = _relieved(fleet.rooms[name], why=why)
-    return Across(tuple(going), tuple(found.values()), warnings if ways else ())
+    unknown = tuple(c for c in inventory.clusters if world.clusters.get(c, SILENT).formed is None)
+    return Across(tuple(going), tuple(found.values()), warnings if ways else (), unknown)
 
 
 def _relieved(room: Room, way: Way | None = None, allowed: int = 0, why: str = "") -> Relieved:

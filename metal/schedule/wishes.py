@@ -123,15 +123,11 @@ def guest_of(
 ) -> Guest:
     """A VM of the inventory; the larger of what it should have and what it was seen to have."""
     needs, wanted = inventory.needs(vm), inventory.vms[vm]
-    return Guest(
-        name=vm,
-        memory=units(max(needs.memory_mib, (seen and seen.memory_mib) or 0)),
-        apart=wanted.apart,
-        vcpus=max(needs.vcpus, (seen and seen.vcpus) or 0),
-        disk_gib=max(needs.disk_gib, (seen and seen.disk_gib) or 0),
-        together=sets.get(vm),
-        cpu=wanted.cpu,
-    )
+    memory, vcpus, disk = needs.memory_mib, needs.vcpus, needs.disk_gib
+    if seen is not None:
+        memory = max(memory, seen.memory_mib or 0)
+        vcpus, disk = max(vcpus, seen.vcpus or 0), max(disk, seen.disk_gib or 0)
+    return Guest(vm, units(memory), wanted.apart, vcpus, disk, sets.get(vm), wanted.cpu)
 
 
 def scope(inventory: Inventory, apart_by: str, cluster: str) -> str:

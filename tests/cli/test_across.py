@@ -77,3 +77,12 @@ def test_balance_names_the_way_out(grown: tuple[Path, Path], metal: Callable[...
     text = " ".join(shown.out.split())
     assert "cima3 may not die, and no moves inside cima" in text
     assert "balance --across` looks beyond it" in text
+
+
+def test_who_does_not_answer_is_not_said_to_survive(
+    said: Callable[..., object], grown: tuple[Path, Path]
+) -> None:
+    grown[1].write_text("{}")
+    shown = said()
+    assert shown.code == 0, shown.err
+    assert "nobody answers of alba, bora, cima" in shown.out and "Every cluster" not in shown.out

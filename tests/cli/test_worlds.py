@@ -52,6 +52,10 @@ def test_a_drain_of_a_recorded_world_is_only_planned(
         ("{", "the file"),
         ('{"vms": {"web": {"vmid": "x", "cluster": "alba", "server": "alba1"}}}', "vms.web.vmid"),
         ('{"serverz": {}}', "serverz"),
+        (
+            '{"vms": {"web": {"vmid": 9, "cluster": "a", "server": "a1", "memory_mib": -5}}}',
+            "vms.web.memory_mib",
+        ),
     ],
 )
 def test_a_file_that_is_no_world_is_named(

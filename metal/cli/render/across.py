@@ -20,9 +20,13 @@ COLUMNS = (
 
 def across_lines(found: Across, width: int = 80) -> list[str]:
     """A line a cluster in need, then the moves and their calls."""
-    if not found.clusters:
+    if not (found.clusters or found.unknown):
         return ["Every cluster survives the loss of any of its servers: nothing to move."]
-    lines = [line for c in found.clusters for line in hanging("- ", _need(c), width)]
+    lines: list[str] = []
+    if found.unknown:
+        text = f"nobody answers of {', '.join(found.unknown)}: what they survive is not known"
+        lines += hanging("- ", text, width)
+    lines += [line for c in found.clusters for line in hanging("- ", _need(c), width)]
     if found.transfers:
         rows = [_row(step) for step in found.transfers]
         grid = fit(COLUMNS, rows, width)
