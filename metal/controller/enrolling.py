@@ -8,6 +8,7 @@ from metal.controller.enrolment import Enrolment, Scene
 from metal.controller.examining import kept_passport
 from metal.controller.finding import Pings
 from metal.controller.following import Followed
+from metal.controller.former import gone_from
 from metal.controller.newcomers import Newcomers
 from metal.controller.progress import Progress
 from metal.controller.sweeping import side_by_side
@@ -133,7 +134,7 @@ class _Sweep(Enrolment):
     def _newcomer(self, target: Target) -> list[EnrollResult]:
         """A BMC nobody knows: each server behind it, one after the other."""
         known = self._known_nodes(target)
-        siblings = list(known.values())
+        siblings = list(known.values()) or self._gone(target)
         door = self._door(target, BmcAccess(address=target.address, port=target.port), siblings)
         self._scene.progress.begin(target.label, f"ask what {target.label} is")
         try:
@@ -159,6 +160,12 @@ class _Sweep(Enrolment):
                 if results[-1].server and not self._scene.dry_run:
                     siblings.append(results[-1].server)
         return results
+
+    def _gone(self, target: Target) -> list[str]:
+        """The server that somebody took out of the inventory: its password opens this BMC yet, and
+        the delivered one does so no more."""
+        name = gone_from(self._workspace, target.address) if self._scene.workspace else None
+        return [name] if name else []
 
     def _known_nodes(self, target: Target) -> dict[str | None, str]:
         """Node → server, of those the inventory has behind that BMC."""

@@ -1,4 +1,6 @@
-"""The name a server had before somebody changed it in inventory.toml by hand."""
+"""Servers that inventory.toml has no more, or not by that name, while their passwords are kept."""
+
+from collections.abc import Iterator
 
 from metal.controller.targets import has_store
 from metal.controller.workspace import Workspace
@@ -10,21 +12,30 @@ from metal.model.facts import Facts
 def former(workspace: Workspace, server: str) -> str | None:
     """The name that this server of the inventory had when its password was escrowed: one that the
     inventory has no more, by serial number or the BMC's address. None where none is known."""
-    if not has_store(workspace):
-        return None
-    inventory = workspace.inventory
-    mine = inventory.servers[server]
+    mine = workspace.inventory.servers[server]
     serial = mine.learned.serial if mine.learned else None
-    for name, record in workspace.store.records.all("facts").items():
-        if name in inventory.servers or not workspace.secrets.holds(secret_name(name)):
-            continue
-        try:
-            facts = Facts.model_validate(record.body)
-        except ValueError:
-            continue  # another version of metal wrote it
+    for name, facts in _gone(workspace):
         if (facts.serial == serial) if serial else (facts.address == mine.bmc.address):
             return name
     return None
+
+
+def gone_from(workspace: Workspace, address: str) -> str | None:
+    """The server that was taken over at that BMC and that the inventory has no more."""
+    return next((name for name, facts in _gone(workspace) if facts.address == address), None)
+
+
+def _gone(workspace: Workspace) -> Iterator[tuple[str, Facts]]:
+    if not has_store(workspace):
+        return
+    for name, record in workspace.store.records.all("facts").items():
+        known = name in workspace.inventory.servers
+        if known or not workspace.secrets.holds(secret_name(name)):
+            continue
+        try:
+            yield name, Facts.model_validate(record.body)
+        except ValueError:
+            continue  # another version of metal wrote it
 
 
 def refuse_renamed(workspace: Workspace, server: str) -> None:

@@ -175,3 +175,14 @@ def test_killed_before_the_rename_of_any_file_the_same_command_goes_on(
         assert after["open"] == [] and "rio1" not in here.text
         assert load(here.folder).servers["buero-2"].learned is not None
     assert ended.returncode == 0 and moment > 5, ended.stderr
+
+
+def test_taken_out_of_the_inventory_it_opens_with_what_is_kept_of_it(fleet: Any, at: At) -> None:
+    bmc, text = fleet.redfish(11), fleet.text
+    assert fleet.metal("enroll", at(bmc), "--name", "rio1").returncode == 0
+    password = fleet.password("rio1")
+    (fleet.folder / "inventory.toml").write_text(text)
+    for dry in (["--dry-run"], []):
+        again = fleet.metal("enroll", at(bmc), "--name", "buero-2", *dry)
+        assert again.returncode == 0 and bmc.failed_logins == 0, again.stderr
+    assert fleet.password("buero-2") == password and bmc.works("metal", password)
