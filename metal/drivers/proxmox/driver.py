@@ -56,8 +56,6 @@ class Proxmox:
     `root`: how VMs of a dead node are taken over; without it they are not.
     """
 
-    capabilities = Capabilities(kind="proxmox", quorum=True, restarts=True, restarted=True)
-
     def __init__(
         self,
         nodes: dict[str, NodeAccess],
@@ -81,6 +79,9 @@ class Proxmox:
         self._api, self._repinned = Api(made, self._patience), repinned
         self._cluster, self._solo, self._known = cluster, solo, known or Known()
         self._root = root
+        self.capabilities = Capabilities(
+            kind="proxmox", quorum=True, restarts=True, restarted=root is not None
+        )
 
     @property
     def silent(self) -> dict[str, str]:
