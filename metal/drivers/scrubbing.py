@@ -10,15 +10,18 @@ from typing import Any
 
 SCRUBBED = "SCRUBBED"
 SECRET = re.compile(
-    r"passw(?:or)?d|passphrase|passcode|(?<!by)pass$|pwd|secret|community|credentials?$|cookie"
-    r"|token(?:id|value|string)?s?$|session(?:id|token)$|licen[sc]e(?:string|number|code|data|file|text)?s?$"
-    r"|authorizedkey|[a-z0-9]keys?$|keytab|krb|bindcred|certificatestring"
-    r"|salt$|hash$|sha1|sha256|md5|(?:^|[a-z])(?:psk|otp)$|^psk|^pin$|pincode|pinnumber"
+    r"passw(?:or[dt])?|kennwort|passphrase|passcode|(?<!by)pass$|pwd|pw$|secret|communit(?:y|ies)"
+    r"|credentials?$|cookie|token(?:id|value|string)?s?$|session(?:id|token)$|bearer$|jwt"
+    r"|authorization$|authheader|xauth$|ownerauth$|httpheaders$|^sig$|^(?:xamz)?signature$"
+    r"|licen[sc]e(?:string|number|code|data|file|text)?s?$|authorizedkey|accesskey"
+    r"|private\w*key|key\w*private|(?:^|[a-z0-9])keys?(?:string|value|data)?$|(?<!p)kg$"
+    r"|keytab|krb|bindcred|certificatestring|pkcs12|pfx|p12$"
+    r"|salt$|hash$|seed$|sha1|sha256|md5|(?:psk|otp)$|^psk|(?<![ps])pin$|pincode|pinnumber"
 )
 HARMLESS = re.compile(
     r"(?:length|age|days|count|polic(?:y|ies)|rules?|type|mode|state|status|format|encoding"
-    r"|algorithms?|expir\w*|changed?|required|supported|enabled|allowablevalues|date|time"
-    r"|(?:public|host|hot|sort|message|partition)keys?)$"
+    r"|algorithms?|expir\w*|changed?|required|supported|enabled|allowable\w+|date|time|weightkg"
+    r"|odata\w+|actioninfo|extendedinfo|(?<!private)(?:public|host|hot|sort|message|partition)keys?)$"
 )
 """How names end that hold a secret's word and none of its value."""
 NAMING = frozenset(
@@ -26,35 +29,55 @@ NAMING = frozenset(
     | {"setting", "title", "label", "field", "parameter", "variable", "type", "memberid", "n", "k"}
 )
 """Keys whose value names the value beside them."""
-VALUE = re.compile(r"value|default|current|pending|^(?:v|val|data|text|content|string|setting)$")
+VALUE = re.compile(r"value|default|current|pending|^(?:v|val|data|text|contents?|string|setting)$")
 STRUCTURE = frozenset({"@odata.id", "@odata.type", "@odata.context", "href", "target"}) | {
     "@odata.nextLink",
     "Members@odata.nextLink",
 }
 """Links and types: without them the tree falls apart."""
 A_WORD = (
-    r"(?:pass(?:word|wd|phrase|code)|pwd|secret|community|token|cookie|psk|pin"
+    r"\b\w{0,40}?(?:pass(?:wor[dt]|wd|phrase|code)|kennwort|pwd|secret|community|token|cookie|psk|pin"
     r"|(?:api|access|auth|authentication|private|licen[sc]e|activation|session|encryption|shared"
-    r"|master)[ _-]?key)"
+    r"|master)[ _-]?key)s?"
 )
-SPELT = (
-    # scheme://USER:PASSWORD@host, whatever the scheme, and the same without one
-    re.compile(
-        r"()(?<![\w/])(?:[A-Za-z][\w+.-]{0,20}://[^\s\"'<>]{0,300}"
-        r"|[^\s\"'<>:@/]{1,100}:[^\s\"'<>]{1,300})(?=@)"
-    ),
-    re.compile(
-        rf"(\b\w{{0,40}}?{A_WORD}s?(?: (?:string|name|value))?[\"']?\s{{0,9}}"
-        r"(?:[=:]|(?:(?:is|was) )?(?:(?:re)?set|changed) to\b|\b(?:is|was|to)\b|(?=[\"']))"
-        r"\s{0,9}[\"']?)[^\s\"',;&]+",
-        re.IGNORECASE,
-    ),
-    re.compile(r"(\b(?:basic|bearer|digest)\s+)[\w+/=.~-]{8,}", re.IGNORECASE),
-    re.compile(r"()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL),
-    re.compile(r"()\$\w{1,8}\$[^\s$]+\$[^\s\"']+"),  # crypt(3)
+IN_ONE_SENTENCE = r"(?:(?!\. )[^\n]){0,80}?"
+IT = r"(?P<quote>\\{0,3}[\"'])?)(?(quote)(?:(?!(?P=quote)).){1,2000}|[^\s\"'<>]+)"
+"""The secret: up to the quote that ends it, or to a space. It closes the group that stays."""
+ITSELF = re.compile(rf"(?P<stays>{IT}")
+ASSIGNED = re.compile(
+    r"(?P<stays>(?<![\w.@-])(?<!public )(?<!sense )(?P<name>[\w.@-]+)"
+    r"(?:[\\\"']{0,4}\s{0,9}[=:]{1,2}>?\s{0,9}|(?:\s[^<>]{0,200})?>))(?=\S)",
+    re.IGNORECASE,
 )
-"""Ways in which texts such as URLs and log messages spell a secret out; group 1 stays. Every
-repetition is bounded: a text of 100 000 characters is read once, not once for each of them."""
+"""`name: it`, `name=it`, `"name":"it"`, `<name a="b">it`: secret or not by its name."""
+SPELT = tuple(
+    re.compile(way, re.IGNORECASE)
+    for way in (
+        # USER:PASSWORD@host, with //, with a scheme, with neither
+        r"(?P<stays>)(?<![\w/])(?:(?:[a-z][\w+.-]{0,20}:)?//[^\s\"'<>]{0,300}"
+        r"|[^\s\"'<>:@/]{1,100}:[^\s\"'<>]{1,300})(?=@)",
+        # the password was changed to it; community string "it"
+        rf"(?P<stays>{A_WORD}(?: (?:string|name|value))?[\"']?\s{{0,9}}"
+        r"(?:(?:(?:is|was) )?(?:(?:re)?set|changed) to\b|\b(?:is|was|to)\b|(?<=\s)(?=[\"']))"
+        r"\s{0,9}" + IT,
+        # the password of root was changed from it to it
+        rf"(?P<stays>{A_WORD}\b{IN_ONE_SENTENCE}\bfrom\s{{1,9}}" + IT + r"(?=\s{1,9}to\s)",
+        rf"(?P<stays>{A_WORD}\b{IN_ONE_SENTENCE}\b(?:(?:re)?set|changed|from\s{{1,9}}\S{{1,99}})"
+        r"\s{1,9}to\s{1,9}" + IT,
+        r"(?P<stays>\br[ow]community6?\s{1,9}" + IT,  # snmpd.conf
+        r"(?P<stays>\b(?:basic|bearer|digest)\s{1,9})[^\s\"'<>]{8,}",
+        r"(?P<stays>\b(?:authorization|cookie)[\\\"']{0,4}\s{0,9}[=:]\s{0,9}[\\\"']{0,4})[^\n\"']+",
+        # what a command was told: ipmitool -U root -P it, curl -u root:it, snmpset -c it
+        r"(?P<stays>\b(?:ipmitool|snmp\w{1,9}|curl|wget|sshpass|racadm|ilorest|smbclient)\s{1,9})"
+        r"(?=-)[^\n]+",
+        r"(?P<stays>)-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.|\n)*?(?:-----END [A-Z ]*-----|\Z)",
+        r"(?P<stays>)\$\w{1,8}\$[^\s$]+\$[^\s\"']+",  # crypt(3)
+        r"(?P<stays>)(?<![\w-])eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)*",  # JSON web token
+    )
+)
+"""Ways in which texts such as URLs and log messages spell a secret out; `stays` stays. Every
+repetition is bounded, or begins where none of its kind goes before: a text of 100 000 characters
+is read once, not once for each of them."""
 
 
 def scrubbed(value: Any, name: str = "", *, inside: bool = False) -> Any:
@@ -64,8 +87,13 @@ def scrubbed(value: Any, name: str = "", *, inside: bool = False) -> Any:
     """
     secret = inside or is_secret(name)
     if isinstance(value, dict):
-        named = any(_squeezed(k) in NAMING and is_secret(v) for k, v in value.items())
-        return {k: _member(k, v, secret=secret, named=named) for k, v in value.items()}
+        values = {k for k in value if VALUE.search(_squeezed(k))}
+        names = {k for k in value if values and _squeezed(k) in NAMING}
+        hidden = values if any(is_secret(value[k]) for k in names) else set()
+        return {
+            k: _member(k, v, inside=secret or k in hidden, naming=k in names)
+            for k, v in value.items()
+        }
     if isinstance(value, list):
         pair = len(value) == 2 and is_secret(value[0])  # ["Password", "…"]
         return [scrubbed(v, name, inside=secret or pair) for v in value]
@@ -76,25 +104,38 @@ def scrubbed(value: Any, name: str = "", *, inside: bool = False) -> Any:
     return unspelt(value) if isinstance(value, str) else value
 
 
-def _member(key: str, value: Any, *, secret: bool, named: bool) -> Any:
+def _member(key: str, value: Any, *, inside: bool, naming: bool) -> Any:
+    """`naming`: it says what the value beside it is, and is no "Key" that opens anything."""
     if key in STRUCTURE and isinstance(value, str) and value.startswith(("/", "#")):
         return value
-    beside = named and VALUE.search(_squeezed(key)) is not None
-    return scrubbed(value, key, inside=secret or beside)
+    return scrubbed(value, "" if naming else key, inside=inside)
 
 
 def is_secret(name: Any) -> bool:
-    """Whether what is called so is a secret; what an action or annotation is called never is."""
-    if not isinstance(name, str) or name.startswith("#") or "@" in name:
+    """Whether what is called so is a secret; what an action or the tree's own annotation is
+    called never is; of a property's (Password@Redfish.Default) either half may say so."""
+    if not isinstance(name, str) or name.startswith(("#", "@")) or HARMLESS.search(_squeezed(name)):
         return False
-    plain = _squeezed(name)
-    return SECRET.search(plain) is not None and not HARMLESS.search(plain)
+    return any(SECRET.search(_squeezed(half)) for half in name.split("@"))
 
 
 def unspelt(text: str) -> str:
+    """The same without what it spells out."""
+    text = _unassigned(text)
     for way in SPELT:
-        text = way.sub(rf"\g<1>{SCRUBBED}", text)
+        text = way.sub(rf"\g<stays>{SCRUBBED}", text)
     return text
+
+
+def _unassigned(text: str) -> str:
+    parts, at = [], 0
+    for found in ASSIGNED.finditer(text):
+        within = found.start() < at  # what went already
+        it = None if within or not is_secret(found["name"]) else ITSELF.match(text, found.end())
+        if it:
+            parts += [text[at : it.end("stays")], SCRUBBED]
+            at = it.end()
+    return "".join((*parts, text[at:]))
 
 
 def _squeezed(name: str) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import stat
+import string
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from metal.cli import main
 from metal.cli.render.facts import facts_document
@@ -18,7 +21,7 @@ from metal.drivers.pseudonyms import anonymous
 from metal.drivers.redfish import Redfish
 from metal.drivers.redfish_capture import SKIPPED, capture
 from metal.drivers.redfish_session import RedfishSession
-from metal.drivers.scrubbing import SCRUBBED, scrubbed
+from metal.drivers.scrubbing import SCRUBBED, scrubbed, unspelt
 from metal.lab.recorded import read_tree, recorded_bmc
 from metal.lab.redfish_bmc import RedfishBmc
 from metal.model.errors import BadInput
@@ -117,7 +120,11 @@ NAMES = (
     *("PreSharedKey", "Psk", "WiFiPSK", "Passwd", "Pwd", "AdminPwd", "SmtpPass", "SessionKey"),
     *("ActivationKey", "License", "LicenseString", "AccessKey", "ApiKey", "APIKey"),
     *("Cookie", "PinCode", "PIN", "X-Auth-Token", "Salt", "SHA256Password", "admin_password"),
-    *("Credentials", "SessionId", "KerberosKeytab", "PRIVATE KEY", "OTP"),
+    *("Credentials", "SessionId", "KerberosKeytab", "PRIVATE KEY", "OTP", "TotpSeed", "Passwort"),
+    *("KG", "BMCKg", "IpmiKg", "IPMI_Kg", "KvmPw", "AdminPw", "Pw", "KeyString", "AccessKeyId"),
+    *("PKCS12", "Pfx", "PfxData", "HostKeyPrivate", "SshPrivateHostKey", "PrivateHostKeys"),
+    *("PrivateKeyPem", "Communities", "Key", "JWT", "Bearer", "Authorization", "HttpHeaders"),
+    *("X-Auth", "TpmOwnerAuth", "X@Oem.Password", "Password@Redfish.Default", "AuthKey@Oem.Was"),
 )
 HIDDEN = "hunter2"
 
@@ -129,6 +136,7 @@ HIDDEN = "hunter2"
         lambda name: {name: HIDDEN},
         lambda name: {name: [HIDDEN, {"deep": {"v": HIDDEN}}]},
         lambda name: {name: {"Value": HIDDEN, "Name": HIDDEN}},
+        lambda name: {name: [{"Name": HIDDEN}], "Oem": {"Wifi": {name: HIDDEN}}},
         lambda name: {"AttributeName": name, "CurrentValue": HIDDEN, "DefaultValue": HIDDEN},
         lambda name: {"Id": name, "Data": {"v": HIDDEN}},
         lambda name: {"Oem": [{"Name": name, "value": HIDDEN}]},
@@ -139,24 +147,78 @@ def test_a_secret_goes_however_it_is_named_and_wherever_it_stands(name: str, for
     assert HIDDEN not in json.dumps(scrubbed(form(name)))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "nfs://root:hunter2@10.0.0.5/share",
-        "see ftp+ssl://root:a/hunter2@10.0.0.5 for it",
-        "mounted root:hunter2@10.0.0.5:/iso",
-        "password=hunter2",
-        'the Admin Password was changed to "hunter2" by root',
-        "http://h/x?user=a&api_key=hunter2",
-        'SNMP community string "hunter2" accepted',
-        "{'passwd': 'hunter2'}",
-        "Authorization: Basic cm9vdDpodW50ZXIy-hunter2",
-        "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----",
-        "root:$6$salt$hunter2",
-    ],
+TEXTS = (
+    "nfs://root:%@10.0.0.5/share",
+    "see ftp+ssl://root:a/%@10.0.0.5 for it",
+    "mounted //backup:%@10.0.0.5/share",
+    "mounted root:%@10.0.0.5:/iso",
+    "password=%",
+    "Pass: %",
+    "user=a pw:%",
+    "key=%",
+    "SNMP.1.AgentCommunity = %",
+    "Passwort: %",
+    'the Admin Password was changed to "%" by root',
+    "changed password of root from % to %",
+    "password for user root set to %",
+    "http://h/x?user=a&api_key=%",
+    "https://h/x?sig=%",
+    "https://h/x?X-Amz-Signature=%&a=b",
+    'SNMP community string "%" accepted',
+    "rocommunity % 10.0.0.0/8",
+    "{'passwd': '%'}",
+    r"told {\"UserName\":\"a\",\"Password\":\"%\"}",
+    "<Oem><Password>%</Password></Oem>",
+    "<password type='plain'>%</password>",
+    "Authorization: Basic cm9vdDpodW50ZXIy-%",
+    "Authorization: Custom a=b, %",
+    "Cookie: session=x; other=%",
+    "X-Api-Key: %",
+    "ran ipmitool -I lanplus -U ADMIN -P % lan print",
+    "snmpset -v2c -c % h 1.3.6",
+    "curl -k -u root:% https://h/",
+    "-----BEGIN RSA PRIVATE KEY-----\n%\n-----END RSA PRIVATE KEY-----",
+    "root:$6$salt$%",
+    "it came with eyJhbGciOi.eyJzdWIiOiI.% in it",
 )
+
+
+@pytest.mark.parametrize("text", TEXTS)
 def test_a_secret_that_a_text_spells_out_goes(text: str) -> None:
-    assert HIDDEN not in scrubbed({"Message": text})["Message"]
+    assert HIDDEN not in scrubbed({"Message": text.replace("%", HIDDEN)})["Message"]
+
+
+SIGNS = string.ascii_letters + string.digits
+WRITTEN = st.sampled_from([str, str.lower, str.upper, str.swapcase])
+
+
+@given(
+    name=st.sampled_from(NAMES),
+    before=st.sampled_from(["", "Users.2.", "Oem_", "ipmi-", "Bmc", "$", "Old "]),
+    written=WRITTEN,
+    secret=st.text(SIGNS + "!#$%&()*+,-./:;=?@[]^_{|}~ ", min_size=1).map(lambda s: f"Zq9{s}9qZ"),
+    deep=st.integers(0, 3),
+)
+def test_no_secret_survives_under_any_such_name(
+    name: str, before: str, written: Any, secret: str, deep: int
+) -> None:
+    body: Any = {written(before + name): secret}
+    for level in range(deep):
+        body = [body] if level % 2 else {"Oem": body, "Id": "1"}
+    text = json.dumps(scrubbed(body))
+    assert "Zq9" not in text and "9qZ" not in text
+
+
+@given(
+    text=st.sampled_from([text for text in TEXTS if "eyJ" not in text]),
+    around=st.tuples(*[st.text(SIGNS + " .,:\n", max_size=30).map(lambda s: f"{s} ")] * 2),
+    secret=st.text(SIGNS + "!#$%*+-./:=?[]^_{|}~", max_size=30).map(lambda s: f"Zq9{s}9qZ"),
+)
+def test_no_secret_survives_in_any_such_text(
+    text: str, around: tuple[str, str], secret: str
+) -> None:
+    out = unspelt(around[0] + text.replace("%", secret) + " " + around[1])
+    assert "Zq9" not in out and "9qZ" not in out
 
 
 def test_what_only_speaks_of_secrets_stays() -> None:
@@ -171,6 +233,13 @@ def test_what_only_speaks_of_secrets_stays() -> None:
         "HashAlgorithm": "SHA256",
         "Password": "",
         "Message": "The power supply in bay 2 failed at 12:30.",
+        "Password@Redfish.AllowableValues": ["x"],
+        "Passwords@odata.count": 3,
+        "@Redfish.License": "Creative Commons",
+        "WeightKg": 21,
+        "SSHHostKey": "ssh-ed25519 AAAA",
+        "Attributes": [{"Key": "BootMode", "Value": "Uefi"}],
+        "Log": "sda: Sense Key: Medium Error, public key: AAAA",
         "Members@odata.nextLink": "/redfish/v1/Entries?$skiptoken=50",
     }
     assert scrubbed(said) == said
@@ -200,6 +269,13 @@ def test_a_real_machine_survives_being_captured(serve: Any, name: str) -> None:
     reachable = [p for p in whole if not SKIPPED.search(p)]
     assert len(again) > 0.9 * len(reachable)
     assert facts(serve(again)) == facts(first)
+
+
+@needs_trees
+@pytest.mark.parametrize("name", sorted(d.name for d in TREES.glob("*")))
+def test_facts_of_a_real_machine_are_none_of_its_secrets(serve: Any, name: str) -> None:
+    tree = json.loads((TREES / name / "tree.json").read_text())
+    assert facts(serve(scrubbed(tree))) == facts(serve(tree))
 
 
 def test_pseudonyms_are_consistent_and_hide_all_of_it(serve: Any) -> None:
