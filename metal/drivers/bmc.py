@@ -42,17 +42,12 @@ def connect(access: BmcAccess, user: str, password: str, *, timeout: float | Non
             # A PDU, the manager of a chassis: a log-in is told which. Or one that hides them (R54).
             seen = access.model_copy(update={"fingerprint": session.fingerprint})
             return _redfish(seen, user, password, given or PATIENCE["redfish"])
-        if type(why) is Unreachable:  # silent both ways
-            raise Unreachable(
-                f"{error.what}, neither over Redfish (TCP port {access.port or HTTPS}) nor over "
-                f"IPMI (UDP port {access.port or RMCP})",
-                where=error.where,
-                mend=error.mend,
-            ) from error
+        silent = type(why) is Unreachable  # both ways: what IPMI advises holds for both
         raise Unreachable(
-            f"no Redfish ({why.what}), and no IPMI either ({error.what})",
+            f"no Redfish on TCP port {access.port or HTTPS} ({why.what}), and no IPMI on UDP port "
+            f"{access.port or RMCP} ({error.what})",
             where=error.where,
-            mend=why.mend or error.mend,
+            mend=error.mend if silent else why.mend or error.mend,
         ) from error
 
 

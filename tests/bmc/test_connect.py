@@ -1,5 +1,6 @@
 """Which protocol a BMC is spoken to with."""
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -67,3 +68,14 @@ def test_systems_that_are_shown_to_users_alone_are_found(redfish_bmc: RedfishBmc
     bmc = connect(BmcAccess(address="127.0.0.1", port=redfish_bmc.port), *FACTORY, timeout=1)
     assert bmc.facts().serial
     bmc.close()
+
+
+def test_a_port_that_takes_connections_and_says_nothing_is_told_from_a_closed_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        with pytest.raises(Unreachable) as silent:
+            connect(BmcAccess(address="127.0.0.1", port=port), "ADMIN", "x", timeout=0.5)
+    with pytest.raises(Unreachable) as closed:
+        connect(BmcAccess(address="127.0.0.1", port=port), "ADMIN", "x", timeout=0.5)
+    assert f"no Redfish on TCP port {port} (no answer" in silent.value.what
+    assert f"no Redfish on TCP port {port} (the connection broke" in closed.value.what
