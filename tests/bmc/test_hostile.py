@@ -197,7 +197,7 @@ def test_a_page_for_people_is_named_where_ipmi_is_silent_too(tmp_path: Path) -> 
     server = WebServer(page, "127.0.0.1", certificate=own).start()
     access = BmcAccess(address="127.0.0.1", port=server.port, timeout=0.5)
     try:
-        with pytest.raises(Unreachable, match=r"is no JSON \(text/html(?s:.*)no IPMI either"):
+        with pytest.raises(Unreachable, match=r"is no JSON \(text/html(?s:.*)no IPMI on UDP port"):
             connect(access, "root", "calvin-0")
     finally:
         server.stop()
