@@ -14,7 +14,7 @@ from metal.burnin.evidence import gather
 from metal.burnin.fits import fits
 from metal.burnin.grade import appraise
 from metal.drivers.ports import Bmc, PowerMeter
-from metal.live.session import START, Ended, LivePorts, LiveSession
+from metal.live.session import SILENT, START, Ended, LivePorts, LiveSession
 from metal.model.burnin import BmcSaid, BurnIn, Evidence
 from metal.model.errors import BadInput, Failed, MetalError, Refused
 from metal.model.facts import Facts, LogEntry
@@ -124,6 +124,7 @@ class _BurnIn:
                 mend=f"look at its console: does the live system reach its network card? Then "
                 f"metal run cancel {run.id}, and the same command again",
             )
+        ended = self._witnessed(ended, said)
         result = run.step("grade", lambda: self._grade(ended, said).model_dump(mode="json"))
         return BurnIn.model_validate(result)
 
@@ -181,6 +182,13 @@ class _BurnIn:
         return tuple(entry.text for entry in new_entries(known, complaints(log))[:NEW])
 
     # ── judging ─────────────────────────────────────────────────────────────────────────────
+
+    def _witnessed(self, ended: Ended, said: dict[str, Any] | None) -> Ended:
+        """Where its BMC is silent too, it may be the way to both that died."""
+        if ended.why != SILENT or said or not self.ports.inventory.servers[self.name].has_bmc:
+            return ended
+        why = f"{ended.why} during {ended.died_in}, and so did its BMC: it, or the way to both"
+        return Ended(ok=False, why=why, unheard=True)
 
     def _grade(self, ended: Ended, said: dict[str, Any] | None) -> BurnIn:
         """Graded and kept; a server that is accepted moves on. Safe to repeat."""

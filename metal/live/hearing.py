@@ -4,33 +4,45 @@ Silence is a sign of death only from a machine that was heard while somebody lis
 silent while somebody listened. What became of it in any other time nobody knows.
 """
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from metal.operations.jobs import Job
 
+SLEPT = 300.0
+"""Seconds between two looks; asking a BMC that is slow to answer takes less."""
+
 
 class Hearing:
     """Looks at one job, from when it is made: what was said before, another may have heard.
 
-    It counts looks, so that time in which nobody ran this does not count.
+    It counts looks, so that time in which nobody ran this does not count. Between two of them
+    more than `slept` seconds mean that this very machine slept, or was stopped.
     """
 
-    def __init__(self, job: Job, listening: Callable[[], bool]) -> None:
-        self._listening = listening
+    def __init__(
+        self,
+        job: Job,
+        listening: Callable[[], bool],
+        slept: float = SLEPT,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._listening, self._slept, self._wall = listening, slept, wall
         self.quiet = self.stuck = 0
+        self._looked = wall()
         self._last, self._phase = job.beats, job.phase
         self._deaf(job)
 
     def look(self, job: Job) -> bool:
         """Whether it said anything since the last look."""
-        spoke = job.beats != self._last
-        if spoke or self._listening():
+        spoke, awake = job.beats != self._last, self._wall() - self._looked < self._slept
+        if spoke or (awake and self._listening()):
             self.quiet = 0 if spoke else self.quiet + 1
             self.stuck = self.stuck + 1 if job.phase == self._phase else 0
         else:
             self._deaf(job)
-        self._last, self._phase = job.beats, job.phase
+        self._last, self._phase, self._looked = job.beats, job.phase, self._wall()
         return spoke
 
     @property
@@ -46,7 +58,7 @@ class Hearing:
         )
 
     def _deaf(self, job: Job) -> None:
-        self._before, self._since = job.beats, datetime.now(UTC).timestamp()
+        self._before, self._since = job.beats, self._wall()
         self.quiet = self.stuck = 0
 
 

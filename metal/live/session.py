@@ -21,6 +21,7 @@ from metal.operations.switching import Switching
 AWAY = 30 * 24 * 3600.0
 """Seconds that nobody may run the operation before a wait for the machine is given up."""
 BMC_TRIES = 5
+SILENT = "it fell silent"
 START = "its start"
 """Before the first phase: the machine has its job, and nothing was tested yet."""
 
@@ -216,7 +217,7 @@ class LiveSession:
         if hearing.quiet * poll > patience.silence:
             if not hearing.heard:
                 return Ended(ok=False, why=hearing.gap(job), unheard=True)
-            return Ended(ok=False, why="it fell silent", died_in=where)
+            return Ended(ok=False, why=SILENT, died_in=where)
         if hearing.heard and hearing.stuck * poll > limit + patience.phase:
             return Ended(ok=False, why="it came no further", died_in=where)
         return None

@@ -1,5 +1,6 @@
 """A burn-in from the command to the record: booted, followed, graded, killed and resumed."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from metal.controller import live_work
 from metal.controller.knowing import known
 from metal.controller.progress import silent
 from metal.live.session import LiveSession, Patience
-from metal.model.errors import BadInput
+from metal.model.errors import BadInput, Unreachable
 from metal.model.life import Life, Status
 from metal.operations.run import perform
 
@@ -84,20 +85,42 @@ def test_unknown_server_is_told(rack: Any) -> None:
         burn(rack, "alba4")
 
 
-def test_a_machine_that_dies_under_load_is_refused(rack: Any) -> None:
+def cut_under_load(rack: Any, then: Callable[[], None] = lambda: None) -> live_work.Worked:
+    """Burnt in, and its power cut as soon as it tells of its memory test."""
     machine, told = rack.machines["alba1"], rack.store.jobs.tell
 
     def cut(token: str, phase: str, fraction: float, text: str) -> bool:
         if phase == "memory":
-            machine.power_off()  # as soon as it tells of its memory test
+            machine.power_off()
+            then()
         return bool(told(token, phase, fraction, text))
 
     rack.store.jobs.tell = cut
     (one,) = burn(rack, "alba1")
+    return one
+
+
+def test_a_machine_that_dies_under_load_is_refused(rack: Any) -> None:
+    one = cut_under_load(rack)
     assert one.burnin is not None, one.error
     assert one.burnin.evidence.died_in == "memory"
     assert (one.burnin.appraisal.grade, one.burnin.appraisal.verdict) == ("F", "refuse")
     assert rack.life("alba1") is Life.ENROLLED
+
+
+def test_a_way_that_died_is_no_machine_that_died(
+    rack: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_health(_bmc: Any) -> Any:
+        raise Unreachable("no answer", where="alba1")
+
+    kind = type(rack.bmc("alba1"))
+    one = cut_under_load(rack, lambda: monkeypatch.setattr(kind, "health", no_health))
+    assert one.burnin is not None, one.error
+    assert (one.burnin.evidence.died_in, one.burnin.appraisal.grade) == (None, "unknown")
+    assert one.burnin.appraisal.marks[0].what == (
+        "it fell silent during memory, and so did its BMC: it, or the way to both; run it again"
+    )
 
 
 def test_a_bmc_that_ignores_boot_once_is_found_out(rack: Any) -> None:

@@ -44,6 +44,18 @@ def test_silence_counts_while_somebody_listens_and_only_then() -> None:
     assert (hearing.heard, hearing.quiet, hearing.stuck) == (True, 0, 0)
 
 
+def test_who_slept_did_not_listen() -> None:
+    now = [1000.0]
+    hearing = Hearing(TOLD, lambda: True, slept=300, wall=lambda: now[0])
+    hearing.look(SPEAKS)
+    now[0] += 299
+    hearing.look(SPEAKS)
+    assert (hearing.heard, hearing.quiet) == (True, 1)
+    now[0] += 1800
+    hearing.look(SPEAKS)
+    assert (hearing.heard, hearing.quiet, hearing.stuck) == (False, 0, 0)
+
+
 def test_the_gap_is_told() -> None:
     said = Hearing(TOLD, lambda: True).gap(TOLD)
     assert said.startswith("nothing was heard of it after 2025-11-29 07:06:40 UTC, and until ")
