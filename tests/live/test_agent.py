@@ -85,8 +85,9 @@ def test_a_disk_that_cannot_be_opened_for_writing_is_unknown(
     one = as_disk(disk, monkeypatch)
     opened = os.open
 
-    def read_only(path: str, flags: int) -> int:
-        return broken() if flags & os.O_RDWR else opened(path, flags)
+    def read_only(path: str, flags: int, *mode: int) -> int:
+        mine = path == disk and flags & os.O_RDWR
+        return broken() if mine else opened(path, flags, *mode)
 
     monkeypatch.setattr(os, "open", read_only)
     disks._guarded(one, ["S1"], time.monotonic() + 60)

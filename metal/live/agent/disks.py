@@ -62,7 +62,7 @@ def _disk(block: Path, path: str, kind: str) -> Disk:
         or _word(block / "device/serial")
         or _word(block / "serial")
     )
-    bytes_ = int(_word(block / "size")) * 512
+    bytes_ = int(_word(block / "size") or 0) * 512
     disk = Disk(block.name, f"/dev/{block.name}", kind, serial.strip() or None)
     disk.told = {
         "name": block.name,
@@ -152,10 +152,12 @@ def _one(disk: Disk, overwrite: list[str], deadline: float) -> None:
     assert disk.path is not None
     bytes_ = disk.told["size_bytes"]
     blank = None if in_use(disk) else surface.blank(disk.path, bytes_)
-    why = _spared(disk, overwrite, blank)
     now = time.monotonic()
-    half = deadline if why else now + (deadline - now) / 2
-    read = surface.scan(disk.path, bytes_, lambda: time.monotonic() > half)
+    look = not _spared(disk, overwrite, blank)
+    half = now + (deadline - now) / 2 if look else deadline
+    read = surface.scan(disk.path, bytes_, lambda: time.monotonic() > half, look=look)
+    blank = False if read.dirty else blank
+    why = _spared(disk, overwrite, blank)
     disk.told |= {"blank": blank, "read_mib_s": read.mib_s, "read_errors": read.errors}
     disk.told["write_why"] = why
     if not why:
@@ -168,6 +170,11 @@ def _write(disk: Disk, bytes_: int, deadline: float) -> None:
     passed, wrong = surface.write_and_compare(
         disk.path, bytes_, lambda: time.monotonic() > deadline
     )
+    if passed.dirty:
+        disk.told |= {"blank": False, "write_why": "it is not blank: what it holds was left alone"}
+        if not passed.blocks:
+            disk.told["written_mib"] = None
+            return
     disk.told |= {
         "written_mib": passed.blocks,
         "write_mib_s": passed.mib_s,

@@ -6,9 +6,10 @@ import os
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import disks, surface
 from .programs import run
@@ -20,7 +21,20 @@ ERASE_SECONDS = 24 * 3600.0
 SLEEP_SECONDS = 5
 ABOUT = ("name", "model", "size_bytes", "transport", "smart")
 """What is told of a disk beside its erasure."""
+UNPROVEN = (
+    "the disk said it was done, and old data was still there, or nothing could show that it was"
+)
+HDPARM = ("hdparm", "--user-master", "u")
+Tell = Callable[[float, str], None]
 FF = b"\xff" * surface.BLOCK
+
+
+class Method(NamedTuple):
+    name: str
+    act: Callable[[], str]
+    """Why it did not work, or ""."""
+    proof: tuple[str, ...] = ("zeros", "ones", "changed")
+    """What may be there afterwards."""
 
 
 def perform(job: dict[str, Any], talk: Talk, told: dict[str, str]) -> None:
@@ -34,29 +48,33 @@ def perform(job: dict[str, Any], talk: Talk, told: dict[str, str]) -> None:
             talk.progress("wipe", (number + fraction) / len(wanted), f"{serial}: {text}")
 
         missing = {"why": f"{len(named) or 'no'} disks there have that serial number"}
-        result = erase(named[0], tell) if len(named) == 1 else missing
+        result = _guarded(named[0], tell) if len(named) == 1 else missing
         talk.evidence(f"wiped-{number:03d}", {"serial": serial, **result})
 
 
-def erase(disk: disks.Disk, tell: Callable[[float, str], None]) -> dict[str, Any]:
+def _guarded(disk: disks.Disk, tell: Tell) -> dict[str, Any]:
+    """As `erase`; a disk that dies under it does not keep the others from being erased."""
+    try:
+        return erase(disk, tell)
+    except OSError as error:
+        return _about(disk) | {"why": f"it does not answer any more: {error}", "ended": _now()}
+
+
+def erase(disk: disks.Disk, tell: Tell) -> dict[str, Any]:
     """{"method", "began", "ended", "verified", "samples", "tried"} or {"why"}; and ABOUT it."""
     assert disk.path is not None
-    about = {k: disk.told.get(k) for k in ABOUT}
     if disks.in_use(disk):
-        return about | {"why": "it is in use"}
-    bytes_, tried = disk.told["size_bytes"], list[str]()
-    offsets = surface.samples(bytes_)
-    before = _digests(disk.path, offsets)
-    began = _now()
-    for method, act in _methods(disk, tell):
+        return _about(disk) | {"why": "it is in use"}
+    began, tried = _now(), list[str]()
+    methods = _methods(disk, tell)
+    offsets = surface.samples(disk.told["size_bytes"])
+    before = _marked(disk.path, offsets)
+    for method, act, proof in methods:
         tell(0.02, method)
         why = act()
-        if why:
-            tried.append(f"{method}: {why}")
-            continue
-        verified = _verify(disk.path, offsets, before)
-        if verified:
-            return about | {
+        verified = "" if why else _verify(disk.path, offsets, before)
+        if verified in proof:
+            return _about(disk) | {
                 "method": method,
                 "began": began,
                 "ended": _now(),
@@ -64,20 +82,23 @@ def erase(disk: disks.Disk, tell: Callable[[float, str], None]) -> dict[str, Any
                 "samples": len(offsets),
                 "tried": tried,
             }
-        tried.append(f"{method}: the disk said it was done, and old data was still there")
-    return about | {"why": "; ".join(tried), "began": began, "ended": _now()}
+        tried.append(f"{method}: {why or UNPROVEN}")
+    return _about(disk) | {"why": "; ".join(tried), "began": began, "ended": _now()}
 
 
-def _methods(
-    disk: disks.Disk, tell: Callable[[float, str], None]
-) -> list[tuple[str, Callable[[], str]]]:
-    """In the order they are tried; each returns why it did not work, or ""."""
-    overwrite = ("overwrite with zeros", lambda: _overwrite(disk, tell))
+def _about(disk: disks.Disk) -> dict[str, Any]:
+    return {k: disk.told.get(k) for k in ABOUT}
+
+
+def _methods(disk: disks.Disk, tell: Tell) -> list[Method]:
+    """In the order they are tried. An ATA disk is made ready for it."""
+    overwrite = Method("overwrite with zeros", lambda: _overwrite(disk, tell), ("zeros",))
     if disk.told["transport"] == "nvme":
-        return [("NVMe format, user data erase", lambda: _nvme(disk)), overwrite]
+        return [Method("NVMe format, user data erase", lambda: _nvme(disk)), overwrite]
     device = (disk.told.get("smart") or {}).get("device", {})
     if disk.told["transport"] == "sata" or device.get("protocol") == "ATA":
-        return [("ATA secure erase", lambda: _ata(disk)), overwrite]
+        security = _ready(str(disk.path))
+        return [Method("ATA secure erase", lambda: _ata(str(disk.path), security)), overwrite]
     return [overwrite]
 
 
@@ -86,25 +107,34 @@ def _nvme(disk: disks.Disk) -> str:
     return "" if done.code == 0 else done.said
 
 
-def _ata(disk: disks.Disk) -> str:
-    """hdparm(8): a password is set, the erasure asked for with it; with that the password goes."""
-    path = str(disk.path)
-    security = _security(path)
-    if security.get("frozen"):
+def _ready(path: str) -> dict[str, bool]:
+    """The disk's security, thawed and without our own password, where that can be done."""
+    told = _security(path)
+    if told.get("frozen"):
         _sleep_once()  # firmware freezes disks at boot; after suspend to RAM it does not
-        security = _security(path)
+        told = _security(path)
+    if told.get("enabled") or told.get("locked"):
+        # An erasure of ours that was interrupted left the password, and the disk locked with it.
+        run([*HDPARM, "--security-unlock", PASSWORD, path])
+        run([*HDPARM, "--security-disable", PASSWORD, path])
+        told = _security(path)
+    return told
+
+
+def _ata(path: str, security: dict[str, bool]) -> str:
+    """hdparm(8): a password is set, the erasure asked for with it; with that the password goes."""
     if not security:
         return "the disk has no security feature"
     if security.get("frozen") or security.get("enabled") or security.get("locked"):
         state = [word for word in ("frozen", "enabled", "locked") if security.get(word)]
         return f"the disk's security is {' and '.join(state)}"
-    done = run(["hdparm", "--user-master", "u", "--security-set-pass", PASSWORD, path])
+    done = run([*HDPARM, "--security-set-pass", PASSWORD, path])
     if done.code:
         return done.said
     how = "--security-erase-enhanced" if security.get("enhanced") else "--security-erase"
-    done = run(["hdparm", "--user-master", "u", how, PASSWORD, path], ERASE_SECONDS)
+    done = run([*HDPARM, how, PASSWORD, path], ERASE_SECONDS)
     if done.code or _security(path).get("enabled"):
-        run(["hdparm", "--user-master", "u", "--security-disable", PASSWORD, path])
+        run([*HDPARM, "--security-disable", PASSWORD, path])
         return done.said if done.code else "it did not end as it should"
     return ""
 
@@ -129,31 +159,43 @@ def _sleep_once() -> None:
     run(["rtcwake", "-m", "mem", "-s", str(SLEEP_SECONDS)], 60)
 
 
-def _overwrite(disk: disks.Disk, tell: Callable[[float, str], None]) -> str:
-    bytes_, zero, said = disk.told["size_bytes"], surface.buffer(), time.monotonic()
-    with surface.opened(str(disk.path), write=True) as fd:
-        try:
-            for offset in range(0, bytes_ - surface.BLOCK + 1, surface.BLOCK):
-                os.pwritev(fd, [zero], offset)
+def _overwrite(disk: disks.Disk, tell: Tell) -> str:
+    bytes_, said = disk.told["size_bytes"], time.monotonic()
+    zero = memoryview(surface.buffer())
+    try:
+        with surface.opened(str(disk.path), write=True) as fd:
+            for offset in range(0, bytes_, surface.BLOCK):
+                piece = zero[: min(surface.BLOCK, bytes_ - offset)]
+                if os.pwritev(fd, [piece], offset) != len(piece):
+                    return f"writing failed: the disk took a part of what was written at {offset}"
                 if time.monotonic() - said > 2:
                     said = time.monotonic()
                     tell(0.05 + 0.9 * offset / bytes_, f"{offset // 2**30} GiB overwritten")
-            if left := bytes_ % surface.BLOCK:
-                os.pwritev(fd, [memoryview(zero)[:left]], bytes_ - left)
             os.fsync(fd)
-        except OSError as error:
-            return f"writing failed: {error.strerror}"
+    except OSError as error:
+        return f"writing failed: {error.strerror}"
     return ""
 
 
+def _marked(path: str, offsets: list[int]) -> dict[int, bytes]:
+    """Noise is written to the samples, so that their content afterwards proves something: of zeros
+    that were there before, nobody can tell an erasure. Offset → digest of what is there then."""
+    with suppress(OSError):  # what cannot be written is seen from what is there
+        surface.mark(path, offsets)
+    return _digests(path, offsets)
+
+
 def _digests(path: str, offsets: list[int]) -> dict[int, bytes]:
-    """What was there, to tell afterwards whether it is gone."""
+    """Of those that hold anything but zeros."""
     blocks = surface.content(path, offsets)
     return {at: hashlib.sha256(b).digest() for at, b in blocks.items() if b and any(b)}
 
 
 def _verify(path: str, offsets: list[int], before: dict[int, bytes]) -> str:
-    """ "zeros", "ones", or "changed" (a new key: noise is left); "" when old data is there."""
+    """ "zeros", "ones", or "changed" (a new key: noise is left); "" when old data is there, or was
+    nowhere before."""
+    if not offsets or len(before) < len(offsets):
+        return ""
     Path("/proc/sys/vm/drop_caches").write_text("3")
     now = surface.content(path, offsets)
     if None in now.values():
@@ -163,7 +205,7 @@ def _verify(path: str, offsets: list[int], before: dict[int, bytes]) -> str:
     if all(block == FF for block in now.values()):
         return "ones"
     same = [at for at, old in before.items() if hashlib.sha256(now[at] or b"").digest() == old]
-    return "" if same or not before else "changed"
+    return "" if same else "changed"
 
 
 def _now() -> str:
