@@ -173,7 +173,7 @@ def test_it_is_refused_and_the_way_out_is_named(
     requests = bmc.requests
     code, _, err = metal("bmc", "rotate", name)
     assert code == 3 and old in err and bmc.certificate.fingerprint in err
-    assert " bmc repin SERVER`" in err and bmc.requests == requests
+    assert f" bmc repin {name}`" in err and bmc.requests == requests
 
 
 def test_nobody_to_ask_changes_nothing(
