@@ -175,6 +175,7 @@ class _BurnIn:
             reasons=report.reasons,
             log=None if log is None else self._new(seen or [], log),
             watts=watts,
+            cooling=report.cooling,
         ).model_dump(mode="json")
 
     def _new(self, seen: list[dict[str, Any]], log: tuple[LogEntry, ...]) -> tuple[str, ...]:

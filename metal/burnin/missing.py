@@ -55,9 +55,13 @@ def _network(evidence: Evidence) -> Iterator[tuple[str, str]]:
 
 
 def _watched(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    """By the machine's BMC, and by its own sensors."""
-    if evidence.bmc and evidence.bmc.log is None:
+    """By the machine's BMC, and by its own sensors: one of them must see how it is cooled."""
+    bmc, cpu = evidence.bmc, evidence.cpu
+    if bmc and bmc.log is None:
         yield "BMC's log", "it could not be read before and after"
+    hot = evidence.temperatures or (cpu and cpu.hottest is not None)
+    if not (hot or evidence.fans or (bmc and bmc.cooling)):
+        yield "cooling", "neither it nor its BMC tells a temperature or a fan"
 
 
 def missing_of_disk(disk: DiskTest) -> Iterator[tuple[Grade, str]]:

@@ -41,6 +41,8 @@ PSU_STATE = re.compile(
 PSU_NAME = re.compile(
     r"^(?:ps|psu|pwr supply|power supply)[ _-]?\d+(?:[ _]status)?$", re.IGNORECASE
 )
+HEAT = re.compile(r"°C|degrees C|RPM", re.IGNORECASE)
+"""Units of readings that tell how it is cooled, pyghmi's and ipmitool's."""
 ORDER: tuple[Health, ...] = ("critical", "warning", "ok", "unknown")
 
 
@@ -81,7 +83,11 @@ def report(sensors: list[Sensor]) -> HealthReport:
     names = distinct(sensors)
     bad = [(s, found) for s in sensors if (found := level(s)) in ("critical", "warning")]
     worst: Health = min((level(s) for s in sensors), key=ORDER.index, default="unknown")
-    return HealthReport(health=worst, reasons=tuple(f"{names[s.id]}: {_why(s)}" for s, _ in bad))
+    return HealthReport(
+        health=worst,
+        reasons=tuple(f"{names[s.id]}: {_why(s)}" for s, _ in bad),
+        cooling=any(HEAT.search(s.value) for s in sensors),
+    )
 
 
 def _why(sensor: Sensor) -> str:

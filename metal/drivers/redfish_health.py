@@ -18,7 +18,10 @@ def read_health(tree: Tree) -> HealthReport:
     """
     system = tree.system()
     worst = [health_of(system)]
-    parts = [*_environment(tree, system), *_drives(tree, system, all_of=worst[0] != "ok")]
+    chassis = list(tree.chassis(system))
+    cooling = [part for one in chassis for part in _cooling(tree, one)]
+    parts = [part for one in chassis for part in _supplies(tree, one)] + cooling
+    parts += _drives(tree, system, all_of=worst[0] != "ok")
     if worst[0] != "ok":
         parts += tree.parts(system, "Memory")
     reasons = {reason: health_of(p) for p in parts if (reason := complaint_of(p))}
@@ -27,23 +30,34 @@ def read_health(tree: Tree) -> HealthReport:
         reasons[reason] = worst[0]
     order = ("critical", "warning", "ok", "unknown")
     worst += reasons.values()
-    return HealthReport(health=min(worst, key=order.index), reasons=tuple(reasons))
+    return HealthReport(
+        health=min(worst, key=order.index),
+        reasons=tuple(reasons),
+        cooling=any(map(_told, cooling)),
+    )
 
 
-def _environment(tree: Tree, system: Body) -> list[Body]:
-    """In the older resources, else in those that took their place (DSP2046: Power and Thermal
-    are deprecated by PowerSubsystem and ThermalSubsystem)."""
-    parts: list[Body] = []
-    for chassis in tree.chassis(system):
-        thermal = tree.linked(chassis, "Thermal")
-        parts += objects(tree.linked(chassis, "Power").get("PowerSupplies")) or list(
-            tree.parts(tree.linked(chassis, "PowerSubsystem"), "PowerSupplies")
-        )
-        parts += objects(thermal.get("Temperatures"))
-        parts += objects(thermal.get("Fans")) or list(
-            tree.parts(tree.linked(chassis, "ThermalSubsystem"), "Fans")
-        )
-    return parts
+def _supplies(tree: Tree, chassis: Body) -> list[Body]:
+    """In the older resource, else in the one that took its place (DSP2046: Power and Thermal are
+    deprecated by PowerSubsystem and ThermalSubsystem)."""
+    return objects(tree.linked(chassis, "Power").get("PowerSupplies")) or list(
+        tree.parts(tree.linked(chassis, "PowerSubsystem"), "PowerSupplies")
+    )
+
+
+def _cooling(tree: Tree, chassis: Body) -> list[Body]:
+    """Its temperatures and fans."""
+    thermal = tree.linked(chassis, "Thermal")
+    fans = objects(thermal.get("Fans")) or list(
+        tree.parts(tree.linked(chassis, "ThermalSubsystem"), "Fans")
+    )
+    return [*objects(thermal.get("Temperatures")), *fans]
+
+
+def _told(part: Body) -> bool:
+    """A reading or a state: BMCs list sensors, too, of what is not there."""
+    readings = ("ReadingCelsius", "Reading", "ReadingRPM", "CurrentReading", "SpeedPercent")
+    return health_of(part) != "unknown" or any(part.get(key) is not None for key in readings)
 
 
 def _drives(tree: Tree, system: Body, *, all_of: bool) -> list[Body]:

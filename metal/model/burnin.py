@@ -119,6 +119,8 @@ class BmcSaid(Told):
     """Entries that are worse than ok, written during the burn-in."""
     watts: float | None = None
     """Drawn under load."""
+    cooling: bool = False
+    """Whether it looked at a temperature or a fan."""
 
 
 class Evidence(Told):

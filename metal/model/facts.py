@@ -139,6 +139,8 @@ class HealthReport(Frozen):
     health: Health
     reasons: tuple[str, ...] = ()
     """Such as "PSU 2: power supply failure detected"; empty when ok."""
+    cooling: bool = False
+    """Whether a temperature or a fan was among what it looked at."""
 
 
 class LogEntry(Frozen):

@@ -64,7 +64,14 @@ def test_only_the_worst_is_named() -> None:
     assert told.model_dump() == {
         "health": "critical",
         "reasons": ("Inlet: upper critical threshold (48 °C)",),
+        "cooling": True,
     }
+
+
+@pytest.mark.parametrize("value", ["", "12.1 V", "45 degrees C", "34 °C", "5400 RPM"])
+def test_whether_it_sees_how_it_is_cooled(value: str) -> None:
+    told = report([Sensor("One", "03h", None, (), "ok", value)])
+    assert told.cooling is not (value in ("", "12.1 V"))
 
 
 def test_an_empty_bay_is_no_supply() -> None:

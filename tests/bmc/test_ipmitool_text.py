@@ -66,6 +66,7 @@ def test_the_sensors_of_an_hp() -> None:
         ("Power Supply 2", "ok"),
     ]
     assert told.health.model_dump() == {
+        "cooling": True,
         "health": "critical",
         "reasons": (
             "Power Supply 1: failure detected",

@@ -176,6 +176,7 @@ def test_health_is_read_from_every_shape(name: str, driver: Redfish) -> None:
     assert report.health in ("ok", "warning", "critical")
     if known["health"] != "OK":
         assert report.reasons
+    assert report.cooling
 
 
 def test_a_machine_that_takes_no_boot_override_is_said_so(driver: Redfish) -> None:

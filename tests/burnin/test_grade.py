@@ -81,6 +81,12 @@ def dimm(corrected: int, uncorrected: int) -> Evidence:
     )
 
 
+def blind(*, cooling: bool = False) -> Evidence:
+    """Its kernel has no driver for its sensors."""
+    bmc = BmcSaid(health="ok", log=(), cooling=cooling)
+    return change(fans=None, temperatures=(), cpu=CpuTest(seconds=60, failures=0), bmc=bmc)
+
+
 DISK = "disk Bay 3, serial SA (sda)"
 CASES: dict[str, tuple[Evidence, str, str, str]] = {
     # fault: evidence, grade, verdict, part named
@@ -241,6 +247,8 @@ CASES: dict[str, tuple[Evidence, str, str, str]] = {
         "unknown",
         "BMC's log",
     ),
+    "nobody sees how it is cooled": (blind(), "unknown", "unknown", "cooling"),
+    "its BMC alone sees how it is cooled": (blind(cooling=True), "A", "accept", ""),
     "ended badly": (
         change(unknown={"the end": "ValueError: 7"}),
         "unknown",
