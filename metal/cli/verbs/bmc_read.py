@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LARGEST = 4 * 2**20
 """Bytes of a file: the longest event logs are a tenth of it."""
 SHORT = 20
-SILENT = ("unknown", "address", "protocol")
+SILENT = ("cooling", "unknown", "address", "protocol")
 
 
 @click.command("read", cls=Verb)
