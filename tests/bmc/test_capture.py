@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import stat
 import string
@@ -289,6 +290,129 @@ def test_pseudonyms_are_consistent_and_hide_all_of_it(serve: Any) -> None:
     out = anonymous(twice, b"salt")
     new = out["a"]["SerialNumber"]
     assert out[f"/x/{new}"]["Name"] == f"of {new}"
+
+
+TELLING = {
+    "SerialNumber": "S3CRETSN",
+    "NodeSN": "ALPHA12345",
+    "ServiceTag": "ABC1234",
+    "Attributes": {"ServerInfo.1.NodeID": "F54P1G3", "NIC.1.DNSRacName": "idrac-F54P1G3"},
+    "BoardSerial": "XYZ98765",
+    "HostName": "beech",
+    "FQDN": "db1.corp.example.com",
+    "NameServers": ["ns1.corp.example.com", "10.1.2.3"],
+    "EmailAddress": "joe@uni.example",
+    "UserName": "joe.admin",
+    "MACAddress": "aabbccddeeff",
+    "MACs": "AA:BB:CC:DD:EE:01 and aa-bb-cc-dd-ee-01",
+    "LinkLocal": "fe80::1234:56ff:fe78:9abc",
+    "Global": "2001:db80:0:1::7/64",
+    "WWN": "5001438001234567",
+    "Target": "iqn.1998-01.com.corp:host1",
+    "Sas": "0x50014EE2B1234567",
+    "Eui": "00:11:22:33:44:55:66:77",
+    "DurableName": "NAA.50014EE2B7654321",
+    "Contacts": [{"ContactName": "Joe", "PhoneNumber": "555-1234"}],
+    "Location": {"PostalAddress": {"Street": "Main 5", "City": "Ulm"}},
+}
+HINTS = (
+    *("s3cretsn", "alpha12345", "abc1234", "f54p1g3", "xyz98765", "beech", "corp", "uni.example"),
+    *("joe", "aabbccddeeff", "bb:cc", "bb-cc", "1234:56ff", "2001:db80", "50014", "host1"),
+    *("22:33", "555-1234", "main 5", "ulm", "10.1.2.3"),
+)
+
+
+@pytest.mark.parametrize("hint", HINTS)
+def test_nothing_tells_whose_machine_it_is(hint: str) -> None:
+    texts = ["serial:S3CRETSN", "sn s3cretsn", "/images/IMG_ABC1234_2.bin", "Beech, of joe.admin"]
+    texts += ["from joe@uni.example", "on db1.corp.example.com", "link aabbccddeeff is up"]
+    tree = {"/redfish/v1/Systems/ABC1234": TELLING | {"Messages": texts}}
+    assert hint in json.dumps(tree).lower()
+    assert hint not in json.dumps(anonymous(tree, b"salt")).lower()
+
+
+@given(
+    key=st.sampled_from([k for k, v in TELLING.items() if isinstance(v, str) and k != "HostName"]),
+    told=st.tuples(st.text(SIGNS, min_size=3, max_size=20), st.integers(10, 999)),
+    written=WRITTEN,
+    around=st.sampled_from(["%", "of %", "/x/%", "a-%-b", "n%m", "(%)", "x_%_y"]),
+)
+def test_what_names_a_machine_goes_from_every_text(
+    key: str, told: tuple[str, int], written: Any, around: str
+) -> None:
+    named = f"{told[0]}{told[1]}"
+    if key in ("LinkLocal", "Global", "Target", "Sas", "Eui", "MACs"):
+        key = "SerialNumber"  # those are known by their form
+    tree = {"/a": {key: named}, "/b": [around.replace("%", written(named))]}
+    assert named.lower() not in json.dumps(anonymous(tree, b"salt")).lower()
+
+
+def test_what_tells_nothing_stays() -> None:
+    said: dict[str, Any] = {
+        "@odata.id": "/redfish/v1/Managers",
+        "Members@odata.count": 3,
+        "UserName": "Administrator",
+        "RoleId": "Administrator",
+        "Manager": {"HostName": "Manager"},
+        "SerialNumber": "To be filled by O.E.M.",
+        "FirmwareVersion": "10.20.30.40",
+        "Log": "at 12:30:45 fan 2 of beechwood failed: ControllerPort:Box:Bay 1I:3:4",
+        "Host": {"HostName": "beech", "Any": "::", "Loop": "::1", "Mask": "255.255.255.0"},
+        "NameServers": ["0.0.0.0"],
+        "MACAddress": "00:00:00:00:00:00",
+        "MACs": "hmac-sha2-256,umac-128-etm@openssh.com",
+        "Description": "of Attributes@Redfish.Settings",
+    }
+    out = anonymous(said, b"salt")
+    assert out.pop("Host").items() - said["Host"].items() == {("HostName", "rbohm")}
+    assert out == {key: value for key, value in said.items() if key != "Host"}
+
+
+def test_a_mac_is_one_pseudonym_however_it_is_written() -> None:
+    out = anonymous(
+        {"MACAddress": "AA:BB:CC:DD:EE:01", "x": "aabbccddee01", "y": "aa-bb-cc-dd-ee-01"}
+    )
+    assert out["MACAddress"].isupper()
+    plain = {re.sub(r"[:-]", "", text).lower() for text in out.values()}
+    assert len(plain) == 1 and re.fullmatch(r"[0-9a-f]{12}", plain.pop())
+
+
+@needs_trees
+@pytest.mark.parametrize("name", sorted(d.name for d in TREES.glob("*")))
+def test_a_real_machine_hangs_together_under_pseudonyms(name: str) -> None:
+    tree = scrubbed(json.loads((TREES / name / "tree.json").read_text()))
+    out = anonymous(tree)
+    assert len(out) == len(tree)
+    assert sum(link in out for link in links(out)) == sum(link in tree for link in links(tree))
+    before, after = (set(MAC.findall(json.dumps(t).lower())) for t in (tree, out))
+    assert len(after) == len(before) and not before & after - {"00:00:00:00:00:00"}
+
+
+MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
+
+
+def links(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["@odata.id"]] if isinstance(value.get("@odata.id"), str) else []
+        return own + [link for inner in value.values() for link in links(inner)]
+    return [link for inner in value for link in links(inner)] if isinstance(value, list) else []
+
+
+@needs_trees
+@pytest.mark.parametrize("name", ["supermicro-x10sdv-1", "intel-s2600bpb-1"])
+def test_facts_are_of_the_same_machine_under_pseudonyms(serve: Any, name: str) -> None:
+    tree = json.loads((TREES / name / "tree.json").read_text())
+    was, now = facts(serve(tree)), facts(serve(anonymous(tree)))
+    assert shape(now) == shape(was)
+
+
+def shape(value: Any) -> Any:
+    """What a machine is, without what it is called."""
+    if isinstance(value, dict):
+        return {key: shape(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [shape(inner) for inner in value]
+    return len(value) if isinstance(value, str) else value
 
 
 @pytest.mark.parametrize(

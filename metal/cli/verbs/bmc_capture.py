@@ -28,7 +28,10 @@ HTTPS = 443
     help="Where to.  [default: ADDRESS.json]",
 )
 @click.option(
-    "--anonymous", is_flag=True, help="Made-up serials, MACs, UUIDs, addresses and names."
+    "--anonymous",
+    is_flag=True,
+    help="Made-up serials, tags, MACs, WWNs, UUIDs, addresses, and names of hosts and people "
+    "that a property names; a name that only a text tells stays.",
 )
 @click.option(
     "--minutes",
