@@ -157,7 +157,7 @@ def test_few_connections_and_one_session_a_bmc(
 ) -> None:
     bmcs, most = quick_bmcs(30), 8
     words = [f"{address(number)}:{PORT}" for number in range(30)]
-    options = ("--dry-run", "--connections", str(most), "-o", "json")
+    options = ("--dry-run", "--site", "porto", "--connections", str(most), "-o", "json")
     said = fleet.metal("enroll", *options, *words)
     assert said.returncode == 0, said.stderr
     assert [d["serial"] for d in json.loads(said.stdout)] == [f"BENCH{n:04d}" for n in range(30)]
