@@ -15,8 +15,8 @@ from typing import Any
 NAMED = re.compile(
     r"serial(?:number|no)?$|(?:^|node|board|chassis|product|system)sn$|(?:service|asset)tag$|^sku$"
     r"|partnumber$|(?:^|\.)(?:node|unique)id$|host_?name$|fqdn|domain_?name$|racname$"
-    r"|name_?servers?$|dns_?servers?$|user_?name$|e-?mail(?:address)?$|contact(?:name|info)?$"
-    r"|phone(?:number)?$|mac_?addr(?:ess)?\d*$|^mac$|wwn|wwpn|guid$|durablename$|uniqueidentifier$"
+    r"|name_?servers?$|dns(?:_?servers?)?\d*$|user_?name$|e-?mail(?:address)?$"
+    r"|contact(?:name|info)?$|phone(?:number)?$|mac_?addr(?:ess)?\d*$|^mac$|wwn|wwpn|guid$|durablename$|uniqueidentifier$"
     r"|initiatorname$|commonname(?:_cn)?$",
     re.IGNORECASE,
 )

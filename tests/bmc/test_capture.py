@@ -301,6 +301,7 @@ TELLING = {
     "HostName": "beech",
     "FQDN": "db1.corp.example.com",
     "NameServers": ["ns1.corp.example.com", "10.1.2.3"],
+    "DNS": ["oak.hall.example.com"],
     "EmailAddress": "joe@uni.example",
     "UserName": "joe.admin",
     "MACAddress": "aabbccddeeff",
@@ -318,7 +319,7 @@ TELLING = {
 HINTS = (
     *("s3cretsn", "alpha12345", "abc1234", "f54p1g3", "xyz98765", "beech", "corp", "uni.example"),
     *("joe", "aabbccddeeff", "bb:cc", "bb-cc", "1234:56ff", "2001:db80", "50014", "host1"),
-    *("22:33", "555-1234", "main 5", "ulm", "10.1.2.3"),
+    *("22:33", "oak.hall", "555-1234", "main 5", "ulm", "10.1.2.3"),
 )
 
 
