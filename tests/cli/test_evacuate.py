@@ -18,9 +18,11 @@ GENOA = 'donor = { name = "Cooperativa Lanterna", contact = "rete@lanterna.examp
 
 
 @pytest.fixture
-def charity(tmp_path: Path) -> tuple[str, ...]:
-    """Genoa is given back, its disks erased; the words that name workspace and world."""
-    folder = tmp_path / "charity"
+def charity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """Genoa is given back, its disks erased; the words that name workspace and world: short ones,
+    for commands are folded as they are typed here."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("charity")
     shutil.copytree(EXAMPLE, folder)
     inventory = folder / "inventory.toml"
     assert GENOA in inventory.read_text()
@@ -36,13 +38,13 @@ def evacuate(metal: Callable[..., object], charity: tuple[str, ...], name: str, 
 def test_a_site_is_golden(metal, golden, charity: tuple[str, ...]) -> None:
     said = evacuate(metal, charity, "genoa", "--mbit", "200")
     assert said.code == 0, said.err
-    golden("evacuate.txt", said.out.replace(charity[1], "charity"))
+    golden("evacuate.txt", said.out)
 
 
 def test_what_cannot_go_is_golden(metal, golden, charity: tuple[str, ...]) -> None:
     said = evacuate(metal, charity, "lisbon")
     assert said.code == 1, said.err
-    golden("evacuate-stranded.txt", said.out.replace(charity[1], "charity"))
+    golden("evacuate-stranded.txt", said.out)
 
 
 def test_too_late_ends_with_one(metal, charity: tuple[str, ...]) -> None:
