@@ -282,19 +282,29 @@ def test_self_tests(body: dict[str, Any], runs: bool, newest: str | None) -> Non
     assert (smart.running(body), smart.newest(body)) == (runs, newest)
 
 
-def test_a_self_test_that_began_and_did_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[dict[str, Any]] = [
-        {},
-        {},
-        {"ata_smart_data": {"self_test": {"status": {"value": 249}}}},
-        {},
-    ]
-    monkeypatch.setattr(smart, "run_json", lambda *_: (said.pop(0), Done(0, "", "")))
-    test = smart.SelfTest("/dev/sda", "sat")
-    assert test.result(time.monotonic() - 1) == ("unfinished", "it did not end in time")
-    assert test.result(time.monotonic()) == ("unfinished", "the disk's log holds no new one")
-    monkeypatch.setattr(smart, "run_json", lambda *_: ({}, Done(4, "", "")))
-    assert smart.SelfTest("/dev/sda", "sat").result(0) == (None, "the disk does not take it")
+RUNS: dict[str, Any] = {"ata_smart_data": {"self_test": {"status": {"value": 249}}}}
+
+
+@pytest.mark.parametrize(
+    ("after", "code", "told"),
+    [
+        ([RUNS, RUNS], 0, ("unfinished", "it did not end in time")),
+        ([RUNS, {}], 0, ("unfinished", "the disk's log holds no new one")),
+        ([{}, RUNS], 0, ("unfinished", "it did not end in time")),
+        ([{}, {}], 0, (None, "the disk did not begin it")),  # NVMe of before 1.3
+        ([{}], 4, (None, "the disk does not take it")),
+    ],
+)
+def test_a_self_test_that_began_and_did_not_end(
+    monkeypatch: pytest.MonkeyPatch,
+    after: list[dict[str, Any]],
+    code: int,
+    told: tuple[str | None, str],
+) -> None:
+    said = [{}, {}, *after]  # its log before, the answer to the order, and what is seen then
+    monkeypatch.setattr(smart, "run_json", lambda *_: (said.pop(0), Done(code, "", "")))
+    test = smart.SelfTest("/dev/nvme0", "nvme")
+    assert test.result(time.monotonic() - 1) == told
 
 
 def test_errors_of_a_card_whose_driver_began_anew() -> None:

@@ -61,19 +61,25 @@ class SelfTest:
         self._before = _logs(self._now())
         _, done = run_json(["smartctl", "-j", "-t", "short", *self._argv])
         self.why = "" if done.code & 0b111 == 0 else "the disk does not take it"
+        # Of an NVMe disk that has none, smartctl ends as if it had begun.
+        self._begun = not self.why and running(self._now())
 
     def result(self, deadline: float) -> tuple[str | None, str]:
-        """("passed" | "failed", ""), ("unfinished", why) for one that began, or (None, why);
-        `deadline` by time.monotonic()."""
+        """("passed" | "failed", ""), ("unfinished", why) for one that was seen to begin, or
+        (None, why); `deadline` by time.monotonic()."""
         while not self.why:
             body = self._now()
+            told = newest(body) if _logs(body) != self._before else None
             if not running(body):
-                told = newest(body) if _logs(body) != self._before else None
-                return (told, "") if told else ("unfinished", "the disk's log holds no new one")
+                return (told, "") if told else self._no_end("the disk's log holds no new one")
+            self._begun = True
             if time.monotonic() > deadline:
-                return "unfinished", "it did not end in time"
+                return self._no_end("it did not end in time")
             time.sleep(2.0)
         return None, self.why
+
+    def _no_end(self, why: str) -> tuple[str | None, str]:
+        return ("unfinished", why) if self._begun else (None, "the disk did not begin it")
 
     def _now(self) -> dict[str, Any]:
         return run_json(["smartctl", "-j", "-c", "-l", "selftest", *self._argv])[0]
