@@ -283,6 +283,7 @@ def test_self_tests(body: dict[str, Any], runs: bool, newest: str | None) -> Non
 
 
 RUNS: dict[str, Any] = {"ata_smart_data": {"self_test": {"status": {"value": 249}}}}
+ABORTED = {"nvme_self_test_log": {"table": [{"self_test_result": {"value": 1}}]}}
 
 
 @pytest.mark.parametrize(
@@ -291,6 +292,7 @@ RUNS: dict[str, Any] = {"ata_smart_data": {"self_test": {"status": {"value": 249
         ([RUNS, RUNS], 0, ("unfinished", "it did not end in time")),
         ([RUNS, {}], 0, ("unfinished", "the disk's log holds no new one")),
         ([{}, RUNS], 0, ("unfinished", "it did not end in time")),
+        ([{}, ABORTED], 0, ("unfinished", "the disk's log holds no new one")),
         ([{}, {}], 0, (None, "the disk did not begin it")),  # NVMe of before 1.3
         ([{}], 4, (None, "the disk does not take it")),
     ],

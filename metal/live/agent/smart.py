@@ -69,10 +69,11 @@ class SelfTest:
         (None, why); `deadline` by time.monotonic()."""
         while not self.why:
             body = self._now()
-            told = newest(body) if _logs(body) != self._before else None
-            if not running(body):
+            runs, logged = running(body), _logs(body) != self._before
+            self._begun = self._begun or runs or logged
+            told = newest(body) if logged else None
+            if not runs:
                 return (told, "") if told else self._no_end("the disk's log holds no new one")
-            self._begun = True
             if time.monotonic() > deadline:
                 return self._no_end("it did not end in time")
             time.sleep(2.0)
