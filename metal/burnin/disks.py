@@ -10,6 +10,8 @@ from metal.model.burnin import DiskTest, Grade, Mark
 SLOW, DEAD_SLOW = 0.7, 0.3
 """Of the median of its brothers' throughput: below the first a disk is worn, below the second ill.
 Outer and inner tracks differ by half, but all are read at the same places."""
+STUCK = 5.0
+"""MiB/s: no disk that is well reads as slowly at any place of it."""
 OLD_HOURS = 5 * 8760
 HOT = {True: 60.0, False: 75.0}
 """°C by "does it rotate"; makers allow 60 for disks and 70 to 80 for SSDs."""
@@ -73,6 +75,8 @@ def _did(disk: DiskTest) -> Iterator[tuple[Grade, str]]:
     yield from _tested_itself(disk)
     if disk.read_errors:
         yield "D", f"{disk.read_errors} reads failed" + because(disk.read_why)
+    elif 0 < (disk.read_mib_s or 0) < STUCK:
+        yield "D", f"reads {disk.read_mib_s:g} MiB/s"
     if disk.write_errors:
         yield "D", f"{disk.write_errors} writes failed" + because(disk.write_why)
     if disk.mismatches:

@@ -1,6 +1,7 @@
 """What the live system told, piece by piece → Evidence. Pure: what cannot be read is unknown."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -101,7 +102,7 @@ def _read(model: type[T], body: Any) -> T | None:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and isfinite(value) else None
 
 
 def _why(body: dict[str, Any] | None, why: str) -> str:

@@ -11,6 +11,8 @@ from metal.model.burnin import DiskTest, Evidence, Grade, Mark
 PARTS = ("memory", "cpu", "disks", "nics", "kernel", "bmc")
 TESTED_SHARE = 0.5
 """Of the memory: less was tested than that, and the test says little."""
+LEAST_TIME = 0.1
+"""Of the burn-in's minutes; the live system gives memory 0.4 of them and processors 0.25."""
 
 
 def missing_marks(evidence: Evidence) -> Iterator[Mark]:
@@ -32,16 +34,19 @@ def missing_marks(evidence: Evidence) -> Iterator[Mark]:
 
 
 def _tests(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    """Of memory and processors: those that ended before they began."""
+    """Of memory and processors: those that ended before they began, or soon after."""
     memory, cpu = evidence.memory, evidence.cpu
+    least = LEAST_TIME * 60.0 * evidence.minutes
     if memory and not (memory.seconds > 0 and memory.mib > 0):
         yield "memory", f"{memory.mib} MiB were tested for {memory.seconds:g} s"
     elif memory and not memory.total_mib:
         yield "memory", f"{memory.mib} MiB were tested, and nobody knows of how many"
     elif memory and memory.total_mib and memory.mib < TESTED_SHARE * memory.total_mib:
         yield "memory", f"only {memory.mib} of {memory.total_mib} MiB were tested"
-    if cpu and not cpu.seconds > 0:
-        yield "cpu", f"tested for {cpu.seconds:g} s"
+    elif memory and memory.seconds < least:
+        yield "memory", f"tested for {memory.seconds:g} s of {evidence.minutes:g} minutes"
+    if cpu and not (cpu.seconds > 0 and cpu.seconds >= least):
+        yield "cpu", f"tested for {cpu.seconds:g} s of {evidence.minutes:g} minutes"
 
 
 def _network(evidence: Evidence) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ from metal.live.agent.talk import LONGEST_PAUSE
 from metal.live.build import LiveImage
 
 LONGEST = 60.0
-"""Lab seconds of a burn-in, however many minutes were asked for: nothing can be found in more."""
+"""Lab seconds of a burn-in, whatever it tells: nothing can be found in more."""
 SHARES = {"memory": 0.4, "cpu": 0.25, "disks": 0.35}
 ERASE_SECONDS = 20.0
 KEY = "1ab0000000000000"
@@ -57,17 +57,17 @@ class PretendLive:
             return
 
     def _burn_in(self, job: dict[str, Any]) -> None:
-        machine, seconds = self._machine, min(LONGEST, 60.0 * job["minutes"])
+        machine, asked = self._machine, 60.0 * job["minutes"]
         self._progress("inventory", 0.02, "looking what is there")
         done = 0.05
         parts: dict[str, Callable[[], None]] = {
-            "memory": lambda: self._evidence("memory", memory(machine, seconds)),
-            "cpu": lambda: self._processors(seconds),
+            "memory": lambda: self._evidence("memory", memory(machine, asked)),
+            "cpu": lambda: self._processors(asked),
             "disks": lambda: self._disks(job),
         }
         for phase, share in SHARES.items():
             self._progress(phase, done, "")
-            self._wire.pause(seconds * share)
+            self._wire.pause(min(LONGEST, asked) * share)
             parts[phase]()
             done += 0.9 * share
         self._progress("network", 0.96, "")

@@ -17,7 +17,7 @@ Count = Annotated[int, Field(ge=0)]
 class Told(BaseModel):
     """Said by the live system, which may be newer than we are: what we do not know is left out."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class MemoryTest(Told):

@@ -84,7 +84,7 @@ def dimm(corrected: int, uncorrected: int) -> Evidence:
 def blind(*, cooling: bool = False) -> Evidence:
     """Its kernel has no driver for its sensors."""
     bmc = BmcSaid(health="ok", log=(), cooling=cooling)
-    return change(fans=None, temperatures=(), cpu=CpuTest(seconds=60, failures=0), bmc=bmc)
+    return change(fans=None, temperatures=(), cpu=CpuTest(seconds=600, failures=0), bmc=bmc)
 
 
 DISK = "disk Bay 3, serial SA (sda)"
@@ -187,19 +187,19 @@ CASES: dict[str, tuple[Evidence, str, str, str]] = {
         "memory",
     ),
     "CPU computes wrongly": (
-        change(cpu=CpuTest(seconds=60, failures=1)),
+        change(cpu=CpuTest(seconds=600, failures=1)),
         "F",
         "refuse",
         "processor",
     ),
     "throttled": (
-        change(cpu=CpuTest(seconds=60, failures=0, throttled=9)),
+        change(cpu=CpuTest(seconds=600, failures=0, throttled=9)),
         "C",
         "accept",
         "cooling",
     ),
     "hot": (
-        change(cpu=CpuTest(seconds=60, failures=0, throttled=0, hottest=98, critical=100)),
+        change(cpu=CpuTest(seconds=600, failures=0, throttled=0, hottest=98, critical=100)),
         "C",
         "accept",
         "cooling",

@@ -70,6 +70,23 @@ def without(path: Path, value: Any) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("memory", "seconds", 0.1),
+        ("cpu", "seconds", 0.1),
+        ("disk-000", "read_mib_s", 0.01),
+    ],
+)
+def test_what_was_hardly_tested_is_not_accepted(part: str, key: str, value: float) -> None:
+    assert judged(without((part, key), value)).verdict != "accept"
+
+
+def test_what_cannot_be_a_figure_is_not_taken_for_a_cool_one() -> None:
+    heat = [{"name": "Package", "celsius": float("nan"), "critical": 100.0}]
+    assert judged(without(("sensors", "temperatures"), heat)).verdict != "accept"
+
+
 def test_all_is_well() -> None:
     assert judged(bodies()).grade == "A"
     assert len(PATHS) > 40
