@@ -5,6 +5,8 @@ inventory.toml by hand, it moves what is still kept under the old one.
 """
 
 import re
+from collections.abc import Sequence
+from itertools import takewhile
 
 from metal.controller.examining import OURS
 from metal.controller.workspace import Workspace
@@ -15,6 +17,7 @@ from metal.inventory.renaming import renaming
 from metal.model.errors import BadInput, Failed, Refused
 from metal.model.fleet import NAME
 from metal.model.life import Life, Status
+from metal.operations.journal import Operation
 from metal.operations.renaming import rename as rename_records
 from metal.operations.run import Run, perform
 
@@ -29,7 +32,7 @@ def rename(workspace: Workspace, old: str, new: str) -> None:
     subject, store = f"{old} {new}", workspace.store
     mine = [o for o in store.journal.list() if (o.kind, o.subject) == (KIND, subject)]
     if not any(o.open for o in mine):
-        _check(workspace, old, new, before=bool(mine))
+        _check(workspace, old, new, before=bool(mine), begun=_begun(mine))
     operation = store.journal.open(KIND, subject, (f"server {old}", f"server {new}"), {})
     outcome = perform(store, operation, lambda run: _flow(run, workspace, old, new))
     workspace.reload()
@@ -39,6 +42,12 @@ def rename(workspace: Workspace, old: str, new: str) -> None:
             where=old,
             mend=f"then the same again: metal server rename {old} {new}",
         )
+
+
+def _begun(mine: Sequence[Operation]) -> bool:
+    """Whether one was cancelled after the last that ended: what it moved is moved."""
+    unfinished = takewhile(lambda o: o.status is not Status.DONE, reversed(mine))
+    return any(o.status is Status.CANCELLED for o in unfinished)
 
 
 def _flow(run: Run, workspace: Workspace, old: str, new: str) -> None:
@@ -63,8 +72,9 @@ def _called(secret: str, server: str) -> str:
     return "/".join((kind, server, *rest))
 
 
-def _check(workspace: Workspace, old: str, new: str, *, before: bool) -> None:
-    """`before`: the same was asked for before, and is done."""
+def _check(workspace: Workspace, old: str, new: str, *, before: bool, begun: bool) -> None:
+    """`before`: the same was asked for before, and is done. `begun`: or it is half done, and what
+    is kept under `new` may be its own; what is another's is refused file by file then."""
     inventory = workspace.inventory
     if not re.fullmatch(NAME, new):
         near = slug(new)
@@ -94,7 +104,9 @@ def _check(workspace: Workspace, old: str, new: str, *, before: bool) -> None:
             else f"call it {old} in inventory.toml again",
         )
     taken = kept_as(workspace, new)
-    if (taken and secrets) or (life is not Life.FOUND and workspace.life(new) is not Life.FOUND):
+    if (taken and secrets and not begun) or (
+        life is not Life.FOUND and workspace.life(new) is not Life.FOUND
+    ):
         raise Refused(
             f"something is kept under the name {new} already: {', '.join(taken) or 'its record'}",
             where=old,

@@ -148,10 +148,19 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+def cancel(fleet: Any) -> None:
+    """What a person may do with a run that was killed, before they ask for the same again."""
+    for operation in everything(fleet)["open"]:
+        said = fleet.metal("run", "cancel", str(operation.id))
+        assert said.returncode == 0, said.stderr
+
+
 @pytest.mark.kill
+@pytest.mark.parametrize("meanwhile", [lambda _: None, cancel], ids=["at once", "cancelled"])
 def test_killed_before_the_rename_of_any_file_the_same_command_goes_on(
-    enrolled: Any, tmp_path: Path
+    enrolled: Any, tmp_path: Path, meanwhile: Callable[[Any], None]
 ) -> None:
+    enrolled.workspace.secrets.escrow("power/rio1", "of its outlet", controller=True)
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -168,6 +177,7 @@ def test_killed_before_the_rename_of_any_file_the_same_command_goes_on(
         assert here.told() == told, "an administrator has every secret all the while"
         if ended.returncode != -signal.SIGKILL:
             break
+        meanwhile(here)
         again = here.metal(*rename)
         assert again.returncode == 0, (moment, again.stderr)
         after = everything(here)
