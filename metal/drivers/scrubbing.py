@@ -10,8 +10,8 @@ from typing import Any
 
 SCRUBBED = "SCRUBBED"
 SECRET = re.compile(
-    r"passw(?:or[dt])?|kennwort|passphrase|passcode|(?<!by)pass$|pwd|pw$|secret|communit(?:y|ies)"
-    r"|credentials?$|cookie|token(?:id|value|string)?s?$|session(?:id|token)$|bearer$|jwt"
+    r"passw(?:or[dt])?|kennwort|wachtwoord|contrase|passe$|passphrase|passcode|(?<!by)pass$|pwd"
+    r"|pw$|secret|communit(?:y|ies)|cred(?:ential)?s?$|recoverycode|^auth$|cookie|token(?:id|value|string)?s?$|session(?:id|token)$|bearer$|jwt"
     r"|authorization$|authheader|xauth$|ownerauth$|httpheaders$|^sig$|^(?:xamz)?signature$"
     r"|licen[sc]e(?:string|number|code|data|file|text)?s?$|authorizedkey|accesskey"
     r"|private\w*key|key\w*private|(?:^|[a-z0-9])keys?(?:string|value|data)?$|(?<!p)kg$"
@@ -19,7 +19,7 @@ SECRET = re.compile(
     r"|salt$|hash$|seed$|sha1|sha256|md5|(?:psk|otp)$|^psk|(?<![ps])pin$|pincode|pinnumber"
 )
 HARMLESS = re.compile(
-    r"(?:length|age|days|count|polic(?:y|ies)|rules?|type|mode|state|status|format|encoding"
+    r"^numberof|(?:length|age|days|count|polic(?:y|ies)|rules?|type|mode|state|status|format|encoding"
     r"|algorithms?|expir\w*|changed?|required|supported|enabled|allowable\w+|date|time|weightkg"
     r"|odata\w+|actioninfo|extendedinfo|(?<!private)(?:public|host|hot|sort|message|partition)keys?)$"
 )
@@ -36,7 +36,7 @@ STRUCTURE = frozenset({"@odata.id", "@odata.type", "@odata.context", "href", "ta
 }
 """Links and types: without them the tree falls apart."""
 A_WORD = (
-    r"\b\w{0,40}?(?:pass(?:wor[dt]|wd|phrase|code)|kennwort|pwd|secret|community|token|cookie|psk|pin"
+    r"\b\w{0,40}?(?:pass(?:wor[dt]|wd|phrase|code)|kennwort|wachtwoord|contrase\w{1,2}|pwd|secret|community|token|cookie|psk|pin"
     r"|(?:api|access|auth|authentication|private|licen[sc]e|activation|session|encryption|shared"
     r"|master)[ _-]?key)s?"
 )
@@ -58,8 +58,11 @@ SPELT = tuple(
         r"|[^\s\"'<>:@/]{1,100}:[^\s\"'<>]{1,300})(?=@)",
         # the password was changed to it; community string "it"
         rf"(?P<stays>{A_WORD}(?: (?:string|name|value))?[\"']?\s{{0,9}}"
-        r"(?:(?:(?:is|was) )?(?:(?:re)?set|changed) to\b|\b(?:is|was|to)\b|(?<=\s)(?=[\"']))"
-        r"\s{0,9}" + IT,
+        r"(?:(?:(?:is|was) )?(?:(?:re)?set|changed) to\b|\b(?:is|was|to|lautet)\b(?: now\b)?"
+        r"|-+>|%3d|(?<=\s)(?=[\"']))\s{0,9}[=:]?\s{0,9}" + IT,
+        # the new password it was accepted: a word that is none of a language
+        rf"(?P<stays>{A_WORD}\b(?: for \w{{1,40}} \S{{1,40}})?(?: is)?(?: now)?\s{{1,9}})"
+        r"(?=[^\s\d]{0,100}\d)[^\s\"'<>]{4,}",
         # the password of root was changed from it to it
         rf"(?P<stays>{A_WORD}\b{IN_ONE_SENTENCE}\bfrom\s{{1,9}}" + IT + r"(?=\s{1,9}to\s)",
         rf"(?P<stays>{A_WORD}\b{IN_ONE_SENTENCE}\b(?:(?:re)?set|changed|from\s{{1,9}}\S{{1,99}})"
@@ -95,8 +98,12 @@ def scrubbed(value: Any, name: str = "", *, inside: bool = False) -> Any:
             for k, v in value.items()
         }
     if isinstance(value, list):
-        pair = len(value) == 2 and is_secret(value[0])  # ["Password", "…"]
-        return [scrubbed(v, name, inside=secret or pair) for v in value]
+        choices = HARMLESS.search(_squeezed(name))  # one of them may be "UsbKey"
+        named = [not choices and is_secret(v) for v in value]  # ["root", "Password", "…"]
+        return [
+            scrubbed(v, name, inside=secret or any(named[:place]) or (named[0] and len(value) == 2))
+            for place, v in enumerate(value)
+        ]
     if isinstance(value, bool) or value in (None, ""):
         return value
     if secret:
@@ -122,7 +129,7 @@ def is_secret(name: Any) -> bool:
 def unspelt(text: str) -> str:
     """The same without what it spells out."""
     text = _unassigned(text)
-    for way in SPELT:
+    for way in SPELT if "@" in text else SPELT[1:]:
         text = way.sub(rf"\g<stays>{SCRUBBED}", text)
     return text
 

@@ -142,6 +142,7 @@ HIDDEN = "hunter2"
         lambda name: {"Id": name, "Data": {"v": HIDDEN}},
         lambda name: {"Oem": [{"Name": name, "value": HIDDEN}]},
         lambda name: {"Settings": [[name, HIDDEN]]},
+        lambda name: {"MessageArgs": ["root", name, HIDDEN, "10.0.0.5"]},
     ],
 )
 def test_a_secret_goes_however_it_is_named_and_wherever_it_stands(name: str, form: Any) -> None:
@@ -163,6 +164,14 @@ TEXTS = (
     "changed password of root from % to %",
     "password for user root set to %",
     "http://h/x?user=a&api_key=%",
+    "password is: %",
+    "Password for user root is now %",
+    "new password % accepted",
+    "pwd -> %",
+    "Password\t%",
+    "Kennwort lautet %",
+    "contraseña: %",
+    "mot de passe : %",
     "https://h/x?sig=%",
     "https://h/x?X-Amz-Signature=%&a=b",
     'SNMP community string "%" accepted',
