@@ -8,7 +8,7 @@ from metal.controller.enrolment import Enrolment, Scene
 from metal.controller.examining import kept_passport
 from metal.controller.finding import Pings
 from metal.controller.following import Followed
-from metal.controller.former import gone_from
+from metal.controller.former import Gone, gone_from
 from metal.controller.newcomers import Newcomers
 from metal.controller.progress import Progress
 from metal.controller.sweeping import side_by_side
@@ -134,8 +134,14 @@ class _Sweep(Enrolment):
     def _newcomer(self, target: Target) -> list[EnrollResult]:
         """A BMC nobody knows: each server behind it, one after the other."""
         known = self._known_nodes(target)
-        siblings = list(known.values()) or self._gone(target)
-        door = self._door(target, BmcAccess(address=target.address, port=target.port), siblings)
+        access, siblings = BmcAccess(address=target.address, port=target.port), [*known.values()]
+        if not known and (gone := self._gone(access)):
+            # Its password opens this BMC yet, and the delivered one does so no more. It is sent to
+            # whoever shows the certificate of then, and nowhere else.
+            siblings = [gone.name]
+            pinned = gone.way_in.model_dump(include={"protocol", "fingerprint", "tls"})
+            access = access.model_copy(update=pinned)
+        door = self._door(target, access, siblings)
         self._scene.progress.begin(target.label, f"ask what {target.label} is")
         try:
             # The facts first: then who the servers are is known already, and nothing read twice.
@@ -161,11 +167,9 @@ class _Sweep(Enrolment):
                     siblings.append(results[-1].server)
         return results
 
-    def _gone(self, target: Target) -> list[str]:
-        """The server that somebody took out of the inventory: its password opens this BMC yet, and
-        the delivered one does so no more."""
-        name = gone_from(self._workspace, target.address) if self._scene.workspace else None
-        return [name] if name else []
+    def _gone(self, access: BmcAccess) -> Gone | None:
+        """The server behind that BMC that somebody took out of the inventory."""
+        return gone_from(self._workspace, access) if self._scene.workspace else None
 
     def _known_nodes(self, target: Target) -> dict[str | None, str]:
         """Node → server, of those the inventory has behind that BMC."""

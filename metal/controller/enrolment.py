@@ -9,6 +9,7 @@ from metal.controller.enroll_result import EnrollResult
 from metal.controller.examining import Examiner, keep_audit, kept_passport
 from metal.controller.finding import Pings
 from metal.controller.following import Followed
+from metal.controller.former import WAY_IN
 from metal.controller.newcomers import Newcomers
 from metal.controller.progress import Progress
 from metal.controller.targets import Target, has_store
@@ -156,6 +157,7 @@ class Enrolment:
         self._scene.scribe.write(recording(name, looked.learned, way_in))
         store = self._workspace.store
         store.records.put(name, "facts", looked.facts.model_dump(mode="json"))
+        store.records.put(name, WAY_IN, looked.access.model_dump(mode="json"))
         if looked.audit:
             keep_audit(store, name, looked.audit)
         if looked.passport:

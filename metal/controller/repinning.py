@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from metal.controller.workspace import Workspace
-from metal.drivers.bmc import HTTPS, PATIENCE, connect
+from metal.drivers.bmc import connect, shown_fingerprint
 from metal.enroll.door import secret_name
 from metal.inventory.edit import edit, recording
 from metal.inventory.mistakes import suggest
@@ -37,7 +37,7 @@ def repin(workspace: Workspace, server: str, agreed: Callable[[str | None, str],
             where=server,
             mend="nothing to do",
         )
-    new = _shown(access)
+    new = shown_fingerprint(access)
     if new == access.fingerprint:
         return Repinned(server=server, old=access.fingerprint, new=new, changed=False)
     if not agreed(access.fingerprint, new):
@@ -50,21 +50,6 @@ def repin(workspace: Workspace, server: str, agreed: Callable[[str | None, str],
     edit(workspace.folder, changes)
     workspace.reload()
     return Repinned(server=server, old=access.fingerprint, new=new, changed=True)
-
-
-def _shown(access: BmcAccess) -> str:
-    """The fingerprint it shows to whoever asks for its service root."""
-    from metal.drivers.redfish_session import RedfishSession
-
-    patience = access.timeout or PATIENCE["redfish"]
-    port, legacy = access.port or HTTPS, access.tls == "legacy"
-    session = RedfishSession(access.address, port, None, patience, legacy_tls=legacy)
-    try:
-        session.seen_root()
-        assert session.fingerprint, "an answer came over TLS"
-        return session.fingerprint
-    finally:
-        session.logout()
 
 
 def _prove(workspace: Workspace, server: str, access: BmcAccess) -> None:

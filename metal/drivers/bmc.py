@@ -102,6 +102,19 @@ def speaks_redfish(access: BmcAccess, timeout: float) -> bool:
         session.logout()
 
 
+def shown_fingerprint(access: BmcAccess) -> str:
+    """Of the certificate that it shows now to whoever asks for its service root, whatever is
+    pinned. No credential is sent. Raises as `connect` where that does not answer."""
+    unpinned = access.model_copy(update={"fingerprint": None})
+    session = _session(unpinned, access.timeout or PATIENCE["redfish"])
+    try:
+        session.seen_root()
+        assert session.fingerprint, "an answer came over TLS"
+        return session.fingerprint
+    finally:
+        session.logout()
+
+
 def _session(access: BmcAccess, timeout: float) -> "RedfishSession":
     from metal.drivers.redfish_session import RedfishSession
 

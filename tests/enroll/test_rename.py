@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 
 from metal.inventory import load
+from metal.lab.machine import Machine
+from metal.lab.redfish_bmc import RedfishBmc
+from metal.lab.web import self_signed
 from metal.model.life import Life
 
-from .conftest import REPOSITORY
+from .conftest import PASSWORD, REPOSITORY, USER, hardware
 
 At = Callable[[Any], str]
 MORE = """
@@ -185,6 +188,37 @@ def test_killed_before_the_rename_of_any_file_the_same_command_goes_on(
         assert after["open"] == [] and "rio1" not in here.text
         assert load(here.folder).servers["buero-2"].learned is not None
     assert ended.returncode == 0 and moment > 5, ended.stderr
+
+
+def stranger(fleet: Any, port: int, certificate: Any) -> RedfishBmc:
+    """Another machine at the address of the first."""
+    accounts = {USER: PASSWORD}
+    machine = Machine("m12", hardware(12))
+    fleet.bmcs.append(RedfishBmc(machine, "127.77.0.11", port, certificate, accounts))
+    return fleet.bmcs[-1].start()
+
+
+@pytest.mark.parametrize("where", ["another port", "in its place"])
+@pytest.mark.parametrize("named", [False, True], ids=["by address", "by name"])
+def test_the_password_of_a_server_taken_out_is_for_no_other_machine(
+    fleet: Any, at: At, tmp_path_factory: pytest.TempPathFactory, where: str, named: bool
+) -> None:
+    bmc, text = fleet.redfish(11), fleet.text
+    assert fleet.metal("enroll", at(bmc), "--name", "rio1").returncode == 0
+    password, port, certificate = fleet.password("rio1"), 0, bmc.certificate
+    if where == "in its place":
+        bmc.stop()
+        port = bmc.port
+        certificate = self_signed(tmp_path_factory.mktemp("other"), "bmc", "127.77.0.1")
+    other = stranger(fleet, port, certificate)
+    written = MORE.partition("[tang")[0].replace("127.77.0.77", "127.77.0.11")
+    written = written.replace("port = 1", f"port = {other.port}")
+    (fleet.folder / "inventory.toml").write_text(text + written if named else text)
+    words = ("far",) if named else (at(other), "--name", "far")
+    for dry in (["--dry-run"], []):
+        said = fleet.metal("enroll", *words, *dry)
+        assert said.returncode == 0 and other.failed_logins == 0, said.stderr
+    assert fleet.password("far") != password and other.works("metal", fleet.password("far"))
 
 
 def test_taken_out_of_the_inventory_it_opens_with_what_is_kept_of_it(fleet: Any, at: At) -> None:
