@@ -15,7 +15,7 @@ from metal.inventory.edit import edit
 from metal.inventory.mistakes import suggest
 from metal.inventory.renaming import renaming
 from metal.model.errors import BadInput, Failed, Refused
-from metal.model.fleet import NAME
+from metal.model.fleet import NAME, OUTSIDE
 from metal.model.life import Life, Status
 from metal.operations.journal import Operation
 from metal.operations.renaming import rename as rename_records
@@ -83,6 +83,11 @@ def _check(workspace: Workspace, old: str, new: str, *, before: bool, begun: boo
             where=repr(new),
             mend=f"such as {near}" if near else "lower-case letters, digits and hyphens",
         )
+    if new == OUTSIDE:
+        what = "is where Tang servers of others run: no server can be called so"
+        raise BadInput(what, where=repr(new), mend="choose another name")
+    if new == old:
+        raise BadInput("it is called so already", where=old, mend="give the name it is to get")
     life, secrets = workspace.life(old), kept_as(workspace, old)
     if (
         old not in inventory.servers

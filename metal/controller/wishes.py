@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from metal.enroll.handover import HTTPS, slug
 from metal.inventory.mistakes import suggest
 from metal.model.errors import BadInput, MetalError, Refused
-from metal.model.fleet import NAME, Inventory
+from metal.model.fleet import NAME, OUTSIDE, Inventory
 
 if TYPE_CHECKING:
     from metal.controller.targets import Target
@@ -101,7 +101,13 @@ def _possible(
 
 
 def not_taken(name: str, taken: set[str], where: str) -> None:
-    """Refused when a server or a VM is called that."""
+    """Refused when a server or a VM is called that, or none can be."""
+    if name == OUTSIDE:
+        raise Refused(
+            f"{OUTSIDE} is where Tang servers of others run: no server can be called so",
+            where=where,
+            mend="give it another name",
+        )
     if name in taken:
         raise Refused(
             f"there is a {name} in the inventory already",

@@ -3,6 +3,7 @@
 from metal.inventory.draft import NAME, Draft
 from metal.inventory.mistakes import suggest
 from metal.inventory.positions import Path
+from metal.model.fleet import OUTSIDE
 
 LINKS = (
     ("servers", "site", "sites"),
@@ -83,3 +84,8 @@ def _host_names(draft: Draft) -> None:
     for name in draft.vms.keys() & set(draft.declared["servers"]):
         what = f"VM `{name}` has the name of a server"
         draft.at_key(("vms", name), what, "both become host names: rename one")
+    for section in ("servers", "vms"):
+        if OUTSIDE in draft.declared[section]:
+            what = f"no server or VM can be called `{OUTSIDE}`"
+            mend = "rename it: `runs_on` of a Tang server says so of machines that are not ours"
+            draft.at_key((section, OUTSIDE), what, mend)

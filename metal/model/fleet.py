@@ -245,7 +245,7 @@ class Learned(Frozen):
 Thumbprint = Annotated[str, StringConstraints(pattern=r"^(?:[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]{27})$")]
 """Of a Tang server's signing key (RFC 7638, base64url): SHA-256, or SHA-1 of old ones."""
 OUTSIDE = "outside"
-"""Where a Tang server runs that is on none of our machines."""
+"""Where a Tang server runs that is on none of our machines: no server or VM is called so."""
 
 
 class Tang(Frozen):

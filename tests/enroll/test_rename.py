@@ -117,6 +117,8 @@ CANNOT = (
     ("rio2", "new", 2, "there is no server rio2"),
     ("rio1", "far", 3, "there is a far in the inventory already"),
     ("rio1", "Büro 2", 2, "such as buero-2"),
+    ("rio1", "outside", 2, "no server can be called so"),
+    ("rio1", "rio1", 2, "rio1: it is called so already"),
     ("rio1", "kept", 3, "kept under the name kept already: bmc/kept"),
 )
 

@@ -47,6 +47,7 @@ def listed(fleet: Any, *rows: str) -> str:
         (["--site", "portoo"], "did you mean `porto`?"),
         (["--profile", "sollo"], "did you mean `solo`?"),
         (["--name", "Büro 2"], "such as buero-2"),
+        (["--name", "outside"], "no server can be called so"),
         (["--name", "rio1"], "there is a rio1 in the inventory already"),
     ],
 )

@@ -97,6 +97,7 @@ ONE_MISTAKE = [
     ('servers = ["zee1"]', 'servers = ["zee1", «"zee1"]', "server `zee1` is already twice here"),
     ('"rio2", "rio3"]', '"rio2"]', "server `rio3` is in no cluster"),
     ("[clusters.zee]", '[clusters.«zeeenzeeenzeeeen]', "cluster name"),
+    ("[vms.irc]", "[vms.«outside]", "no server or VM can be called `outside`"),
     ("[vms.irc]", "[vms.«zee1]", "VM `zee1` has the name of a server"),
     # Gateways, needs, ranges
     (

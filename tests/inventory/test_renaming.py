@@ -9,6 +9,7 @@ import pytest
 
 from metal.inventory import load
 from metal.inventory.edit import edit
+from metal.inventory.mistakes import InventoryErrors
 from metal.inventory.renaming import renaming
 from metal.model.errors import BadInput, Failed, Refused
 
@@ -112,6 +113,8 @@ def test_what_it_cannot_edit_is_left_alone(folder: Path) -> None:
 def test_what_cannot_be(folder: Path) -> None:
     with pytest.raises(BadInput, match="no server rio9"):
         edit(folder, [renaming("rio9", "buero-2")])
+    with pytest.raises(InventoryErrors, match="no server or VM can be called"):
+        edit(folder, [renaming("rio1", "outside")])
     for taken in ("zee1", "www"):
         with pytest.raises(Refused, match=f"{taken} already"):
             edit(folder, [renaming("rio1", taken)])
