@@ -37,11 +37,9 @@ def rename(workspace: Workspace, old: str, new: str) -> None:
     outcome = perform(store, operation, lambda run: _flow(run, workspace, old, new))
     workspace.reload()
     if outcome.status is not Status.DONE:
-        raise Failed(
-            outcome.error or str(outcome.status),
-            where=old,
-            mend=f"then the same again: metal server rename {old} {new}",
-        )
+        what, _, mend = (outcome.error or str(outcome.status)).partition("\n  → ")
+        again = f"the same again: metal server rename {old} {new}"
+        raise Failed(what, where=old, mend=f"{mend}; then {again}" if mend else again)
 
 
 def _begun(mine: Sequence[Operation]) -> bool:
@@ -107,6 +105,13 @@ def _check(workspace: Workspace, old: str, new: str, *, before: bool, begun: boo
             mend="release it first, and install it anew under its new name"
             if old in inventory.servers
             else f"call it {old} in inventory.toml again",
+        )
+    pins = workspace.host_keys
+    if pins.knows(new) and (old in inventory.servers or pins.knows(old)):
+        raise Refused(
+            f"host keys are pinned for a server that was called {new}: pins/{new}",
+            where=old,
+            mend=f"take pins/{new} away if that server is gone; else choose another name",
         )
     taken = kept_as(workspace, new)
     if (taken and secrets and not begun) or (

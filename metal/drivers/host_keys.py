@@ -12,7 +12,7 @@ from typing import Literal
 
 from metal.drivers.durable import replace_file, sync
 from metal.drivers.ssh import HOST_KEY
-from metal.model.errors import BadInput, Failed
+from metal.model.errors import BadInput, Failed, Refused
 
 Door = Literal["system", "initramfs"]
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
@@ -45,10 +45,30 @@ class HostKeys:
             sync(file.parent)
 
     def rename(self, server: str, new: str) -> None:
-        """Its keys are those of `new`; done already where it has none."""
-        if (file := self._file(server)).exists():
-            file.replace(self._file(new))
+        """Its keys are those of `new`; done already where it has none. Refused where others are
+        pinned for `new`; Failed where the disk does not keep it."""
+        file, later = self._file(server), self._file(new)
+        if not file.exists():
+            return
+        if later.exists():
+            raise Refused(
+                f"other host keys are pinned there, and those of {server} would take their place",
+                where=str(later),
+                mend="see which of them is right, and move the other one away",
+            )
+        try:
+            file.replace(later)
             sync(file.parent)
+        except OSError as error:
+            raise Failed(
+                f"could not be renamed: {error.strerror or 'the disk did not keep it'}",
+                where=str(later),
+                mend="make room or correct the permissions",
+            ) from error
+
+    def knows(self, server: str) -> bool:
+        """Whether any key is pinned for it."""
+        return self._file(server).exists()
 
     def _lines(self, server: str) -> list[tuple[str, str]]:
         file = self._file(server)

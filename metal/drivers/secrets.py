@@ -224,7 +224,12 @@ class AgeSecrets:
                     sync(file.parent)
                 (self._folder / ".sealed" / f"{name}.json").unlink(missing_ok=True)
         except OSError as error:
-            raise _unwritable(later, error) from error
+            raise Failed(
+                f"could not be renamed: {error.strerror or 'the disk did not keep it'}; "
+                "every secret is under one of both names",
+                where=str(later),
+                mend="make room or correct the permissions",
+            ) from error
 
     def _administrators(self, name: str) -> list[Recipient]:
         """At least one; BadInput otherwise."""

@@ -19,6 +19,7 @@ from metal.inventory import load
 from metal.lab.machine import Machine
 from metal.lab.redfish_bmc import RedfishBmc
 from metal.lab.web import self_signed
+from metal.model.errors import Refused
 from metal.model.life import Life
 
 from .conftest import PASSWORD, REPOSITORY, USER, hardware
@@ -158,6 +159,53 @@ def cancel(fleet: Any) -> None:
     for operation in everything(fleet)["open"]:
         said = fleet.metal("run", "cancel", str(operation.id))
         assert said.returncode == 0, said.stderr
+
+
+FULL = """
+import sys
+where = sys.argv.pop(1)
+def watch(event, args):
+    if event == "os.rename" and where in str(args[0]):
+        raise OSError(28, "No space left on device")
+sys.addaudithook(watch)
+from metal.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("where", ["/pins/", "/secrets/bmc/"])
+def test_a_full_disk_is_told_with_one_remedy_and_the_same_goes_on(
+    enrolled: Any, tmp_path: Path, where: str
+) -> None:
+    script = tmp_path / "full.py"
+    script.write_text(FULL)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "400"}
+    rename = ("server", "rename", "rio1", "buero-2")
+    words = [sys.executable, str(script), where, *rename]
+    full = subprocess.run(
+        words, cwd=enrolled.folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert full.returncode == 1 and "could not be renamed: No space left" in full.stderr
+    assert "bug" not in full.stderr and full.stderr.count("→") == 1, full.stderr
+    assert "make room or correct the permissions; then the same again" in full.stderr
+    assert enrolled.metal(*rename).returncode == 0
+    assert everything(enrolled)["open"] == []
+    assert (enrolled.folder / "pins" / "buero-2").exists()
+
+
+def test_the_host_keys_of_a_stranger_are_neither_replaced_nor_inherited(enrolled: Any) -> None:
+    pins = enrolled.folder / "pins"
+    (pins / "buero-2").write_text("system ssh-ed25519 BBBB\n")
+    text, before = enrolled.text, everything(enrolled)
+    with pytest.raises(Refused, match="other host keys are pinned"):
+        enrolled.workspace.host_keys.rename("rio1", "buero-2")
+    for own in (True, False):
+        if not own:
+            (pins / "rio1").unlink()
+            before.pop("pins/rio1")
+        refused = enrolled.metal("server", "rename", "rio1", "buero-2")
+        assert refused.returncode == 3 and "pins/buero-2" in refused.stderr, refused.stderr
+        assert (enrolled.text, everything(enrolled)) == (text, before)
 
 
 @pytest.mark.kill
