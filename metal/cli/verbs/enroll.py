@@ -150,7 +150,7 @@ class Asked:
         if not named:
             raise BadInput(
                 "name servers or the addresses of their BMCs",
-                mend="or give --all, --scan NETWORK or --file LIST: metal enroll --help",
+                mend="metal enroll --all; or --scan NETWORK or --file LIST: `metal enroll --help`",
             )
         if self.name and len(self.words) != 1:
             raise BadInput("--name names one server", mend="metal enroll ADDRESS --name NAME")
