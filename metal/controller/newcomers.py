@@ -8,11 +8,12 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from metal.controller.wishes import Wishes, ip_of, not_taken, site_at
+from metal.controller.wishes import Wishes, not_taken, site_at
 from metal.enroll.handover import slug
 from metal.enroll.identity import recognise
 from metal.inventory.edit import Taken, adding
 from metal.inventory.scribe import Scribe
+from metal.model.addresses import ip_of
 from metal.model.errors import Refused
 from metal.model.facts import Facts
 from metal.model.fleet import BmcAccess, Inventory, Learned, Site

@@ -7,11 +7,11 @@ inventory has already, inventory.toml alone says what it is called and where it 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from metal.enroll.handover import HTTPS, slug
 from metal.inventory.mistakes import suggest
+from metal.model.addresses import ip_of
 from metal.model.errors import BadInput, MetalError, Refused
 from metal.model.fleet import NAME, OUTSIDE, Inventory
 
@@ -176,11 +176,3 @@ def named_site(inventory: Inventory, wanted: str, where: str) -> str:
             mend=suggest(wanted, inventory.sites, "site"),
         )
     return named
-
-
-def ip_of(text: str) -> IPv4Address | IPv6Address | None:
-    """None for a host name."""
-    try:
-        return ip_address(text)
-    except ValueError:
-        return None

@@ -1,15 +1,9 @@
 """The networks that are looked through for BMCs. Pure."""
 
 import re
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from metal.model.addresses import ip_of
 from metal.model.errors import BadInput
 
 LARGEST = 4096
@@ -22,7 +16,7 @@ def network_of(text: str) -> tuple[IPv4Network | IPv6Network, int | None]:
     plain, port = (match[1], int(match[2])) if match else (text, None)
     if port is not None and not 1 <= port <= 65535:
         raise BadInput(f"port {port} is no number from 1 to 65535", where=text, mend="correct it")
-    if alone := _address(plain):
+    if alone := ip_of(plain):
         around = ip_network(f"{alone}/{24 if alone.version == 4 else 120}", strict=False)
         raise BadInput(
             "is one address, no network",
@@ -42,10 +36,3 @@ def network_of(text: str) -> tuple[IPv4Network | IPv6Network, int | None]:
             mend="scan the networks that BMCs are in, a /20 or smaller each",
         )
     return network, port
-
-
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(text)
-    except ValueError:
-        return None

@@ -1,9 +1,18 @@
 """The addresses a VM has: what the network planner decides and the hypervisor is told."""
 
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
 from metal.model.base import Frozen
 from metal.model.fleet import Treatment
+
+
+def ip_of(text: str | None) -> IPv4Address | IPv6Address | None:
+    """None for a host name, and for nothing."""
+    try:
+        return ip_address(text or "")
+    except ValueError:
+        return None
 
 
 class Forward(Frozen):

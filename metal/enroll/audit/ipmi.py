@@ -1,8 +1,7 @@
 """What IPMI offers to whoever reaches it, which is more than it should. Pure."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
-
 from metal.enroll.audit.scene import WEB_PAGE, Said, Scene
+from metal.model.addresses import ip_of
 from metal.model.findings import Finding
 
 
@@ -94,14 +93,14 @@ def ipmi_reachable(scene: Scene) -> Said:
         return None  # not even from here
     if around.ipmi_answers is None:
         return "whether IPMI answers was not asked"
-    ours, subnet = _address(around.ours), around.bmc_subnet
+    ours, subnet = ip_of(around.ours), around.bmc_subnet
     if ours is None or subnet is None:
         return "not known from where it was asked, or which network the site's BMCs have"
     if ours.is_loopback:
         return "it was asked on this very machine, where nothing is outside"
     if ours in subnet:
         return f"it was asked from {ours}, inside of {subnet}: nobody looked from outside"
-    public = bool((at := _address(around.address)) and at.is_global)
+    public = bool((at := ip_of(around.address)) and at.is_global)
     return Finding(
         id="ipmi-reachable",
         severity="high" if public else "medium",
@@ -111,13 +110,6 @@ def ipmi_reachable(scene: Scene) -> Said:
         "switch IPMI over LAN off; whether others get in too could not be seen from here",
         evidence=f"this controller has {ours}, which is not in {subnet}, and got an answer",
     )
-
-
-def _address(text: str | None) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(text or "")
-    except ValueError:
-        return None
 
 
 def _numbers(suites: tuple[int, ...]) -> str:
