@@ -21,12 +21,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return ended(metal, words)
 
 
+LOOPBACK = "localhost,127.0.0.0/8,::1"
+
+
 def run() -> NoReturn:
     """The process `metal`: one command, and its exit code to the shell."""
+    _spare_loopback()
     code = main()
     if "libvirt" in sys.modules:
         _leave(code)
     sys.exit(code)
+
+
+def _spare_loopback() -> None:
+    """No proxy reaches what listens here: a lab's mirror, its BMCs, our own boot service.
+
+    The environment's proxies are for what is outside, and few people who set one think of this.
+    """
+    kept = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    os.environ["no_proxy"] = f"{kept},{LOOPBACK}" if kept else LOOPBACK
 
 
 def _leave(code: int) -> NoReturn:

@@ -22,6 +22,8 @@ from metal.model.plan import Action, InstallServer, Plan, fingerprint
 from metal.model.world import World
 from metal.operations.run import Run, perform
 
+NOT_BEGUN = "not begun: "
+
 
 class Outcome(Frozen):
     """What became of a plan."""
@@ -30,6 +32,13 @@ class Outcome(Frozen):
     failed: dict[str, str]
     """Action id → why; what needed it was not begun and is listed too."""
     resumed: bool
+
+    @property
+    def complaint(self) -> str:
+        """How many were not done, and the first that failed: most of the others waited for it."""
+        first = next(((a, w) for a, w in self.failed.items() if not w.startswith(NOT_BEGUN)), None)
+        because = f"; the first that failed, {first[0]}: {first[1]}" if first else ""
+        return f"{len(self.failed)} actions were not done{because}"
 
 
 def open_plan(workspace: Workspace) -> Plan | None:
@@ -148,7 +157,7 @@ class _Application:
             for future in finished:
                 self._note(running.pop(future), future)
         for action in waiting:
-            self.failed[action.id] = "not begun: " + ", ".join(
+            self.failed[action.id] = NOT_BEGUN + ", ".join(
                 n for n in action.needs if n in self.failed
             )
 

@@ -68,7 +68,7 @@ def resume_run(workspace: Workspace, number: int, progress: Progress) -> None:
     if operation.kind == "apply":
         outcome = apply(workspace, None, progress=progress)
         if outcome.failed:
-            raise Failed(f"{len(outcome.failed)} actions were not done", where=operation.subject)
+            raise Failed(outcome.complaint, where=operation.subject)
         return
     if operation.kind in BY_ORDER:
         BY_ORDER[operation.kind](workspace, operation, progress)

@@ -63,6 +63,7 @@ class Story:
             },
         )
         if done.returncode != expect:
+            print(done.stdout, flush=True)  # a table says what each of many things failed of
             raise Broken(f"`metal {' '.join(words)}` ended with {done.returncode}, not {expect}")
         return done.stdout
 

@@ -127,6 +127,7 @@ def _env() -> dict[str, str]:
     return {
         **os.environ,
         "PYTHONPATH": str(REPOSITORY),
+        "http_proxy": "http://127.0.0.1:9",  # a proxy that leads nowhere: what is here needs none
         "METAL_BMC_USER": FACTORY_USER,
         "METAL_BMC_PASSWORD": FACTORY_PASSWORD,
     }

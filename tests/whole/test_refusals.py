@@ -29,6 +29,16 @@ def test_a_stale_plan_is_refused(trio: Lab) -> None:
     assert all(s["power"] == "off" for s in trio.truth["servers"].values())
 
 
+def test_what_failed_is_told_with_the_reason(trio: Lab) -> None:
+    """Nine actions waited for the installs: the one line of the error tells what those died of."""
+    inventory = trio.folder / "inventory.toml"
+    inventory.write_text(inventory.read_text().replace(":7998/debian", ":7998/nothing"))
+    done = trio.metal("apply", "--yes")
+    assert done.returncode == 1
+    assert "actions were not done; the first that failed, install:" in done.stderr
+    assert "/nothing/dists/" in done.stderr and "404" in done.stderr
+
+
 def test_of_two_applies_at_once_one_is_refused_and_the_other_ends_well(trio: Lab) -> None:
     plan = trio.folder / "plan.json"
     assert trio.metal("plan", "--out", str(plan)).returncode == PENDING

@@ -123,6 +123,6 @@ def carry_out(face: Face, workspace: "Workspace", plan: "Plan | None") -> None:
     face.show(lines, outcome)
     if outcome.failed:
         raise Failed(
-            f"{len(outcome.failed)} actions were not done",
+            outcome.complaint,
             mend="mend the cause, then `metal apply` goes on; `metal run list` shows where it is",
         )
