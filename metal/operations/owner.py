@@ -9,6 +9,7 @@ import json
 import os
 import socket
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -36,9 +37,13 @@ class Owner:
         return cls(**json.loads(text))
 
 
+@cache
 def this_process() -> Owner:
-    """The owner that the calling process is."""
+    """The owner that the calling process is. It never changes, and each step asks for it."""
     return owner_of(os.getpid())
+
+
+os.register_at_fork(after_in_child=this_process.cache_clear)
 
 
 def owner_of(pid: int) -> Owner:

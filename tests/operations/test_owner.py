@@ -56,3 +56,15 @@ def test_without_proc_nothing_is_proven() -> None:
 
 def test_it_is_written_and_read_back() -> None:
     assert Owner.loads(this_process().dumps()) == this_process()
+
+
+def test_a_fork_is_a_process_of_its_own() -> None:
+    """Who a process is is found out once; its child must not take itself for the parent."""
+    parent, (back, forth) = this_process(), os.pipe()
+    if (pid := os.fork()) == 0:
+        os.write(forth, this_process().dumps().encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    told = Owner.loads(os.read(back, 4096).decode())
+    os.close(back), os.close(forth)
+    assert (told.pid, parent.pid) == (pid, os.getpid())

@@ -35,7 +35,7 @@ class Laws:
             fit = any(trio.quorate(node) for node in trio.members)
             if not fit:
                 self._fit[name] = rack.now
-            kept = isinstance(trio, Trio) or (fit and self._able(name))
+            kept: bool | None = True if isinstance(trio, Trio) else None
             for vm in trio.vmids:
                 copies = rack.copies(vm)
                 if len(copies) > 1:
@@ -46,6 +46,8 @@ class Laws:
                     del self._down[vm]
                     self._excused.discard(vm)
                     continue
+                if kept is None:  # asked only where something is down: it reads the store
+                    kept = fit and self._able(name)
                 if not kept:
                     self._excused.add(vm)
                 if vm in self._excused:
