@@ -127,6 +127,10 @@ def test_a_token_that_died_is_noticed(lab: Any) -> None:
 
 def test_management_answers_to_the_mesh_only(lab: Any) -> None:
     driver = lab.form()
+    own = {name: f"10.9.9.{number}" for number, name in enumerate(lab.access, 1)}
+    for name, at in own.items():
+        text = f"auto ens1\niface ens1 inet static\n\taddress {at}/24\n"
+        lab.datacenter.node_at(name).trials.files["/etc/network/interfaces"] = text
     driver._api.post(
         "cluster/firewall/rules", {"type": "in", "action": "ACCEPT", "macro": "Ping", "enable": 1}
     )
@@ -140,7 +144,11 @@ def test_management_answers_to_the_mesh_only(lab: Any) -> None:
         ("ACCEPT", None),
     ]
     peers = driver._api.get("cluster/firewall/ipset/metal-peers")
-    assert {row["cidr"] for row in peers} == {a.address for a in lab.access.values()}
+    # What is not let in is dropped from now on: Ceph on its own network, too.
+    assert {row["cidr"] for row in peers} == {
+        *own.values(),
+        *(a.address for a in lab.access.values()),
+    }
     assert driver._api.get("cluster/firewall/options")["enable"] == 1
 
 

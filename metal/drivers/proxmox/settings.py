@@ -1,7 +1,7 @@
 """Settings of a whole cluster: how HA chooses a node, and who reaches the nodes' management."""
 
 from collections.abc import Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from metal.drivers.proxmox.api import Api
@@ -76,10 +76,22 @@ def ensure_firewall(api: Api, mesh: Sequence[str]) -> None:
             mend="come through the mesh, or add our network to fleet.management_from",
         )
     _ensure_set(api, MESH, mesh)
-    _ensure_set(api, PEERS, [n["ip"] for n in api.get("cluster/status") if n["type"] == "node"])
+    _ensure_set(api, PEERS, _own_addresses(api))
     _ensure_rules(api)
     if not int(api.get("cluster/firewall/options").get("enable") or 0):
         api.put("cluster/firewall/options", {"enable": 1})
+
+
+def _own_addresses(api: Api) -> list[str]:
+    """Of all its nodes on all their networks: what no rule lets in is dropped once the firewall is
+    on, and Ceph and migrations may have networks of their own."""
+    nodes = [row for row in api.get("cluster/status") if row["type"] == "node"]
+    found = dict.fromkeys(str(node["ip"]) for node in nodes)
+    for node in nodes:
+        for row in api.get(f"nodes/{node['name']}/network"):
+            own = (row.get("cidr"), row.get("cidr6"))
+            found |= dict.fromkeys(str(ip_interface(at).ip) for at in own if at)
+    return list(found)
 
 
 def _alike(address: str, network: str) -> bool:
