@@ -52,6 +52,9 @@ def form(run: Run, action: FormCluster, ports: ClusterPorts) -> dict[str, Any]:
         # From here on metal comes with a token that may do little, but for what only root may.
         step("log in with a token of metal's own", ports.ensure_token)
     if others and forms:
+        for gone, heir in ports.heirs.items():
+            rename = partial(forms.ensure_renamed, gone, heir)
+            step(f"let HA's wishes for {gone} be for {heir}", rename)
         step("let HA weigh memory and CPUs", forms.ensure_scheduling)
     if action.ceph and forms:
         _ceph(step, action, forms, ports)

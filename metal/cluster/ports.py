@@ -27,6 +27,8 @@ class ClusterPorts:
     """Of what OSDs copy among themselves, if another."""
     rings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Server → its addresses on corosync's networks, the best first; those not named have one."""
+    heirs: Mapping[str, str] = field(default_factory=dict)
+    """Server that was a member → the one that has its place now."""
     storage: str = POOL
     ensure_token: Callable[[], None] = lambda: None
     """Makes metal a token of its own at the cluster and keeps it, unless one is kept that works."""

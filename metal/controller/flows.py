@@ -14,6 +14,7 @@ from metal.cluster.rings import change_rings
 from metal.cluster.vms import describe, migrate, place, start, tell_ha
 from metal.controller.blocklisting import SHUT_OUT, blocklist
 from metal.controller.disk_keys import disks_of, dropbear
+from metal.controller.heirs import heirs
 from metal.controller.hosting import (
     ceph_networks,
     changing_ports,
@@ -161,6 +162,7 @@ def _cluster_ports(workspace: Workspace, cluster: str) -> ClusterPorts:
         network=network,
         replication=replication,
         rings=rings(inventory, cluster),
+        heirs=heirs(workspace.store.journal, inventory.clusters[cluster].servers),
         storage=inventory.clusters[cluster].storage or storage_of(inventory.clusters[cluster].ceph),
         ensure_token=lambda: ensure_token(workspace, cluster),
         member=lambda server: workspace.store.servers.move(server, Life.MEMBER),

@@ -28,6 +28,11 @@ def replacing(old: str, new: str) -> Change:
         if alone is not None:
             del clusters[alone]
             splicer.remove_table(("clusters", alone))
+        for vm, table in data.get("vms", {}).items():
+            if old in table.get("home", ()):
+                named = (new if name == old else name for name in table["home"])
+                table["home"] = list(dict.fromkeys(named))
+                splicer.update(("vms", vm), {"home": table["home"]})
         own = _free(old, clusters)
         clusters[own] = {"servers": [old], "ceph": False}
         splicer.append_table(("clusters", own), clusters[own], after=("clusters",))

@@ -41,7 +41,9 @@ def ha_wishes(inventory: Inventory, world: World, cluster: str) -> HaWishes:
     beside = {
         first: tuple(sorted(here[v] for v in vms if v in here)) for first, vms in sets.items()
     }
-    servers = inventory.clusters[cluster].servers
+    # Proxmox takes no wish for a server that is to join yet.
+    nodes = world.clusters.get(cluster, SeenCluster()).nodes
+    servers = [s for s in inventory.clusters[cluster].servers if s in nodes or not nodes]
     homes = {
         vmid: tuple(s for s in inventory.vms[vm].home if s in servers) for vm, vmid in here.items()
     }

@@ -119,6 +119,16 @@ def _told(rule: dict[str, Any]) -> dict[str, Any]:
     return rule | {key: ",".join(rule[key]) for key in LISTS if key in rule}
 
 
+def _known(call: Call, given: dict[str, Any]) -> None:
+    """PVE::API2::HA::Rules refuses what is none of HA's resources or of the cluster's nodes."""
+    strange = [sid for sid in given.get("resources", ()) if sid not in call.cluster.ha.resources]
+    if strange:
+        raise ApiError(500, f"cannot use unmanaged resource(s) {', '.join(sorted(strange))}.")
+    names = {str(node).partition(":")[0] for node in given.get("nodes", ())}
+    if absent := names - call.cluster.members.keys():
+        raise ApiError(500, f"cannot use non-existant node(s) {', '.join(sorted(absent))}.")
+
+
 def _judged(rules: dict[str, dict[str, Any]], name: str) -> None:
     """PVE::HA::Rules refuses a rule that cannot be kept beside the others."""
     for sid in rules[name]["resources"]:
@@ -143,8 +153,10 @@ def add_rule(call: Call) -> None:
     name = call.params["rule"]
     if name in call.cluster.ha.rules:
         raise ApiError(500, f"HA rule '{name}' already exists")
-    _judged(call.cluster.ha.rules | {name: _held(call.params)}, name)
-    call.cluster.ha.rules[name] = _held(call.params)
+    given = _held(call.params)
+    _known(call, given)
+    _judged(call.cluster.ha.rules | {name: given}, name)
+    call.cluster.ha.rules[name] = given
 
 
 @handles("GET", "/cluster/ha/rules/{rule}")
@@ -156,6 +168,7 @@ def rule(call: Call) -> dict[str, Any]:
 def set_rule(call: Call) -> None:
     held = _rule(call)
     given = _held(call.without("rule", "delete", "digest"))
+    _known(call, given)
     _judged(call.cluster.ha.rules | {held["rule"]: held | given}, held["rule"])
     held.update(given)
     for name in split_list(call.params.get("delete", "")):
