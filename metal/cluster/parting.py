@@ -40,10 +40,11 @@ def leave(run: Run, server: str, ports: PartingPorts) -> dict[str, Any]:
         step("let its data move to the others", lambda: ages.ensure_osds_out(server))
         run.wait(
             "its data is with the others",
-            lambda: True if not ages.condition().doubts() else None,
+            # Healthy is not enough: what only lies elsewhere than it should is no complaint.
+            lambda: None if ages.needed_osds(server) or ages.condition().doubts() else True,
             seconds=ports.healing,
             every=ports.every,
-            late="Ceph is not healthy again",
+            late="its data is not with the others yet, or Ceph is not healthy",
         )
         for number in osds:
             step(f"remove osd.{number}", partial(ages.ensure_no_osd, server, number))
@@ -55,9 +56,10 @@ def leave(run: Run, server: str, ports: PartingPorts) -> dict[str, Any]:
     return {"server": server, "osds": osds}
 
 
-def bury(run: Run, server: str, address: str, heir: str, ports: PartingPorts) -> dict[str, Any]:
+def bury(run: Run, server: str, ports: PartingPorts) -> dict[str, Any]:
     """A dead server, the first one of the cluster included: proven off, then forgotten by Ceph,
-    corosync and pmxcfs. Its data is on the others; a new one takes its place by forming again.
+    corosync and pmxcfs. Its data is on the others; a new one takes its place by forming again,
+    HA's wishes included: Proxmox takes no rule for a node that it does not have yet.
     """
     ages = ports.ages
     step = partial(_step, run, ports)
@@ -70,11 +72,9 @@ def bury(run: Run, server: str, address: str, heir: str, ports: PartingPorts) ->
     for number in osds:
         step(f"forget osd.{number}", partial(_forget_osd, ages, shell, at, server, number))
     if ceph:
-        step("forget its monitor", lambda: shell(at).forget_monitor(server, address))
+        step("forget its monitor", lambda: shell(at).forget_monitor(server))
         step("forget its place in CRUSH", lambda: shell(at).forget_host(server))
     step("take it out of the cluster", lambda: ages.ensure_removed_node(server))
-    if heir != server:
-        step(f"let HA's wishes for it be for {heir}", lambda: ages.ensure_renamed(server, heir))
     step("forget its configuration", lambda: shell(at).forget_node(server))
     step(f"record that {server} is out", lambda: ports.retire(server))
     return {"server": server, "osds": osds}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from metal.cluster import parting, upgrade
+from metal.controller.heirs import REPLACE
 from metal.controller.look import look
 from metal.controller.performing import Shown
 from metal.controller.planning import drain_action
@@ -23,7 +24,7 @@ from metal.model.life import Life, Status
 from metal.operations.leading import Term
 from metal.operations.run import Run, perform
 
-UPGRADE, LEAVE, REPLACE = "cluster upgrade", "cluster leave", "cluster replace"
+UPGRADE, LEAVE = "cluster upgrade", "cluster leave"
 """Kinds of operations, and how the commands are called that go on with them."""
 QUORUM = 3
 """Servers below which the restart of one costs the others their quorum."""
@@ -119,13 +120,12 @@ def replace_server(
     """`old`, dead, is forgotten by its cluster, and `new` stands in its place in the inventory."""
     cluster = may_replace(workspace, old, new)
     ports = _parting_ports(workspace, old, cluster, shell or shell_of(workspace))
-    address = str(workspace.inventory.servers[old].address)
     done = carried_out(
         workspace,
         REPLACE,
         old,
         (f"server {old}", f"cluster {cluster}"),
-        lambda run: parting.bury(run, old, address, new, ports),
+        lambda run: parting.bury(run, old, ports),
         progress,
         parting.VERSION,
         {"heir": new},

@@ -19,8 +19,8 @@ def _steps(workspace: Workspace, cluster: str, old: str, heir: str) -> Iterator[
     yield f"no guest may wait for {old} any more: what HA manages has been restarted elsewhere"
     if inventory.clusters[cluster].ceph:
         yield (
-            f"Ceph forgets its OSDs (ceph osd purge), its monitor (ceph mon remove {old}, and its "
-            f"address {server.address} in ceph.conf), its manager and its place in CRUSH; data is "
+            f"Ceph forgets its OSDs (ceph osd purge), its monitor (ceph mon remove {old}, and "
+            "out of ceph.conf with its address), its manager and its place in CRUSH; data is "
             "copied again once the new one's disks are there"
         )
     yield f"corosync forgets {old} (pvecm delnode {old}), spoken from one of {', '.join(others)}"

@@ -257,6 +257,9 @@ class Forms(Protocol):
         """HA knows these wishes of its VMs, and none that metal told it of before. Rules that
         somebody else made stay, and count more."""
 
+    def ensure_renamed(self, old: str, new: str) -> None:
+        """Wishes of HA for the server `old` are for `new` from now on, which is a member."""
+
     def ensure_scheduling(self) -> None:
         """Where VMs are restarted is chosen by memory and CPUs, not by counting VMs."""
 
@@ -312,13 +315,13 @@ class Ages(Protocol):
     def ensure_removed_node(self, node: str) -> None:
         """It is no member any more; Refused while it is online."""
 
-    def ensure_renamed(self, old: str, new: str) -> None:
-        """Wishes of HA for the server `old` are for `new` from now on."""
-
     def osds_of(self, node: str) -> tuple[int, ...]: ...
 
     def ensure_osds_out(self, node: str) -> None:
         """Their data moves to the others."""
+
+    def needed_osds(self, node: str) -> tuple[int, ...]:
+        """Those of its OSDs that hold data which is not as often elsewhere as it should be."""
 
     def ensure_no_osd(self, node: str, number: int) -> None: ...
 
@@ -392,7 +395,7 @@ class Shell(Protocol):
 
     def forget_osd(self, number: int) -> None: ...
 
-    def forget_monitor(self, node: str, address: str) -> None: ...
+    def forget_monitor(self, node: str) -> None: ...
 
     def forget_host(self, node: str) -> None: ...
 

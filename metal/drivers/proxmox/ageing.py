@@ -135,9 +135,17 @@ def _leaves(at: dict[str, Any], host: str) -> list[dict[str, Any]]:
 
 
 def ensure_osds_out(api: Api, node: str) -> None:
-    """Their data moves to the others from now on; how far that is, Ceph's health says."""
+    """Their data moves to the others from now on; how far that is, `needed_osds` says."""
     for number in osds_of(api, node):
         api.post(f"nodes/{node}/ceph/osd/{number}/out")
+
+
+def needed_osds(api: Api, node: str) -> tuple[int, ...]:
+    """Asked of Ceph itself (`ceph osd safe-to-destroy`): its health stays good while data moves
+    off an OSD that is up, and lags behind what it is told."""
+    about = {"service": "osd", "action": "destroy"}
+    path = f"nodes/{node}/ceph/cmd-safety"
+    return tuple(n for n in osds_of(api, node) if not api.get(path, id=n, **about).get("safe"))
 
 
 def ensure_no_osd(api: Api, node: str, number: int) -> None:

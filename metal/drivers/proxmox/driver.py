@@ -153,6 +153,9 @@ class Proxmox:
     def ensure_osds_out(self, node: str) -> None:
         ageing.ensure_osds_out(self._api, node)
 
+    def needed_osds(self, node: str) -> tuple[int, ...]:
+        return ageing.needed_osds(self._api, node)
+
     def ensure_no_osd(self, node: str, number: int) -> None:
         ageing.ensure_no_osd(self._api, node, number)
 

@@ -35,6 +35,18 @@ def out(call: Call) -> None:
     ceph.moving_until = call.now + call.dc.pace.osd
 
 
+@handles("GET", "/nodes/{node}/ceph/cmd-safety")
+def safety(call: Call) -> dict[str, Any]:
+    """`ceph osd safe-to-destroy`: of other actions and services the double knows nothing."""
+    given, ceph = call.params, call.cluster.ceph
+    if (given["service"], given["action"]) != ("osd", "destroy"):
+        raise ApiError(501, "the lab's Ceph judges the destruction of OSDs only")
+    osd = ceph.osds.get(int(given["id"]))
+    if osd is None or (osd.out and call.now >= ceph.moving_until):
+        return {"safe": 1, "status": ""}
+    return {"safe": 0, "status": f"OSD(s) {given['id']} have 12 pgs currently mapped to them."}
+
+
 @handles("POST", "/nodes/{node}/ceph/stop")
 def stop(call: Call) -> str:
     service = call.params.get("service", "ceph")
@@ -56,6 +68,9 @@ def destroy_osd(call: Call) -> str:
         raise ApiError(500, f"osd.{osd.number} does not belong to node '{call.node.name}'")
     if not (osd.out and osd.stopped):
         raise ApiError(500, f"osd.{osd.number} is still {'running' if osd.out else 'in'}")
+
+    if call.now < call.cluster.ceph.moving_until:  # Proxmox does not mind
+        call.dc.event(call.node.name, "osd destroyed before its data was elsewhere")
 
     def work() -> Work:
         yield call.dc.pace.ceph

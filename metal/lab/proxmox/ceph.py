@@ -37,8 +37,8 @@ class Ceph:
     flags: set[str] = field(default_factory=set)
     moving_until: float = 0
     """Data is being moved until then."""
-    forgotten: list[tuple[str, str]] = field(default_factory=list)
-    """(monitor, address) that were taken out of ceph.conf by hand."""
+    forgotten: list[str] = field(default_factory=list)
+    """Monitors that were taken out of ceph.conf by hand."""
 
     def put(self, cluster: Cluster, pool: str) -> None:
         """All of it at once: a monitor, a manager and an OSD on every node, and a pool."""
@@ -122,8 +122,6 @@ class Ceph:
             found["MON_DOWN"] = f"{absent}/{len(self.monitors)} mons down"
         if self.flags:
             found["OSDMAP_FLAGS"] = f"{','.join(sorted(self.flags))} flag(s) set"
-        if now < self.moving_until:
-            found["PG_DEGRADED"] = "Degraded data redundancy: 12 pgs degraded"
         need = max((pool["size"] for pool in self.pools.values()), default=0)
         if len(self.osds) < need:
             found["TOO_FEW_OSDS"] = f"OSD count {len(self.osds)} < osd_pool_default_size {need}"

@@ -63,7 +63,7 @@ def _links(dc: Datacenter, node: Node) -> str:
         lines.append(f"nodeid: {other.nodeid} reachable")
         for number, at in own[other.name].items():
             fine = _has(other) == own and not {at, own[node.name][number]} & dc.unreached
-            state = "connected mtu: 1397" if fine else "disconnected mtu: 0"
+            state = "connected mtu: 1397" if fine else "mtu: 0"
             way = f"({own[node.name][number]}->{at})"
             lines.append(f"   LINK: {number} udp {way} enabled {state}")
     return "\n".join(lines) + "\n"

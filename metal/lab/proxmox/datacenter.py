@@ -82,7 +82,7 @@ class Datacenter:
         """Nodes that do not come back from a reboot."""
         self.broken_packages = ""
         """What an upgrade of packages ends with."""
-        self.checklist = "= SUMMARY =\n\nTOTAL: 3\nPASSED: 3\n"
+        self.checklist = "\x1b[0m= SUMMARY =\n\nTOTAL: 3\nPASSED: 3\n"
         """What pve8to9 prints."""
         self.fill: dict[str, float] = {}
         """Storage → which share of it is used."""

@@ -49,9 +49,9 @@ class Shell:
                 cluster.ha.maintain(name, on=True)
             case ["ha-manager", "crm-command", "node-maintenance", "disable", name]:
                 cluster.ha.maintain(name, on=False)
-            case ["true"] | ["apt-get", "-q", "update"]:
+            case ["true"]:
                 pass
-            case ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *_, "dist-upgrade"]:
+            case ["sh", "-c", script] if "metal: all packages" in script:
                 if self._dc.broken_packages:
                     return Result(100, b"", f"E: {self._dc.broken_packages}\n")
                 node.version = NEWEST
@@ -65,8 +65,8 @@ class Shell:
                 ceph.osds.pop(int(number), None)
             case ["ceph", "osd", "crush", "remove", _]:
                 pass
-            case ["sh", "-c", script, "_", name, address] if "/etc/pve/ceph.conf" in script:
-                ceph.forgotten.append((name, address))
+            case ["sh", "-c", script, "_", name] if "/etc/pve/ceph.conf" in script:
+                ceph.forgotten.append(name)
             case ["rm", "-rf", folder] if folder.startswith("/etc/pve/nodes/"):
                 gone = folder.rpartition("/")[2]
                 for vmid in [v for v, vm in cluster.vms.items() if vm.node == gone]:
