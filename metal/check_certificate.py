@@ -4,7 +4,10 @@ On purpose it shares no code with what makes certificates and needs nothing but 
 claim is counted anew: every VM of a lost server restarts on exactly one other, nobody is
 promised more memory, vCPUs or CPU types than it has, replicas stay apart and sets together, none
 waits without need, no failure is left out, and with a WORLD (`metal look -o json`) no VM is left
-out either. Ends with 0 if all of it holds, else 1.
+out either, nor made smaller, and no server invented. What servers have, what VMs wish and whether
+disks are shared is taken as it is told; a value that is not of its kind is refused, and with it
+all.
+Ends with 0 if all of it holds, else 1.
 """
 
 import json
@@ -17,14 +20,22 @@ Document = dict[str, Any]
 
 def problems(certificate: Document, world: Document | None = None) -> Iterator[str]:
     """Every sentence that is wrong or not proven; none means verified."""
-    if certificate.get("certificate") != 1:
+    if not isinstance(certificate, dict) or certificate.get("certificate") != 1:
         yield "not a certificate of version 1"
         return
+    if misshapen := list(misshaped(certificate)):
+        yield from misshapen
+        return
+    said = [vm for cluster in certificate["clusters"].values() for vm in cluster["vms"]]
+    for vm in sorted({vm for vm in said if said.count(vm) > 1}):
+        yield f"{vm} is in several clusters"
     for name, cluster in certificate["clusters"].items():
         vms, servers = cluster["vms"], cluster["servers"]
         holders = set(servers) | {vm["server"] for vm in vms.values()}
-        for missing in sorted(set(servers) - set(cluster["failures"])):
+        for missing in sorted((set(servers) or holders) - set(cluster["failures"])):
             yield f"{name}: nothing is said of the failure of {missing}"
+        if cluster["members"] < len(servers):
+            yield f"{name}: has {len(servers)} servers, and {cluster['members']} members"
         for dead, failure in cluster["failures"].items():
             verdict = failure["verdict"]
             if verdict == "alone" and (len(holders) <= 1 or not cluster["shared"]):
@@ -50,6 +61,8 @@ def broken(
     """What is wrong in one restart plan."""
     alive = set(servers) - {dead}
     lost = {vm for vm, at in vms.items() if at["server"] not in alive}
+    for vm in sorted(set(restarts) & set(waits)):
+        yield f"{vm} cannot both restart and wait"
     for vm in sorted(lost ^ (set(restarts) | set(waits))):
         yield f"{vm} {'has no place' if vm in lost else 'is moved but was not lost'}"
     homes = {vm: restarts.get(vm) if vm in lost else at["server"] for vm, at in vms.items()}
@@ -100,13 +113,62 @@ def wishes(
 
 
 def left_out(certificate: Document, world: Document) -> Iterator[str]:
-    """VMs that were seen and that the certificate says nothing of."""
-    proven = {vm: at for c in certificate["clusters"].values() for vm, at in c["vms"].items()}
+    """What was seen and the certificate does not say, or says to be more than it is."""
+    clusters = certificate["clusters"]
+    proven = {vm: (name, at) for name, c in clusters.items() for vm, at in c["vms"].items()}
     for vm, seen in world["vms"].items():
-        if proven.get(vm, {}).get("server") != seen["server"]:
+        where, at = proven.get(vm, ("", {}))
+        if (where, at.get("server")) != (seen["cluster"], seen["server"]):
             yield f"{vm} runs on {seen['server']}, which the certificate does not say"
-        elif (seen.get("memory_mib") or 0) > (proven[vm]["memory_mib"] or 0):
-            yield f"{vm} has {seen['memory_mib']} MiB, more than the certificate says"
+            continue
+        for key, what in (("memory_mib", "MiB"), ("vcpus", "vCPUs")):
+            if (seen.get(key) or 0) > (at[key] or 0) and seen.get("kind") != "template":
+                yield f"{vm} has {seen[key]} {what}, more than the certificate says"
+    for name, cluster in clusters.items():
+        nodes = world["clusters"].get(name, {}).get("nodes") or cluster["servers"]
+        for server in cluster["servers"]:
+            if world["servers"].get(server, {}).get("node") != "online" or server not in nodes:
+                yield f"{name}: {server} was not seen to be online in it"
+        if cluster["members"] < len(nodes):
+            yield f"{name}: has {len(nodes)} nodes, more than the certificate says"
+
+
+FIGURE, NAME = "a figure or null", "a name"
+SHAPES = {
+    "memory_mib": FIGURE,
+    "vcpus": FIGURE,
+    "members": FIGURE,
+    "server": NAME,
+    "verdict": NAME,
+}
+
+
+def misshaped(certificate: Document) -> Iterator[str]:
+    """Values that are not what they stand for: no sum is made with those."""
+    for name, cluster in certificate["clusters"].items():
+        if cluster["shared"] not in (True, False) or cluster["members"] is None:
+            yield f"{name}: `shared` and `members` must be told"
+        for kind in ("servers", "vms", "failures"):
+            for one, told in cluster[kind].items():
+                yield from (f"{name}: {kind}.{one}: {w}" for w in unlike(told))
+        yield from (f"{name}: {w}" for w in unlike({"members": cluster["members"]}))
+
+
+def unlike(told: Document) -> Iterator[str]:
+    """Keys of it that do not hold what their name says."""
+    for key, shape in SHAPES.items():
+        value = told.get(key)
+        figure = value is None or (type(value) is int and value >= 0)
+        if key in told and not (figure if shape is FIGURE else isinstance(value, str)):
+            yield f"{key} is {value!r}, not {shape}"
+
+
+def once(pairs: list[tuple[str, Any]]) -> Document:
+    """An object of JSON; whoever reads a name that is there twice may take either."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"a name stands there twice, among {', '.join(sorted(found))}")
+    return found
 
 
 def main(files: list[str]) -> int:
@@ -114,7 +176,7 @@ def main(files: list[str]) -> int:
     documents = []
     for file in files:
         with open(file, encoding="utf-8") as opened:  # noqa: PTH123
-            documents.append(json.load(opened))
+            documents.append(json.load(opened, object_pairs_hook=once))
     found = list(problems(*documents))
     print("\n".join(found) or "verified: every single server may die")
     return 1 if found else 0

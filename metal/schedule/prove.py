@@ -59,7 +59,7 @@ def _cluster(fleet: Fleet, room: Room, inventory: Inventory, world: World) -> Pr
             failures[host.name] = lose(room, host.name, {h.name for h in up})
     return ProvenCluster(
         servers={h.name: _server(h.node, h.known) for h in up},
-        members=len(room.hosts),
+        members=_voters(room, world),
         shared=room.shared,
         vms={
             guest.name: ProvenVm(
@@ -85,9 +85,16 @@ def _no_majority(room: Room, world: World, left: set[str]) -> str:
     seen = world.clusters.get(room.name)
     if seen is not None and seen.quorate is False:
         return "its cluster has no quorum now: it restarts nothing"
-    if len(room.hosts) > 2 and 2 * len(left) <= len(room.hosts):
-        return f"{len(left)} of {len(room.hosts)} would be left: no quorum, so nothing restarts"
+    voters = _voters(room, world)
+    if voters > 2 and 2 * len(left) <= voters:
+        return f"{len(left)} of {voters} would be left: no quorum, so nothing restarts"
     return ""
+
+
+def _voters(room: Room, world: World) -> int:
+    """Those of the inventory, and whoever the cluster itself still counts as a node."""
+    seen = world.clusters.get(room.name)
+    return len({*room.hosts, *(seen.nodes if seen else ())})
 
 
 def _without_replica(fleet: Fleet, room: Room, inventory: Inventory, host: Host) -> tuple[str, ...]:

@@ -221,6 +221,35 @@ def _alone(c: dict[str, Any]) -> None:
     c["clusters"]["a"]["failures"]["a1"] = {"verdict": "alone", "restarts": {}, "why": ""}
 
 
+def _one_more_waits(c: dict[str, Any]) -> None:
+    """Who waits is asked for no processor."""
+    c["clusters"]["a"]["failures"]["a1"]["waits"] = ["db1"]
+
+
+def _figure(key: str, value: object) -> Callable[[dict[str, Any]], None]:
+    """No sum says anything with one of those in it."""
+
+    def forge(c: dict[str, Any]) -> None:
+        kind = "servers" if key == "servers" else "vms"
+        one = "a2" if key == "servers" else "web"
+        c["clusters"]["a"][kind][one]["memory_mib"] = value
+
+    return forge
+
+
+def _no_quorum_asked(c: dict[str, Any]) -> None:
+    c["clusters"]["a"]["members"] = 2
+
+
+def _nobody_there(c: dict[str, Any]) -> None:
+    """All servers are down, so none can die."""
+    c["clusters"]["a"] |= {"servers": {}, "failures": {}}
+
+
+def _twice(c: dict[str, Any]) -> None:
+    c["clusters"]["s"]["vms"]["web"] = c["clusters"]["a"]["vms"]["web"] | {"server": "s1"}
+
+
 def test_a_true_certificate_is_verified(certificate: dict[str, Any]) -> None:
     assert list(problems(certificate)) == []
 
@@ -236,6 +265,15 @@ def test_a_true_certificate_is_verified(certificate: dict[str, Any]) -> None:
         _mates_meet,
         _silence,
         _alone,
+        _one_more_waits,
+        _figure("vms", float("nan")),
+        _figure("vms", -100_000),
+        _figure("vms", "1"),
+        _figure("vms", True),
+        _figure("servers", float("inf")),
+        _no_quorum_asked,
+        _nobody_there,
+        _twice,
     ],
 )
 def test_a_false_certificate_is_refused(
@@ -246,10 +284,57 @@ def test_a_false_certificate_is_refused(
     assert list(problems(false))
 
 
+def _smaller(c: dict[str, Any]) -> None:
+    c["clusters"]["a"]["vms"]["web"]["memory_mib"] = 1
+
+
+def _fewer_cpus(c: dict[str, Any]) -> None:
+    c["clusters"]["a"]["vms"]["web"]["vcpus"] = 0
+
+
+def _elsewhere(c: dict[str, Any]) -> None:
+    """Where there is more room; its server is called as it is."""
+    c["clusters"]["s"]["vms"]["web"] = c["clusters"]["a"]["vms"].pop("web")
+    for failure in c["clusters"]["a"]["failures"].values():
+        failure["restarts"].pop("web", None)
+
+
+def _one_more_server(c: dict[str, Any]) -> None:
+    c["clusters"]["a"]["servers"]["a9"] = c["clusters"]["a"]["servers"]["a2"]
+    c["clusters"]["a"]["failures"]["a9"] = c["clusters"]["a"]["failures"]["a3"]
+    c["clusters"]["a"]["members"] = 4
+
+
+@pytest.mark.parametrize("forge", [_smaller, _fewer_cpus, _elsewhere, _one_more_server])
+def test_what_the_world_denies_is_refused(
+    certificate: dict[str, Any], forge: Callable[[dict[str, Any]], None]
+) -> None:
+    def vm(server: str) -> dict[str, Any]:
+        return {"vmid": 1, "cluster": "a", "server": server, "memory_mib": 1024, "vcpus": 1}
+
+    homes = {vm: told["server"] for vm, told in certificate["clusters"]["a"]["vms"].items()}
+    nodes = {"a": ["a1", "a2", "a3"], "s": ["s1"]}
+    world = {
+        "servers": {s: {"node": "online"} for among in nodes.values() for s in among},
+        "clusters": {name: {"nodes": among} for name, among in nodes.items()},
+        "vms": {name: vm(server) for name, server in homes.items()},
+    }
+    assert list(problems(certificate, world)) == []
+    forge(certificate)
+    assert list(problems(certificate, world))
+
+
+def test_a_name_that_stands_twice_is_read_by_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "twice.json"
+    file.write_text('{"certificate": 1, "clusters": {"a": {}}, "clusters": {}}')
+    ran = subprocess.run([sys.executable, "-I", str(CHECKER), str(file)], capture_output=True)
+    assert ran.returncode == 1 and b"twice" in ran.stderr
+
+
 def test_the_checker_needs_nothing_but_python(certificate: dict[str, Any], tmp_path: Path) -> None:
     import json
 
-    assert len(CHECKER.read_text().splitlines()) < 130
+    assert len(CHECKER.read_text().splitlines()) < 200
     assert "metal." not in CHECKER.read_text()
     file = tmp_path / "certificate.json"
     file.write_text(json.dumps(certificate))
