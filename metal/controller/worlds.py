@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from metal.controller.progress import Progress, silent
 from metal.controller.workspace import Workspace
 from metal.model.errors import BadInput
+from metal.model.fleet import Inventory
 from metal.model.world import World
 
 SHOWN = 5
@@ -18,10 +19,25 @@ RECORD = "`metal look -o json > FILE` records one"
 def world_for(workspace: Workspace, file: Path | None, *, progress: Progress = silent) -> World:
     """The world in `file`, which asks nobody; without a file, a look at everything."""
     if file is not None:
-        return read_world(file)
+        world = read_world(file)
+        _refuse_strange(world, workspace.inventory, file)
+        return world
     from metal.controller.look import look
 
     return look(workspace, progress=progress)
+
+
+def _refuse_strange(world: World, inventory: Inventory, file: Path) -> None:
+    """BadInput where VMs run in clusters that this inventory does not have."""
+    strange = [
+        f"  vms.{vm}.cluster: the inventory has no cluster {seen.cluster}"
+        for vm, seen in world.vms.items()
+        if seen.cluster not in inventory.clusters
+    ]
+    if strange:
+        more = [f"  and {len(strange) - SHOWN} more"] if len(strange) > SHOWN else []
+        lines = "\n".join(strange[:SHOWN] + more)
+        raise BadInput(f"is no world of this inventory:\n{lines}", where=str(file), mend=RECORD)
 
 
 def read_world(file: Path) -> World:

@@ -1,9 +1,18 @@
 """The one pydantic base of every model: immutable, and strict about unknown keys."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MOST = 1 << 30
+Figure = Annotated[int, Field(ge=0, le=MOST)]
+"""MiB, GiB, vCPUs: more than any machine has. Far beyond, sums and solvers are exact no more."""
 
 
 class Frozen(BaseModel):
-    """An immutable value; an unknown key is an error, never silently dropped."""
+    """An immutable value; an unknown key is an error, never silently dropped, and what is
+    no number is none of its figures."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )

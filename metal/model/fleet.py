@@ -15,7 +15,7 @@ from pydantic import (
 
 from metal.model import cpus
 from metal.model.balance import BalancePolicy
-from metal.model.base import Frozen
+from metal.model.base import MOST, Figure, Frozen
 from metal.model.donor import Donor as Donor
 from metal.model.facts import Media
 from metal.model.links import Link, Links, Place, Role, address_in
@@ -210,7 +210,7 @@ class Disk(Frozen):
     """A drive as recorded at enrolment."""
 
     name: str
-    size_gib: int
+    size_gib: Figure
     media: Media | None = None
     serial: str | None = None
 
@@ -232,9 +232,9 @@ class Learned(Frozen):
     cpu: str | None = None
     cpu_type: CpuType | None = None
     """The newest type its VMs can have, where the processor's name does not tell it."""
-    cores: int | None = None
-    threads: int | None = None
-    memory_gib: int | None = None
+    cores: Figure | None = None
+    threads: Figure | None = None
+    memory_gib: Figure | None = None
     dimms: str | None = None
     """ "8 × 16 GiB"."""
     macs: tuple[Mac, ...] = ()
@@ -409,7 +409,7 @@ proxy: a shared one, told apart by TLS-SNI or HTTP host. ipv6: no IPv4 from outs
 class Adopted(Frozen):
     """What a VM is that was there before metal: watched, moved and started, never made anew."""
 
-    vmid: int = Field(ge=1)
+    vmid: int = Field(ge=1, le=MOST)
     """Its number in its cluster; what metal knows it by, whatever it is called there."""
     called: str
     """Its name in Proxmox when it was adopted."""
@@ -448,11 +448,11 @@ class Vm(Frozen):
     """Pinned to a single server it needs no replica elsewhere: when that server dies, it is gone
     until the server is back or somebody restores it."""
     priority: int = Field(default=50, ge=0, le=100)
-    traffic_gb: int = Field(default=0, ge=0)
+    traffic_gb: Figure = 0
     """To and from the world, a month: counts where the donor limits that."""
-    vcpus: int | None = Field(default=None, ge=1)
-    memory_gib: float | None = Field(default=None, gt=0)
-    disk_gib: int | None = Field(default=None, ge=1)
+    vcpus: int | None = Field(default=None, ge=1, le=MOST)
+    memory_gib: float | None = Field(default=None, gt=0, le=MOST)
+    disk_gib: int | None = Field(default=None, ge=1, le=MOST)
     """vcpus, memory_gib and disk_gib override the size's."""
     running: bool = True
     """False: it is left as it is when it is found stopped."""
@@ -520,9 +520,9 @@ class ServerProfile(Frozen):
     method: InstallMethod = "preseed"
     """preseed: Debian's installer. image: the live system unpacks a root that the site made."""
     packages: tuple[str, ...] = ()
-    reserved_memory_gib: float = 8
+    reserved_memory_gib: float = Field(default=8, ge=0, le=MOST)
     """Kept for the host, its OSDs and monitors: never promised to VMs."""
-    cpu_factor: float = Field(default=4, gt=0)
+    cpu_factor: float = Field(default=4, gt=0, le=1000)
     """vCPUs per thread that may be promised."""
     system_disk: Literal["smallest", "first"] = "smallest"
     """Which drive gets Debian; the others are left for Ceph."""
@@ -537,9 +537,9 @@ class ServerProfile(Frozen):
 class VmSize(Frozen):
     """profiles/vms.toml: a named size."""
 
-    vcpus: int = Field(ge=1)
-    memory_gib: float = Field(gt=0)
-    disk_gib: int = Field(ge=1)
+    vcpus: int = Field(ge=1, le=MOST)
+    memory_gib: float = Field(gt=0, le=MOST)
+    disk_gib: int = Field(ge=1, le=MOST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
-
-from metal.model.base import Frozen
+from metal.model.base import Figure, Frozen
 from metal.model.facts import Health, Power
 from metal.model.life import Life, Status
 from metal.model.links import Port
@@ -75,7 +73,7 @@ class SeenCluster(Frozen):
 
 
 class SeenVm(Frozen):
-    vmid: int
+    vmid: Figure
     cluster: str
     server: str
     state: VmState = "unknown"
@@ -83,10 +81,10 @@ class SeenVm(Frozen):
     """As configured in the hypervisor, with prefix length."""
     shared: str | None = None
     """The shared IPv4 that its ports or names were on when it was made."""
-    memory_mib: int | None = Field(default=None, ge=0)
+    memory_mib: Figure | None = None
     """As configured; None when unknown. Counts for VMs that the inventory does not have."""
-    vcpus: int | None = Field(default=None, ge=0)
-    disk_gib: int | None = Field(default=None, ge=0)
+    vcpus: Figure | None = None
+    disk_gib: Figure | None = None
     """Of all its disks together, as configured."""
     kind: GuestKind = "vm"
     untold: bool = False

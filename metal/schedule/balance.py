@@ -106,6 +106,8 @@ def _climb(
 def closed(inventory: Inventory, fleet: Fleet, room: Room) -> str:
     """Why nothing of this cluster may be moved about; empty when it may."""
     unsized = sorted(vm for vm in fleet.unsized if fleet.where.get(vm, ("",))[0] == room.name)
+    if not room.hosts:
+        return "all its servers are retired"
     if room.solo:
         return "it stands alone"
     if room.closed:

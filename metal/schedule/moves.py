@@ -35,9 +35,10 @@ def drain_moves(inventory: Inventory, world: World, server: str) -> Drain:
     """
     cluster = inventory.cluster_of(server)
     if cluster is None:
-        vms = sorted(vm for vm, seen in world.vms.items() if seen.server == server)
-        return Drain((), tuple(Stranded(vm, f"{server} is in no cluster") for vm in vms))
+        return _all_stay(world, server, f"{server} is in no cluster")
     room = survey(inventory, world, inventory.clusters, ()).rooms[cluster]
+    if server not in room.hosts:
+        return _all_stay(world, server, f"{server} is retired")
     source = room.hosts[server]
     foreign = tuple(
         f"{vm} on {server} is not in the inventory: it is left where it is"
@@ -64,6 +65,11 @@ def drain_moves(inventory: Inventory, world: World, server: str) -> Drain:
         _move(world, g, cluster, server, homes[g.name]) for g in guests if g.name in homes
     )
     return Drain(moves, stranded, (*foreign, *asleep, *_afterwards(guests, homes, targets)))
+
+
+def _all_stay(world: World, server: str, why: str) -> Drain:
+    vms = sorted(vm for vm, seen in world.vms.items() if seen.server == server)
+    return Drain((), tuple(Stranded(vm, why) for vm in vms))
 
 
 def most_important_first(inventory: Inventory, source: Host) -> list[Guest]:

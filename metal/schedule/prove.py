@@ -42,6 +42,7 @@ def _guests(room: Room) -> list[Guest]:
 
 def _cluster(fleet: Fleet, room: Room, inventory: Inventory, world: World) -> ProvenCluster:
     up = [h for h in room.hosts.values() if carries(world, h.name)]
+    strays = _strays(fleet, room, world)
     unsized = sorted(vm for vm in fleet.unsized if fleet.where.get(vm, ("",))[0] == room.name)
     failures: dict[str, Failure] = {}
     for host in up or list(room.hosts.values()):
@@ -50,6 +51,9 @@ def _cluster(fleet: Fleet, room: Room, inventory: Inventory, world: World) -> Pr
             failures[host.name] = Failure(verdict="alone", why=room.alone, waits=waits)
         elif _formed(world, room.name) is None:
             failures[host.name] = Failure(verdict="unknown", why="nobody of its cluster answers")
+        elif strays:
+            why = f"nobody told anything of the server that {', '.join(strays)} runs on"
+            failures[host.name] = Failure(verdict="unknown", why=why)
         elif unsized:
             why = f"nobody told how large {', '.join(unsized)} is"
             failures[host.name] = Failure(verdict="unknown", why=why)
@@ -74,6 +78,15 @@ def _cluster(fleet: Fleet, room: Room, inventory: Inventory, world: World) -> Pr
             for guest in host.node.guests.values()
         },
         failures=failures,
+    )
+
+
+def _strays(fleet: Fleet, room: Room, world: World) -> list[str]:
+    """VMs of the cluster on servers that the inventory does not have in it, or gave back."""
+    return sorted(
+        vm
+        for vm, seen in world.vms.items()
+        if seen.cluster == room.name and seen.kind != "template" and vm not in fleet.where
     )
 
 

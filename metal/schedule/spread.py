@@ -28,15 +28,16 @@ class Scale:
         cpu = policy.cpu if all(h.threads for h in hosts) else 0
         self._weights = (policy.memory, cpu, policy.vms)
         self.policy = policy
-        self._count = len(hosts)
+        self._count = max(1, len(hosts))
 
     def figures(self, node: Node) -> Figures:
         room, threads = self._size[node.name]
         return node.used / room, node.vcpus / threads, float(len(node.guests))
 
     def sums(self, nodes: Sequence[Node]) -> tuple[Sums, ...]:
-        of_all = zip(*(self.figures(n) for n in nodes), strict=True)
-        return tuple(Sums(sum(f), sum(v * v for v in f)) for f in of_all)
+        of_all = [self.figures(n) for n in nodes]
+        figures = ([figures[k] for figures in of_all] for k in range(len(self._weights)))
+        return tuple(Sums(sum(f), sum(v * v for v in f)) for f in figures)
 
     def moved(
         self,

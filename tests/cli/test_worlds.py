@@ -56,6 +56,18 @@ def test_a_drain_of_a_recorded_world_is_only_planned(
             '{"vms": {"web": {"vmid": 9, "cluster": "a", "server": "a1", "memory_mib": -5}}}',
             "vms.web.memory_mib",
         ),
+        (
+            '{"vms": {"web": {"vmid": 9, "cluster": "a", "server": "a1", "memory_mib": 1e30}}}',
+            "vms.web.memory_mib",
+        ),
+        (
+            '{"vms": {"web": {"vmid": 9, "cluster": "a", "server": "a1", "disk_gib": NaN}}}',
+            "vms.web.disk_gib",
+        ),
+        (
+            '{"vms": {"web": {"vmid": 9, "cluster": "ghost", "server": "a1"}}}',
+            "no cluster ghost",
+        ),
     ],
 )
 def test_a_file_that_is_no_world_is_named(

@@ -7,6 +7,7 @@ from metal.model.laws import judge
 from metal.model.life import Life
 from metal.model.plan import DrainServer, MigrateVm, Plan, Risk, fingerprint
 from metal.model.world import SeenServer, SeenVm, World
+from metal.schedule.balance import balance
 from metal.schedule.moves import drain_moves
 from metal.schedule.plan import plan_vms
 
@@ -153,3 +154,17 @@ def test_a_vm_with_its_servers_own_processor_moves_between_equals(
         plan = Plan(fingerprint="", actions=(action,))
         laws = {b.law for b in judge(plan, inventory, world)}
         assert ("processor" in laws) == (moves == 1)
+
+
+def test_of_a_cluster_that_was_given_back_nothing_is_asked(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    """A VM that still stands in an old world stays where that says."""
+    fleet = make_fleet({"a": [8, 8], "b": [8, 8]}, {"v": {}})
+    world = formed(fleet, {"v": on("a1", 100)})
+    gone = {s: SeenServer(life=Life.RETIRED) for s in ("a1", "a2")}
+    world = world.model_copy(update={"servers": world.servers | gone})
+    drain = drain_moves(fleet, world, "a1")
+    assert (drain.moves, [(s.vm, s.why) for s in drain.stranded]) == ((), [("v", "a1 is retired")])
+    (clustered,) = (e for e in balance(fleet, world, 9).clusters if e.cluster == "a")
+    assert (clustered.before, clustered.why) == (0, "all its servers are retired")

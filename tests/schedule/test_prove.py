@@ -355,6 +355,21 @@ def test_what_nobody_told_proves_nothing(make_fleet: MakeFleet, formed: Formed) 
     assert not prove(fleet, unheard).safe
 
 
+def test_who_runs_on_a_server_that_nobody_knows_is_not_left_out(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    """A template is: it never runs."""
+    fleet = make_fleet({"a": [8, 8, 8]}, {"v": {}})
+    world = formed(fleet, {"v": seen("a1", 100).model_copy(update={"server": "ghost"})})
+    failure = prove(fleet, world).clusters["a"].failures["a1"]
+    assert (failure.verdict, "server that v runs on" in failure.why) == ("unknown", True)
+    still = world.vms["v"].model_copy(update={"kind": "template"})
+    world = world.model_copy(update={"vms": {"v": still}})
+    proof = prove(fleet, world)
+    assert proof.safe
+    assert list(problems(proof.model_dump(mode="json"), world.model_dump(mode="json"))) == []
+
+
 def test_what_is_down_already_must_restart_too(make_fleet: MakeFleet, formed: Formed) -> None:
     fleet = make_fleet({"a": [8, 8, 8]}, {"v": {"memory_gib": 5}, "w": {"memory_gib": 5}})
     world = formed(fleet, {"v": seen("a1", 100), "w": seen("a2", 101)})
