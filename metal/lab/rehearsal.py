@@ -46,6 +46,10 @@ class Rehearsed(Frozen):
     """When it was proven off and set aside."""
     vms: dict[str, tuple[str, float]]
     """VM → the server it runs on, and since when."""
+    by_metal: tuple[str, ...] = ()
+    """Those that no HA manages: metal starts them itself."""
+    untold: bool = False
+    """Nobody told which of them HA manages: it was played as if all."""
     down: tuple[str, ...]
     """VMs that run nowhere, a quarter of an hour and more later."""
 
@@ -83,7 +87,7 @@ def rehearse_site(inventory: Inventory, world: World, site: str) -> Rehearsed:
     here = [s for s in here if inventory.cluster_of(s) in clusters]
     if not set(vms.values()) & set(here):
         raise Refused("nothing is known to run there", where=site)
-    return _rehearsed(_narrowed(inventory, clusters, world, vms), vms, site, here)
+    return _rehearsed(_narrowed(inventory, clusters, world, vms), world, site, here)
 
 
 def rehearse(inventory: Inventory, world: World, server: str) -> Rehearsed:
@@ -93,7 +97,7 @@ def rehearse(inventory: Inventory, world: World, server: str) -> Rehearsed:
     """
     cluster = _cluster_of(inventory, world, server)
     vms = {name: vm.server for name, vm in _running(inventory, world, cluster).items()}
-    return _rehearsed(_narrowed(inventory, [cluster], world, vms), vms, server, [server])
+    return _rehearsed(_narrowed(inventory, [cluster], world, vms), world, server, [server])
 
 
 def _running(inventory: Inventory, world: World, cluster: str) -> dict[str, SeenVm]:
@@ -104,17 +108,32 @@ def _running(inventory: Inventory, world: World, cluster: str) -> dict[str, Seen
     }
 
 
-def _rehearsed(
-    small: Inventory, vms: dict[str, str], lost: str, servers: Sequence[str]
-) -> Rehearsed:
-    """`vms`: VM → server."""
-    rack = Rack(small)
-    for vm, home in vms.items():
+def _rehearsed(small: Inventory, world: World, lost: str, servers: Sequence[str]) -> Rehearsed:
+    """`small` has the VMs that are played, and `world` where they are."""
+    rack = Rack(small, _unmanaged(small, world))
+    for vm in small.vms:
+        home = world.vms[vm].server
         rack.clusters[small.cluster_of(home) or ""].settle(vm, home)
     with tempfile.TemporaryDirectory(prefix="metal-drill-") as folder:
         clock = Clock(lambda: EPOCH + rack.now, lambda: rack.now)
         with open_store("sqlite", Path(folder), clock=clock) as store:
-            return _play(small, rack, store, Path(folder), lost, servers)
+            played = _play(small, rack, store, Path(folder), lost, servers)
+    untold = any(world.clusters[c].ha is None for c in small.clusters if small.clusters[c].has_ha)
+    by_metal = tuple(vm for vm in played.vms if _by_metal(small, world, vm))
+    return played.model_copy(update={"by_metal": by_metal, "untold": untold})
+
+
+def _by_metal(inventory: Inventory, world: World, vm: str) -> bool:
+    """Whether no HA starts it; where nobody told, Proxmox's does."""
+    seen = world.vms[vm]
+    if not inventory.clusters[seen.cluster].has_ha:
+        return True
+    ha = world.clusters[seen.cluster].ha
+    return ha is not None and seen.vmid not in ha.managed
+
+
+def _unmanaged(inventory: Inventory, world: World) -> list[str]:
+    return [vm for vm in inventory.vms if _by_metal(inventory, world, vm)]
 
 
 def _play(

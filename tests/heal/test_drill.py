@@ -11,14 +11,14 @@ from metal.lab.storms.laws import PROMISED
 from metal.model.errors import BadInput, Refused
 from metal.model.fleet import Inventory, LibvirtAccess
 from metal.model.life import Life
-from metal.model.world import SeenCluster, SeenServer, SeenVm, World
+from metal.model.world import SeenCluster, SeenHa, SeenServer, SeenVm, World
 
 
-def world(inventory: Inventory, **homes: str) -> World:
+def world(inventory: Inventory, ha: SeenHa | None = None, **homes: str) -> World:
     up = SeenServer(life=Life.MEMBER, power="on", health="ok", node="online")
     return World(
         servers=dict.fromkeys(inventory.servers, up),
-        clusters={c: SeenCluster(formed=True, quorate=True) for c in inventory.clusters},
+        clusters={c: SeenCluster(formed=True, quorate=True, ha=ha) for c in inventory.clusters},
         vms={
             vm.replace("_", "-"): SeenVm(
                 vmid=100 + n, cluster=home[:-1], server=home, state="running"
@@ -71,11 +71,15 @@ def test_a_site_that_goes_dark_is_acted_on_by_nobody_and_alarmed() -> None:
 
 def test_it_is_told_a_line_a_vm(golden: Callable[[str, str], None]) -> None:
     inventory = fleet()
-    seen = world(inventory, alba_1="alba1", alba_2="alba1", cala_1="cala3")
+    seen = world(inventory, SeenHa(managed=(100,)), alba_1="alba1", alba_2="alba1", cala_1="cala3")
+    untold = rehearse(inventory, world(inventory, alba_1="alba1"), "alba1")
     every = rehearse_each(inventory, seen)
     small = Drill(servers=every.servers[:2], skipped={"brio1": "it stands alone"})
     dark = rehearse_site(inventory, seen, "utrecht")
-    golden("drill.txt", "\n".join([*drills_lines(small), "", *drill_lines(dark)]) + "\n")
+    golden(
+        "drill.txt",
+        "\n".join([*drills_lines(small), "", *drill_lines(dark), "", *drill_lines(untold)]) + "\n",
+    )
 
 
 def test_it_is_the_same_each_time() -> None:
@@ -90,6 +94,18 @@ def test_what_cannot_be_rehearsed_is_refused() -> None:
         rehearse(inventory, world(inventory), "nobody1")
     with pytest.raises(Refused, match="not seen online"):
         rehearse(inventory, World(), "alba1")
+
+
+def test_what_ha_does_not_manage_metal_starts_once_ha_has_seen_to_its_own() -> None:
+    inventory = fleet()
+    seen = world(inventory, SeenHa(managed=(100,)), alba_1="alba1", alba_2="alba1")
+    found = rehearse(inventory, seen, "alba1")
+    assert found.by_metal == ("alba-2",) and not found.untold
+    by_ha, by_metal = found.vms["alba-1"], found.vms["alba-2"]
+    assert {by_ha[0], by_metal[0]} <= {"alba2", "alba3"} and not found.down
+    assert by_ha[1] <= by_metal[1] <= PROMISED
+    none_managed = rehearse(inventory, world(inventory, SeenHa(), alba_1="alba1"), "alba1")
+    assert none_managed.vms["alba-1"][1] < by_ha[1], "no HA is waited for"
 
 
 def test_on_libvirt_metal_itself_restarts_and_asks_no_real_ceph() -> None:

@@ -9,13 +9,18 @@ from metal.tui.grid import Column, fit
 if TYPE_CHECKING:
     from metal.lab.rehearsal import Drill, Rehearsed
 
-COLUMNS = (Column("VM"), Column("RUNS ON"), Column("AFTER", right=True))
+COLUMNS = (Column("VM"), Column("RUNS ON"), Column("AFTER", right=True), Column("BY"))
+
+UNTOLD = "Nobody told which VMs HA manages: played as if it did all."
 
 
 def drill_lines(found: "Rehearsed", width: int = 80) -> list[str]:
     """When it was noticed and proven, then a line a VM."""
-    rows = [(vm, at, f"{after:.0f} s") for vm, (at, after) in found.vms.items()]
-    rows += [(vm, "nowhere", "-") for vm in found.down]
+    rows = [
+        (vm, at, f"{after:.0f} s", "metal" if vm in found.by_metal else "HA")
+        for vm, (at, after) in found.vms.items()
+    ]
+    rows += [(vm, "nowhere", "-", "-") for vm in found.down]
     grid = fit(COLUMNS, rows, width)
     said = f"noticed after {_seconds(found.noticed)}, proven off after {_seconds(found.proven)}"
     if not found.cluster:
@@ -25,6 +30,7 @@ def drill_lines(found: "Rehearsed", width: int = 80) -> list[str]:
     return [
         *hanging(f"{what} loses its power: ", said, width, under=2),
         *([grid.header, *map(grid.line, rows)] if rows else ["It runs nothing."]),
+        *(hanging("", UNTOLD, width) if found.untold and found.vms else []),
     ]
 
 

@@ -18,7 +18,9 @@ def command(ctx: click.Context, fail: str | None, recorded: Path | None) -> None
 
     `metal whatif` tells where there is room; this plays it: the real watcher heals a model of the
     clusters as they are now, with a fast clock. Times are those until a VM is started elsewhere;
-    what it needs to boot comes on top. Nothing real is touched. Ends with 1 when a VM stays down.
+    what it needs to boot comes on top. BY tells who starts it: the cluster's HA, or metal where HA
+    does not manage it (then its disks count as shared if the cluster's are: its own storage is read
+    in earnest only). Nothing real is touched. Ends with 1 when a VM stays down.
     """
     from metal.cli.render.drill import drill_lines, drills_lines
     from metal.cli.screen import width

@@ -9,6 +9,8 @@ SITES = {"lisbon": ("alba", "brio"), "utrecht": ("cala",), "porto": ("duna",)}
 BARE = ("brio", "duna")
 """Clusters without HA: metal itself restarts what ran there."""
 VMS_A_SERVER = 3
+UNMANAGED = ("cala-1", "cala-2", "cala-3")
+"""VMs that HA was never told of, one a server: metal takes them over."""
 
 
 def fleet(sites: Mapping[str, Sequence[str]] = SITES) -> Inventory:

@@ -35,7 +35,8 @@ class Laws:
             fit = any(trio.quorate(node) for node in trio.members)
             if not fit:
                 self._fit[name] = rack.now
-            kept: bool | None = True if isinstance(trio, Trio) else None
+            by_ha = trio.shared.resources if isinstance(trio, Trio) else ()
+            able: bool | None = None
             for vm in trio.vmids:
                 copies = rack.copies(vm)
                 if len(copies) > 1:
@@ -46,10 +47,11 @@ class Laws:
                     del self._down[vm]
                     self._excused.discard(vm)
                     continue
-                if kept is None:  # asked only where something is down: it reads the store
-                    kept = fit and self._able(name)
-                if not kept:
-                    self._excused.add(vm)
+                if vm not in by_ha:
+                    if able is None:  # asked only where something is down: it reads the store
+                        able = fit and self._able(name)
+                    if not able:
+                        self._excused.add(vm)
                 if vm in self._excused:
                     continue
                 down = rack.now - max(since, self._fit[name])

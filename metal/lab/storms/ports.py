@@ -19,6 +19,7 @@ from metal.lab.storms.rack import Rack, Trio
 from metal.model.errors import Failed, Unreachable
 from metal.model.facts import HealthReport, Power
 from metal.model.fleet import Inventory
+from metal.model.hypervisor import VmSpec
 from metal.model.world import SeenCluster, SeenVm
 from metal.operations.store import Store
 
@@ -129,7 +130,7 @@ class SimHypervisor:
     def ha_managed(self) -> tuple[int, ...]:
         self._via()
         self._eyes.answered()
-        return tuple(self._trio.vmids.values())
+        return tuple(self._trio.vmids[vm] for vm in self._trio.shared.resources)
 
     def where(self, vmid: int) -> tuple[str, str]:
         self._via()
@@ -150,6 +151,33 @@ class SimHypervisor:
         self._trio.migrate(vm, target)
         self._rack.say(vm, f"migrated from {source} to {target}")
         self._eyes.answered()
+
+    def ensure_restarted(
+        self, vm: VmSpec, target: str, fenced: str, allowed: Callable[[str], None]
+    ) -> str:
+        """What HA does not manage: its file is moved, then it is started."""
+        via, trio, name = self._via(), self._trio, vm.name
+        at = trio.place_of(name)
+        if not self._rack.on_site(at):
+            if not trio.quorate(via):
+                raise Unreachable("its cluster has no quorum", where=via)
+            if at != fenced:
+                raise Unreachable(f"whether {name} runs there is not known", where=at)
+            allowed(f"move the file of {name} from {at} to {target}")
+            trio.place(name, target)
+            self._eyes.answered()
+            at = target
+        if name not in self._rack.boxes[at].running:
+            allowed(f"restart {name} on {at}")
+            if not self._rack.on_site(at):
+                raise Unreachable("no route to host", where=at)
+            self._rack.say(name, f"started on {at} by metal")
+            self._rack.boxes[at].running.add(name)
+            self._eyes.answered()
+        return at
+
+    def written(self, _vmid: int) -> int | None:
+        return None
 
     def _via(self) -> str:
         """A node that answers; one in the majority where there is one."""

@@ -52,7 +52,8 @@ class Box:
 class Rack:
     """Every box of the fleet, and one HA world a cluster."""
 
-    def __init__(self, inventory: Inventory) -> None:
+    def __init__(self, inventory: Inventory, unmanaged: Collection[str] = ()) -> None:
+        """`unmanaged`: VMs that their cluster's HA knows nothing of."""
         self.now = 0.0
         self.log: list[tuple[float, str, str]] = []
         self.boxes = {n: Box(n, s.site) for n, s in inventory.servers.items()}
@@ -64,6 +65,8 @@ class Rack:
         for name in inventory.vms:
             cluster = self.clusters[inventory.vms[name].cluster or ""]
             cluster.add(name)
+            if isinstance(cluster, Trio) and name in unmanaged:
+                cluster.unmanage(name)
         for box in self.boxes.values():
             box.boots = -BOOT
         self._next = 0.0
@@ -136,6 +139,10 @@ class Trio:
         self._rack, self.name, self.members = rack, name, members
         self.shared = Shared()
         self.vmids: dict[str, int] = {}
+        self.own: dict[str, str] = {}
+        """What HA does not manage: VM → the node that its file is on."""
+        self._booted: set[str] = set()
+        """Nodes that have started what is theirs since they came up."""
 
     @property
     def now(self) -> float:
@@ -149,11 +156,15 @@ class Trio:
         self.shared.resources[vm] = Resource(node, "started")
         self._rack.boxes[node].running.add(vm)
 
+    def unmanage(self, vm: str) -> None:
+        """HA knows nothing of it: its own node starts it at boot, and nobody else."""
+        self.own[vm] = self.shared.resources.pop(vm).node
+
     def settle(self, vm: str, home: str) -> None:
         """It runs there, and never was anywhere else."""
         self._rack.boxes[self.place_of(vm)].running.discard(vm)
         self._rack.boxes[home].running.add(vm)
-        self.shared.resources[vm] = Resource(home, "started")
+        self.place(vm, home)
 
     def turn(self) -> None:
         """Each node that is up: its master's, then its agent's."""
@@ -164,8 +175,21 @@ class Trio:
                     box.crm, box.lrm = Crm(self, self.shared, name), Lrm(self, self.shared, name)
                 box.crm.round()
                 box.lrm.round()
+                self._onboot(name)
+            else:
+                self._booted.discard(name)
             if any(self.now - seen > WATCHDOG for seen in box.dogs.values()):
                 self._rack.reset(name, "its watchdog")
+
+    def _onboot(self, node: str) -> None:
+        """Once after it came up, and not before it has quorum (pve-guests)."""
+        if node in self._booted or not self.quorate(node):
+            return
+        self._booted.add(node)
+        for vm, home in self.own.items():
+            if home == node and vm not in self._rack.boxes[node].running:
+                self._rack.say(vm, f"started on {node}, which is up again")
+                self._rack.boxes[node].running.add(vm)
 
     def aged(self, seconds: float) -> None:
         locks = self.shared.locks
@@ -176,7 +200,7 @@ class Trio:
 
     def place_of(self, vm: str) -> str:
         """Where its configuration is."""
-        return self.shared.resources[vm].node
+        return self.own[vm] if vm in self.own else self.shared.resources[vm].node
 
     def migrate(self, vm: str, target: str) -> None:
         """Live: it runs there, and not here, from one instant to the next."""
@@ -184,7 +208,7 @@ class Trio:
         if vm in source.running:
             source.running.discard(vm)
             self._rack.boxes[target].running.add(vm)
-        self.shared.resources[vm].node = target
+        self.place(vm, target)
         if service := self.shared.services.get(vm):
             service.node = target
 
@@ -213,7 +237,10 @@ class Trio:
         return Exit.SUCCESS
 
     def place(self, sid: str, node: str) -> None:
-        self.shared.resources[sid].node = node
+        if sid in self.own:
+            self.own[sid] = node
+        else:
+            self.shared.resources[sid].node = node
 
     def score(self, sid: str, online: Collection[str]) -> dict[str, float]:
         return by_number(self.shared.services, online)

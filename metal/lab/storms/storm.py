@@ -15,7 +15,7 @@ from metal.controller.progress import silent
 from metal.controller.releasing import release
 from metal.controller.watching import Watcher
 from metal.lab.storms.faults import Fault, draw
-from metal.lab.storms.fleet import fleet
+from metal.lab.storms.fleet import UNMANAGED, fleet
 from metal.lab.storms.hosts import Hosts
 from metal.lab.storms.laws import Broken, Laws
 from metal.lab.storms.ports import AtOnce, Eyes, Killed, Leave, SimWorkspace
@@ -80,7 +80,7 @@ class Storm:
         self._folder, self.seed, self._days, self._skip = folder, seed, days, skip
         self._luck = random.Random(seed)
         self.inventory = fleet()
-        self.rack = Rack(self.inventory)
+        self.rack = Rack(self.inventory, UNMANAGED)
         self.laws = Laws(self.rack, self._able)
         self._ahead = 0.0
         """Seconds that the wall clock of the database's host goes wrong."""
