@@ -170,6 +170,7 @@ class Desk:
             root_hash=self._root_hash(install.server),
             token=token,
             report_key=report_key_of(key),
+            now=int(self._workspace.store.now()),
         )
 
     def _root_hash(self, server: str) -> str:

@@ -80,13 +80,18 @@ def render_preseed(
     root_hash: str,
     token: str,
     report_key: str,
+    now: int,
 ) -> str:
-    """The installer's answers. `root_hash`: crypt(5) hash of the root password, bcrypt."""
+    """The installer's answers. `root_hash`: crypt(5) hash of the root password, bcrypt.
+
+    `now`: seconds since the epoch, which the installer takes for the time.
+    """
     return templates.render(
         "preseed/base.cfg.j2",
         **_system(templates, answers, token, report_key),
         passphrase=checked_secret(passphrase),
         root_hash=checked_hash(root_hash, answers.server),
+        now=now,
     )
 
 

@@ -32,6 +32,7 @@ SECRETS = {
     "root_hash": "$2b$08$" + "a" * 53,
     "token": TOKEN,
     "report_key": "0123456789abcdef" * 4 + "fedcba9876543210" * 4,
+    "now": 1_795_000_000,
 }
 CONTROLLER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 MIRROR, BOOT = "http://mirror.example.org:8000/debian", "http://10.11.1.1:8080"
@@ -126,6 +127,17 @@ def test_all_four_phases_are_reported(templates, plain):
     assert list(report_urls(early)) == ["partitioned", "base"]
     assert reporter(late) == Reporter(f"{BOOT}/report/{TOKEN}", SECRETS["report_key"])
     assert "metal-up finished" in late and "metal-up up" in late
+
+
+def test_the_installer_takes_the_controllers_time(templates, plain):
+    """First of all, by a busybox; and waits for no time server of a network that has none."""
+    told = parse_preseed(render_preseed(templates, plain, **SECRETS))
+    assert told["clock-setup/ntp"] == "false"
+    first = told["preseed/early_command"].split("; ")[0]
+    assert first == f"date -u -s @{SECRETS['now']} >/dev/null"
+    if busybox := shutil.which("busybox"):
+        asked = [busybox, *first.replace("-s", "-d").split()[:-1], "+%F"]
+        assert subprocess.run(asked, capture_output=True, text=True).stdout == "2026-11-18\n"
 
 
 def test_a_server_that_opens_itself_gets_what_its_initramfs_needs_for_that(made, plain):

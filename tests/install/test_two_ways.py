@@ -31,6 +31,7 @@ SECRETS = ImageSecrets(
     token="T0k3n-of_the_install-0123456789abcdefghijklm",
     report_key="0123456789abcdef" * 4 + "fedcba9876543210" * 4,
 )
+NOW = 1_795_000_000
 MIRROR, BOOT = "http://mirror.example.org:8000/debian", "http://10.11.1.1:8080"
 ROOT = RootImage(
     key="0123456789abcdef",
@@ -84,7 +85,7 @@ def told(request, made):
 
 def both(templates, told):
     """(the preseed's answers, the image's job)."""
-    preseed = render_preseed(templates, told, **SECRETS.model_dump())
+    preseed = render_preseed(templates, told, **SECRETS.model_dump(), now=NOW)
     return parse_preseed(preseed), image_job(templates, told, ROOT, SECRETS)
 
 

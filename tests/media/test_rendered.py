@@ -25,6 +25,7 @@ SECRETS = {
     "root_hash": "$2b$08$" + "a" * 53,
     "token": TOKEN,
     "report_key": "0123456789abcdef" * 4 + "fedcba9876543210" * 4,
+    "now": 1_795_000_000,
 }
 NETWORKS = {
     "v4": ({}, "https://10.77.0.1:8443"),
