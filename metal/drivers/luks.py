@@ -107,6 +107,19 @@ class Luks:
         if self.slot_of(keep) is None:
             raise Failed("the key that was to stay opens it no more", where=self._where)
 
+    def ensure_empty(self, slots: Sequence[int], *, keep: str) -> None:
+        """None of `slots` is in use. Refused where `keep` is in one of them, or opens nothing.
+
+        A removal wipes a slot before it takes it off the list: a power cut between the two leaves
+        one that no key opens and that is counted as one.
+        """
+        kept = self.slot_of(keep)
+        if kept is None or kept in slots:
+            raise Refused("the key that is to stay would not open it", where=self._where)
+        for slot in {one.number for one in self.slots()} & set(slots):
+            argv = ("luksKillSlot", "--batch-mode", "--key-file=-", self.device, str(slot))
+            self._check(self._cryptsetup(argv, _bytes(keep)), f"remove slot {slot}")
+
     def ensure_bound(self, pins: Sequence[Pin], *, by: str) -> list[str]:
         """It opens itself by each of `pins`, tried, and by no other (metal.drivers.clevis)."""
         from metal.drivers.clevis import Clevis

@@ -452,6 +452,9 @@ class DiskKeys(Protocol):
     def ensure_without(self, old: str, *, keep: str) -> None:
         """`old` opens it no more; `keep` does."""
 
+    def ensure_empty(self, slots: Sequence[int], *, keep: str) -> None:
+        """None of `slots` is in use, whatever is in them; `keep` is in another."""
+
     def ensure_bound(self, pins: Sequence[Pin], *, by: str) -> list[str]:
         """It opens itself by each of `pins`, tried, and by no other; what was done, in words.
         `by`: a key that opens it."""

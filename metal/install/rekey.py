@@ -7,6 +7,7 @@ disk/NAME or disk-next/NAME. Killed anywhere and run again it ends the same.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from metal.drivers.ports import DiskKeys, Escrow
 from metal.install.random_keys import new_key
@@ -49,8 +50,8 @@ class _Rekey:
     def perform(self) -> list[str]:
         run, escrow = self.run, self.ports.escrow
         run.step("escrow the disk's next key", self._escrow)
-        run.step("add the next key to its disk", self._add, tries=TRIES)
-        run.step("remove the old key from its disk", self._remove, tries=TRIES)
+        there = run.step("add the next key to its disk", self._add, tries=TRIES)
+        run.step("remove the old key from its disk", partial(self._remove, there), tries=TRIES)
         said: list[str] = run.step("see that the old key is gone", self._look, tries=TRIES)
         said += run.step("bind its disk as its unlock policy says", self._bind, tries=TRIES)
         run.step("escrow the disk's header", self._back_up, tries=TRIES)
@@ -80,17 +81,26 @@ class _Rekey:
             )
         return key
 
-    def _add(self) -> None:
-        """`ensure_key` tries it: a key that was added but does not open is a failure."""
-        new, old = self._new(), self.ports.old()
+    def _add(self) -> dict[str, list[int]]:
+        """`ensure_key` tries it: a key that was added but does not open is a failure.
+
+        Told is which slots the old ones open: once the server's power was cut while one was being
+        wiped, its key does not find it any more.
+        """
+        new, old, there = self._new(), self.ports.old(), {}
         for disk in self.ports.disks():
             disk.ensure_key(new, by=old)
+            found = (disk.slot_of(key) for key in old if key != new)
+            there[disk.device] = [slot for slot in found if slot is not None]
+        return there
 
-    def _remove(self) -> None:
+    def _remove(self, there: dict[str, list[int]] | None) -> None:
+        """`there`: from `_add`; one that an older metal began told nothing."""
         new = self._new()
         for disk in self.ports.disks():
             for old in self.ports.old():
                 disk.ensure_without(old, keep=new)
+            disk.ensure_empty((there or {}).get(disk.device, []), keep=new)
 
     def _look(self) -> list[str]:
         """From the header itself, and by trying: what was removed opens it no more."""
@@ -117,12 +127,15 @@ class _Rekey:
 
     def _bind(self) -> list[str]:
         """Before the header is escrowed, so that one put back opens itself, too."""
-        new = self._new()
-        return [
-            f"{disk.device}, {text}"
-            for disk in self.ports.disks()
-            for text in disk.ensure_bound(self.ports.pins, by=new)
-        ]
+        new, said = self._new(), []
+        for disk in self.ports.disks():
+            bound = disk.ensure_bound(self.ports.pins, by=new)
+            said += [f"{disk.device}, {text}" for text in bound]
+            if self.alone:  # that was seen before: another is of a binding that was cut off
+                mine = disk.slot_of(new)
+                cut = [s.number for s in disk.slots() if s.token is None and s.number != mine]
+                disk.ensure_empty(cut, keep=new)
+        return said
 
     def _back_up(self) -> None:
         """Only now: a header of before could be opened with the old key for ever."""

@@ -40,7 +40,7 @@ class PretendSystem:
             case ["cat", "/etc/crypttab"]:
                 line = f"system_crypt UUID={self._disk.luks_uuid} none luks,discard\n"
                 return Result(0, line.encode(), "")
-            case ["cryptsetup", action, *_, device]:
+            case ["cryptsetup", action, *_, device] if action != "luksKillSlot":
                 if device != self._device:
                     return NOT_LUKS
                 known: dict[str, Callable[[], Result]] = {
@@ -51,6 +51,8 @@ class PretendSystem:
                     "luksDump": self._dump,
                 }
                 return known.get(action, lambda: LOST)()
+            case ["cryptsetup", "luksKillSlot", *_, device, slot]:
+                return self._kill(stdin, int(slot)) if device == self._device else NOT_LUKS
             case ["clevis", "luks", "bind", "-k", "-", "-d", device, kind, config]:
                 return self._bind(stdin, kind, config) if device == self._device else NOT_LUKS
             case ["clevis", "luks", "unbind", "-f", "-d", device, "-s", slot]:
@@ -112,6 +114,9 @@ class PretendSystem:
             return WRONG
         del self._disk.luks_slots[slot]
         return Result(0, b"", "")
+
+    def _kill(self, key: bytes, slot: int) -> Result:
+        return WRONG if self._slot(key) is None else self._unbind(slot)
 
     def _dump(self) -> Result:
         slots = {

@@ -46,6 +46,17 @@ def test_the_last_key_is_never_removed(disk, old):
     assert disk.slot_of(FIRST) == 0
 
 
+def test_a_slot_is_emptied_by_its_number_and_that_of_the_key_that_stays_never(disk):
+    second = disk.ensure_key(SECOND, by=[FIRST])
+    with pytest.raises(Refused, match="that is to stay"):
+        disk.ensure_empty([second], keep=SECOND)
+    with pytest.raises(Refused, match="that is to stay"):
+        disk.ensure_empty([0], keep=THIRD)
+    disk.ensure_empty([0, 7], keep=SECOND)
+    disk.ensure_empty([0, 7], keep=SECOND)
+    assert [slot.number for slot in disk.slots()] == [second]
+
+
 def test_a_key_with_a_newline_never_reaches_cryptsetup(disk):
     for key in ("short", "with\nnewline", "with blank x", "ümlautumlaut"):
         with pytest.raises(Refused, match="form"):

@@ -2,6 +2,7 @@
 and killed with SIGKILL wherever that could hurt."""
 
 import itertools
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from metal.operations.run import perform
 from metal.operations.store import open_store
 
 CHILD = Path(__file__).with_name("rekey_child.py")
+CHEAP = ("--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000")
 THROW_AWAY = "firstkeyfirstkeyfirstkey"
 STEPS = 8
 
@@ -79,7 +81,7 @@ def server(tmp_path, disk):
 
 
 def test_over_ssh_the_throw_away_goes_and_the_header_is_escrowed(server, sshd, tmp_path):
-    over_ssh = Luks(Ssh(sshd.host), server.disk.device, pbkdf=("--pbkdf", "pbkdf2"))
+    over_ssh = Luks(Ssh(sshd.host), server.disk.device, pbkdf=CHEAP)
     outcome = server.rekey(over_ssh)
     assert (outcome.status, outcome.error) == (Status.DONE, "")
     server.assert_rekeyed()
@@ -123,9 +125,59 @@ def test_a_disk_that_lies_is_not_believed(server):
         def ensure_without(self, old, *, keep):
             return None
 
-    outcome = server.rekey(Stubborn(Here(), server.disk.device))
+        def ensure_empty(self, slots, *, keep):
+            return None
+
+    outcome = server.rekey(Stubborn(Here(), server.disk.device, pbkdf=CHEAP))
     assert "an old key opens it still" in outcome.error
     assert server.opens() == ["disk/alba1", "disk-next/alba1"]
+
+
+class Dark:
+    """This machine, whose power goes at the write of one of cryptsetup's commands."""
+
+    def __init__(self, folder, action, at):
+        self.where, self._action = "here", action
+        library = folder / "cut.so"
+        words = ["gcc", "-shared", "-fPIC", "-o", str(library), str(CHILD.with_name("cut.c"))]
+        subprocess.run(words, check=True)
+        self._dark = Here({"LD_PRELOAD": str(library), "CUT_AT": str(at)})
+
+    def run(self, argv, **options):
+        return (self._dark if argv[1] == self._action else Here()).run(argv, **options)
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="needs gcc")
+@pytest.mark.parametrize(
+    ("action", "at", "opens", "slots"),
+    [
+        ("luksAddKey", 4, ["disk/alba1"], 1),  # the slot's area is written, nothing lists it
+        ("luksRemoveKey", 2, ["disk-next/alba1"], 2),  # it is wiped, and still listed
+        ("luksRemoveKey", 4, ["disk-next/alba1"], 1),  # of the header's two copies one is new
+    ],
+)
+def test_a_power_cut_while_the_header_is_written(server, tmp_path, action, at, opens, slots):
+    disk = server.disk
+    dark = Luks(Dark(tmp_path, action, at), disk.device, pbkdf=CHEAP)
+    assert "cryptsetup could not" in server.rekey(dark).error
+    assert (server.opens(), len(disk.slots())) == (opens, slots)
+    outcome = server.rekey()
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    server.assert_rekeyed()
+
+
+def test_what_a_binding_left_that_was_cut_off_goes(server):
+    """Clevis adds a slot, and then the token that says how it is opened."""
+
+    class Cut(Luks):
+        def ensure_bound(self, pins, *, by):
+            self.ensure_key("aslotofclevisaslot", by=[by])
+            raise Failed("the power was cut")
+
+    assert server.rekey(Cut(Here(), server.disk.device, pbkdf=CHEAP)).error
+    assert len(server.disk.slots()) == 2
+    assert server.rekey().status is Status.DONE
+    server.assert_rekeyed()
 
 
 @pytest.mark.kill
