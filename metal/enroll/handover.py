@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
+from metal.model.addresses import ip_of
 from metal.model.errors import BadInput, MetalError, Refused
 from metal.model.visible import without_login
 
@@ -226,6 +227,13 @@ def _row(where: str, cells: dict[str, str]) -> Row:
     def text(key: str) -> str | None:
         return cells.get(key) or None
 
+    if ip_of(text("password")) or ip_of(text("user")):
+        # Asked for by name, what stands in the other column would go to a name server.
+        raise BadInput(
+            "an address stands where the user or the password belongs",
+            where=where,
+            mend="see that each column is under its own title",
+        )
     address, port = split_address(cells.get("address", ""), where)
     called = cells.get("name", "").split(".")[0].strip()
     name = slug(called)
@@ -253,7 +261,7 @@ def split_address(text: str, where: str = "") -> tuple[str, int | None]:
     """(host, port) of "10.0.0.5", "10.0.0.5:8443", "[2001:db8::5]:8443", "https://bmc1.example/".
 
     BadInput when it is neither an IP address nor a host name; what may be a password in it is not
-    repeated.
+    repeated, and nothing of a list (`where` is its line), where a column may have slipped.
     """
     first, *more = text.split() or [""]
     shown = f"{first} …" if more else first
@@ -264,6 +272,7 @@ def split_address(text: str, where: str = "") -> tuple[str, int | None]:
             mend="a list has columns user and password; else --credentials FILE, or "
             "METAL_BMC_USER and METAL_BMC_PASSWORD. Change a password that stood there",
         )
+    no_address = "this is no address of a BMC" if where else f"{shown!r} is no address of a BMC"
     where = where or shown
     plain = re.sub(r"^https?://|/.*$", "", text.strip())
     host, port = plain, None
@@ -282,7 +291,7 @@ def split_address(text: str, where: str = "") -> tuple[str, int | None]:
             r"(?=.{1,253}$)[a-z0-9][a-z0-9-]{0,62}(\.[a-z0-9][a-z0-9-]{0,62})*", name
         ) and re.search("[a-z]", name):
             return name, port
-    what = f"{shown!r} is no address of a BMC" if text else "no address"
+    what = no_address if text else "no address"
     raise BadInput(what, where=where, mend="an IP address or a host name, such as 10.0.0.11")
 
 

@@ -223,6 +223,18 @@ def test_a_password_before_an_address_is_not_repeated(text: str) -> None:
     assert listed.where == "l.csv:2"
 
 
+@pytest.mark.parametrize(
+    "row",
+    ["hunter2-word,root,10.0.0.11", "root,10.0.0.11,hunter2", "Hunter2!/x,root,", "hunter2:,,"],
+)
+def test_nothing_of_a_row_whose_columns_slipped_is_repeated(row: str) -> None:
+    """Nor asked of a name server."""
+    found = parse(f"address,user,password\n{row}\n", "list.csv")
+    (error,) = found.bad
+    assert not found.rows and error.where == "list.csv:2"
+    assert "unter2" not in str(error)
+
+
 def test_words_behind_an_address_are_not_repeated() -> None:
     with pytest.raises(BadInput, match=r"'10\.0\.0\.5 …'") as error:
         split_address("10.0.0.5 root calvin-0")
