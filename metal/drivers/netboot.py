@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
+from metal.drivers.netboot_body import Refusal, body_of
 from metal.drivers.netboot_live import LiveDesk, live_routes
 from metal.drivers.package_cache import PackageCache
 from metal.drivers.sendfile import offered
@@ -89,14 +90,6 @@ def boot_app(
     return _Counted(app, service, packages)
 
 
-class _Refusal(Exception):
-    """An answer that is not the wanted one; `counted` is its name in /healthz."""
-
-    def __init__(self, status: int, counted: str, text: str) -> None:
-        super().__init__(text)
-        self.status, self.counted, self.text = status, counted, text
-
-
 class _Service:
     """The routes. Everything a machine sends is checked here before the desk sees it."""
 
@@ -113,7 +106,7 @@ class _Service:
         mac = request.query_params.get("mac", "").lower().replace("-", ":")
         uuid = request.query_params.get("uuid", "").lower() or None
         if not MAC.fullmatch(mac) or (uuid and not UUID.fullmatch(uuid)):
-            raise _Refusal(400, "bad_request", "mac=02:00:5e:00:00:01 and uuid=… are wanted")
+            raise Refusal(400, "bad_request", "mac=02:00:5e:00:00:01 and uuid=… are wanted")
         script = await _in_thread(self._live.script, mac, uuid) if self._live else None
         script = script or await _in_thread(self.desk.script, mac, uuid)
         self.count("scripts")
@@ -126,7 +119,7 @@ class _Service:
         name = request.path_params["name"]
         file = self._firmware / name if self._firmware and name in FIRMWARE else None
         if file is None or not file.is_file():
-            raise _Refusal(404, "unknown_file", "no such file")
+            raise Refusal(404, "unknown_file", "no such file")
         return FileResponse(file, media_type="application/octet-stream")
 
     async def installer(self, request: Any) -> Any:
@@ -136,7 +129,7 @@ class _Service:
         known = suite in SUITES and name in FILES
         file = await _in_thread(self.desk.file, suite, name) if known else None
         if file is None:
-            raise _Refusal(404, "unknown_file", "no such file")
+            raise Refusal(404, "unknown_file", "no such file")
         return FileResponse(file, media_type="application/octet-stream")
 
     async def medium(self, request: Any) -> Any:
@@ -147,7 +140,7 @@ class _Service:
         known = SERVER.fullmatch(server) and TOKEN.fullmatch(address)
         file = await _in_thread(self.desk.medium, server, address) if known else None
         if file is None:
-            raise _Refusal(404, "unknown_medium", "no such medium")
+            raise Refusal(404, "unknown_medium", "no such medium")
         self.count("media")
         headers = {"Cache-Control": "no-store"}
         return FileResponse(file, media_type="application/octet-stream", headers=headers)
@@ -155,29 +148,29 @@ class _Service:
     async def preseed(self, request: Any) -> Any:
         if request.method != "GET":
             # Starlette answers HEAD as GET without the body: that would use the preseed up.
-            raise _Refusal(405, "bad_request", "GET it")
+            raise Refusal(405, "bad_request", "GET it")
         token = _token(request)
         try:
             answers = await _in_thread(self.desk.preseed, token)
         except Refused as error:
-            raise _Refusal(410, "preseed_again", "handed out before, once is enough") from error
+            raise Refusal(410, "preseed_again", "handed out before, once is enough") from error
         if answers is None:
-            raise _Refusal(404, "unknown_token", "no such install")
+            raise Refusal(404, "unknown_token", "no such install")
         return _text(answers, {"Cache-Control": "no-store"})
 
     async def report(self, request: Any) -> Any:
         token, phase = _token(request), request.path_params["phase"]
         if phase not in PHASES:
-            raise _Refusal(404, "unknown_phase", "phases: " + ", ".join(sorted(PHASES)))
-        details = _details(await _body(request))
+            raise Refusal(404, "unknown_phase", "phases: " + ", ".join(sorted(PHASES)))
+        details = _details(await body_of(request, REPORT_BYTES))
         try:
             known = await _in_thread(self.desk.report, token, phase, details)
         except Refused as error:
-            raise _Refusal(409, "report_refused", error.what) from error
+            raise Refusal(409, "report_refused", error.what) from error
         except BadInput as error:
-            raise _Refusal(400, "bad_report", error.what) from error
+            raise Refusal(400, "bad_report", error.what) from error
         if not known:
-            raise _Refusal(404, "unknown_token", "no such install")
+            raise Refusal(404, "unknown_token", "no such install")
         return _text("noted\n")
 
     async def healthz(self, _request: Any) -> Any:
@@ -193,7 +186,7 @@ class _Counted:
     def __init__(self, app: Any, service: _Service, packages: PackageCache | None) -> None:
         self._app, self._service, self._busy = app, service, 0
         self._packages = packages
-        app.add_exception_handler(_Refusal, self._refused)
+        app.add_exception_handler(Refusal, self._refused)
         app.add_exception_handler(MetalError, self._failed)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -241,18 +234,8 @@ def _text(text: str, headers: dict[str, str] | None = None, status: int = 200) -
 def _token(request: Any) -> str:
     token: str = request.path_params["token"]
     if not TOKEN.fullmatch(token):
-        raise _Refusal(404, "unknown_token", "no such install")
+        raise Refusal(404, "unknown_token", "no such install")
     return token
-
-
-async def _body(request: Any) -> bytes:
-    """The body, read no further than it may be long."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > REPORT_BYTES:
-            raise _Refusal(413, "oversize", f"at most {REPORT_BYTES} bytes")
-    return body
 
 
 def _details(body: bytes) -> dict[str, Any]:
@@ -263,9 +246,9 @@ def _details(body: bytes) -> dict[str, Any]:
             return dict(parse_qsl(text, strict_parsing=bool(text.strip()), max_num_fields=64))
         details = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise _Refusal(400, "bad_report", "details are neither JSON nor a form") from error
+        raise Refusal(400, "bad_report", "details are neither JSON nor a form") from error
     if not isinstance(details, dict):
-        raise _Refusal(400, "bad_report", "details are no JSON object")
+        raise Refusal(400, "bad_report", "details are no JSON object")
     return details
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from metal.drivers.netboot_body import body_of
 from metal.model.errors import Refused
 
 EVIDENCE_BYTES = 1024 * 1024
@@ -141,14 +142,9 @@ def _token(request: Any) -> str:
 
 
 async def _object(request: Any) -> dict[str, Any] | None:
-    """The JSON object in the body, read no further than it may be long."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > EVIDENCE_BYTES:
-            return None
+    """The JSON object in the body; None where it holds something else."""
     try:
-        told = json.loads(body, parse_constant=_no_number)
+        told = json.loads(await body_of(request, EVIDENCE_BYTES), parse_constant=_no_number)
     except (ValueError, RecursionError):
         return None
     return told if isinstance(told, dict) else None

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from metal.drivers import netboot
+from metal.drivers import netboot, netboot_body
 from metal.drivers.netboot import boot_app
 from metal.drivers.web import WebServer
 from metal.model.errors import BadInput, Failed, Refused, Unreachable
@@ -198,6 +199,30 @@ def test_a_body_is_read_no_further_than_it_may_be_long(url, desk, chunked):
     assert answer.status_code == 413
     assert desk.reports == []
     assert counts(url)["oversize"] == 1
+
+
+def begun(url, path):
+    """A request whose body was announced, and of which no more than a piece comes."""
+    host, port = url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=10)
+    connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{{".encode())
+    return connection
+
+
+def test_who_sends_a_piece_and_then_stays_is_sent_away(url, desk, monkeypatch):
+    """Of those that are answered at once each would hold a place for ever."""
+    monkeypatch.setattr(netboot_body, "SECONDS", 0.1)
+    with begun(url, f"/report/{TOKEN}/finished") as connection:
+        assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
+    assert desk.reports == []
+    assert counts(url)["slow"] == 1
+
+
+def test_who_breaks_off_is_counted_and_no_fault_of_ours(url, desk, capfd):
+    begun(url, f"/report/{TOKEN}/finished").close()
+    assert any(counts(url).get("broken_off") for _ in range(500))
+    assert desk.reports == []
+    assert capfd.readouterr().err == "", "no page of Python for each"
 
 
 @pytest.mark.parametrize("phase", ["opened", "script", "preseed", "nonsense"])
