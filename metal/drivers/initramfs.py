@@ -59,18 +59,21 @@ for card in /sys/class/net/*; do
         break
     done
 done >"$told/drivers"
+card=$(ip -o address show to "$3" | sed -n '1s/^[0-9]*: *\([^ ]*\).*/\1/p')
+ip -d -o link show dev "${card:-none}" 2>/dev/null |
+    sed -n 's/.* vlan protocol [^ ]* id \([0-9]*\).*/\1/p' >"$told/vlan"
 tar -C "$told" -cf - .
 """
 _PARTS = tuple(SeenBoot.model_fields)
 
 
-def read_boot(runner: Runner, mac: str, image: str = "") -> SeenBoot:
+def read_boot(runner: Runner, mac: str, address: str, image: str = "") -> SeenBoot:
     """The initramfs that boots next (of the kernel that proxmox-boot-tool pinned, else the newest,
     as GRUB orders them), or `image`.
 
-    `mac`: of the card that it is to be reached through.
+    `mac`: of the card that it is to be reached through, `address`: at which.
     """
-    done = runner.run(("sh", "-c", _READ, "sh", image, mac), timeout=SLOW)
+    done = runner.run(("sh", "-c", _READ, "sh", image, mac, address), timeout=SLOW)
     if done.code:
         raise Failed(
             f"its initramfs cannot be read: {done.said}",
@@ -92,6 +95,7 @@ def read_boot(runner: Runner, mac: str, image: str = "") -> SeenBoot:
         arrays=tuple(texts["arrays"].split()),
         mdadm=texts["mdadm"],
         builtin=texts["builtin"],
+        vlan=texts["vlan"].strip(),
     )
 
 

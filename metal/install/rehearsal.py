@@ -104,6 +104,12 @@ def _network(seen: SeenBoot, wanted: WantedBoot) -> Iterator[str]:
         return  # it needs nobody
     if not seen.drivers:
         yield f"it has no network card {wanted.mac}: correct boot_mac in inventory.toml"
+    if seen.vlan:
+        yield (
+            f"its address is on VLAN {seen.vlan}, and it would wait for its key untagged, where "
+            "nobody reaches it: let its port carry that network untagged and take `vlan` from "
+            "[links.management], or let its TPM open it"
+        )
     for driver in seen.drivers:
         if not _has_module(seen, driver):
             yield (

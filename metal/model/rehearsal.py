@@ -31,3 +31,5 @@ class SeenBoot(Frozen):
     """etc/mdadm/mdadm.conf."""
     builtin: str
     """modules.builtin: what its kernel needs no module for."""
+    vlan: str
+    """The tag of what the running system has its address on; "": it has none."""

@@ -193,6 +193,8 @@ def test_what_the_preseed_sets_up_would_come_back_from_a_reboot(site, made):
     pinned = site.host_keys.of("alba1", "initramfs")
     wanted = wanted_boot(site.inventory, "alba1", site.controller_key, pinned)
     assert wanted.root_keys[-1] == site.controller_key
-    assert obstacles(read_boot(system, made.mac), wanted) == []
-    (why,) = obstacles(read_boot(system, made.mac), wanted_boot(site.inventory, "alba1", "", ["x"]))
+    assert obstacles(read_boot(system, made.mac, wanted.address), wanted) == []
+    (why,) = obstacles(
+        read_boot(system, made.mac, wanted.address), wanted_boot(site.inventory, "alba1", "", ["x"])
+    )
     assert "another host key" in why

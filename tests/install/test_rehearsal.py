@@ -16,7 +16,7 @@ from metal.lab.luks_double import PretendSystem, format_luks
 from metal.lab.machine import DiskState
 from metal.model.errors import Failed
 
-MAC = "02:00:5e:00:01:01"
+MAC, ADDRESS = "02:00:5e:00:01:01", "10.11.1.11"
 KERNEL = "6.1.0-9-amd64"
 CRYPTTAB = "system_crypt UUID=4c4c4544-0042-4a10-8036-b4c04f4d3132 none luks,discard\n"
 BUILD = """\
@@ -114,11 +114,11 @@ def server(built, tmp_path):
         image = tmp_path / "initrd.img-1"
         pack = f"find . | cpio --quiet -o -H newc | gzip -1 >{image}"
         subprocess.run(["sh", "-c", pack], cwd=mine, check=True)
-        return read_boot(Machine(), MAC, "" if read.chosen_there else str(image))
+        return read_boot(Machine(), MAC, read.address, "" if read.chosen_there else str(image))
 
-    read.chosen_there = False
+    read.chosen_there, read.address = False, ADDRESS
     read.wanted = WantedBoot(
-        address="10.11.1.11", mac=MAC, by=("dropbear",), root_keys=(key,), host_key=(host_key,)
+        address=ADDRESS, mac=MAC, by=("dropbear",), root_keys=(key,), host_key=(host_key,)
     )
     return read
 
@@ -187,19 +187,51 @@ def test_what_is_missing_is_named(server, break_, why):
     assert len(found) == 1 and why in found[0], found
 
 
-def test_arrays_of_the_running_system_must_be_named_in_it(server, tmp_path, monkeypatch):
-    """As lsblk and mdadm print them where / is LVM on LUKS on RAID 1 (util-linux 2.41)."""
-    stubs = tmp_path / "stubs"
+def stub(folder, monkeypatch, **scripts):
+    """Programs of the server, as far as the reading script sees them."""
+    stubs = folder / "stubs"
     stubs.mkdir()
-    for name, script in {
-        "findmnt": "echo /dev/mapper/system-root",
-        "lsblk": "printf '%s\\n' '/dev/mapper/system-root lvm' '/dev/mapper/md1_crypt crypt'"
-        " '/dev/md1 raid1' '/dev/vda4 part' '/dev/vda disk' '/dev/vdb4 part' '/dev/vdb disk'",
-        "mdadm": "[ $3 = /dev/md1 ] && echo MD_LEVEL=raid1 && echo MD_UUID=0a1b:2c3d:4e5f:6071",
-    }.items():
+    for name, script in scripts.items():
         (stubs / name).write_text(f"#!/bin/sh\n{script}\n")
         (stubs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{stubs}:{os.environ['PATH']}")
+
+
+def test_who_is_on_a_vlan_would_wait_untagged_where_nobody_reaches_it(
+    server, tmp_path, monkeypatch
+):
+    """As iproute2 6.1 prints the interface of the address; a bridge has words like a VLAN's."""
+    has = "BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP mode DEFAULT"
+    on = "vlan protocol 802.1Q id 32 <REORDER_HDR> addrgenmode eui64"
+    bridge = "bridge forward_delay 0 vlan_filtering 1 vlan_protocol 802.1Q bridge_id 8000.2 id 9"
+    stub(
+        tmp_path,
+        monkeypatch,
+        ip=f"""case "$*" in
+        *"to {ADDRESS}") echo '7: vmbr0.32    inet {ADDRESS}/24 scope global vmbr0.32';;
+        *"show dev vmbr0.32") echo '7: vmbr0.32@vmbr0: <{has}\\    promiscuity 0 \\    {on}';;
+        *"to 10.11.1.12") echo '6: vmbr0    inet 10.11.1.12/24 scope global vmbr0';;
+        *"show dev vmbr0") echo '6: vmbr0: <{has}\\    promiscuity 0 \\    {bridge}';;
+        esac""",
+    )
+    seen = server()
+    assert seen.vlan == "32"
+    (why,) = obstacles(seen, server.wanted)
+    assert "VLAN 32" in why and "untagged" in why
+    server.address = "10.11.1.12"
+    assert server().vlan == ""
+
+
+def test_arrays_of_the_running_system_must_be_named_in_it(server, tmp_path, monkeypatch):
+    """As lsblk and mdadm print them where / is LVM on LUKS on RAID 1 (util-linux 2.41)."""
+    stub(
+        tmp_path,
+        monkeypatch,
+        findmnt="echo /dev/mapper/system-root",
+        lsblk="printf '%s\\n' '/dev/mapper/system-root lvm' '/dev/mapper/md1_crypt crypt'"
+        " '/dev/md1 raid1' '/dev/vda4 part' '/dev/vda disk' '/dev/vdb4 part' '/dev/vdb disk'",
+        mdadm="[ $3 = /dev/md1 ] && echo MD_LEVEL=raid1 && echo MD_UUID=0a1b:2c3d:4e5f:6071",
+    )
 
     def mirrored(tree):
         for name in ("usr/sbin/mdadm", f"usr/lib/modules/{KERNEL}/kernel/drivers/md/raid1.ko.xz"):
@@ -218,7 +250,7 @@ def test_arrays_of_the_running_system_must_be_named_in_it(server, tmp_path, monk
 
 def test_an_image_that_cannot_be_read_is_no_yes(server):
     with pytest.raises(Failed, match="cannot be read"):
-        read_boot(Here(), MAC, "/nowhere")
+        read_boot(Here(), MAC, ADDRESS, "/nowhere")
 
 
 # ── judged without an image ─────────────────────────────────────────────────────────────────
@@ -236,9 +268,9 @@ def lab():
         "BOOTIF=01-02-00-5e-00-01-01\n",
         "dropbear_conf": 'DROPBEAR_OPTIONS="-p 2222 -s"\n',
     }
-    seen = read_boot(PretendSystem("alba1", disk, "ssh-ed25519 BBBB"), MAC)
+    seen = read_boot(PretendSystem("alba1", disk, "ssh-ed25519 BBBB"), MAC, ADDRESS)
     wanted = WantedBoot(
-        address="10.11.1.11",
+        address=ADDRESS,
         mac=MAC,
         by=("dropbear", "tang", "tpm2"),
         root_keys=("ssh-ed25519 AAAA",),
