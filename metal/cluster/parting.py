@@ -99,12 +99,7 @@ def _may_go(server: str, ages: Ages) -> None:
     if doubts := condition.doubts():
         raise Failed(f"not now: {'; '.join(doubts)}", where=server, mend="mend that first")
     left = len(condition.nodes) - 1
-    if guests := ages.guests_on(server):
-        raise Refused(
-            f"it still has {', '.join(guests)}",
-            where=server,
-            mend=f"`metal drain {server}` moves what runs; move or remove the rest in Proxmox",
-        )
+    # What no work of anybody mends comes first.
     if ages.osds_of(server) and left < COPIES:
         raise Refused(
             f"Ceph keeps {COPIES} copies on as many servers, and {left} would be left",
@@ -116,6 +111,12 @@ def _may_go(server: str, ages: Ages) -> None:
             "one server alone would be left, and a cluster of two lives by both",
             where=server,
             mend="`pvecm expected 1` on the one that stays lets it go on alone; by hand",
+        )
+    if guests := ages.guests_on(server):
+        raise Refused(
+            f"it still has {', '.join(guests)}",
+            where=server,
+            mend=f"`metal drain {server}` moves what runs; move or remove the rest in Proxmox",
         )
 
 

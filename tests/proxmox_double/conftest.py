@@ -93,14 +93,14 @@ class Site:
     def client(self, node: str = "n1") -> Client:
         return Client(f"{NET}.{node[1:]}", f"root-{node}").login()
 
-    def task(self, client: Client, upid: str, *, at_most: float = 600) -> str:
-        """The exit status of a task, its time let pass."""
+    def task(self, client: Client, upid: str, *, at_most: float = 600, step: float = 1) -> str:
+        """The exit status of a task, its time let pass; with a long `step` it is asked seldom."""
         node = upid.split(":")[1]
-        for _ in range(int(at_most)):
+        for _ in range(int(at_most / step)):
             found = self._status(client, node, upid)
             if found and found["status"] == "stopped":
                 return str(found["exitstatus"])
-            self.clock.move(1)
+            self.clock.move(step)
         raise AssertionError(f"{upid} did not end")
 
     def _status(self, client: Client, node: str, upid: str) -> Any:
@@ -117,12 +117,13 @@ class Site:
 
     def form(self) -> Client:
         client = self.client("n1")
-        self.task(client, client.data("POST", "/cluster/config", clustername="test"))
+        self.task(client, client.data("POST", "/cluster/config", clustername="test"), step=20)
         self.clock.move(20)
         client = self.client("n1")
         for node in ("n2", "n3"):
             joining = self.client(node)
-            assert self.task(joining, joining.data("POST", "/cluster/config/join", **self.into()))
+            upid = joining.data("POST", "/cluster/config/join", **self.into())
+            assert self.task(joining, upid, step=20)
             self.clock.move(30)
         assert sorted(n["node"] for n in client.data("GET", "/nodes")) == list(NODES)
         return client

@@ -76,11 +76,18 @@ def test_indexed_parameters(site) -> None:
 
 
 def test_section_configs_are_judged_by_their_branch(cluster) -> None:
-    _, client = cluster
+    site, client = cluster
     rule = {"rule": "apart", "type": "resource-affinity", "resources": "vm:100,vm:101"}
     assert "affinity" in client.call("POST", "/cluster/ha/rules", **rule).json()["errors"]
     answer = client.call("POST", "/cluster/ha/rules", **rule, affinity="negative", nodes="n1")
     assert "nodes" in answer.json()["errors"]
+    answer = client.call("POST", "/cluster/ha/rules", **rule, affinity="negative")
+    assert "cannot use unmanaged resource(s) vm:100, vm:101" in answer.json()["message"]
+    for vmid in (100, 101):
+        site.vm(client, vmid, "n1")
+    home = {"rule": "home", "type": "node-affinity", "resources": "vm:100"}
+    answer = client.call("POST", "/cluster/ha/rules", **home, nodes="n1:2,n9:1")
+    assert "cannot use non-existant node(s) n9" in answer.json()["message"]
     client.data("POST", "/cluster/ha/rules", **rule, affinity="negative")
     assert client.data("GET", "/cluster/ha/rules/apart")["affinity"] == "negative"
 

@@ -16,6 +16,10 @@ def checklist_lines(told: Checks, width: int = 80) -> list[str]:
     return lines
 
 
+def checklist_data(told: Checks) -> dict[str, dict[str, Sequence[str]]]:
+    return {server: {"fail": fails, "warn": warns} for server, (fails, warns) in told.items()}
+
+
 def versions_lines(versions: Mapping[str, str]) -> list[str]:
     return [f"{server}: Proxmox VE {version}" for server, version in sorted(versions.items())]
 

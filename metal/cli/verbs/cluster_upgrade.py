@@ -26,7 +26,7 @@ def command(face: Face, cluster: str, check: bool, yes: bool) -> None:
     With --check the list of what stands in the way from Proxmox 8 to 9: nothing is changed.
     """
     from metal.cli.asking import agreed
-    from metal.cli.render.ageing import checklist_lines, versions_lines
+    from metal.cli.render.ageing import checklist_data, checklist_lines, versions_lines
     from metal.cli.screen import width
     from metal.controller.ageing import checklist, upgrade_cluster
     from metal.model.errors import Failed
@@ -34,7 +34,7 @@ def command(face: Face, cluster: str, check: bool, yes: bool) -> None:
     workspace = face.open()
     if check:
         told = checklist(workspace, cluster)
-        face.show(checklist_lines(told, width()), told)
+        face.show(checklist_lines(told, width()), checklist_data(told))
         if any(fails for fails, _ in told.values()):
             raise Failed("something stands in the way", where=cluster, mend="mend what FAIL says")
         return
