@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from metal.drivers.proxmox.node import ApiError, Node, is_busy
+from metal.drivers.proxmox.node import ApiError, Node, is_busy, no_proxmox
 from metal.drivers.proxmox.patience import Patience
 from metal.model.errors import Failed, MetalError, Refused, Unreachable
 
@@ -26,11 +26,14 @@ class Standing:
     @classmethod
     def of(cls, node: Node) -> "Standing":
         rows = node.get("cluster/status")
-        cluster = next((r for r in rows if r["type"] == "cluster"), None)
-        nodes = {r["name"]: bool(r.get("online")) for r in rows if r["type"] == "node"}
-        if cluster is None:
-            return cls(None, True, nodes)
-        return cls(cluster["name"], bool(cluster.get("quorate")), nodes)
+        try:
+            cluster = next((r for r in rows if r["type"] == "cluster"), None)
+            nodes = {r["name"]: bool(r.get("online")) for r in rows if r["type"] == "node"}
+            if cluster is None:
+                return cls(None, True, nodes)
+            return cls(cluster["name"], bool(cluster.get("quorate")), nodes)
+        except (TypeError, KeyError, AttributeError):
+            raise no_proxmox(node.name) from None
 
 
 class TaskFailed(Failed):

@@ -9,7 +9,8 @@ from metal.model.errors import Failed, MetalError, Unreachable
 def shown(address: str, port: int, *, timeout: float = 10.0) -> str:
     """SHA-256 of its certificate. No credential is sent. Unreachable without answer."""
     session = pinned_session(None, timeout=timeout)
-    where, host = f"{address}:{port}", f"[{address}]" if ":" in address else address
+    host = f"[{address}]" if ":" in address else address
+    where = f"{host}:{port}"
     try:
         # Without a ticket it answers 401: all we want is the handshake.
         session.get(f"https://{host}:{port}/api2/json/version", allow_redirects=False)

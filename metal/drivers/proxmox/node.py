@@ -4,6 +4,7 @@ proxmoxer builds the URLs and reads the answers; the connection is ours, because
 password login posts through an unpinned module-level `requests.post`.
 """
 
+import json
 import re
 import socket
 import threading
@@ -187,7 +188,7 @@ class Node:
     def _send(self, method: str, path: str, params: dict[str, Any], headers: dict[str, str]) -> Any:
         session = _Session(self._exchange, headers)
         resource = ProxmoxResource(
-            base_url=self._base, session=session, serializer=JsonSerializer()
+            base_url=self._base, session=session, serializer=_Answers(self.name)
         )
         call = getattr(resource(path), method.lower())
         try:
@@ -254,14 +255,16 @@ class Node:
             raise Unreachable(
                 f"no login now: {answer.status_code} {_reason(answer)}", where=self.name
             )
-        granted = answer.json()["data"]
+        granted = _data(answer, self.name)
+        if not isinstance(granted, dict) or not granted.get("ticket"):
+            raise no_proxmox(self.name)
         if granted.get("NeedTFA"):
             raise Refused(
                 f"{self._user} needs a second factor",
                 where=self.name,
                 mend="take the second factor off that account, or use another",
             )
-        self._ticket, self._csrf = granted["ticket"], granted["CSRFPreventionToken"]
+        self._ticket, self._csrf = granted["ticket"], granted.get("CSRFPreventionToken", "")
         self._born = time.monotonic()
 
     def _refused_login(self) -> LoginRefused:
@@ -286,6 +289,38 @@ class _Session:
         if answer.status_code >= 400:
             answer.reason = _reason(answer)
         return answer
+
+
+class _Answers(JsonSerializer):
+    """proxmoxer's would hand on what is no JSON as if it were data."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def loads(self, response: requests.Response) -> Any:
+        return _data(response, self._name)
+
+    def loads_errors(self, response: requests.Response) -> Any:
+        try:
+            return json.loads(response.content).get("errors")
+        except (ValueError, AttributeError):
+            return None
+
+
+def _data(answer: requests.Response, name: str) -> Any:
+    try:
+        return json.loads(answer.content)["data"]
+    except (ValueError, KeyError, TypeError):
+        raise no_proxmox(name) from None
+
+
+def no_proxmox(name: str) -> Unreachable:
+    """Something answers there, and its answers make no sense: as good as silent."""
+    return Unreachable(
+        "what answers there is no Proxmox VE, or a broken one",
+        where=name,
+        mend="see in a browser what it is: Proxmox's API is on port 8006, and no proxy is before it",
+    )
 
 
 class _Unauthorised(Refused):
