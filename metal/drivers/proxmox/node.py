@@ -319,7 +319,7 @@ def no_proxmox(name: str) -> Unreachable:
     return Unreachable(
         "what answers there is no Proxmox VE, or a broken one",
         where=name,
-        mend="see in a browser what it is: Proxmox's API is on port 8006, and no proxy is before it",
+        mend="see in a browser what it is: Proxmox's API is on port 8006, with no proxy before it",
     )
 
 

@@ -5,6 +5,7 @@ on its console with its own clock. After a restart it goes on from what its disk
 lost, when it was written twice and how long it stood still can all be read from outside.
 """
 
+import fcntl
 import gzip
 import lzma
 import platform
@@ -80,9 +81,12 @@ def ensure_guest(cache: Path = CACHE) -> Guest:
             f"{BUSYBOX} is not there", where="this machine", mend="apt install busybox-static"
         )
     kernel, initrd = cache / "vmlinuz", cache / "initrd.gz"
-    if not kernel.is_file():
-        _fetch(cache)
-    _write_initrd(cache, initrd)
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another lab may come up this moment
+        if not kernel.is_file():
+            _fetch(cache)
+        _write_initrd(cache, initrd)
     return Guest(kernel, initrd)
 
 
@@ -99,7 +103,6 @@ def _fetch(cache: Path) -> None:
         _apt(folder, "apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", found[1])
         (package,) = folder.glob("*.deb")
         _apt(folder, "dpkg-deb", "-x", str(package), "image")
-        cache.mkdir(parents=True, exist_ok=True)
         for module in MODULES:
             _keep_module(folder / "image", cache, module)
         (kernel,) = (folder / "image" / "boot").glob("vmlinuz-*")
