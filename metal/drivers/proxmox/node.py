@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
-from proxmoxer.backends.https import JsonSerializer
 from proxmoxer.core import ProxmoxResource, ResourceException
 
 from metal.drivers.pinned_requests import pinned_session
@@ -291,7 +290,7 @@ class _Session:
         return answer
 
 
-class _Answers(JsonSerializer):
+class _Answers:
     """proxmoxer's would hand on what is no JSON as if it were data."""
 
     def __init__(self, name: str) -> None:
