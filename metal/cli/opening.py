@@ -1,7 +1,7 @@
 """What opens the escrow: an administrator's own private key, or the recovery shares on paper."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,12 @@ def shares_option(command: Command) -> Command:
         type=click.Path(path_type=Path),
         help="Shares of the recovery key, one a line; - asks for them, or reads stdin.",
     )(command)
+
+
+def say_left(face: Face, servers: Sequence[str]) -> None:
+    """Whose keys are kept, and who is not looked at."""
+    for server in servers:
+        face.say(f"{server}: no server of the inventory any more; its key stays in escrow")
 
 
 def opener(face: Face, identity: Path | None, shares: Path | None = None) -> "Identity":

@@ -6,12 +6,16 @@ Neither the controller nor the inventory is needed: this is what still works whe
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from metal.drivers import identities, shares
 from metal.drivers.identities import Identity
 from metal.drivers.luks import unpacked_header
 from metal.drivers.secrets import AgeSecrets
 from metal.model.errors import BadInput, Failed, Refused
+
+if TYPE_CHECKING:
+    from metal.model.fleet import Inventory
 
 KINDS = {"disk": "the key", "disk-next": "the next key, of a rotation that was not ended"}
 """Where a key may be escrowed that opens a server's disk."""
@@ -57,6 +61,24 @@ def chosen(escrow: AgeSecrets, names: Sequence[str]) -> list[str]:
                 mend=f"here are: {', '.join(known) or 'none'}",
             )
     return list(dict.fromkeys(names)) or known
+
+
+def chosen_here(
+    escrow: AgeSecrets, inventory: "Inventory", names: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """As `chosen`, in two: those that can be logged in to, and, of all, those that have left.
+
+    BadInput where one that has left is named.
+    """
+    wanted = chosen(escrow, names)
+    gone = [name for name in wanted if name not in inventory.servers]
+    if names and gone:
+        raise BadInput(
+            "its key is escrowed, and it is no server of the inventory: nobody knows where it is",
+            where=gone[0],
+            mend="metal keys recover prints the key, for whoever stands before it",
+        )
+    return [name for name in wanted if name not in gone], gone
 
 
 def servers_in(escrow: AgeSecrets) -> list[str]:

@@ -1,5 +1,6 @@
 """The lab's SSH doors, with OpenSSH's own client."""
 
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -16,7 +17,9 @@ from metal.model.errors import Refused, Unreachable
 pytestmark = pytest.mark.skipif(not shutil.which("ssh"), reason="needs openssh-client")
 OLD, NEW = "oldkeyoldkeyoldkey", "newkeynewkeynewkey"
 KEY = new_door_key()
-ADDRESS, PORT = "127.19.0.1", 6022
+ADDRESS = f"127.19.{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:]}.1"
+"""Each process that tests has its own."""
+PORT = 6022
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`metal keys` on a workspace with three administrators, a real LUKS2 disk and the lab's SSH."""
 
 import json
+import os
 import shutil
 import threading
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from metal.model.life import Life, Status
 from metal.operations.run import perform
 
 THROW_AWAY = "firstkeyfirstkeyfirstkey"
+NETWORK = f"127.18.{1 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:])}."
+"""A process's own: two that run side by side would want one port of one address."""
+ADDRESS = f"{NETWORK}1"
 INVENTORY = """\
 [fleet]
 name = "attic"
@@ -63,7 +67,7 @@ class Team:
         lines = [f'{n} = {{ name = "{n}", keys = ["{self.admins[n]}"] }}' for n in people]
         recovery = f'recovery = "{self.recovery}"' if self.recovery else ""
         text = INVENTORY.format(administrators="\n".join(lines), recovery=recovery)
-        (self.folder / "inventory.toml").write_text(text)
+        (self.folder / "inventory.toml").write_text(text.replace("127.18.1.", NETWORK))
 
     def key(self, name: str) -> Path:
         return self.folder.parent / "keys" / name
@@ -225,7 +229,7 @@ def running(team):
     workspace.host_keys.pin("alba1", "system", [key.public])
     authorized = [team.admins["ana"], team.admins["bruno"], workspace.controller_key]
     doors.start()
-    doors.open("127.18.1.1", 6022, key, authorized, PretendSystem("alba1", disk), off)
+    doors.open(ADDRESS, 6022, key, authorized, PretendSystem("alba1", disk), off)
     workspace.secrets.escrow("disk/alba1", THROW_AWAY, controller=False)
     yield disk
     off.set()
@@ -262,6 +266,20 @@ def test_a_rotation_goes_on_though_the_controller_lost_its_pending_key(team, met
     assert metal("rotate", "--all", "-i", str(team.key("ana")))[0] == 0
     assert len(running.luks_slots) == 1
     assert metal("verify", "-i", str(team.key("ana")))[0] == 0
+
+
+def test_a_server_that_left_keeps_its_key_and_nobody_else_waits_for_it(team, metal, running):
+    key = ("-i", str(team.key("ana")))
+    Workspace(team.folder).secrets.escrow("disk/gone", "keyofaservergone", controller=False)
+    for verb in (("verify",), ("rotate", "--all"), ("rehearse",)):
+        code, rows = metal(*verb, *key)
+        assert [row["server"] for row in rows] == ["alba1"], (code, rows)
+        code, said = metal(verb[0], "gone", *key)
+        assert code == 2 and "no server of the inventory" in said and "keys recover" in said
+    assert main(["-C", str(team.folder), "unlock", "gone", *key]) == 2
+    code, rows = metal("verify", "--offline", *key)
+    assert (code, [row["server"] for row in rows]) == (0, ["alba1", "gone"])
+    assert metal("recover", "gone", *key)[1][0]["key"] == "keyofaservergone"
 
 
 def format_key(key):

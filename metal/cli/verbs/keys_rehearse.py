@@ -7,7 +7,7 @@ import click
 from metal.cli.complete import servers
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
-from metal.cli.opening import identity_option, opener
+from metal.cli.opening import identity_option, opener, say_left
 
 
 @click.command("rehearse", cls=Verb)
@@ -24,12 +24,13 @@ def command(ctx: click.Context, names: tuple[str, ...], identity: Path | None) -
     from metal.cli.render.keys import verdict_lines
     from metal.cli.screen import width
     from metal.controller.disk_keys import agent_of
-    from metal.controller.keyring import chosen
+    from metal.controller.keyring import chosen_here
     from metal.controller.rehearsing import rehearse_all
 
     face = ctx.ensure_object(Face)
     workspace = face.open()
-    wanted = chosen(workspace.secrets, names)
+    wanted, gone = chosen_here(workspace.secrets, workspace.inventory, names)
+    say_left(face, gone)
     with agent_of(opener(face, identity) if identity else None) as agent:
         told = rehearse_all(workspace, wanted, agent)
     face.show(verdict_lines(told, width()), told)

@@ -7,7 +7,7 @@ import click
 from metal.cli.complete import servers
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
-from metal.cli.opening import identity_option, opener, shares_option
+from metal.cli.opening import identity_option, opener, say_left, shares_option
 
 
 @click.command("rotate", cls=Verb)
@@ -31,7 +31,7 @@ def command(
     from metal.cli.render.keys import verdict_lines
     from metal.cli.screen import width
     from metal.controller.disk_keys import logged_in_as
-    from metal.controller.keyring import chosen
+    from metal.controller.keyring import chosen_here
     from metal.controller.rekeying import rotate_keys
     from metal.model.errors import BadInput
 
@@ -39,7 +39,8 @@ def command(
     workspace = face.open()
     if bool(names) == everything:
         raise BadInput("name servers, or give --all", mend="metal keys show")
-    wanted = chosen(workspace.secrets, names)
+    wanted, gone = chosen_here(workspace.secrets, workspace.inventory, names)
+    say_left(face, gone)
     held = all(workspace.secrets.holds(f"disk/{name}") for name in wanted)
     key = None if held and not (identity or shares) else opener(face, identity, shares)
     face.resumable = "the same command goes on; every disk opens with what is escrowed"

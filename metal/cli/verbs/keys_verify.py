@@ -9,7 +9,7 @@ import click
 from metal.cli.complete import servers
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
-from metal.cli.opening import identity_option, opener, shares_option
+from metal.cli.opening import identity_option, opener, say_left, shares_option
 
 
 @click.command("verify", cls=Verb)
@@ -34,12 +34,16 @@ def command(
     from metal.cli.screen import width
     from metal.controller.disk_keys import logged_in_as
     from metal.controller.key_checks import verify_all
-    from metal.controller.keyring import chosen
+    from metal.controller.keyring import chosen, chosen_here
     from metal.install.pins import policy_pins
 
     face = ctx.ensure_object(Face)
     workspace = face.open()
-    wanted = chosen(workspace.secrets, names)
+    if offline:
+        wanted = chosen(workspace.secrets, names)
+    else:
+        wanted, gone = chosen_here(workspace.secrets, workspace.inventory, names)
+        say_left(face, gone)
     key = opener(face, identity, shares)
     with nullcontext() if offline else logged_in_as(workspace, key) as disks, face.progress() as p:
         pins = partial(policy_pins, workspace.inventory)

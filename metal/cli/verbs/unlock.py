@@ -49,7 +49,7 @@ def command(
     from metal.cli.render.keys import verdict_lines
     from metal.cli.screen import width
     from metal.controller.disk_keys import agent_of
-    from metal.controller.keyring import chosen
+    from metal.controller.keyring import chosen_here
     from metal.controller.unlocking import Unlocking
     from metal.inventory.mistakes import suggest
     from metal.model.errors import BadInput
@@ -63,7 +63,7 @@ def command(
         mend = suggest(site, inventory.sites, "site")
         raise BadInput(f"there is no site {site}", where="inventory.toml", mend=mend)
     mine = [n for n, s in inventory.servers.items() if s.site == site]
-    wanted = mine if site else chosen(workspace.secrets, names)
+    wanted = mine if site else chosen_here(workspace.secrets, inventory, names)[0]
     held = all(workspace.secrets.holds(f"disk/{name}") for name in wanted)
     key = None if held and not (identity or shares) else opener(face, identity, shares)
     with agent_of(key) as agent, face.progress() as progress:
