@@ -1,18 +1,60 @@
 """Sends the alarms that are due, through the hooks of the inventory."""
 
+import logging
 import secrets
+import threading
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from metal.controller.workspace import Workspace
 from metal.drivers.hooks import send
 from metal.model.errors import BadInput, MetalError
 from metal.model.watch import Hook
 
+log = logging.getLogger(__name__)
 
-def send_due(workspace: Workspace) -> dict[str, str]:
+
+class Callers:
+    """Send what is due beside the rounds, one thread a hook.
+
+    A mail server that does not answer takes its 20 seconds: in them a server may die, and others
+    are to be called.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._threads: dict[str, threading.Thread] = {}
+
+    def go_on(self) -> None:
+        """Begin to send what is due, by every hook that is not at it still."""
+        for hook in {alarm.hook for alarm in self._workspace.store.alarms.due()}:
+            at_work = self._threads.get(hook)
+            if at_work is None or not at_work.is_alive():
+                self._threads[hook] = threading.Thread(
+                    target=self._send, args=(hook,), name=f"alarm {hook}", daemon=True
+                )
+                self._threads[hook].start()
+
+    def settle(self, seconds: float) -> None:
+        """Give those that are at it so long together; what was not sent stays due."""
+        until = time.monotonic() + seconds
+        for thread in self._threads.values():
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _send(self, hook: str) -> None:
+        try:
+            send_due(self._workspace, hook)
+        except MetalError as error:  # the database is away: the rounds tell of it
+            log.warning("alarms by %s wait: %s", hook, error)
+
+
+def send_due(workspace: Workspace, only: str | None = None) -> dict[str, str]:
     """Hook → why it took none, of those that were tried. What was not taken is tried again."""
     store, failed = workspace.store, {}
     for alarm in store.alarms.due():
+        if only not in (None, alarm.hook):
+            continue
         hook = workspace.inventory.alarms.get(alarm.hook)
         if hook is None:
             store.alarms.sent(alarm)  # nobody is called by that name any more
@@ -34,14 +76,19 @@ def cry(workspace: Workspace, subject: str, body: str) -> dict[str, str]:
 
     Nothing is kept of it and nothing is tried again: whoever cries has nowhere to write.
     """
-    fleet, failed = workspace.inventory.fleet.name, {}
-    for name, hook in workspace.inventory.alarms.items():
+    fleet, hooks = workspace.inventory.fleet.name, workspace.inventory.alarms
+
+    def call(name: str) -> str:
         try:
             key = f"metal-{fleet}-{secrets.token_hex(8)}"
-            _send(workspace, name, hook, f"[{fleet}] {subject}", body, key)
+            _send(workspace, name, hooks[name], f"[{fleet}] {subject}", body, key)
         except MetalError as error:
-            failed[name] = error.what
-    return failed
+            return error.what
+        return ""
+
+    with ThreadPoolExecutor(max(1, len(hooks))) as crew:
+        said = dict(zip(hooks, crew.map(call, hooks), strict=True))
+    return {name: why for name, why in said.items() if why}
 
 
 def try_hooks(workspace: Workspace, names: Sequence[str] = ()) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Watching without end: rounds at a steady pace, alarms sent between them, errors survived."""
+"""Watching without end: rounds at a steady pace, alarms sent beside them, errors survived."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from metal.controller.alarming import send_due
+from metal.controller.alarming import Callers
 from metal.controller.departures import Departures
 from metal.controller.outage import Outage
 from metal.controller.post import Post
@@ -17,6 +17,9 @@ from metal.model.errors import MetalError
 
 if TYPE_CHECKING:
     from metal.controller.metering import Meter
+
+PARTING = 5.0
+"""Seconds that alarms under way are given when the watcher ends; the next one sends the rest."""
 
 
 class WatchLoop:
@@ -37,6 +40,7 @@ class WatchLoop:
         self._every = every or workspace.inventory.watch.every
         self._watcher = Watcher(workspace, progress, place=place, every=self._every)
         self._departures = Departures(workspace, progress)
+        self._callers = Callers(workspace)
         self._outage = Outage(workspace, self._watcher.place)
         self._act = act
 
@@ -48,6 +52,7 @@ class WatchLoop:
         meanwhile, as nothing can be written down.
         """
         with ExitStack() as stack:
+            stack.callback(self._callers.settle, PARTING)
             stack.callback(self._watcher.close)
             post = stack.enter_context(self._post()) if self._act else None
             while not end.is_set():
@@ -55,7 +60,7 @@ class WatchLoop:
                 try:
                     report = self._round(post)
                     if post and post.term:
-                        send_due(self._workspace)
+                        self._callers.go_on()
                         self._departures.go_on(post.term)
                 except MetalError as error:
                     self._outage.failed(error)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -12,9 +14,14 @@ from typing import Any
 
 import pytest
 
+from metal.controller.alarming import Callers
 from metal.drivers.hooks import send
+from metal.lab.storms.fleet import fleet
+from metal.lab.storms.ports import Eyes, SimWorkspace
+from metal.lab.storms.rack import Rack
 from metal.model.errors import BadInput, Failed, Unreachable
 from metal.model.watch import Hook
+from metal.operations.store import open_store
 
 
 class Smtp(socketserver.StreamRequestHandler):
@@ -147,3 +154,34 @@ def test_a_script_that_fails_says_its_last_line(tmp_path: Path) -> None:
         call(Hook(kind="script", to="page.sh"), tmp_path)
     with pytest.raises(Failed, match="cannot be run"):
         call(Hook(kind="script", to="nothing.sh"), tmp_path)
+
+
+def test_a_hook_that_hangs_keeps_neither_the_rounds_nor_the_others_waiting(tmp_path: Path) -> None:
+    """The one reads from a pipe that is held open; the other's second alarm gets through."""
+    pipe, called = tmp_path / "pipe", tmp_path / "called"
+    for name, act in (("hangs", f"cat {pipe}"), ("quick", f'echo "$1" >> {called}')):
+        script = tmp_path / f"{name}.sh"
+        script.write_text(f"#!/bin/sh\n{act}\n")
+        script.chmod(0o755)
+    os.mkfifo(pipe)
+    held = os.open(pipe, os.O_RDWR)
+    hooks = {name: Hook(kind="script", to=f"{name}.sh") for name in ("hangs", "quick")}
+    inventory = fleet().model_copy(update={"alarms": hooks})
+    with open_store("sqlite", tmp_path / "state") as store:
+        eyes = Eyes(Rack(inventory), "lisbon", random.Random(0))
+        callers = Callers(SimWorkspace(tmp_path, inventory, store, eyes, lambda _server: None))
+        incident, _ = store.incidents.open("server alba1", "dead")
+        for subject in ("first", "second"):
+            store.alarms.tell(incident.id, tuple(hooks), subject, "text")
+            while any(alarm.hook == "quick" for alarm in store.alarms.due()):
+                callers.go_on()  # as each round does
+        assert called.read_text() == "first\nsecond\n"
+        assert [(a.hook, a.subject) for a in store.alarms.due()] == [
+            ("hangs", "first"), ("hangs", "second"),
+        ]  # fmt: skip
+        pipe.unlink()
+        pipe.write_text("")
+        os.close(held)
+        while store.alarms.due():
+            callers.go_on()
+        callers.settle(60)

@@ -19,12 +19,13 @@ def _findings(report: "WatchReport") -> Iterator[str]:
     ill = {name: d for name, d in report.diagnoses.items() if d.state != "healthy"}
     if report.leader:
         yield f"the watcher at {report.leader} leads; this one ({report.place}) only looks"
+        return
     for name, diagnosis in ill.items():
         yield f"{name}: {diagnosis.state}: {'; '.join(diagnosis.evidence)}"
     all_of_them = len(report.diagnoses)
     if not all_of_them:
         yield "nothing to watch yet: no server is a member of a cluster, or all are held"
-    elif not report.leader:
+    else:
         yield f"{all_of_them - len(ill)} of {all_of_them} servers are healthy"
     for server in report.unlocked:
         yield f"{server}: it waited at boot and was given its disk's key"
