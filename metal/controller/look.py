@@ -16,8 +16,8 @@ from metal.model.passport import Method, Passport
 from metal.model.world import NodeState, SeenCluster, SeenServer, SeenVm, World
 from metal.operations.servers import ServerRecord
 
-WORKERS = 32
-"""Looks at once: the floor is the slowest BMC, not their sum."""
+WORKERS = 64
+"""Looks at once, as many as connections may be open: the floor is the slowest BMC, not their sum."""
 
 NAMES = "names"
 """The kind of record, by cluster, of what its VMs are called: number → name."""

@@ -11,6 +11,7 @@ from metal.lab.bench import (
     looks,
     measures,
     network,
+    polling,
     relieving,
     repairing,
     sending,
@@ -34,6 +35,7 @@ PARTS = {
     "forming": forming.forming,
     "looks": looks.looks,
     "watching": watching.watching,
+    "polling": polling.polling,
     "calm": watching.calm,
     "sending": sending.sending,
 }

@@ -110,7 +110,7 @@ def _line(what: str, ran: Ran, base: float) -> None:
 def _metal(
     delays: Sequence[float], connections: int = MOST, *, kinds: Sequence[str] = ("plain",)
 ) -> Ran:
-    with _bmcs(delays, kinds) as (folder, counts):
+    with serving(delays, kinds) as (folder, counts):
         words = [f"{address(number)}:{PORT}" for number in range(len(delays))]
         environment = {
             **os.environ,
@@ -129,7 +129,7 @@ def _metal(
 
 def _plain(delays: Sequence[float], calls: int) -> Ran:
     """As many bare calls over kept connections, by a program that does nothing else."""
-    with _bmcs(delays) as (folder, counts):
+    with serving(delays) as (folder, counts):
         command = [sys.executable, "-m", "metal.lab.bench.sweep", str(len(delays)), str(calls)]
         ran = measured(command, folder, {**os.environ, "PYTHONPATH": str(REPOSITORY)})
     return Ran(*ran, counts)
@@ -150,7 +150,7 @@ def measured(
 
 
 @contextmanager
-def _bmcs(
+def serving(
     delays: Sequence[float], kinds: Sequence[str] = ("plain",)
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
     """(an empty folder, what the BMCs counted: filled at the end)."""
