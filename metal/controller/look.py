@@ -17,7 +17,7 @@ from metal.model.world import NodeState, SeenCluster, SeenServer, SeenVm, World
 from metal.operations.servers import ServerRecord
 
 WORKERS = 64
-"""Looks at once, as many as connections may be open: the floor is the slowest BMC, not their sum."""
+"""Looks at once, as many as connections may be open. The floor is the slowest BMC."""
 
 NAMES = "names"
 """The kind of record, by cluster, of what its VMs are called: number → name."""
