@@ -20,6 +20,8 @@ from metal.operations.run import Run
 
 __all__ = ["HealPorts", "drain", "recover"]
 TRIES = 4
+DELETED = "nowhere"
+"""Where a VM runs that somebody deleted while it was recovered."""
 STALE = 20.0
 """Seconds after which nothing is switched off on the strength of a look."""
 
@@ -132,7 +134,14 @@ def _see_them_run(run: Run, server: str, vms: dict[str, int], ports: HealPorts) 
         for vm, vmid in vms.items():
             if vm in landed:
                 continue
-            node, state = ports.hypervisor.where(vmid)
+            try:
+                node, state = ports.hypervisor.where(vmid)
+            except Failed:
+                if not _is_deleted(vmid, ports):
+                    raise
+                landed[vm] = DELETED
+                run.progress(0.3 + 0.7 * len(landed) / len(vms), f"{vm} was deleted meanwhile")
+                continue
             if state == "running" and (node != server or _is_back(server, ports)):
                 landed[vm] = node
                 run.progress(0.3 + 0.7 * len(landed) / len(vms), f"{vm} runs on {node}")
@@ -158,6 +167,12 @@ def _see_them_run(run: Run, server: str, vms: dict[str, int], ports: HealPorts) 
             f"then metal run resume {run.id}",
         ) from error
     return seen
+
+
+def _is_deleted(vmid: int, ports: HealPorts) -> bool:
+    """A quorate cluster has no such VM any more: Proxmox tells of those on dead nodes, too."""
+    cluster, _, vms = ports.hypervisor.look()
+    return cluster.quorate is True and all(vm.vmid != vmid for vm in vms.values())
 
 
 def _is_back(server: str, ports: HealPorts) -> bool:

@@ -35,6 +35,26 @@ def test_a_dead_server_is_proven_off_and_its_vms_run_elsewhere(bench: Bench) -> 
     assert bench.bmc.opened == bench.bmc.closed == 1
 
 
+def test_a_vm_that_somebody_deletes_meanwhile_is_awaited_no_more(bench: Bench) -> None:
+    bench.vms(ha=True)
+    bench.lab.datacenter.power_off("alba1")
+    driver = bench.rooted()
+    managed = driver.ha_managed
+
+    def deleted() -> Any:
+        found = managed()
+        with bench.lab.datacenter.present() as there:
+            there["alba2"].cluster.ha.resources.pop("vm:101")
+            there["alba2"].cluster.vms.pop(101)
+        return found
+
+    driver.ha_managed = deleted
+    outcome = bench.run(recover, RECOVER, hypervisor=driver)
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    (wiki,) = bench.truth().values()
+    assert wiki["name"] == "wiki" and wiki["copies"] == [wiki["node"]] != ["alba1"]
+
+
 def test_a_hung_server_is_switched_off_first(bench: Bench) -> None:
     bench.vms(ha=True)
     bench.lose()
