@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MOST = 1 << 30
+MOST = 1_000_000_000
 Figure = Annotated[int, Field(ge=0, le=MOST)]
 """MiB, GiB, vCPUs: more than any machine has. Far beyond, sums and solvers are exact no more."""
 

@@ -223,7 +223,9 @@ class Ledger:
                 if other not in (None, vm):
                     return f"{other} serves {name} port {port} here already"
         # Also when others were served beyond the pool already.
-        if self._more(vm) > self._free:
+        # Where too many were promised already, who takes none makes it no worse.
+        free = max(0, self._free) if wanted.ipv4 == "ipv6" else self._free
+        if self._more(vm) > free:
             return (
                 f"its public IPv4 addresses are used up: {self.pool} in the pool, "
                 f"{len(self.dedicated)} dedicated, {self._shared} shared"

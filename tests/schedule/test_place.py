@@ -268,3 +268,13 @@ def test_disks_that_nobody_knows_hold_nothing(make_fleet: MakeFleet, formed: For
         {"a": [8, 8, 8]}, {f"vm{n}": {"disk_gib": 40} for n in range(3)}, disk_gib=100
     )
     assert len(servers(small, formed(small))) == 2  # 85 % of 100 GiB
+
+
+def test_who_takes_no_address_comes_to_a_site_that_promised_too_many(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    vms = {"old": {"ipv4": "dedicated"}, "new": {"ipv4": "ipv6"}, "late": {"ipv4": "dedicated"}}
+    fleet = make_fleet({"a": [8, 8, 8]}, vms, pool=0)
+    ran = SeenVm(vmid=100, cluster="a", server="a1", state="running")
+    found = place(fleet, formed(fleet, {"old": ran}))
+    assert set(found.homes) == {"new"} and [left.vm for left in found.unplaced] == ["late"]
