@@ -1,6 +1,7 @@
 """The three shapes of data on stdout: a table for people, JSON and JSON lines for programs."""
 
 import json
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -25,9 +26,13 @@ def rows_of(document: Any, rows: list[Any] | None) -> list[Any]:
 
 
 def plain(value: Any) -> Any:
-    """Models and tuples as JSON types."""
+    """Models, records and tuples as JSON types: what has named parts keeps the names."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if is_dataclass(value) and not isinstance(value, type):
+        return {part.name: plain(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return plain(value._asdict())
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -74,7 +74,7 @@ def check(workspace: Workspace, plan: Plan, world: World) -> None:
             "the plan is stale: it was made for another workspace, or the inventory or the world "
             "changed since",
             where=f"plan {plan.fingerprint[:12]}",
-            mend="make a new one: `metal plan`",
+            mend="make a new one: `metal plan`, or the same command again if it came from no file",
         )
     # The file may have been edited since it was made: nobody's word counts but the judge's.
     judged(plan, workspace.inventory, world, today_of(workspace))

@@ -69,6 +69,7 @@ def test_another_plan_is_refused_while_one_is_half_carried_out(trio: Lab) -> Non
     refused = trio.metal("apply", str(trio.folder / "other.json"), "--yes")
     assert refused.returncode == REFUSED
     assert "half carried out" in refused.stderr
+    assert "another plan is half carried out" in trio.metal("plan").stderr
     done = trio.metal("apply", "--yes")
     assert done.returncode == 0, done.stderr
     assert trio.final_state()["open plan"] is None

@@ -48,6 +48,7 @@ def command(
     """
     from metal.cli.render.plan import plan_lines
     from metal.cli.screen import width
+    from metal.controller.applying import open_plan
     from metal.controller.planning import make_plan
     from metal.controller.proving import proof_of
 
@@ -55,6 +56,12 @@ def command(
     workspace = face.open()
     world = see(face, workspace, recorded)
     plan = make_plan(workspace, world)
+    if recorded is None and (begun := open_plan(workspace)):
+        face.say(
+            f"note: another plan is half carried out ({len(begun.actions)} actions), and `metal "
+            "apply` goes on with that one first; `metal run list` shows it, `metal run cancel` of "
+            "its apply gives it up"
+        )
     if out is not None:
         face.write(out, plan.model_dump_json(indent=2) + "\n")
         face.say(f"the plan is in {out}: `metal apply {out}` carries it out")
