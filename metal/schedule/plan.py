@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from metal.model.addresses import Addressing
 from metal.model.fleet import Inventory
-from metal.model.plan import DescribeVm, PlaceVm, Risk, StartVm
+from metal.model.plan import DescribeVm, PlaceVm, Risk, StartVm, count
 from metal.model.world import World
 from metal.network.addresses import AddressPlan, plan_addresses
 from metal.network.ipv6 import Use, prefixes, under
@@ -48,6 +48,7 @@ def plan_vms(
         for vm, home in new.items()
     )
     warnings = (
+        *_unseen(inventory, world, placement),
         *placement.fleet.notes,
         *_unplaced(placement),
         *_give_way(in_the_way(inventory, world, ready, needs, placement)),
@@ -208,6 +209,22 @@ def _give_way(wishes: Collection[Wish]) -> Iterator[str]:
         said = " and ".join(map(str, wishes))
         which = "this wish" if len(wishes) == 1 else f"these {len(wishes)} wishes"
         yield f"every VM has a place without {which}, and no fewer do: {said}"
+
+
+def _unseen(inventory: Inventory, world: World, placement: Placement) -> Iterator[str]:
+    """What nobody saw is unknown: an empty plan does not say that it is well."""
+    for cluster in placement.fleet.silent:
+        servers = inventory.clusters[cluster].servers
+        told = {s: world.silent[f"node {s}"] for s in servers if f"node {s}" in world.silent}
+        whole = world.silent.get(f"cluster {cluster}")
+        reasons = dict.fromkeys([*told.values(), *([whole] if whole else [])])
+        why = f" ({'; '.join(reasons)})" if reasons else ""
+        vms = [v for v, w in inventory.vms.items() if w.cluster == cluster and v not in world.vms]
+        there = f" and its {count(len(vms), 'VM')} ({', '.join(vms)})" if vms else ""
+        yield (
+            f"{cluster} could not be seen{why}: what has become of it{there} is unknown, and "
+            f"nothing is planned for it. Get {', '.join(servers)} to answer, and plan again"
+        )
 
 
 def _gone(inventory: Inventory, world: World, placement: Placement) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from metal.cli.render.plan import plan_lines
 from metal.controller.adopting import Adopting, Credential
 from metal.controller.applying import apply
 from metal.controller.look import look
@@ -102,6 +103,18 @@ def test_the_first_plan_is_empty(grown: Any, workspace: Any, adopt: Any) -> None
     assert plan.warnings == (
         "container proxy (vmid 200) on pve3 is not in the inventory: it is left alone",
     )
+
+
+def test_what_nobody_saw_is_unknown_and_not_well(grown: Any, workspace: Any, adopt: Any) -> None:
+    adopt(grown)
+    for name in NODES:
+        grown.datacenter.power_off(name)
+    plan = make_plan(workspace, look(workspace))
+    assert plan.actions == ()
+    (warning,) = plan.warnings
+    assert "prod could not be seen (" in warning
+    assert "its 7 VMs (web01, " in warning and "is unknown" in warning
+    assert "as the inventory wants it" not in plan_lines(plan)[0]
 
 
 def test_what_else_the_inventory_wants_does_not_go_there_unasked(
