@@ -49,7 +49,8 @@ def agreed(face: Face, what: str, act: str, *, yes: bool) -> None:
 def compared(
     face: Face, where: str, old: str | None, new: str, fingerprint: str | None, mend: str
 ) -> bool:
-    """Whether the certificate `new` is the right one: by `fingerprint`, else by asking.
+    """Whether the certificate `new` is the right one: it is if it was told (`fingerprint`, which
+    whoever asks has compared), else by asking.
 
     Refused where nobody can be asked; `mend` says how to read it at the machine itself.
     """
@@ -58,7 +59,7 @@ def compared(
     if old:
         face.say(f"differ in  {_differing(old, new)}")
     if fingerprint:
-        return fingerprint.upper() == new
+        return fingerprint == new
     if not face.interactive:
         what = "nobody can be asked whether that is the right one"
         raise Refused(what, where=where, mend=mend)

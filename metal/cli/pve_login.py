@@ -17,11 +17,19 @@ ROOT, TOKEN, PASSWORD = "root@pam", "METAL_PVE_TOKEN", "METAL_PVE_PASSWORD"
 WANTED = f"{ROOT}:PASSWORD, or a token USER@REALM!ID=SECRET"
 
 
-def trusted(face: Face, fingerprint: str, *, known: bool) -> None:
-    """Show the certificate; ask about it unless it is known. Refused without consent."""
+def trusted(face: Face, where: str, fingerprint: str, *, known: bool) -> None:
+    """Show the certificate; ask about it unless it is known. Refused without consent: root's
+    password goes to nobody else."""
     face.say(f"its certificate is {fingerprint}")
-    if known or not face.interactive:
-        return  # shown, and pinned at its first use
+    if known:
+        return
+    if not face.interactive:
+        raise Refused(
+            "nobody can be asked whether that is the right certificate: no credential was sent",
+            where=where,
+            mend="compare it on the node itself (pvenode cert info) and give it: --fingerprint "
+            "SHA256",
+        )
     face.say("compare it: pvenode cert info, on the node itself")
     answer = click.prompt("type yes if it is the right one", default="", err=True)
     if answer.strip().lower() != "yes":

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from metal.cluster.adopt import Adoption, adopt
+from metal.controller.repinning import check_shown
 from metal.controller.tokens import ident_of, secret_name
 from metal.controller.workspace import Workspace
 from metal.drivers.proxmox import PROMPT, NodeAccess, Patience, Proxmox
@@ -77,13 +78,25 @@ class Adopting:
     def shown(self, expected: str | None) -> str:
         """The certificate's fingerprint; Refused when another is expected, or pinned already."""
         self.fingerprint = shown(self.address, self.port)
-        if expected and expected.upper() != self.fingerprint:
-            raise Refused(
-                f"it shows the certificate {self.fingerprint}, expected was {expected.upper()}",
-                where=self.address,
-                mend="somebody may sit in between: ask from another network",
-            )
+        check_shown(self.address, self.fingerprint, expected)
+        for name, pin in self._pins().items():
+            self._check_pin(name, pin, self.fingerprint)
         return self.fingerprint
+
+    @property
+    def known(self) -> bool:
+        """Whether the certificate was pinned here before."""
+        return self.fingerprint in self._pins().values()
+
+    def _pins(self) -> dict[str, str]:
+        """Server of the inventory at this address → what it showed before."""
+        records = self._workspace.store.servers.all()
+        return {
+            name: pin
+            for name, server in self._workspace.inventory.servers.items()
+            if server.api == (self.address, self.port) and name in records
+            if (pin := records[name].node_fingerprint)
+        }
 
     def read(self, credential: Credential) -> FoundCluster:
         """All of the cluster, through this one node; and where each node answers us."""
@@ -159,13 +172,18 @@ class Adopting:
         records = self._workspace.store.servers.all()
         for node in found.nodes:
             pinned = records[node.name].node_fingerprint if node.name in records else None
-            if pinned and node.fingerprint and pinned != node.fingerprint:
-                raise Refused(
-                    f"its certificate is {node.fingerprint}, and {pinned} is pinned",
-                    where=node.name,
-                    mend="if you know why it changed, `metal cluster repin "
-                    f"{node.name}`; if not, somebody may sit in between",
-                )
+            if pinned and node.fingerprint:
+                self._check_pin(node.name, pinned, node.fingerprint)
+
+    @staticmethod
+    def _check_pin(name: str, pinned: str, shows: str) -> None:
+        if pinned != shows:
+            raise Refused(
+                f"its certificate is {shows}, and {pinned} is pinned",
+                where=name,
+                mend=f"if you know why it changed, `metal cluster repin {name}`; if not, somebody "
+                "may sit in between",
+            )
 
     def _record(self, found: FoundCluster) -> None:
         servers = self._workspace.store.servers

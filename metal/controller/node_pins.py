@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from metal.controller.repinning import check_shown
 from metal.controller.workspace import Workspace
 from metal.drivers.proxmox.contact import shown
 from metal.inventory.mistakes import suggest
@@ -19,9 +20,15 @@ class NodeRepinned(Frozen):
 
 
 def repin(
-    workspace: Workspace, server: str, agreed: Callable[[str | None, str], bool]
+    workspace: Workspace,
+    server: str,
+    agreed: Callable[[str | None, str], bool],
+    expected: str | None = None,
 ) -> NodeRepinned:
-    """Pin what its API shows now. No credential is sent to it before."""
+    """Pin what its API shows now. No credential is sent to it before.
+
+    Refused where it is not the one `expected`, whatever is pinned and whoever vouches for it.
+    """
     inventory = workspace.inventory
     if server not in inventory.servers:
         mend = suggest(server, inventory.servers, "server")
@@ -29,6 +36,7 @@ def repin(
     known = inventory.servers[server]
     old = workspace.store.servers.get(server).node_fingerprint
     new = shown(*known.api)
+    check_shown(server, new, expected)
     if new == old:
         return NodeRepinned(server=server, old=old, new=new, changed=False)
     by = _vouched(workspace, server, new)

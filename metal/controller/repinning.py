@@ -19,8 +19,14 @@ class Repinned(Frozen):
     changed: bool
 
 
-def repin(workspace: Workspace, server: str, agreed: Callable[[str | None, str], bool]) -> Repinned:
+def repin(
+    workspace: Workspace,
+    server: str,
+    agreed: Callable[[str | None, str], bool],
+    expected: str | None = None,
+) -> Repinned:
     """Pin the certificate that the BMC of `server` shows now, if `agreed(old, new)`.
+    Refused, whatever is pinned, where it is not the one `expected`.
 
     No credential is sent before; then a log-in proves that it is our BMC, and only then is the
     inventory changed, for every server behind it. Refused without consent, or when the BMC does
@@ -38,6 +44,7 @@ def repin(workspace: Workspace, server: str, agreed: Callable[[str | None, str],
             mend="nothing to do",
         )
     new = shown_fingerprint(access)
+    check_shown(server, new, expected)
     if new == access.fingerprint:
         return Repinned(server=server, old=access.fingerprint, new=new, changed=False)
     if not agreed(access.fingerprint, new):
@@ -50,6 +57,16 @@ def repin(workspace: Workspace, server: str, agreed: Callable[[str | None, str],
     edit(workspace.folder, changes)
     workspace.reload()
     return Repinned(server=server, old=access.fingerprint, new=new, changed=True)
+
+
+def check_shown(where: str, shows: str, expected: str | None) -> None:
+    """Refused unless it shows the certificate that a person read at the machine itself."""
+    if expected not in (None, shows):
+        raise Refused(
+            f"{expected} is not the certificate it shows, which is {shows}",
+            where=where,
+            mend="somebody may sit in between: ask from another network",
+        )
 
 
 def _prove(workspace: Workspace, server: str, access: BmcAccess) -> None:

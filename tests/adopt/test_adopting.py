@@ -306,7 +306,7 @@ def test_a_bad_token_or_password_is_refused(grown: Any, workspace: Any, adopt: A
 
 
 def test_another_certificate_than_expected_gets_no_password(grown: Any, workspace: Any) -> None:
-    with pytest.raises(Refused, match="expected was AA"):
+    with pytest.raises(Refused, match="AA is not the certificate it shows"):
         Adopting(workspace, grown.url).shown(":".join(["AA"] * 32))
 
 

@@ -4,6 +4,7 @@ import click
 
 from metal.cli.complete import servers
 from metal.cli.face import Face
+from metal.cli.fingerprints import Sha256
 from metal.cli.lazy import Verb
 
 
@@ -11,6 +12,7 @@ from metal.cli.lazy import Verb
 @click.argument("server", shell_complete=servers)
 @click.option(
     "--fingerprint",
+    type=Sha256(),
     metavar="SHA256",
     help="What it must be, as read at the machine itself: then nobody is asked.",
 )
@@ -24,19 +26,11 @@ def command(face: Face, server: str, fingerprint: str | None) -> None:
     """
     from metal.cli.asking import compared
     from metal.controller.repinning import repin
-    from metal.model.errors import Refused
 
     def agreed(old: str | None, new: str) -> bool:
         mend = "read it at the machine and give it with --fingerprint"
-        same = compared(face, server, old, new, fingerprint, mend)
-        if fingerprint and not same:
-            raise Refused(
-                "that is not the certificate it shows",
-                where=server,
-                mend="somebody may sit in between: ask from another network",
-            )
-        return same
+        return compared(face, server, old, new, fingerprint, mend)
 
-    done = repin(face.open(), server, agreed)
+    done = repin(face.open(), server, agreed, expected=fingerprint)
     said = "is pinned now" if done.changed else "was pinned already"
     face.show([f"{server}: {done.new} {said}"], done)

@@ -6,6 +6,7 @@ import click
 
 from metal.cli.complete import sites
 from metal.cli.face import Face
+from metal.cli.fingerprints import Sha256
 from metal.cli.lazy import Verb
 
 
@@ -22,11 +23,12 @@ from metal.cli.lazy import Verb
 )
 @click.option(
     "--fingerprint",
+    type=Sha256(),
     metavar="SHA256",
     help="Of the node's certificate, as read at the machine: then nobody is asked about it.",
 )
 @click.option("--dry-run", is_flag=True, help="Only read and show: nothing is written anywhere.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask, of its certificate either.")
 @click.pass_obj
 def command(
     face: Face,
@@ -56,7 +58,8 @@ def command(
 
     workspace = face.open()
     adopting = Adopting(workspace, url)
-    trusted(face, adopting.shown(fingerprint), known=bool(fingerprint) or yes)
+    shows = adopting.shown(fingerprint)
+    trusted(face, adopting.address, shows, known=bool(fingerprint) or adopting.known or yes)
     login = credential(face, file)
     face.say(f"reading the cluster through {adopting.address}")
     found = adopting.read(login)

@@ -4,6 +4,7 @@ import click
 
 from metal.cli.complete import servers
 from metal.cli.face import Face
+from metal.cli.fingerprints import Sha256
 from metal.cli.lazy import Verb
 
 
@@ -11,6 +12,7 @@ from metal.cli.lazy import Verb
 @click.argument("server", shell_complete=servers)
 @click.option(
     "--fingerprint",
+    type=Sha256(),
     metavar="SHA256",
     help="What it must be, as read at the machine itself: then nobody is asked.",
 )
@@ -28,7 +30,7 @@ def command(face: Face, server: str, fingerprint: str | None) -> None:
         mend = "read it at the machine (pvenode cert info), give it with --fingerprint"
         return compared(face, server, old, new, fingerprint, mend)
 
-    done = repin(face.open(), server, agreed)
+    done = repin(face.open(), server, agreed, expected=fingerprint)
     by = f", vouched for by {done.by}" if done.by else ""
     said = f"is pinned now{by}" if done.changed else "was pinned already"
     face.show([f"{server}: {done.new} {said}"], done)

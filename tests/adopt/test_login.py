@@ -1,0 +1,76 @@
+"""How `metal cluster adopt` and `repin` get to a login: which certificate, whose password."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from metal.cli import main
+
+from .conftest import Foreign
+
+Metal = Callable[..., tuple[int, str]]
+WRONG = ":".join(["AA"] * 32)
+TICKET = "POST access/ticket"
+
+
+@pytest.fixture
+def metal(
+    workspace: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Metal:
+    """(exit code, all that it said) of the command, with root's password and without a terminal."""
+    monkeypatch.delenv("METAL_PVE_TOKEN", raising=False)
+    monkeypatch.setenv("METAL_PVE_PASSWORD", "secret-root")
+
+    def run(*words: str) -> tuple[int, str]:
+        capsys.readouterr()
+        code = main(["-C", str(workspace.folder), *words])
+        said = capsys.readouterr()
+        workspace.reload()
+        return code, " ".join((said.out + said.err).split())
+
+    return run
+
+
+@pytest.fixture
+def alone(foreign: Any) -> Foreign:
+    node: Foreign = foreign("pve")
+    return node
+
+
+def test_a_certificate_that_nobody_confirmed_gets_no_password(alone: Foreign, metal: Metal) -> None:
+    code, said = metal("cluster", "adopt", alone.url)
+    assert code == 3 and "nobody can be asked whether that is the right certificate" in said
+    assert "--fingerprint" in said and not alone.datacenter.counts[TICKET]
+    code, _ = metal("cluster", "adopt", alone.url, "--dry-run", "--fingerprint", alone.pins["pve"])
+    assert code == 0 and alone.datacenter.counts[TICKET]
+
+
+def test_one_that_is_pinned_is_confirmed(alone: Foreign, metal: Metal, workspace: Any) -> None:
+    assert metal("cluster", "adopt", alone.url, "--yes")[0] == 0
+    assert metal("cluster", "adopt", alone.url, "--dry-run")[0] == 0
+    workspace.store.servers.unpin("pve")
+    workspace.store.servers.pin("pve", WRONG)
+    asked = alone.datacenter.counts[TICKET]
+    code, said = metal("cluster", "adopt", alone.url, "--yes")
+    assert code == 3 and "is pinned" in said and "cluster repin pve" in said
+    assert alone.datacenter.counts[TICKET] == asked
+
+
+@pytest.mark.parametrize("given", ["AA:BB", "zz"])
+@pytest.mark.parametrize("verb", ["adopt", "repin"])
+def test_half_a_fingerprint_is_none(metal: Metal, verb: str, given: str) -> None:
+    code, said = metal("cluster", verb, "pve", "--fingerprint", given)
+    assert code == 2 and f"{given} is no SHA-256" in said
+
+
+def test_a_wrong_fingerprint_is_refused_though_the_right_one_is_pinned(
+    alone: Foreign, metal: Metal
+) -> None:
+    assert metal("cluster", "adopt", alone.url, "--yes")[0] == 0
+    code, said = metal("cluster", "repin", "pve", "--fingerprint", WRONG)
+    assert code == 3 and f"{WRONG} is not the certificate it shows" in said
+    code, said = metal("cluster", "repin", "pve", "--fingerprint", alone.pins["pve"].lower())
+    assert code == 0 and "was pinned already" in said
