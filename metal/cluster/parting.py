@@ -1,6 +1,6 @@
 """A server leaves its cluster: one that still runs, or one that is dead and will be replaced."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +10,8 @@ from metal.model.errors import Failed, Refused
 from metal.operations.run import Run
 from metal.operations.switching import Switching
 
-VERSION = 1
+VERSION = 2
+"""2: what HA restarts is waited for."""
 TRIES = 4
 COPIES = 3
 """Of all data in Ceph, each on a server of its own."""
@@ -28,13 +29,15 @@ class PartingPorts:
     every: float = 1.0
     healing: float = 7 * 86400.0
     """Seconds for Ceph to copy all of a server's data to the others."""
+    restarting: float = 900.0
+    """Seconds for HA to fence a server that fell, and to restart elsewhere what it held."""
 
 
 def leave(run: Run, server: str, ports: PartingPorts) -> dict[str, Any]:
     """A server that runs and is empty: its data moved, its daemons gone, switched off, out."""
     ages = ports.ages
     step = partial(_step, run, ports)
-    step(f"see that {server} may go", lambda: _may_go(server, ages))
+    step(f"see that {server} may go", lambda: refuse_leave(server, ages))
     osds = step(f"ask which OSDs {server} has", lambda: list(ages.osds_of(server)))
     if osds:
         step("let its data move to the others", lambda: ages.ensure_osds_out(server))
@@ -65,6 +68,13 @@ def bury(run: Run, server: str, ports: PartingPorts) -> dict[str, Any]:
     step = partial(_step, run, ports)
     _prove_off(run, server, ports, "it is replaced by another")
     at = step("choose a server to speak from", lambda: _other(server, ages))
+    run.wait(
+        f"HA has restarted what waits for {server}",
+        lambda: None if _recovered_by_ha(server, ages) else True,
+        seconds=ports.restarting,
+        every=ports.every,
+        late=f"HA has not restarted all of it elsewhere; `ha-manager status` on {at} says why",
+    )
     step(f"see that nothing waits for {server}", lambda: _nothing_waits(server, ages))
     shell = ports.shell
     osds = step("ask which OSDs it had", lambda: list(ages.osds_of(server)))
@@ -94,30 +104,51 @@ def _prove_off(run: Run, server: str, ports: PartingPorts, why: str) -> None:
     ports.power.step(run, f"prove {server} off", off, why=why, tries=TRIES, backoff=ports.every)
 
 
-def _may_go(server: str, ages: Ages) -> None:
+def refuse_leave(server: str, ages: Ages) -> None:
+    """What no work of anybody mends comes first."""
     condition = ages.condition()
-    if doubts := condition.doubts():
-        raise Failed(f"not now: {'; '.join(doubts)}", where=server, mend="mend that first")
-    left = len(condition.nodes) - 1
-    # What no work of anybody mends comes first.
-    if ages.osds_of(server) and left < COPIES:
+    others = [node for node in condition.nodes if node != server]
+    if ages.osds_of(server) and (left := sum(bool(ages.osds_of(n)) for n in others)) < COPIES:
         raise Refused(
-            f"Ceph keeps {COPIES} copies on as many servers, and {left} would be left",
+            f"Ceph keeps {COPIES} copies on as many servers, and {left} with disks would be left",
             where=server,
-            mend="join another first: `metal cluster replace` puts one in its place",
+            mend="let another join first: among the cluster's `servers` in inventory.toml, then "
+            "`metal apply`",
         )
-    if left < 2:
+    if len(others) < 2:
         raise Refused(
             "one server alone would be left, and a cluster of two lives by both",
             where=server,
             mend="`pvecm expected 1` on the one that stays lets it go on alone; by hand",
         )
+    if condition.nodes.get(server) is False:
+        raise Refused(
+            "it is offline: only one that runs can leave",
+            where=server,
+            mend=f"bring it up, or, if it is dead: `metal cluster replace {server}`",
+        )
+    if doubts := condition.doubts():
+        raise Refused(f"not now: {'; '.join(doubts)}", where=server, mend="mend that first")
     if guests := ages.guests_on(server):
         raise Refused(
             f"it still has {', '.join(guests)}",
             where=server,
             mend=f"`metal drain {server}` moves what runs; move or remove the rest in Proxmox",
         )
+
+
+def refuse_burial(server: str, cluster: str, ages: Ages) -> None:
+    """Before anything is touched: it must be lost for its cluster, and only HA wait for it."""
+    if ages.condition().nodes.get(server):
+        guests = ", ".join(ages.guests_on(server)) or "no guest"
+        raise Refused(
+            f"it is not dead: {cluster} sees it online, with {guests}",
+            where=server,
+            mend=f"`metal drain {server}` and `metal cluster leave {server}` take it out. If it is "
+            f"sick, or cannot be done without: `metal fence {server} --force` proves it dead first",
+        )
+    _other(server, ages)
+    _nothing_waits(server, ages, but=_recovered_by_ha(server, ages))
 
 
 def _shut_down(server: str, ages: Ages) -> None:
@@ -129,12 +160,17 @@ def _other(server: str, ages: Ages) -> str:
     condition = ages.condition()
     online = sorted(name for name, up in condition.nodes.items() if up and name != server)
     if not condition.quorate or not online:
-        raise Failed("no quorate rest of its cluster answers", where=server, mend="bring it up")
+        raise Refused("no quorate rest of its cluster answers", where=server, mend="bring it up")
     return online[0]
 
 
-def _nothing_waits(server: str, ages: Ages) -> None:
-    if guests := ages.guests_on(server):
+def _recovered_by_ha(server: str, ages: Ages) -> list[str]:
+    recovers = ages.ha_recovers()
+    return [guest for guest in ages.guests_on(server) if int(guest.split()[0]) in recovers]
+
+
+def _nothing_waits(server: str, ages: Ages, but: Collection[str] = ()) -> None:
+    if guests := [guest for guest in ages.guests_on(server) if guest not in but]:
         moves = "; ".join(
             f"mv /etc/pve/nodes/{server}/qemu-server/{guest.split()[0]}.conf "
             "/etc/pve/nodes/OTHER/qemu-server/"
@@ -144,7 +180,8 @@ def _nothing_waits(server: str, ages: Ages) -> None:
             f"{', '.join(guests)} {'is' if len(guests) == 1 else 'are'} still there for the "
             "cluster, and would be forgotten with it",
             where=server,
-            mend="those whose disks are in Ceph move by their configuration, on any other node: "
+            mend="`metal watch --act` restarts elsewhere what ran and is in the inventory. Of the "
+            "rest, those whose disks are in Ceph move by their configuration, on any other node: "
             f"{moves}. The others are restored from a backup; then remove what is left there",
         )
     condition = ages.condition()

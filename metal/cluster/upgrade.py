@@ -11,6 +11,7 @@ from typing import Any
 
 from metal.cluster.doubts import no_doubt
 from metal.drivers.ports import Ages, Shell
+from metal.model.errors import Refused
 from metal.operations.run import Run
 
 VERSION = 1
@@ -44,6 +45,19 @@ class UpgradePorts:
     """Seconds for a server to restart, its disks unlocked by whoever does that."""
     healing: float = 7200.0
     """Seconds for Ceph to be healthy again."""
+
+
+def refuse(cluster: str, servers: Sequence[str], ages: Ages, shell: Callable[[str], Shell]) -> None:
+    """Before anything is begun: Refused while its cluster is not well, an error where a server does
+    not let us in."""
+    if doubts := ages.condition().doubts():
+        raise Refused(
+            f"not begun: {'; '.join(doubts)}",
+            where=cluster,
+            mend="mend that first: a server is taken out only while all others are well",
+        )
+    for server in servers:
+        shell(server).answers()
 
 
 def upgrade(run: Run, servers: Sequence[str], ports: UpgradePorts) -> dict[str, Any]:

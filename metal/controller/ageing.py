@@ -19,7 +19,8 @@ from metal.drivers.ssh import Ssh
 from metal.inventory.edit import edit
 from metal.inventory.mistakes import suggest
 from metal.inventory.replacing import replacing, standing_alone
-from metal.model.errors import BadInput, Failed, Refused
+from metal.model.errors import BadInput, Failed, Refused, Unreachable
+from metal.model.hypervisor import Checked
 from metal.model.life import Life, Status
 from metal.operations.leading import Term
 from metal.operations.run import Run, perform
@@ -43,15 +44,9 @@ def upgrade_cluster(
     workspace: Workspace, name: str, progress: Progress, shell: ShellOf | None = None
 ) -> dict[str, Any]:
     """Every server in turn; Failed at the first doubt, saying where it stands."""
-    servers = _servers(workspace, name)
-    if len(servers) < QUORUM:
-        raise Refused(
-            f"it has {len(servers)} server{'s'[: len(servers) != 1]}: while one restarts, the rest "
-            "has no quorum and its VMs stop",
-            where=name,
-            mend="upgrade it by hand, when its VMs may be down: apt update && apt dist-upgrade",
-        )
-    ports = _upgrade_ports(workspace, name, shell or shell_of(workspace))
+    shell = shell or shell_of(workspace)
+    servers = may_upgrade(workspace, name, shell)
+    ports = _upgrade_ports(workspace, name, shell)
     claims = (f"cluster {name}", *(f"server {s}" for s in servers))
     return carried_out(
         workspace,
@@ -64,19 +59,41 @@ def upgrade_cluster(
     )
 
 
-def checklist(
-    workspace: Workspace, name: str, shell: ShellOf | None = None
-) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+def may_upgrade(workspace: Workspace, name: str, shell: ShellOf | None = None) -> tuple[str, ...]:
+    """Its servers; an error, before anything is begun, where it cannot be done now."""
+    servers = _servers(workspace, name)
+    if len(servers) < QUORUM:
+        raise Refused(
+            f"it has {len(servers)} server{'s'[: len(servers) != 1]}: while one restarts, the rest "
+            "has no quorum and its VMs stop",
+            where=name,
+            mend="upgrade it by hand, when its VMs may be down: apt update && apt dist-upgrade",
+        )
+    if not _under_way(workspace, UPGRADE, name):
+        upgrade.refuse(name, servers, workspace.proxmox(name), shell or shell_of(workspace))
+    return servers
+
+
+def checklist(workspace: Workspace, name: str, shell: ShellOf | None = None) -> dict[str, Checked]:
     """Server → what forbids and what warns of the next release, by Proxmox's own script."""
-    ask = shell or shell_of(workspace)
-    return {server: ask(server).checklist() for server in _servers(workspace, name)}
+    servers, ask = _servers(workspace, name), shell or shell_of(workspace)
+    versions = workspace.proxmox(name).condition().versions
+    told = {}
+    for server in servers:
+        if server not in versions:
+            raise Unreachable("it is offline", where=server, mend="bring it up, then ask again")
+        told[server] = Checked(runs=versions[server])
+        if not told[server].there:
+            fail, warn = ask(server).checklist()
+            told[server] = Checked(runs=versions[server], fail=fail, warn=warn)
+    return told
 
 
 def leave_cluster(
     workspace: Workspace, server: str, progress: Progress, shell: ShellOf | None = None
 ) -> dict[str, Any]:
     """A server that runs is taken out, and stands alone in the inventory afterwards."""
-    cluster = _cluster_of(workspace, server)
+    cluster = may_leave(workspace, server)
     ports = _parting_ports(workspace, server, cluster, shell or shell_of(workspace))
     done = carried_out(
         workspace,
@@ -92,12 +109,27 @@ def leave_cluster(
     return done
 
 
+def may_leave(workspace: Workspace, server: str) -> str:
+    """Its cluster; Refused, with the way out, before anything is begun where it cannot go."""
+    cluster = _cluster_of(workspace, server)
+    if not _under_way(workspace, LEAVE, server):
+        parting.refuse_leave(server, workspace.proxmox(cluster))
+    return cluster
+
+
 def may_replace(workspace: Workspace, old: str, new: str) -> str:
-    """The cluster of `old`; Refused, with the way out, where `new` cannot take its place."""
-    inventory = workspace.inventory
+    """The cluster of `old`; Refused, with the way out, where that is not dead, or `new` cannot take
+    its place."""
     cluster = _cluster_of(workspace, old, gone=True)
-    if new == old:
-        return cluster
+    if new != old:
+        _may_inherit(workspace, cluster, old, new)
+    if not _under_way(workspace, REPLACE, old):
+        parting.refuse_burial(old, cluster, workspace.proxmox(cluster))
+    return cluster
+
+
+def _may_inherit(workspace: Workspace, cluster: str, old: str, new: str) -> None:
+    inventory = workspace.inventory
     if new not in inventory.servers:
         mend = suggest(new, inventory.servers, "server")
         raise BadInput(f"there is no server {new}", where="inventory.toml", mend=mend)
@@ -111,7 +143,6 @@ def may_replace(workspace: Workspace, old: str, new: str) -> str:
         raise Refused(
             f"it is {workspace.life(new)}", where=new, mend=f"enrol it first: `metal enroll {new}`"
         )
-    return cluster
 
 
 def replace_server(
@@ -230,7 +261,15 @@ def _servers(workspace: Workspace, name: str) -> tuple[str, ...]:
     if name not in clusters:
         mend = suggest(name, clusters, "cluster")
         raise BadInput(f"there is no cluster {name}", where="inventory.toml", mend=mend)
-    return tuple(s for s in clusters[name].servers if workspace.life(s) in AGED)
+    if formed := tuple(s for s in clusters[name].servers if workspace.life(s) in AGED):
+        return formed
+    raise Refused("it is not formed yet", where=name, mend=f"`metal cluster form {name}`")
+
+
+def _under_way(workspace: Workspace, kind: str, subject: str) -> bool:
+    """One that was begun goes on from where it stopped, whatever it did to its cluster since."""
+    opened = workspace.store.journal.list(open_only=True)
+    return any((o.kind, o.subject) == (kind, subject) for o in opened)
 
 
 def _cluster_of(workspace: Workspace, server: str, *, gone: bool = False) -> str:

@@ -312,6 +312,9 @@ class Ages(Protocol):
     def guests_on(self, node: str) -> tuple[str, ...]:
         """Every guest whose configuration is there, running or not: "101 git"."""
 
+    def ha_recovers(self) -> frozenset[int]:
+        """Ids of the guests that go elsewhere by themselves when their node dies."""
+
     def ensure_removed_node(self, node: str) -> None:
         """It is no member any more; Refused while it is online."""
 

@@ -60,6 +60,25 @@ class Condition(Frozen):
         return (*found, *self.troubled)
 
 
+class Checked(Frozen):
+    """What the maker's own script says of one server's way to the next release."""
+
+    runs: str
+    """The version that it runs."""
+    fail: tuple[str, ...] = ()
+    """What forbids it."""
+    warn: tuple[str, ...] = ()
+
+    @property
+    def there(self) -> bool:
+        """It runs the release already that the script leads to."""
+        return int(self.runs.partition(".")[0]) >= NEXT
+
+
+NEXT = 9
+"""The release that `pve8to9` leads to."""
+
+
 class Holding(Frozen):
     """A VM as one cluster has it."""
 

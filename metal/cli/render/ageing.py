@@ -3,21 +3,19 @@
 from collections.abc import Mapping, Sequence
 
 from metal.cli.render.hang import hanging
+from metal.model.hypervisor import NEXT, Checked
 
-Checks = Mapping[str, tuple[Sequence[str], Sequence[str]]]
 
-
-def checklist_lines(told: Checks, width: int = 80) -> list[str]:
+def checklist_lines(told: Mapping[str, Checked], width: int = 80) -> list[str]:
     lines: list[str] = []
-    for server, (fails, warns) in told.items():
-        lines.append(f"{server}: {len(fails)} FAIL, {len(warns)} WARN")
-        for mark, texts in (("FAIL", fails), ("WARN", warns)):
+    for server, found in told.items():
+        if found.there:
+            lines.append(f"{server}: it runs Proxmox VE {NEXT} already")
+            continue
+        lines.append(f"{server}: {len(found.fail)} FAIL, {len(found.warn)} WARN")
+        for mark, texts in (("FAIL", found.fail), ("WARN", found.warn)):
             lines += [line for text in texts for line in hanging(f"  {mark}  ", text, width)]
     return lines
-
-
-def checklist_data(told: Checks) -> dict[str, dict[str, Sequence[str]]]:
-    return {server: {"fail": fails, "warn": warns} for server, (fails, warns) in told.items()}
 
 
 def versions_lines(versions: Mapping[str, str]) -> list[str]:

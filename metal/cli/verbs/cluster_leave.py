@@ -23,9 +23,10 @@ def command(face: Face, server: str, yes: bool) -> None:
     not do without it.
     """
     from metal.cli.asking import agreed
-    from metal.controller.ageing import leave_cluster
+    from metal.controller.ageing import leave_cluster, may_leave
 
     workspace = face.open()
+    may_leave(workspace, server)
     agreed(face, RECIPE, f"take {server} out of its cluster", yes=yes)
     face.resumable = f"`metal cluster leave {server}` goes on where it stopped"
     with face.progress() as progress:

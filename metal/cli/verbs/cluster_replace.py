@@ -16,8 +16,9 @@ def command(face: Face, old: str, new: str | None, yes: bool) -> None:
     """Put NEW in the place of OLD, a dead server of a cluster; the first one of it included.
 
     Without NEW it is a new machine under the old one's name: it is enrolled and installed like
-    any other, and `metal apply` lets it join. Shows the recipe for this cluster first. OLD is
-    proven off before anything is forgotten; what still waits for it stops the replacement.
+    any other, and `metal apply` lets it join. Refused while its cluster sees OLD online, and
+    while guests wait for it that HA does not restart. Shows the recipe for this cluster first;
+    OLD is proven off before anything is forgotten.
     """
     from metal.cli.asking import agreed
     from metal.cli.render.ageing import recipe_lines
@@ -28,7 +29,8 @@ def command(face: Face, old: str, new: str | None, yes: bool) -> None:
     workspace, heir = face.open(), new or old
     cluster = may_replace(workspace, old, heir)
     steps = recipe(workspace, cluster, old, heir)
-    agreed(face, "\n".join(recipe_lines(steps, width())), f"replace {old} by {heir}", yes=yes)
+    by = heir if heir != old else "a new machine of its name"
+    agreed(face, "\n".join(recipe_lines(steps, width())), f"replace {old} by {by}", yes=yes)
     face.resumable = f"`metal cluster replace {old} {heir}` goes on where it stopped"
     with face.progress() as progress:
         done = replace_server(workspace, old, heir, progress)

@@ -26,18 +26,19 @@ def command(face: Face, cluster: str, check: bool, yes: bool) -> None:
     With --check the list of what stands in the way from Proxmox 8 to 9: nothing is changed.
     """
     from metal.cli.asking import agreed
-    from metal.cli.render.ageing import checklist_data, checklist_lines, versions_lines
+    from metal.cli.render.ageing import checklist_lines, versions_lines
     from metal.cli.screen import width
-    from metal.controller.ageing import checklist, upgrade_cluster
+    from metal.controller.ageing import checklist, may_upgrade, upgrade_cluster
     from metal.model.errors import Failed
 
     workspace = face.open()
     if check:
         told = checklist(workspace, cluster)
-        face.show(checklist_lines(told, width()), checklist_data(told))
-        if any(fails for fails, _ in told.values()):
+        face.show(checklist_lines(told, width()), told)
+        if any(found.fail for found in told.values()):
             raise Failed("something stands in the way", where=cluster, mend="mend what FAIL says")
         return
+    may_upgrade(workspace, cluster)
     agreed(face, RECIPE, f"upgrade {cluster}", yes=yes)
     face.resumable = f"`metal cluster upgrade {cluster}` goes on where it stopped"
     with face.progress() as progress:

@@ -29,12 +29,14 @@ def command(
     from metal.cli.verbs.plan import CHANGES_PENDING
     from metal.controller.planning import drain_plan
     from metal.controller.preflight import cleared
+    from metal.controller.remote import named
     from metal.model.errors import BadInput
 
     face = ctx.ensure_object(Face)
     if recorded is not None and not only_plan:
         raise BadInput("a recorded world is only planned for", mend="add --plan, or leave --world")
     workspace = face.open()
+    named(workspace, (server,))
     plan = drain_plan(workspace, see(face, workspace, recorded), server)
     if recorded is None:
         plan = cleared(workspace, plan)

@@ -7,6 +7,7 @@ from typing import Any
 
 from metal.drivers.proxmox import ceph
 from metal.drivers.proxmox.api import Api
+from metal.drivers.proxmox.guests import managed
 from metal.drivers.proxmox.node import ApiError
 from metal.model.errors import Failed, Refused
 from metal.model.hypervisor import Condition
@@ -90,6 +91,12 @@ def guests_on(api: Api, node: str) -> tuple[str, ...]:
     return tuple(
         f"{row['vmid']} {row.get('name', '')}".strip() for row in rows if row["node"] == node
     )
+
+
+def ha_recovers(api: Api) -> frozenset[int]:
+    """What is `stopped` goes elsewhere too; what is `disabled` or `ignored` stays with its node."""
+    resources = api.get("cluster/ha/resources")
+    return managed([row for row in resources if row.get("state") not in ("disabled", "ignored")])
 
 
 def ensure_removed(api: Api, node: str) -> None:

@@ -141,6 +141,9 @@ class Proxmox:
     def guests_on(self, node: str) -> tuple[str, ...]:
         return ageing.guests_on(self._api, node)
 
+    def ha_recovers(self) -> frozenset[int]:
+        return ageing.ha_recovers(self._api)
+
     def ensure_removed_node(self, node: str) -> None:
         ageing.ensure_removed(self._api, node)
 
