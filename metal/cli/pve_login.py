@@ -36,6 +36,14 @@ def trusted(face: Face, where: str, fingerprint: str, *, known: bool) -> None:
         raise Refused("no credential was sent: the certificate was not agreed to")
 
 
+def another_may_use(token: str) -> str:
+    return (
+        f"there is a token {token} already, and it is not kept here: another workspace may log in "
+        "with it, and could not any more. If so, give this fleet another name below [fleet] in "
+        "inventory.toml, and adopt again"
+    )
+
+
 def credential(face: Face, file: Path | None) -> "Credential":
     """From the file, the environment or a prompt, never from the arguments."""
     from metal.controller.adopting import Credential

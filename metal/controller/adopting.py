@@ -17,6 +17,8 @@ from metal.controller.tokens import ident_of, secret_name
 from metal.controller.workspace import Workspace
 from metal.drivers.proxmox import PROMPT, NodeAccess, Patience, Proxmox
 from metal.drivers.proxmox.contact import shown
+from metal.drivers.proxmox.node import LoginRefused
+from metal.drivers.proxmox.tokens import USER
 from metal.inventory.adoption import tables
 from metal.inventory.edit import edit
 from metal.model.base import Frozen
@@ -100,7 +102,14 @@ class Adopting:
 
     def read(self, credential: Credential) -> FoundCluster:
         """All of the cluster, through this one node; and where each node answers us."""
-        found = self._hypervisor(credential).found()
+        try:
+            found = self._hypervisor(credential).found()
+        except LoginRefused as error:
+            raise Refused(
+                f"it does not let {ROOT} in with the password that was given (401)",
+                where=self.address,
+                mend=f"give {ROOT}'s own, which its web interface takes (realm: Linux PAM)",
+            ) from error
         with ThreadPoolExecutor() as pool:
             nodes = tuple(pool.map(self._at_its_door, found.nodes))
         mute = [
@@ -133,6 +142,14 @@ class Adopting:
         """What would be written; nothing is."""
         adoption = adopt(self._workspace.inventory, found, name=name, site=site)
         return adoption, self._result(found, adoption)
+
+    def taken(self, cluster: str, credential: Credential) -> str:
+        """A token of the name that ours will get, whose secret is not kept here: making ours
+        ends it. "" where there is none, or none is made."""
+        if credential.token or self._kept(cluster):
+            return ""
+        ident = ident_of(self._workspace)
+        return f"{USER}!{ident}" if self._hypervisor(credential).has_token(ident) else ""
 
     def write(self, found: FoundCluster, adoption: Adoption, credential: Credential) -> Adopted:
         """Everything or nothing of the inventory, then records, pins and the token.
@@ -196,8 +213,8 @@ class Adopting:
     def _keep_token(self, cluster: str, credential: Credential) -> tuple[str, tuple[str, ...]]:
         """(the token's name, what to tell). One that is kept already and works is kept on."""
         secrets, name = self._workspace.secrets, secret_name(cluster)
-        token = credential.token or secrets.reveal(name) or ""
-        if not (token and (credential.token or self._works(token))):
+        token = credential.token or self._kept(cluster)
+        if not token:
             fleet = self._workspace.inventory.fleet.name
             ident = ident_of(self._workspace)
             token = self._hypervisor(credential).make_token(ident, f"metal, fleet {fleet}")
@@ -208,6 +225,11 @@ class Adopting:
         if lacking:
             return plain, (f"the token {plain} lacks {', '.join(lacking)} on /",)
         return plain, ()
+
+    def _kept(self, cluster: str) -> str:
+        """The token that is kept of it, if it works; else ""."""
+        token = self._workspace.secrets.reveal(secret_name(cluster)) or ""
+        return token if token and self._works(token) else ""
 
     def _works(self, token: str) -> bool:
         try:

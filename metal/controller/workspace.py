@@ -306,9 +306,11 @@ class Workspace:
         self.store.servers.pin(node, fingerprint)
 
     def _root_password(self, node: str) -> str:
+        from metal.drivers.proxmox import NoPassword
+
         password = self.secrets.reveal(f"root/{node}") or os.environ.get(ROOT_PASSWORD)
         if password is None:
-            raise Refused(
+            raise NoPassword(
                 "no root password of it is kept here, and only root may do this",
                 where=node,
                 mend=f"set {ROOT_PASSWORD} for this one command (an administrator reads what metal "

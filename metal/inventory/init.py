@@ -8,6 +8,7 @@ from pathlib import Path
 from metal.inventory.apt import apt_mirror
 from metal.inventory.defaults import defaults
 from metal.inventory.keys import key_problem
+from metal.inventory.slugs import slug
 from metal.model.errors import Failed, Refused
 
 FOLDERS = ("profiles", "pxe", "preseed")
@@ -34,7 +35,8 @@ def init(
 
     The Debian mirror is read from the apt sources below `root`, the first administrator's
     public key from `home`/.ssh; where there is none the inventory says so. `bare` leaves the
-    examples of sites, servers, clusters and VMs out. Refused, with
+    examples of sites, servers, clusters and VMs out, and calls the fleet as the folder is called:
+    by that name a cluster tells its workspaces' tokens apart. Refused, with
     nothing written, if anything of that name exists; Failed if it can't be written.
     """
     wanted = ("inventory.toml", ".gitignore", *FOLDERS)
@@ -44,8 +46,9 @@ def init(
             where=str(folder),
             mend="name an empty folder, or move those away",
         )
+    text = _starter(apt_mirror(root), _public_key(home), folder.resolve().name if bare else None)
     try:
-        return list(_write(folder, _starter(apt_mirror(root), _public_key(home), bare)))
+        return list(_write(folder, text))
     except OSError as error:
         raise Failed(
             f"the workspace cannot be written: {error.strerror}",
@@ -66,8 +69,11 @@ def _write(folder: Path, inventory: str) -> Iterator[Path]:
             yield from sorted(p for p in (folder / name).rglob("*") if p.is_file())
 
 
-def _starter(mirror: str | None, key: str | None, bare: bool) -> str:
-    """The starter inventory; `json.dumps` writes a string as TOML does."""
+def _starter(mirror: str | None, key: str | None, bare: str | None) -> str:
+    """The starter inventory; `bare` leaves the examples out, and is its name then.
+
+    `json.dumps` writes a string as TOML does.
+    """
     line = (
         f"# Read from this machine's apt sources.\nmirror = {json.dumps(mirror)}"
         if mirror
@@ -75,9 +81,10 @@ def _starter(mirror: str | None, key: str | None, bare: bool) -> str:
         '# mirror = "http://MIRROR/debian"'
     )
     text = (Path(__file__).parent / "starter.toml").read_text(encoding="utf-8")
-    if bare:
+    if bare is not None:
         text = text.partition(EXAMPLES)[0].rstrip() + "\n"
         text = text.replace("A fleet of three servers at one site", "A fleet without servers yet")
+        text = text.replace('name = "starter"', f'name = "{slug(bare, else_="fleet")}"')
     quoted = json.dumps(key or NO_KEY, ensure_ascii=False)
     return text.replace("@MIRROR@", line).replace('"@KEY@"', quoted)
 

@@ -9,7 +9,7 @@ import pytest
 
 from metal.cli import main
 
-from .conftest import Foreign
+from .conftest import BARE, NET, Foreign
 
 Metal = Callable[..., tuple[int, str]]
 WRONG = ":".join(["AA"] * 32)
@@ -57,6 +57,42 @@ def test_one_that_is_pinned_is_confirmed(alone: Foreign, metal: Metal, workspace
     code, said = metal("cluster", "adopt", alone.url, "--yes")
     assert code == 3 and "is pinned" in said and "cluster repin pve" in said
     assert alone.datacenter.counts[TICKET] == asked
+
+
+def test_two_workspaces_of_one_name_do_not_break_each_other_unasked(
+    alone: Foreign,
+    metal: Metal,
+    workspace: Any,
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert metal("cluster", "adopt", alone.url, "--yes")[0] == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "inventory.toml").write_text(BARE)
+    again = ("-C", str(other), "cluster", "adopt", alone.url)
+    confirmed = ("--fingerprint", alone.pins["pve"])
+    code, said = metal(*again, *confirmed)
+    assert code == 3 and "make the token metal@pve!attic anew" in said
+    assert "another workspace may log in with it" in said
+    assert workspace.hypervisor("pve").lacking() == frozenset()
+    assert metal(*again, "--yes")[0] == 0
+    monkeypatch.delenv("METAL_PVE_PASSWORD")
+    code, said = metal("plan")
+    assert "the token metal@pve!attic is not valid any more (401): another workspace may" in said
+    monkeypatch.setenv("METAL_PVE_PASSWORD", "secret-root")
+    code, said = metal("cluster", "adopt", alone.url)
+    assert code == 3 and "another workspace may log in with it" in said
+
+
+def test_a_wrong_password_is_the_one_that_was_given(
+    alone: Foreign, metal: Metal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METAL_PVE_PASSWORD", "wrong")
+    code, said = metal("cluster", "adopt", alone.url, "--yes")
+    address = f"{NET}.1"
+    assert code == 3 and f"{address}: it does not let root@pam in with the password that" in said
+    assert f"{address}: {address}" not in said and "escrowed" not in said
 
 
 @pytest.mark.parametrize("given", ["AA:BB", "zz"])

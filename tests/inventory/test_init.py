@@ -1,5 +1,6 @@
 """A new workspace: sound but for the key, the mirror this machine's, nothing overwritten."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,16 @@ def test_without_key_and_mirror_it_says_what_is_missing(tmp_path: Path) -> None:
     assert "put your own public key here" in mistake.what
     text = (tmp_path / "new" / "inventory.toml").read_text()
     assert "name no Debian mirror" in text and "\n# mirror = " in text
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("attic", "attic"), ("Our Büro 2", "our-b-ro-2"), ("2nd", "fleet-2nd")]
+)
+def test_a_bare_fleet_is_called_as_its_folder(tmp_path: Path, folder: str, name: str) -> None:
+    """Two workspaces that adopt one cluster would else replace each other's token."""
+    init(tmp_path / folder, root=tmp_path, home=tmp_path, bare=True)
+    text = (tmp_path / folder / "inventory.toml").read_text()
+    assert tomllib.loads(text)["fleet"]["name"] == name
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

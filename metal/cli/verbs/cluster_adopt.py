@@ -50,7 +50,8 @@ def command(
     or from a prompt. With root's password metal makes itself a user, a role and a token that may
     only do what metal does, and keeps that instead of the password.
     """
-    from metal.cli.pve_login import credential, trusted
+    from metal.cli.asking import agreed
+    from metal.cli.pve_login import another_may_use, credential, trusted
     from metal.cli.render.adopt import adopted_lines, proposed_lines
     from metal.cli.screen import width
     from metal.controller.adopting import Adopting
@@ -64,9 +65,14 @@ def command(
     face.say(f"reading the cluster through {adopting.address}")
     found = adopting.read(login)
     adoption, proposed = adopting.proposed(found, name=name, site=site)
+    taken = adopting.taken(adoption.cluster, login)
+    if taken:
+        face.say(another_may_use(taken))
     if dry_run:
         face.show(proposed_lines(proposed, width()), proposed)
         return
+    if taken:
+        agreed(face, "", f"make the token {taken} anew", yes=yes)
     if not yes:
         for line in proposed_lines(proposed, width()):
             face.say(line)

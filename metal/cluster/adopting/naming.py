@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 
+from metal.inventory.slugs import slug
 from metal.model.errors import Refused
 from metal.model.fleet import Inventory
 from metal.model.found import FoundCluster
@@ -10,14 +11,6 @@ from metal.model.found import FoundCluster
 GOOD = re.compile(r"[a-z][a-z0-9-]{0,39}")
 CLUSTER_NAME = 15
 """Characters that Proxmox allows."""
-
-
-def slug(text: str, longest: int = 40, *, else_: str = "x") -> str:
-    """`text` as a name: lower case, hyphens for what a host name cannot have, a letter first."""
-    plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    if not plain[:1].isalpha():
-        plain = f"{else_}-{plain}".strip("-")
-    return plain[:longest].rstrip("-")
 
 
 def free(name: str, taken: Collection[str], ending: str, longest: int = 40) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
-from metal.cluster.adopting.naming import free, slug
+from metal.cluster.adopting.naming import free
+from metal.inventory.slugs import slug
 from metal.model.errors import BadInput
 from metal.model.fleet import Inventory
 from metal.model.found import FoundCluster

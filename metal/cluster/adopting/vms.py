@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from ipaddress import ip_interface
 from typing import Any
 
-from metal.cluster.adopting.naming import free, slug
+from metal.cluster.adopting.naming import free
 from metal.cluster.adopting.wishes import wishes_of
+from metal.inventory.slugs import slug
 from metal.model.fleet import Inventory, VmSize
 from metal.model.found import FoundCluster, FoundGuest
 

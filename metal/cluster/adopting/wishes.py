@@ -3,7 +3,8 @@
 from collections import defaultdict
 from typing import Any
 
-from metal.cluster.adopting.naming import free, slug
+from metal.cluster.adopting.naming import free
+from metal.inventory.slugs import slug
 from metal.model.fleet import Inventory
 from metal.model.found import FoundCluster
 from metal.model.world import HaRule

@@ -201,6 +201,8 @@ class Api:
         self._chosen = None
         reasons = "; ".join(f"{name}: {why}" for name, why in self.silent.items())
         refused = next((e for e in errors if isinstance(e, Refused)), None)
+        if refused and len(errors) == 1:
+            return refused
         if refused:
             return Refused(reasons, where=refused.where, mend=refused.mend)
         return Unreachable(

@@ -103,6 +103,10 @@ class Proxmox:
         others = {name: n for name, n in self._api.nodes.items() if name != node}
         return forming.certificate_of(Api(others, self._patience), node)
 
+    def has_token(self, ident: str) -> bool:
+        """Whether there is one of that name already, whoever keeps its secret."""
+        return tokens.has_token(self._api, ident)
+
     def make_token(self, ident: str, comment: str) -> str:
         """A new API token of metal's own user and role; whoever calls keeps it at once."""
         return tokens.make_token(self._api, ident, comment)

@@ -81,6 +81,10 @@ class LoginRefused(Refused):
     """401 for a fresh login: a wrong password, or a node in the middle of joining."""
 
 
+class NoPassword(Refused):
+    """Whoever is asked for the password keeps none."""
+
+
 class Node:
     """All methods may be called from any thread. Raises MetalError only."""
 
@@ -242,7 +246,7 @@ class Node:
 
     def _log_in(self) -> None:
         self._ticket = ""
-        form = {"username": self._user, "password": self._password(self.name)}
+        form = {"username": self._user, "password": self._kept_password()}
         url = f"{self._base}/access/ticket"
         try:
             answer = self._exchange("POST", url, data=form)
@@ -265,6 +269,21 @@ class Node:
             )
         self._ticket, self._csrf = granted["ticket"], granted.get("CSRFPreventionToken", "")
         self._born = time.monotonic()
+
+    def _kept_password(self) -> str:
+        try:
+            return self._password(self.name)
+        except NoPassword as error:
+            if not self._tokenless:
+                raise
+            host, port = self.access.address, self.access.port
+            raise Refused(
+                f"the token {self._token().partition('=')[0]} is not valid any more (401): another "
+                "workspace may have made it anew, or somebody removed it",
+                where=self.name,
+                mend=f"`metal cluster adopt https://{f'[{host}]' if ':' in host else host}:{port}` "
+                "makes one for this workspace",
+            ) from error
 
     def _refused_login(self) -> LoginRefused:
         return LoginRefused(

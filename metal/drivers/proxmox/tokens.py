@@ -42,6 +42,13 @@ def major(api: Api) -> int:
     return int(str(api.get("version")["version"]).partition(".")[0])
 
 
+def has_token(api: Api, ident: str) -> bool:
+    """Whether metal's user has a token of that name, whoever keeps its secret."""
+    if not any(row["userid"] == USER for row in api.get("access/users")):
+        return False
+    return any(row["tokenid"] == ident for row in api.get(f"access/users/{USER}/token"))
+
+
 def make_token(api: Api, ident: str, comment: str) -> str:
     """USER@REALM!ID=SECRET of a new token of metal's own user, its role brought up to date.
 
