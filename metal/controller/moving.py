@@ -141,6 +141,16 @@ def give_up(workspace: Workspace, operation: Operation) -> None:
         )
 
 
+def there_already(
+    workspace: Workspace, world: World, vm: str, cluster: str, server: str | None
+) -> SeenVm | None:
+    """The VM, where it is as asked and no move of it is open: nothing is left to do."""
+    seen = world.vms.get(vm)
+    if seen is None or seen.cluster != cluster or server not in (None, seen.server):
+        return None
+    return None if begun_move(workspace, vm, cluster) else seen
+
+
 def begun_move(workspace: Workspace, vm: str, cluster: str) -> Crossing | None:
     """The move that is open, as it was begun."""
     for operation in workspace.store.journal.list(open_only=True):

@@ -94,6 +94,8 @@ def test_the_command_moves_it_and_writes_it_down(two: Datacenter, workspace: Wor
     assert not make_plan(workspace, world).actions
     with pytest.raises(Refused, match="it is in bora already, on bora2"):
         order_of(workspace, world, "git", "bora", None, copy=False)
+    again = run(workspace, "move", "git", "bora")
+    assert again.exit_code == 0 and "git is in bora already, on bora2" in again.output
 
 
 def test_it_says_beforehand_what_it_means(two: Datacenter, workspace: Workspace) -> None:

@@ -43,10 +43,13 @@ def command(
     from metal.cli.recorded import see
     from metal.cli.render.ageing import recipe_lines
     from metal.cli.screen import width
-    from metal.controller.moving import move, order_of, warnings
+    from metal.controller.moving import move, order_of, there_already, warnings
 
     workspace = face.open()
     world = see(face, workspace, None)
+    if there := there_already(workspace, world, vm, cluster, server):
+        face.show([f"{vm} is in {cluster} already, on {there.server}"], there)
+        return
     order = order_of(workspace, world, vm, cluster, server, copy=copy, limit_mbit=limit or 0)
     steps = [
         f"{vm} (vmid {order.vmid}) goes from {order.source} to {order.target}, on {order.server}, "
