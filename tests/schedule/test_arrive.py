@@ -1,8 +1,6 @@
 """One VM comes to another cluster: where every server may still die, and nowhere else."""
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from metal.model.fleet import Inventory
@@ -10,7 +8,6 @@ from metal.model.world import SeenVm, World
 from metal.schedule.arrive import arrive
 from metal.schedule.explain import Unplaced
 from metal.schedule.place import Home
-from metal.schedule.plan import plan_vms
 from metal.schedule.withdraw import relocate
 
 MakeFleet = Callable[..., Inventory]
@@ -102,15 +99,3 @@ def test_a_neighbour_at_the_same_site_asks_for_no_address(
     world = formed(fleet, {"x": seen("a1")})
     assert server_of(arrive(fleet, world, "x", "b"))
     assert isinstance(arrive(fleet, world, "x", "c"), Unplaced)
-
-
-def test_the_move_that_the_page_shows_has_a_place(
-    charity: Inventory, formed: Formed, applied: Callable[..., World]
-) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text()
-    shown = r"\$ metal move (\S+) (\S+)\n- \1 \(vmid (\d+)\) goes from (\S+) to \2, on (\S+), "
-    [(vm, cluster, vmid, source, server)] = re.findall(shown, page)
-    actions, _ = plan_vms(charity, formed(charity), frozenset(charity.clusters), {})
-    world = applied(formed(charity), actions)
-    assert (world.vms[vm].vmid, world.vms[vm].cluster) == (int(vmid), source)
-    assert server_of(arrive(charity, world, vm, cluster)) == server
