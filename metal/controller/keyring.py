@@ -3,7 +3,7 @@
 Neither the controller nor the inventory is needed: this is what still works when they are gone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 KINDS = {"disk": "the key", "disk-next": "the next key, of a rotation that was not ended"}
 """Where a key may be escrowed that opens a server's disk."""
+ROOT = {"root": "root's password"}
+"""What metal gave root when it installed the server: at its console, and in Proxmox as root@pam."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +91,28 @@ def servers_in(escrow: AgeSecrets) -> list[str]:
 
 def find(escrow: AgeSecrets, server: str, identity: Identity) -> list[FoundKey]:
     """Every key of the server's disk in escrow, the likeliest first. BadInput if there is none."""
-    found = []
-    for kind, what in KINDS.items():
-        for number, file in enumerate(escrow.generations(f"{kind}/{server}")):
-            said = what if number == 0 else f"an older key ({file.name})"
-            found.append(FoundKey(server, said, file, _opened(identity, file)))
     chosen(escrow, [server])
-    return sorted(found, key=lambda one: (one.what not in KINDS.values(), one.key is None))
+    return _find(escrow, server, identity, KINDS, "key")
+
+
+def root_of(escrow: AgeSecrets, server: str, identity: Identity) -> list[FoundKey]:
+    """Every password of the server's root in escrow, likewise."""
+    found = _find(escrow, server, identity, ROOT, "password")
+    if not found:
+        mend = "metal keeps that of servers which it installed itself"
+        raise BadInput("no password of its root is escrowed here", where=server, mend=mend)
+    return found
+
+
+def _find(
+    escrow: AgeSecrets, server: str, identity: Identity, kinds: Mapping[str, str], noun: str
+) -> list[FoundKey]:
+    found = []
+    for kind, what in kinds.items():
+        for number, file in enumerate(escrow.generations(f"{kind}/{server}")):
+            said = what if number == 0 else f"an older {noun} ({file.name})"
+            found.append(FoundKey(server, said, file, _opened(identity, file)))
+    return sorted(found, key=lambda one: (one.what not in kinds.values(), one.key is None))
 
 
 def keys_of(escrow: AgeSecrets, server: str, identity: Identity) -> list[str]:

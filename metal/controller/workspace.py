@@ -314,7 +314,7 @@ class Workspace:
                 "no root password of it is kept here, and only root may do this",
                 where=node,
                 mend=f"set {ROOT_PASSWORD} for this one command (an administrator reads what metal "
-                "set itself from secrets/root/)",
+                f"set itself: `metal keys recover {node} --root`)",
             )
         return password
 

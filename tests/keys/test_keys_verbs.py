@@ -141,6 +141,17 @@ def test_losing_any_one_administrator_loses_no_disk(team, metal, lost):
     assert code == 2 and "cannot be read" in said
 
 
+def test_roots_password_is_an_administrators_to_read(team, metal):
+    team.rekey()
+    code, said = metal("recover", "alba1", "--root", "-i", str(team.key("ana")))
+    assert code == 2 and "no password of its root is escrowed here" in said
+    workspace = Workspace(team.folder)
+    workspace.secrets.escrow("root/alba1", "as-installed", controller=True)
+    workspace.store.close()
+    code, rows = metal("recover", "alba1", "--root", "-i", str(team.key("ana")))
+    assert (code, [row["key"] for row in rows]) == (0, ["as-installed"])
+
+
 def test_losing_the_controller_loses_no_disk(team, metal):
     """Its state, its keys, the inventory, the pins: a copy of secrets/ is enough."""
     team.rekey()

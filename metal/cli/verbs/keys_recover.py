@@ -20,6 +20,9 @@ from metal.cli.opening import identity_option, opener, shares_option
     type=click.Path(path_type=Path, file_okay=False),
     help="Also write the escrowed headers of its disks there, as DIR/UUID.",
 )
+@click.option(
+    "--root", is_flag=True, help="Instead print its root's password, root@pam in Proxmox."
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -27,6 +30,7 @@ def command(
     identity: Path | None,
     shares: Path | None,
     headers: Path | None,
+    root: bool,
 ) -> None:
     """Print every key of SERVER's disk that is escrowed, the likeliest first.
 
@@ -35,12 +39,12 @@ def command(
     `cryptsetup luksHeaderRestore DEVICE --header-backup-file DIR/UUID`.
     """
     from metal.cli.render.keys import found_lines
-    from metal.controller.keyring import escrow_in, find, headers_of, workspace_folder
+    from metal.controller.keyring import escrow_in, find, headers_of, root_of, workspace_folder
 
     face = ctx.ensure_object(Face)
     escrow = escrow_in(workspace_folder(face.folder))
     key = opener(face, identity, shares)
-    found = find(escrow, server, key)
+    found = (root_of if root else find)(escrow, server, key)
     written = headers_of(escrow, server, key) if headers else {}
     for uuid, image in written.items():
         assert headers is not None
