@@ -1,20 +1,22 @@
 """A server leaves its cluster: one that still runs, or one that is dead and will be replaced."""
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from metal.drivers.ports import Ages, Shell
-from metal.model.errors import Failed, Refused
+from metal.model.errors import Failed, Refused, Unreachable
 from metal.operations.run import Run
 from metal.operations.switching import Switching
 
-VERSION = 2
-"""2: what HA restarts is waited for."""
+VERSION = 1
 TRIES = 4
 COPIES = 3
 """Of all data in Ceph, each on a server of its own."""
+LOOKS = 300
+"""Of two seconds: HA has fenced a server that fell after some two minutes, and then restarts."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,6 @@ class PartingPorts:
     every: float = 1.0
     healing: float = 7 * 86400.0
     """Seconds for Ceph to copy all of a server's data to the others."""
-    restarting: float = 900.0
-    """Seconds for HA to fence a server that fell, and to restart elsewhere what it held."""
 
 
 def leave(run: Run, server: str, ports: PartingPorts) -> dict[str, Any]:
@@ -68,13 +68,6 @@ def bury(run: Run, server: str, ports: PartingPorts) -> dict[str, Any]:
     step = partial(_step, run, ports)
     _prove_off(run, server, ports, "it is replaced by another")
     at = step("choose a server to speak from", lambda: _other(server, ages))
-    run.wait(
-        f"HA has restarted what waits for {server}",
-        lambda: None if _recovered_by_ha(server, ages) else True,
-        seconds=ports.restarting,
-        every=ports.every,
-        late=f"HA has not restarted all of it elsewhere; `ha-manager status` on {at} says why",
-    )
     step(f"see that nothing waits for {server}", lambda: _nothing_waits(server, ages))
     shell = ports.shell
     osds = step("ask which OSDs it had", lambda: list(ages.osds_of(server)))
@@ -162,6 +155,27 @@ def _other(server: str, ages: Ages) -> str:
     if not condition.quorate or not online:
         raise Refused("no quorate rest of its cluster answers", where=server, mend="bring it up")
     return online[0]
+
+
+def await_ha(server: str, ages: Ages, pause: Callable[[], None]) -> None:
+    """Return once HA has restarted elsewhere what it manages; by itself, so nothing is begun yet.
+
+    Refused where it does not: it would be forgotten with the server.
+    """
+    waiting = _recovered_by_ha(server, ages)
+    for _ in range(LOOKS):
+        if not waiting:
+            return
+        pause()
+        with suppress(Unreachable):
+            waiting = _recovered_by_ha(server, ages)
+    raise Refused(
+        f"HA has not restarted {', '.join(waiting)} elsewhere",
+        where=server,
+        mend="`ha-manager status` on another node says why. Is there no room, or a wish that too "
+        "few servers can grant? Take `apart` or `home` back in inventory.toml until the new one is "
+        "there: `metal apply`, then the same command again",
+    )
 
 
 def _recovered_by_ha(server: str, ages: Ages) -> list[str]:

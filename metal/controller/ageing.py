@@ -1,5 +1,6 @@
 """Upgrade a cluster, let a server leave it, put another into a dead one's place."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -150,6 +151,8 @@ def replace_server(
 ) -> dict[str, Any]:
     """`old`, dead, is forgotten by its cluster, and `new` stands in its place in the inventory."""
     cluster = may_replace(workspace, old, new)
+    if not _under_way(workspace, REPLACE, old):
+        _await_ha(workspace, old, cluster, progress)
     ports = _parting_ports(workspace, old, cluster, shell or shell_of(workspace))
     done = carried_out(
         workspace,
@@ -167,6 +170,17 @@ def replace_server(
     else:
         workspace.store.servers.move(old, Life.FOUND)
     return done
+
+
+def _await_ha(workspace: Workspace, server: str, cluster: str, progress: Progress) -> None:
+    key, done = f"HA restarts elsewhere what {server} held", False
+    pause = workspace.inventory.fleet.poll_seconds
+    progress.begin(key, key)
+    try:
+        parting.await_ha(server, workspace.proxmox(cluster), lambda: time.sleep(pause))
+        done = True
+    finally:
+        progress.end(key, done, "")
 
 
 def carried_out(

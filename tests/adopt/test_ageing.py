@@ -340,6 +340,21 @@ def test_what_nobody_restarts_is_not_forgotten(grown: Grown) -> None:
     assert all(shell.ran == [] for shell in grown.shells.values()) and grown.nothing_is_open()
 
 
+def test_what_ha_cannot_restart_is_not_forgotten(
+    grown: Grown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is begun: what mends it needs the cluster."""
+    grown.nodes.driver.ensure_migrated(103, "alba2")
+    grown.nodes.driver.ensure_migrated(100, "alba1")
+    for name in ("alba2", "alba3"):
+        grown.shell(name).ensure_maintenance(name, on=True)
+    grown.datacenter.power_off("alba1")
+    monkeypatch.setattr(ageing.parting, "LOOKS", 3)
+    with pytest.raises(Refused, match=r"HA has not restarted .*100") as told:
+        ageing.replace_server(grown.workspace, "alba1", "alba1", silent, grown.shell)
+    assert "ha-manager status" in told.value.mend and grown.nothing_is_open()
+
+
 def test_one_that_is_well_is_not_replaced(grown: Grown) -> None:
     with pytest.raises(Refused, match=r"alba sees it online, with .*103") as told:
         server = grown.truth(103)["node"]
