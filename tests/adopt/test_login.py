@@ -48,6 +48,11 @@ def test_a_certificate_that_nobody_confirmed_gets_no_password(alone: Foreign, me
     assert code == 0 and alone.datacenter.counts[TICKET]
 
 
+def test_a_site_that_is_none_of_yours_is_told_to_be_new(alone: Foreign, metal: Metal) -> None:
+    look = ("cluster", "adopt", alone.url, "--dry-run", "--fingerprint", alone.pins["pve"])
+    assert "at nosuch, a new site" in metal(*look, "--site", "nosuch")[1]
+
+
 def test_one_that_is_pinned_is_confirmed(alone: Foreign, metal: Metal, workspace: Any) -> None:
     assert metal("cluster", "adopt", alone.url, "--yes")[0] == 0
     assert metal("cluster", "adopt", alone.url, "--dry-run")[0] == 0

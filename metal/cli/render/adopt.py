@@ -38,10 +38,11 @@ def adopted_lines(one: "Adopted", width: int = 80) -> list[str]:
 def _head(one: "Adopted", width: int) -> list[str]:
     called = f" ({one.called})" if one.called and one.called != one.cluster else ""
     what = "cluster" if one.called else "solo machine"
+    new = any(d.new and d.table == f"sites.{one.site}" for d in one.differences)
     text = (
         f"Proxmox VE {one.version}, {len(one.servers)} "
         f"server{'s'[: len(one.servers) != 1]} ({', '.join(one.servers)}), {one.vms} "
-        f"VM{'s'[: one.vms != 1]}, at {one.site}"
+        f"VM{'s'[: one.vms != 1]}, at {one.site}{', a new site' if new else ''}"
     )
     return hanging(f"{what} {one.cluster}{called}: ", text, width, under=2)
 
