@@ -20,6 +20,8 @@ from metal.schedule.wishes import members, together_sets
 VmAction = PlaceVm | StartVm | DescribeVm
 FIRST_VMID = 100
 """Proxmox keeps those below for itself."""
+MOST_NAMED = 12
+"""VMs in one warning: more than that are counted."""
 
 
 def plan_vms(
@@ -220,7 +222,8 @@ def _unseen(inventory: Inventory, world: World, placement: Placement) -> Iterato
         reasons = dict.fromkeys([*told.values(), *([whole] if whole else [])])
         why = f" ({'; '.join(reasons)})" if reasons else ""
         vms = [v for v, w in inventory.vms.items() if w.cluster == cluster and v not in world.vms]
-        there = f" and its {count(len(vms), 'VM')} ({', '.join(vms)})" if vms else ""
+        named = ", ".join([*vms[:MOST_NAMED], *(["…"] if vms[MOST_NAMED:] else [])])
+        there = f" and its {count(len(vms), 'VM')} ({named})" if vms else ""
         yield (
             f"{cluster} could not be seen{why}: what has become of it{there} is unknown, and "
             f"nothing is planned for it. Get {', '.join(servers)} to answer, and plan again"
