@@ -39,7 +39,9 @@ def _spare_loopback() -> None:
     The environment's proxies are for what is outside, and few people who set one think of this.
     """
     kept = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-    os.environ["no_proxy"] = f"{kept},{LOOPBACK}" if kept else LOOPBACK
+    if kept != "*":  # which spares everything, and nothing once it stands beside another name
+        kept = f"{kept},{LOOPBACK}" if kept else LOOPBACK
+    os.environ["no_proxy"] = kept
 
 
 def _leave(code: int) -> NoReturn:

@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from requests.utils import get_environ_proxies
+
+from metal.cli import _spare_loopback
 
 BAD_INPUT, REFUSED, UNREACHABLE = 2, 3, 4
 HEAVY = (
@@ -240,3 +243,16 @@ def test_a_call_that_hangs_in_libvirt_does_not_hold_up_the_end(words: str, code:
     assert done.returncode == code
     assert done.stdout.splitlines()[-1] == "in order"
     assert done.stderr.startswith("metal: ") is (code != 0)
+
+
+@pytest.mark.parametrize(("kept", "outside"), [("", False), ("example.org", True), ("*", True)])
+def test_no_proxy_reaches_what_listens_here_and_what_was_spared_stays_spared(
+    monkeypatch: pytest.MonkeyPatch, kept: str, outside: bool
+) -> None:
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("NO_PROXY", kept)
+    monkeypatch.setenv("http_proxy", "http://192.0.2.1:3128")
+    _spare_loopback()
+    for host in ("127.0.0.1", "[::1]", "localhost"):
+        assert not get_environ_proxies(f"http://{host}:8000/").get("http")
+    assert (not get_environ_proxies("http://example.org/").get("http")) is outside
