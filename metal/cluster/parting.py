@@ -66,7 +66,8 @@ def bury(run: Run, server: str, ports: PartingPorts) -> dict[str, Any]:
     """
     ages = ports.ages
     step = partial(_step, run, ports)
-    _prove_off(run, server, ports, "it is replaced by another")
+    why = "it is replaced by another"
+    _prove_off(run, server, ports, why, first=lambda: _still_lost(server, ages))
     at = step("choose a server to speak from", lambda: _other(server, ages))
     step(f"see that nothing waits for {server}", lambda: _nothing_waits(server, ages))
     shell = ports.shell
@@ -88,13 +89,34 @@ def _step(run: Run, ports: PartingPorts, what: str, act: Callable[[], Any]) -> A
     return run.step(what, act, tries=TRIES, backoff=ports.every)
 
 
-def _prove_off(run: Run, server: str, ports: PartingPorts, why: str) -> None:
+def _prove_off(
+    run: Run,
+    server: str,
+    ports: PartingPorts,
+    why: str,
+    first: Callable[[], None] = lambda: None,
+) -> None:
+    """`first`: raises where one that has power is not to be cut off it."""
+
     def off(switch: Any) -> None:
+        if switch.power() != "off":
+            first()
         switch.ensure_power("off")
         if switch.power() != "off":
             raise Failed("it was told to switch off, and does not read off", where=server)
 
     ports.power.step(run, f"prove {server} off", off, why=why, tries=TRIES, backoff=ports.every)
+
+
+def _still_lost(server: str, ages: Ages) -> None:
+    """What was looked at before may be long ago: a switch was silent, or HA was waited for."""
+    if ages.condition().nodes.get(server):
+        raise Refused(
+            "its cluster sees it online again: it was not switched off",
+            where=server,
+            mend="`metal run cancel` of this replacement lets it live. If it is to go anyway: "
+            f"`metal fence {server} --force`, then the same command again",
+        )
 
 
 def refuse_leave(server: str, ages: Ages) -> None:

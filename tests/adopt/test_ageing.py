@@ -16,7 +16,7 @@ from metal.controller.planning import make_plan
 from metal.controller.progress import silent
 from metal.drivers.proxmox.nodeshell import NodeShell
 from metal.lab.proxmox.shell import NEWEST, Shell
-from metal.model.errors import Failed, Refused
+from metal.model.errors import Failed, Refused, Unreachable
 from metal.model.ha import home_rule
 from metal.model.hypervisor import Checked
 from metal.model.life import Life
@@ -363,6 +363,31 @@ def test_one_that_is_well_is_not_replaced(grown: Grown) -> None:
     assert f"metal fence {server}" in told.value.mend
     nodes = grown.datacenter.truth()["nodes"]
     assert {nodes[n]["power"] for n in NODES} == {"on"} and grown.nothing_is_open()
+
+
+def test_one_that_came_back_meanwhile_is_not_switched_off(
+    grown: Grown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replacement that stopped at a silent switch goes on days later: it looks again first."""
+    grown.nodes.driver.ensure_migrated(103, "alba2")
+    grown.datacenter.power_off("alba1")
+
+    def silence(_switch: Off, _wanted: str = "") -> str:
+        raise Unreachable("its plug does not answer", where="alba1")
+
+    with monkeypatch.context() as silent_plug:
+        silent_plug.setattr(Off, "power", silence)
+        silent_plug.setattr(Off, "ensure_power", silence)
+        silent_plug.setattr(ageing.parting, "TRIES", 1)
+        with pytest.raises(Failed, match="its plug does not answer"):
+            ageing.replace_server(grown.workspace, "alba1", "alba1", silent, grown.shell)
+    grown.datacenter.power_on("alba1")
+    deadline = time.monotonic() + 20
+    while not grown.nodes.driver.condition().nodes["alba1"]:
+        assert time.monotonic() < deadline
+    with pytest.raises(Failed, match="alba1: its cluster sees it online again"):
+        ageing.replace_server(grown.workspace, "alba1", "alba1", silent, grown.shell)
+    assert grown.datacenter.truth()["nodes"]["alba1"]["power"] == "on"
 
 
 def test_a_server_that_is_somewhere_else_cannot_take_its_place(grown: Grown) -> None:
