@@ -65,10 +65,10 @@ class Grown:
     def driver_of(self, name: str) -> Any:
         return self.nodes.driver._api.nodes[name]
 
-    def clock_until_nothing_is_on(self, dead: str, but: int = 0) -> None:
-        """HA has restarted elsewhere what it manages."""
+    def until_ha_has_them_on(self, node: str, *vmids: int) -> None:
+        """What HA is about to move makes every plan stale."""
         deadline = time.monotonic() + 20
-        while any(self.truth(v)["node"] == dead for v in range(100, 104) if v != but):
+        while any(self.nodes.driver.where(vmid) != (node, "running") for vmid in vmids):
             assert time.monotonic() < deadline
 
     def nothing_is_open(self) -> bool:
@@ -282,6 +282,7 @@ def test_a_dead_server_is_replaced_the_first_one_included(grown: Grown, dead: st
     api.post("cluster/ha/rules", {"rule": "home", **wish})
     if grown.truth(103)["node"] == dead:
         grown.nodes.driver.ensure_migrated(103, "alba2")
+    grown.until_ha_has_them_on(dead, 100, 101)
     grown.datacenter.power_off(dead)
     newcomer(grown, "alba4", f"{NET}.4")
     ageing.replace_server(grown.workspace, dead, "alba4", silent, grown.shell)
@@ -289,6 +290,7 @@ def test_a_dead_server_is_replaced_the_first_one_included(grown: Grown, dead: st
     assert grown.workspace.inventory.vms["vm1"].home == ("alba4", "alba2")
     wishes = ha_wishes(grown.workspace.inventory, look(grown.workspace), "alba")
     assert wishes.home == {101: ("alba2",)}
+    grown.until_ha_has_them_on("alba2", 100, 101)
     outcome = apply(
         grown.workspace, form_plan(grown.workspace, look(grown.workspace), "alba"), progress=silent
     )
