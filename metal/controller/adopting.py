@@ -149,7 +149,10 @@ class Adopting:
         if credential.token or self._kept(cluster):
             return ""
         ident = ident_of(self._workspace)
-        return f"{USER}!{ident}" if self._hypervisor(credential).has_token(ident) else ""
+        name, kept = f"{USER}!{ident}", self._workspace.secrets.reveal(secret_name(cluster)) or ""
+        if kept.partition("=")[0] == name and self._lacks(kept) is not None:
+            return ""  # it is ours, and may do less than we need by now
+        return name if self._hypervisor(credential).has_token(ident) else ""
 
     def write(self, found: FoundCluster, adoption: Adoption, credential: Credential) -> Adopted:
         """Everything or nothing of the inventory, then records, pins and the token.
@@ -229,13 +232,14 @@ class Adopting:
     def _kept(self, cluster: str) -> str:
         """The token that is kept of it, if it works; else ""."""
         token = self._workspace.secrets.reveal(secret_name(cluster)) or ""
-        return token if token and self._works(token) else ""
+        return token if token and self._lacks(token) == frozenset() else ""
 
-    def _works(self, token: str) -> bool:
+    def _lacks(self, token: str) -> frozenset[str] | None:
+        """The privileges; None where it is not accepted."""
         try:
-            return not self._hypervisor(Credential(token=token)).lacking()
+            return self._hypervisor(Credential(token=token)).lacking()
         except MetalError:
-            return False
+            return None
 
     def _result(self, found: FoundCluster, adoption: Adoption) -> Adopted:
         text = (self._workspace.folder / "inventory.toml").read_text(encoding="utf-8")

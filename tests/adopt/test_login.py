@@ -90,6 +90,18 @@ def test_two_workspaces_of_one_name_do_not_break_each_other_unasked(
     assert code == 3 and "another workspace may log in with it" in said
 
 
+def test_a_token_of_our_own_that_lacks_something_is_no_strangers(
+    alone: Foreign, metal: Metal, workspace: Any
+) -> None:
+    """After an upgrade of Proxmox: the role is of privileges that the old release knew."""
+    assert metal("cluster", "adopt", alone.url, "--yes")[0] == 0
+    alone.datacenter.node_at("pve").cluster.roles["Metal"] -= {"SDN.Use"}
+    assert workspace.hypervisor("pve").lacking() == {"SDN.Use"}
+    code, said = metal("cluster", "adopt", alone.url, "--yes")
+    assert code == 0 and "another workspace" not in said
+    assert workspace.hypervisor("pve").lacking() == frozenset()
+
+
 def test_a_wrong_password_is_the_one_that_was_given(
     alone: Foreign, metal: Metal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
