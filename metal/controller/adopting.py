@@ -21,6 +21,7 @@ from metal.drivers.proxmox.node import LoginRefused
 from metal.drivers.proxmox.tokens import USER
 from metal.inventory.adoption import tables
 from metal.inventory.edit import edit
+from metal.model.addresses import ip_of
 from metal.model.base import Frozen
 from metal.model.errors import BadInput, MetalError, Refused
 from metal.model.found import FoundCluster, FoundNode
@@ -266,7 +267,7 @@ def split_url(url: str) -> tuple[str, int]:
         host, port = None, API_PORT
     if parts.scheme != "https" or not host or parts.username or parts.path.strip("/"):
         raise BadInput("is no address of a Proxmox node", where=url, mend="https://NODE:8006")
-    return host, port
+    return str(ip_of(host) or host), port
 
 
 def _differences(data: dict[str, Any], adoption: Adoption) -> Iterator[Difference]:

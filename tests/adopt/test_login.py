@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from metal.cli import main
+from metal.controller.adopting import split_url
 
 from .conftest import BARE, NET, Foreign
 
@@ -100,6 +101,12 @@ def test_a_token_of_our_own_that_lacks_something_is_no_strangers(
     code, said = metal("cluster", "adopt", alone.url, "--yes")
     assert code == 0 and "another workspace" not in said
     assert workspace.hypervisor("pve").lacking() == frozenset()
+
+
+@pytest.mark.parametrize("text", ["[2001:DB8:0:0::5]:8006", "https://[2001:db8::5]"])
+def test_an_address_is_told_as_the_inventory_has_it(text: str) -> None:
+    """By it the certificate is found that was pinned before."""
+    assert split_url(text) == ("2001:db8::5", 8006)
 
 
 def test_a_wrong_password_is_the_one_that_was_given(
