@@ -26,11 +26,15 @@ def rows_of(document: Any, rows: list[Any] | None) -> list[Any]:
 
 
 def plain(value: Any) -> Any:
-    """Models, records and tuples as JSON types: what has named parts keeps the names."""
+    """Models, records and tuples as JSON types: what has named parts keeps the names.
+
+    A part that its record leaves out of its own text (`repr=False`) is a secret.
+    """
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if is_dataclass(value) and not isinstance(value, type):
-        return {part.name: plain(getattr(value, part.name)) for part in fields(value)}
+        told = (part.name for part in fields(value) if part.repr)
+        return {name: plain(getattr(value, name)) for name in told}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return plain(value._asdict())
     if isinstance(value, dict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
@@ -37,6 +37,17 @@ def test_what_has_named_parts_keeps_their_names() -> None:
     }
     assert json.loads(data_lines("json", [], [record])[0]) == [wanted]
     assert [json.loads(line) for line in data_lines("ndjson", [], [record, record])] == [wanted] * 2
+
+
+@dataclass(frozen=True)
+class Login:
+    user: str
+    password: str = field(repr=False)
+
+
+def test_what_a_record_never_says_of_itself_is_not_told_to_programs() -> None:
+    document = {"by": Login("root", "secret")}
+    assert json.loads(data_lines("json", [], document)[0]) == {"by": {"user": "root"}}
 
 
 def test_what_is_written_in_one_way_only_is_text() -> None:
