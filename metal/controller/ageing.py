@@ -112,7 +112,7 @@ def leave_cluster(
 
 def may_leave(workspace: Workspace, server: str) -> str:
     """Its cluster; Refused, with the way out, before anything is begun where it cannot go."""
-    cluster = _cluster_of(workspace, server)
+    cluster = _cluster_of(workspace, server, gone=True)
     if not _under_way(workspace, LEAVE, server):
         parting.refuse_leave(server, workspace.proxmox(cluster))
     return cluster

@@ -403,7 +403,7 @@ def _another_site(grown: Grown) -> str:
     return "alba4"
 
 
-def test_a_fourth_server_leaves_again(grown: Grown) -> None:
+def test_a_fourth_server_leaves_again(grown: Grown, monkeypatch: pytest.MonkeyPatch) -> None:
     newcomer(grown, "alba4", f"{NET}.4")
     file = grown.workspace.folder / "inventory.toml"
     text = file.read_text().replace('"alba3"]', '"alba3", "alba4"]')
@@ -416,6 +416,13 @@ def test_a_fourth_server_leaves_again(grown: Grown) -> None:
         ageing.leave_cluster(grown.workspace, "alba4", silent, grown.shell)
     assert "metal drain alba4" in str(told.value) and grown.nothing_is_open()
     grown.nodes.driver.ensure_migrated(103, "alba1")
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as before_it_is_written, pytest.raises(KeyboardInterrupt):
+        before_it_is_written.setattr(ageing, "edit", killed)
+        ageing.leave_cluster(grown.workspace, "alba4", silent, grown.shell)
     ageing.leave_cluster(grown.workspace, "alba4", silent, grown.shell)
     truth = grown.datacenter.truth()
     assert not [e for e in truth["events"] if e["what"].startswith("osd destroyed before")]
