@@ -175,7 +175,7 @@ def test_a_job_is_handed_out_once(served: Any) -> None:
     assert "sanboot" in requests.get(f"{served.boot_url}/boot", query, timeout=5).text
     assert requests.post(f"{url}/{new}/evidence/cpu", json={"a": 1}, timeout=5).status_code == 200
     large = {"a": "x" * 2**20}
-    assert requests.post(f"{url}/{new}/evidence/cpu", json=large, timeout=5).status_code == 400
+    assert requests.post(f"{url}/{new}/evidence/cpu", json=large, timeout=5).status_code == 413
     assert requests.post(f"{url}/{new}/evidence/.x", json={}, timeout=5).status_code == 400
     assert store.jobs.found(operation.id) == {"cpu": {"a": 1}}
     told = {"phase": "cpu", "fraction": 7, "text": "a\x1b[2Jb\n"}
