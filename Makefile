@@ -17,7 +17,7 @@ again: $(VENV)/ready
 
 # As root, with the packages that .ci/run names; one test after the other: they measure, and two labs
 # on two cores measure each other. First three servers with libvirt and Ceph, moved, lost and healed.
-LAB_MINUTES ?= 30
+LAB_MINUTES ?= 50
 LAB = timeout --foreground $(LAB_MINUTES)m $(BIN)/pytest -m lab --durations=10
 lab-test: $(VENV)/ready
 	$(LAB) tests/trio tests/hypervisor tests/heal
