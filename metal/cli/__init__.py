@@ -7,6 +7,7 @@ from typing import NoReturn
 
 COMPLETE_VARIABLE = "_METAL_COMPLETE"
 """Set by the shell's completion script (click's protocol) when it wants to know what may follow."""
+LOOPBACK = "localhost,127.0.0.0/8,::1"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,9 +20,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if COMPLETE_VARIABLE in os.environ:
         metal.main(words, prog_name="metal", complete_var=COMPLETE_VARIABLE)
     return ended(metal, words)
-
-
-LOOPBACK = "localhost,127.0.0.0/8,::1"
 
 
 def run() -> NoReturn:

@@ -1,6 +1,7 @@
 """Which flow carries out which action: the one place where stages, ports and operations meet."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -113,10 +114,13 @@ def flow_of(workspace: Workspace, action: Action) -> Flow:
 
 def _form(workspace: Workspace, action: FormCluster, run: Run) -> Any:
     """Hosts first: the cluster is spoken to through what they are then."""
-    if workspace.inventory.clusters[action.cluster].libvirt is None:
+    cluster = workspace.inventory.clusters[action.cluster]
+    if cluster.libvirt is None:
         fresh = make_hosts(run, action.servers, host_ports(workspace))
         give_networks(run, action.servers, fresh, network_ports(workspace))
-    return form(run, action, _cluster_ports(workspace, action.cluster))
+    # Who forms asks alone: that reads the whole journal, and a VM's placing has no use for it.
+    gone = heirs(workspace.store.journal, cluster.servers)
+    return form(run, action, replace(_cluster_ports(workspace, action.cluster), heirs=gone))
 
 
 def action_of(params: object) -> Action:
@@ -162,7 +166,6 @@ def _cluster_ports(workspace: Workspace, cluster: str) -> ClusterPorts:
         network=network,
         replication=replication,
         rings=rings(inventory, cluster),
-        heirs=heirs(workspace.store.journal, inventory.clusters[cluster].servers),
         storage=inventory.clusters[cluster].storage or storage_of(inventory.clusters[cluster].ceph),
         ensure_token=lambda: ensure_token(workspace, cluster),
         member=lambda server: workspace.store.servers.move(server, Life.MEMBER),
