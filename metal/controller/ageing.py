@@ -18,9 +18,9 @@ from metal.drivers.ports import Shell
 from metal.drivers.proxmox.nodeshell import NodeShell
 from metal.drivers.ssh import Ssh
 from metal.inventory.edit import edit
-from metal.inventory.mistakes import suggest
+from metal.inventory.mistakes import refuse_unknown
 from metal.inventory.replacing import replacing, standing_alone
-from metal.model.errors import BadInput, Failed, Refused, Unreachable
+from metal.model.errors import Failed, Refused, Unreachable
 from metal.model.hypervisor import Checked
 from metal.model.life import Life, Status
 from metal.operations.leading import Term
@@ -131,9 +131,7 @@ def may_replace(workspace: Workspace, old: str, new: str) -> str:
 
 def _may_inherit(workspace: Workspace, cluster: str, old: str, new: str) -> None:
     inventory = workspace.inventory
-    if new not in inventory.servers:
-        mend = suggest(new, inventory.servers, "server")
-        raise BadInput(f"there is no server {new}", where="inventory.toml", mend=mend)
+    refuse_unknown(new, inventory.servers, "server")
     if inventory.servers[new].site != inventory.servers[old].site:
         raise Refused(
             f"it is at {inventory.servers[new].site}, {old} at {inventory.servers[old].site}",
@@ -272,9 +270,7 @@ def _parting_ports(
 
 def _servers(workspace: Workspace, name: str) -> tuple[str, ...]:
     clusters = workspace.inventory.clusters
-    if name not in clusters:
-        mend = suggest(name, clusters, "cluster")
-        raise BadInput(f"there is no cluster {name}", where="inventory.toml", mend=mend)
+    refuse_unknown(name, clusters, "cluster")
     if formed := tuple(s for s in clusters[name].servers if workspace.life(s) in AGED):
         return formed
     raise Refused("it is not formed yet", where=name, mend=f"`metal cluster form {name}`")
@@ -288,9 +284,7 @@ def _under_way(workspace: Workspace, kind: str, subject: str) -> bool:
 
 def _cluster_of(workspace: Workspace, server: str, *, gone: bool = False) -> str:
     inventory = workspace.inventory
-    if server not in inventory.servers:
-        mend = suggest(server, inventory.servers, "server")
-        raise BadInput(f"there is no server {server}", where="inventory.toml", mend=mend)
+    refuse_unknown(server, inventory.servers, "server")
     cluster = inventory.cluster_of(server)
     lives = AGED | ({Life.RETIRED} if gone else set())
     if cluster is None or workspace.life(server) not in lives:

@@ -9,7 +9,7 @@ from metal.controller.progress import Progress
 from metal.controller.sweeping import side_by_side
 from metal.controller.targets import not_enrolled
 from metal.controller.workspace import Workspace
-from metal.inventory.mistakes import suggest
+from metal.inventory.mistakes import refuse_unknown
 from metal.model.base import Frozen
 from metal.model.errors import BadInput, MetalError
 
@@ -38,9 +38,7 @@ def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool) -> l
     if not names and not everything:
         raise BadInput("name servers, or give --all", mend="metal server list")
     for name in names:
-        if name not in inventory.servers:
-            mend = suggest(name, inventory.servers, "server")
-            raise BadInput(f"there is no server {name}", where="inventory.toml", mend=mend)
+        refuse_unknown(name, inventory.servers, "server")
     left = set(not_enrolled(workspace)) if everything else set()
     wanted = [n for n in inventory.servers if n not in left] if everything else list(names)
     groups: dict[str, list[str]] = {}

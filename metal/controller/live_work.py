@@ -16,7 +16,7 @@ from metal.controller.serving import Listening, boot_service
 from metal.controller.sweeping import side_by_side
 from metal.controller.unfinished import refuse_other_wishes
 from metal.controller.workspace import Workspace
-from metal.inventory.mistakes import suggest
+from metal.inventory.mistakes import refuse_unknown, suggest
 from metal.live import build
 from metal.live.build import LiveImage
 from metal.live.session import LivePorts, Patience
@@ -118,9 +118,7 @@ def build_live(workspace: Workspace, site: str | None, say: Callable[[str], None
 def known(workspace: Workspace, servers: Sequence[str]) -> None:
     """BadInput for a name that the inventory does not have."""
     for name in servers:
-        if name not in workspace.inventory.servers:
-            mend = suggest(name, workspace.inventory.servers, "server")
-            raise BadInput(f"there is no server {name}", where="inventory.toml", mend=mend)
+        refuse_unknown(name, workspace.inventory.servers, "server")
 
 
 def live_ports(workspace: Workspace) -> LivePorts:

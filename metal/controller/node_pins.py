@@ -5,9 +5,9 @@ from collections.abc import Callable
 from metal.controller.repinning import check_shown
 from metal.controller.workspace import Workspace
 from metal.drivers.proxmox.contact import shown
-from metal.inventory.mistakes import suggest
+from metal.inventory.mistakes import refuse_unknown
 from metal.model.base import Frozen
-from metal.model.errors import BadInput, MetalError, Refused
+from metal.model.errors import MetalError, Refused
 
 
 class NodeRepinned(Frozen):
@@ -30,9 +30,7 @@ def repin(
     Refused where it is not the one `expected`, whatever is pinned and whoever vouches for it.
     """
     inventory = workspace.inventory
-    if server not in inventory.servers:
-        mend = suggest(server, inventory.servers, "server")
-        raise BadInput(f"there is no server {server}", where="inventory.toml", mend=mend)
+    refuse_unknown(server, inventory.servers, "server")
     known = inventory.servers[server]
     old = workspace.store.servers.get(server).node_fingerprint
     new = shown(*known.api)

@@ -7,7 +7,7 @@ from metal.cluster.networks import plan_networks, plan_rings
 from metal.cluster.plan import plan_clusters
 from metal.controller.workspace import Workspace
 from metal.install.plan import plan_installs
-from metal.inventory.mistakes import suggest
+from metal.inventory.mistakes import refuse_unknown
 from metal.model.errors import BadInput, Refused
 from metal.model.fleet import Inventory
 from metal.model.laws import judge
@@ -81,9 +81,7 @@ def today_of(workspace: Workspace) -> date:
 def drain_plan(workspace: Workspace, world: World, server: str) -> Plan:
     """Empty one server, most important VMs first; judged."""
     inventory = workspace.inventory
-    if server not in inventory.servers:
-        mend = suggest(server, inventory.servers, "server")
-        raise BadInput(f"there is no server {server}", where="inventory.toml", mend=mend)
+    refuse_unknown(server, inventory.servers, "server")
     return alone(inventory, world, drain_action(inventory, world, server))
 
 

@@ -8,9 +8,9 @@ from metal.controller.powering import power_switch, switch
 from metal.controller.progress import Progress
 from metal.controller.sweeping import side_by_side
 from metal.controller.workspace import Workspace
-from metal.inventory.mistakes import suggest
+from metal.inventory.mistakes import refuse_unknown
 from metal.model.base import Frozen
-from metal.model.errors import BadInput, MetalError, Refused
+from metal.model.errors import MetalError, Refused
 from metal.model.facts import BootDevice, BootMode, BootOnce, Power
 from metal.model.life import Life
 from metal.model.world import World
@@ -36,9 +36,7 @@ def named(workspace: Workspace, servers: tuple[str, ...]) -> list[str]:
     """Each once; BadInput for one that the inventory does not have."""
     known = workspace.inventory.servers
     for name in servers:
-        if name not in known:
-            mend = suggest(name, known, "server")
-            raise BadInput(f"there is no server {name}", where="inventory.toml", mend=mend)
+        refuse_unknown(name, known, "server")
     return list(dict.fromkeys(servers))
 
 

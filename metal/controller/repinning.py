@@ -6,9 +6,9 @@ from metal.controller.workspace import Workspace
 from metal.drivers.bmc import connect, shown_fingerprint
 from metal.enroll.door import secret_name
 from metal.inventory.edit import edit, recording
-from metal.inventory.mistakes import suggest
+from metal.inventory.mistakes import refuse_unknown
 from metal.model.base import Frozen
-from metal.model.errors import BadInput, Refused
+from metal.model.errors import Refused
 from metal.model.fleet import BmcAccess, Learned
 
 
@@ -33,9 +33,7 @@ def repin(
     not take our password: it may be somebody else's. Unreachable without answer.
     """
     inventory = workspace.inventory
-    if server not in inventory.servers:
-        mend = suggest(server, inventory.servers, "server")
-        raise BadInput(f"there is no server {server}", where="inventory.toml", mend=mend)
+    refuse_unknown(server, inventory.servers, "server")
     access = inventory.servers[server].bmc
     if access.protocol == "ipmi":
         raise Refused(

@@ -1,6 +1,6 @@
 """What is wrong in an inventory, where, and how to mend it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -35,6 +35,13 @@ def meant(wrong: str, known: Iterable[str]) -> str | None:
     """The known word that was most likely meant, or None."""
     near = get_close_matches(wrong.lower(), sorted(known), n=1, cutoff=0.6)
     return near[0] if near else None
+
+
+def refuse_unknown(name: str, known: Collection[str], noun: str) -> None:
+    """BadInput for a server, cluster or site that the inventory does not have."""
+    if name not in known:
+        mend = suggest(name, known, noun)
+        raise BadInput(f"there is no {noun} {name}", where="inventory.toml", mend=mend)
 
 
 def suggest(wrong: str, known: Iterable[str], noun: str) -> str:
