@@ -11,7 +11,7 @@ from metal.model.errors import Failed, Refused, Unreachable
 from metal.operations.run import Run
 from metal.operations.switching import Switching
 
-VERSION = 1
+VERSION = 2
 TRIES = 4
 COPIES = 3
 """Of all data in Ceph, each on a server of its own."""
@@ -55,6 +55,7 @@ def leave(run: Run, server: str, ports: PartingPorts) -> dict[str, Any]:
     step(f"shut {server} down", lambda: _shut_down(server, ages))
     _prove_off(run, server, ports, "it leaves its cluster")
     step("take it out of the cluster", lambda: ages.ensure_removed_node(server))
+    step("let its addresses in no more", lambda: ages.ensure_no_peer(server))
     step(f"record that {server} left", lambda: ports.retire(server))
     return {"server": server, "osds": osds}
 
@@ -79,6 +80,7 @@ def bury(run: Run, server: str, ports: PartingPorts) -> dict[str, Any]:
         step("forget its monitor", lambda: shell(at).forget_monitor(server))
         step("forget its place in CRUSH", lambda: shell(at).forget_host(server))
     step("take it out of the cluster", lambda: ages.ensure_removed_node(server))
+    step("let its addresses in no more", lambda: ages.ensure_no_peer(server))
     step("forget its configuration", lambda: shell(at).forget_node(server))
     step(f"record that {server} is out", lambda: ports.retire(server))
     return {"server": server, "osds": osds}

@@ -27,6 +27,7 @@ def _steps(workspace: Workspace, cluster: str, old: str, heir: str) -> Iterator[
             "copied again once the new one's disks are there"
         )
     yield f"corosync forgets {old} (pvecm delnode {old}), spoken from one of {', '.join(others)}"
+    yield f"the cluster's firewall lets the addresses in no more that metal let in for {old}"
     if heir != old:
         yield f"HA's wishes for {old} are for {heir}; VMs keep their numbers and addresses"
         yield f"inventory.toml: {heir} in the place of {old} in {cluster}; {old} stands alone"

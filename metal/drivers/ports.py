@@ -318,6 +318,9 @@ class Ages(Protocol):
     def ensure_removed_node(self, node: str) -> None:
         """It is no member any more; Refused while it is online."""
 
+    def ensure_no_peer(self, node: str) -> None:
+        """The cluster's firewall lets no address in as that node's any more."""
+
     def osds_of(self, node: str) -> tuple[int, ...]: ...
 
     def ensure_osds_out(self, node: str) -> None:

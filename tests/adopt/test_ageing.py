@@ -74,6 +74,11 @@ class Grown:
     def nothing_is_open(self) -> bool:
         return self.workspace.store.journal.list(open_only=True) == []
 
+    def let_in(self) -> set[str]:
+        """Who may speak to everything on the hosts."""
+        rows = self.driver_of("alba2").get("cluster/firewall/ipset/metal-peers")
+        return {row["cidr"] for row in rows}
+
     def ran(self, word: str) -> list[str]:
         return [f"{n}: {c}" for n, shell in self.shells.items() for c in shell.ran if word in c]
 
@@ -283,6 +288,8 @@ def test_a_dead_server_is_replaced_the_first_one_included(grown: Grown, dead: st
     if grown.truth(103)["node"] == dead:
         grown.nodes.driver.ensure_migrated(103, "alba2")
     grown.until_ha_has_them_on(dead, 100, 101)
+    grown.nodes.driver.ensure_firewall((f"{NET}.0/24", "127.0.0.0/24"))
+    addresses = {name: f"{NET}.{n}" for n, name in enumerate((*NODES, "alba4"), 1)}
     grown.datacenter.power_off(dead)
     newcomer(grown, "alba4", f"{NET}.4")
     ageing.replace_server(grown.workspace, dead, "alba4", silent, grown.shell)
@@ -290,6 +297,7 @@ def test_a_dead_server_is_replaced_the_first_one_included(grown: Grown, dead: st
     assert grown.workspace.inventory.vms["vm1"].home == ("alba4", "alba2")
     wishes = ha_wishes(grown.workspace.inventory, look(grown.workspace), "alba")
     assert wishes.home == {101: ("alba2",)}
+    assert grown.let_in() == {addresses[name] for name in NODES if name != dead}
     grown.until_ha_has_them_on("alba2", 100, 101)
     outcome = apply(
         grown.workspace, form_plan(grown.workspace, look(grown.workspace), "alba"), progress=silent
@@ -411,6 +419,8 @@ def test_a_fourth_server_leaves_again(grown: Grown, monkeypatch: pytest.MonkeyPa
     grown.workspace.reload()
     plan = form_plan(grown.workspace, look(grown.workspace), "alba")
     assert apply(grown.workspace, plan, progress=silent).failed == {}
+    grown.nodes.driver.ensure_firewall((f"{NET}.0/24", "127.0.0.0/24"))
+    assert f"{NET}.4" in grown.let_in()
     grown.nodes.driver.ensure_migrated(103, "alba4")
     with pytest.raises(Refused, match="it still has 103") as told:
         ageing.leave_cluster(grown.workspace, "alba4", silent, grown.shell)
@@ -430,6 +440,7 @@ def test_a_fourth_server_leaves_again(grown: Grown, monkeypatch: pytest.MonkeyPa
     assert truth["clusters"]["alba"]["ceph"]["monitors"] == list(NODES)
     assert {o["node"] for o in truth["clusters"]["alba"]["ceph"]["osds"]} == set(NODES)
     assert truth["nodes"]["alba4"]["power"] == "off"
+    assert grown.let_in() == {f"{NET}.{n}" for n in (1, 2, 3)}
     assert grown.workspace.inventory.clusters["alba4"].servers == ("alba4",)
     assert grown.workspace.life("alba4") is Life.RETIRED
     assert make_plan(grown.workspace, look(grown.workspace)).actions == ()

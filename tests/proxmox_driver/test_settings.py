@@ -152,6 +152,27 @@ def test_management_answers_to_the_mesh_only(lab: Any) -> None:
     assert driver._api.get("cluster/firewall/options")["enable"] == 1
 
 
+def test_who_left_is_let_in_no_more_and_what_others_wrote_stays(lab: Any) -> None:
+    driver = lab.form()
+    driver.ensure_no_peer("alba2")  # before there is a firewall
+    driver.ensure_firewall(LOOPBACK)
+    path = "cluster/firewall/ipset/metal-peers"
+    by_hand = {"10.8.0.7": "the backup server", "10.8.0.8": "metal: alba22", "fd00:8::9": ""}
+    for cidr, comment in by_hand.items():
+        driver._api.post(path, {"cidr": cidr, "comment": comment})
+    # An address that metal found there already is not metal's.
+    second = lab.access["alba1"].address
+    driver._api.delete(f"{path}/{second}")
+    driver._api.post(path, {"cidr": second})
+    driver.ensure_firewall(LOOPBACK)
+
+    for _ in range(2):
+        for gone in ("alba1", "alba2"):
+            driver.ensure_no_peer(gone)
+        left = {row["cidr"]: row.get("comment", "") for row in driver._api.get(path)}
+        assert left == {**by_hand, second: "", lab.access["alba3"].address: "metal: alba3"}
+
+
 def test_nobody_locks_himself_out(lab: Any) -> None:
     driver = lab.form()
     with pytest.raises(Refused, match="a firewall would lock us out"):

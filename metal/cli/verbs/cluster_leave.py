@@ -8,8 +8,9 @@ from metal.cli.lazy import Verb
 
 RECIPE = """\
 Its Ceph data moves to the others (which takes as long as it takes), its OSDs, monitor and manager
-are removed, it is shut down and proven off, and the others forget it. It stands alone in the
-inventory afterwards; before it is used again it is installed anew."""
+are removed, it is shut down and proven off, the others forget it, and their firewall lets its
+addresses in no more. It stands alone in the inventory afterwards; before it is used again it is
+installed anew."""
 
 
 @click.command("leave", cls=Verb)

@@ -151,6 +151,9 @@ class Proxmox:
     def ensure_removed_node(self, node: str) -> None:
         ageing.ensure_removed(self._api, node)
 
+    def ensure_no_peer(self, node: str) -> None:
+        settings.ensure_no_peer(self._api, node)
+
     def ensure_renamed(self, old: str, new: str) -> None:
         rules.ensure_renamed(self._api, old, new)
 

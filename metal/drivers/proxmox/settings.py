@@ -1,6 +1,6 @@
 """Settings of a whole cluster: how HA chooses a node, and who reaches the nodes' management."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
@@ -14,7 +14,7 @@ WEIGHS = frozenset({"static", "dynamic"})
 PEERS, MESH = "metal-peers", "metal-mesh"
 MANAGEMENT = "22,3128,8006,5900:5999"
 """SSH, SPICE, the API, consoles."""
-MARK = "metal: "
+MARK, WISH = "metal: ", "see fleet.management_from"
 KIB = 1024
 """Proxmox limits in KiB a second."""
 
@@ -75,39 +75,61 @@ def ensure_firewall(api: Api, mesh: Sequence[str]) -> None:
             where=api.node().name,
             mend="come through the mesh, or add our network to fleet.management_from",
         )
-    _ensure_set(api, MESH, mesh)
-    _ensure_set(api, PEERS, _own_addresses(api))
+    _ensure_set(api, MESH, dict.fromkeys(mesh, f"{MARK}{WISH}"))
+    _ensure_set(api, PEERS, {at: MARK + node for at, node in _own_addresses(api).items()})
     _ensure_rules(api)
     if not int(api.get("cluster/firewall/options").get("enable") or 0):
         api.put("cluster/firewall/options", {"enable": 1})
 
 
-def _own_addresses(api: Api) -> list[str]:
-    """Of all its nodes on all their networks: what no rule lets in is dropped once the firewall is
-    on, and Ceph and migrations may have networks of their own."""
+def ensure_no_peer(api: Api, node: str) -> None:
+    """None of the addresses that metal let in as that node's is let in any more: they may be a
+    stranger's tomorrow. What others wrote there stays."""
+    if not _has_set(api, PEERS):
+        return
+    path = f"cluster/firewall/ipset/{PEERS}"
+
+    def left() -> list[str]:
+        rows = api.get(path)
+        return [str(row["cidr"]) for row in rows if row.get("comment") == MARK + node]
+
+    def take_out() -> None:
+        for cidr in left():
+            api.delete(f"{path}/{cidr}")
+
+    late = f"addresses of {node} are still in the firewall's IP set {PEERS}"
+    api.settle(lambda: not left(), take_out, late=late)
+
+
+def _own_addresses(api: Api) -> dict[str, str]:
+    """Of all its nodes on all their networks, and whose they are: what no rule lets in is dropped
+    once the firewall is on, and Ceph and migrations may have networks of their own."""
     nodes = [row for row in api.get("cluster/status") if row["type"] == "node"]
-    found = dict.fromkeys(str(node["ip"]) for node in nodes)
+    found = {str(node["ip"]): str(node["name"]) for node in nodes}
     for node in nodes:
         for row in api.get(f"nodes/{node['name']}/network"):
             own = (row.get("cidr"), row.get("cidr6"))
-            found |= dict.fromkeys(str(ip_interface(at).ip) for at in own if at)
-    return list(found)
+            found |= dict.fromkeys((str(ip_interface(at).ip) for at in own if at), node["name"])
+    return found
 
 
 def _alike(address: str, network: str) -> bool:
     return ip_address(address).version == ip_network(network).version
 
 
-def _ensure_set(api: Api, name: str, members: Sequence[str]) -> None:
-    """The IP set has these members; others that somebody added stay."""
-    if not any(row["name"] == name for row in api.get("cluster/firewall/ipset")):
-        comment = f"{MARK}see fleet.management_from"
-        api.post("cluster/firewall/ipset", {"name": name, "comment": comment})
+def _has_set(api: Api, name: str) -> bool:
+    return any(row["name"] == name for row in api.get("cluster/firewall/ipset"))
+
+
+def _ensure_set(api: Api, name: str, members: Mapping[str, str]) -> None:
+    """The IP set has these members, each with its comment; others that somebody added stay."""
+    if not _has_set(api, name):
+        api.post("cluster/firewall/ipset", {"name": name, "comment": f"{MARK}{WISH}"})
     path = f"cluster/firewall/ipset/{name}"
     there = {_plain(str(row["cidr"])) for row in api.get(path)}
-    for member in members:
+    for member, comment in members.items():
         if _plain(member) not in there:
-            api.post(path, {"cidr": member})
+            api.post(path, {"cidr": member, "comment": comment})
 
 
 def _plain(cidr: str) -> str:

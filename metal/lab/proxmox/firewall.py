@@ -55,12 +55,16 @@ def add_set(call: Call) -> None:
     name = call.params["name"]
     if name in call.cluster.firewall.sets:
         raise ApiError(400, "Parameter verification failed.", {"name": "IPSet already exists"})
-    call.cluster.firewall.sets[name] = []
+    call.cluster.firewall.sets[name] = {}
 
 
 @handles("GET", "/cluster/firewall/ipset/{name}")
 def members(call: Call) -> list[dict[str, Any]]:
-    return [{"cidr": cidr, "digest": DIGEST} for cidr in _set(call)]
+    found = _set(call).items()
+    return [
+        {"cidr": cidr, "digest": DIGEST} | ({"comment": text} if text else {})
+        for cidr, text in found
+    ]
 
 
 @handles("POST", "/cluster/firewall/ipset/{name}")
@@ -68,10 +72,16 @@ def add_member(call: Call) -> None:
     found, cidr = _set(call), call.params["cidr"]
     if cidr in found:
         raise ApiError(400, "Parameter verification failed.", {"cidr": f"'{cidr}' already exists"})
-    found.append(cidr)
+    found[cidr] = call.params.get("comment", "")
 
 
-def _set(call: Call) -> list[str]:
+@handles("DELETE", "/cluster/firewall/ipset/{name}/{cidr}")
+def remove_member(call: Call) -> None:
+    """One that is not there is no error, as in Proxmox."""
+    _set(call).pop(call.params["cidr"], None)
+
+
+def _set(call: Call) -> dict[str, str]:
     name = call.params["name"]
     if name not in call.cluster.firewall.sets:
         raise ApiError(500, f"no such IPSet '{name}'")

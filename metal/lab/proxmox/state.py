@@ -101,7 +101,8 @@ class Token:
 class Firewall:
     options: dict[str, Any] = field(default_factory=dict)
     rules: list[dict[str, Any]] = field(default_factory=list)
-    sets: dict[str, list[str]] = field(default_factory=dict)
+    sets: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Name → members, each with its comment."""
 
 
 @dataclass
