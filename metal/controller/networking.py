@@ -125,7 +125,7 @@ def judge(tree: Tree, *, progress: Progress = silent) -> list[Verdict]:
         for path, file in sorted(tree.files.items()):
             if not _has_checker(file.engine):
                 continue
-            key = (file.engine, file.zone, file.text)
+            key = (file.engine, file.zone, file.judged)
             if key not in verdicts:
                 verdicts[key] = _judge(Path(place) / path, *key)
             wrong, unjudged = verdicts[key]

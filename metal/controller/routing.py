@@ -67,12 +67,19 @@ def gateway_names(inventory: Inventory) -> list[str]:
 
 
 def begun(workspace: Workspace, site: str) -> Order | None:
-    """What was agreed to before and was interrupted. What failed was taken back: it is forgotten
-    once something else is begun, because its inventory was wrong."""
+    """What was agreed to before and was interrupted."""
+    found = open_order(workspace, site)
+    return None if found is None else Order.model_validate(found)
+
+
+def open_order(workspace: Workspace, subject: str) -> dict[str, Any] | None:
+    """As it was written down. What failed was taken back: it is forgotten once something else is
+    begun, because its inventory was wrong."""
     for operation in workspace.store.journal.list(open_only=True):
-        ours = operation.kind == KIND and operation.subject == site
+        ours = operation.kind == KIND and operation.subject == subject
         if ours and operation.status is not Status.FAILED:
-            return Order.model_validate(operation.params["order"])
+            found: dict[str, Any] = operation.params["order"]
+            return found
     return None
 
 
@@ -113,7 +120,7 @@ def carry_out(
     workspace: Workspace, order: Order, progress: Progress, *, shell: GatewayOf | None = None
 ) -> dict[str, Any]:
     """Gateway → the files that are others now. Failed, saying what came of it, where it is not."""
-    _forget_failed(workspace, order)
+    forget_failed(workspace, order.site)
     ports = RoutingPorts(
         gateway=shell or shell_of(workspace, order.site, order.pair),
         silent=silent_of,
@@ -132,10 +139,10 @@ def carry_out(
     )
 
 
-def _forget_failed(workspace: Workspace, order: Order) -> None:
+def forget_failed(workspace: Workspace, subject: str) -> None:
     journal = workspace.store.journal
     for operation in journal.list(open_only=True):
-        ours = operation.kind == KIND and operation.subject == order.site
+        ours = operation.kind == KIND and operation.subject == subject
         if ours and operation.status is Status.FAILED:
             journal.cancel(operation.id)
 

@@ -124,10 +124,13 @@ class Workspace:
         )
 
     def gateway_host(self, site: str, name: str, address: str) -> "SshHost":
-        """A site's gateway, by its pinned host key, logged in to with the controller's own key."""
+        """A site's gateway, as `pinned_host`."""
+        return self.pinned_host(f"{site}-{name}", address)
+
+    def pinned_host(self, known: str, address: str) -> "SshHost":
+        """By the host key that is pinned for that name, logged in to with the controller's own."""
         from metal.drivers.ssh import SshHost, controller_key
 
-        known = f"{site}-{name}"
         port, key = self.inventory.fleet.ssh_port, controller_key(self.state)[0]
         return SshHost(known, address, self.host_keys.of(known, "system"), port, identity=key)
 

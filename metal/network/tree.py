@@ -21,7 +21,7 @@ from metal.network.engines.radvd import render_radvd
 from metal.network.engines.tayga import render_nat64_unit, render_tayga
 from metal.network.engines.unbound import render_dns64, render_dns64_unit, render_unbound
 from metal.network.engines.wireguard import render_administrator_mesh, render_site_mesh
-from metal.network.engines.zonefile import own_file, render_named, render_zone, serial_of
+from metal.network.engines.zonefile import own_file, render_named, render_next
 from metal.network.gateways import Gateway, gateways
 from metal.network.view import View
 from metal.network.zones import names_elsewhere, zones
@@ -54,6 +54,14 @@ class File:
     engine: str = ""
     zone: str = ""
     """Of a zone file."""
+    own: str = ""
+    """What people wrote, and the text includes."""
+
+    @property
+    def judged(self) -> str:
+        """The text as its engine would read it where it belongs."""
+        lines = [line for line in self.text.splitlines() if not line.startswith("$INCLUDE ")]
+        return "\n".join([*lines, self.own, ""]) if self.zone else self.text
 
 
 @dataclass(frozen=True)
@@ -110,12 +118,9 @@ def _site(seen: View) -> Iterator[tuple[str, File]]:
 def _dns(seen: Mapping[str, View], before: Mapping[str, str]) -> Iterator[tuple[str, File]]:
     found = zones(seen)
     for zone in found:
-        own, there = f"dns/{own_file(zone)}" in before, before.get(f"dns/{zone.file}", "")
-        serial = max(1, serial_of(there))
-        text = render_zone(zone, serial, own=own)
-        if there not in ("", text):
-            text = render_zone(zone, serial + 1, own=own)
-        yield zone.file, File(text, "zone", zone.name)
+        own, there = before.get(f"dns/{own_file(zone)}"), before.get(f"dns/{zone.file}", "")
+        text = render_next(zone, there, own=own)
+        yield zone.file, File(text, "zone", zone.name, own or "")
     if found:
         yield "named.conf.metal", File(render_named(found), "named")
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
+from metal.model.fleet import Inventory
 from metal.network.ipv6 import reverse_zone
 from metal.network.sites import Address
 from metal.network.view import View, bare
@@ -49,7 +50,8 @@ def zones(seen: Mapping[str, View]) -> tuple[Zone, ...]:
     if first is None:
         return ()
     domain = first.inventory.fleet.domain
-    servers = tuple(f"{vm}.{domain}." for vm in sorted(_name_servers(seen.values())))
+    here = {vm for view in seen.values() for vm in view.vms}
+    servers = tuple(f"{vm}.{domain}." for vm in name_servers(first.inventory) if vm in here)
     if not servers:
         return ()
     forward = Zone(domain, servers, tuple(sorted(set(_forward(seen.values(), domain)))))
@@ -58,6 +60,17 @@ def zones(seen: Mapping[str, View]) -> tuple[Zone, ...]:
         for zone, record in (*_reverse4(view, domain), *_reverse6(view, domain)):
             reverse.setdefault(zone, set()).add(record)
     return (forward, *(Zone(z, servers, tuple(sorted(r))) for z, r in sorted(reverse.items())))
+
+
+def name_servers(inventory: Inventory) -> tuple[str, ...]:
+    """The VMs that answer for the fleet's zones; the first is the primary, which has the files."""
+    return tuple(
+        sorted(
+            vm
+            for vm, wanted in inventory.vms.items()
+            if any(first <= DNS_PORT <= last for first, last in (s.ports for s in wanted.serves))
+        )
+    )
 
 
 def inner_domain(site: str) -> str:
@@ -85,14 +98,6 @@ def reverse_zone4(address: IPv4Address, network: IPv4Network) -> str:
         return ".".join(reversed(whole[:3])) + ".in-addr.arpa"
     first = str(network.network_address).split(".")[3]
     return f"{first}/{network.prefixlen}." + ".".join(reversed(whole[:3])) + ".in-addr.arpa"
-
-
-def _name_servers(seen: Iterable[View]) -> Iterator[str]:
-    for view in seen:
-        for vm in view.vms:
-            ports = [s.ports for s in view.inventory.vms[vm].serves]
-            if any(first <= DNS_PORT <= last for first, last in ports):
-                yield vm
 
 
 def _forward(seen: Iterable[View], domain: str) -> Iterator[Record]:

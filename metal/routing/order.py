@@ -97,6 +97,23 @@ class Order(Frozen):
         )
 
 
+class NamesOrder(Frozen):
+    """The whole of what is done at the primary name server; what was agreed to."""
+
+    server: GatewayOrder | None
+    """None: it is as it should be."""
+    vm: str
+    address: str
+    serials: dict[str, int]
+    """Zone → the serial that it is to answer with."""
+    trial: float = 60.0
+
+    @property
+    def edited(self) -> tuple[str, ...]:
+        found = self.server.changes if self.server else ()
+        return tuple(f"{self.vm}: {change.path}" for change in found if change.state == "edited")
+
+
 def changes(wanted: Mapping[str, str], seen: Seen) -> tuple[FileChange, ...]:
     """What differs, by path. `wanted`: absolute path → text."""
     ours = listed(seen.files.get(MANIFEST, ""))
@@ -118,7 +135,7 @@ def changes(wanted: Mapping[str, str], seen: Seen) -> tuple[FileChange, ...]:
 def _state(
     path: str, before: str | None, after: str | None, ours: Mapping[str, str], seen: Seen
 ) -> State:
-    if before is None:
+    if not before:  # an empty file holds nothing that anybody would miss
         return "edited" if path in ours else "new"
     if path not in seen.packaged and ours.get(path) != digest(before):
         return "edited"

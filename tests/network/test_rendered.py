@@ -134,7 +134,9 @@ def test_a_zone_gets_a_new_serial_when_it_says_something_new(seen: dict[str, Vie
     assert serial_of(mended.files[path].text) == 2
     before["dns/db.attic.example.org.own"] = "@ IN MX 10 mail1\n"
     own = render_tree(seen, before=before)
-    assert own.files[path].text.endswith("$INCLUDE db.attic.example.org.own\n")
+    text = own.files[path].text
+    assert "$INCLUDE /etc/bind/metal/db.attic.example.org.own ; sha256 " in text
+    assert own.files[path].judged.endswith("\n@ IN MX 10 mail1\n\n"), "as it is read there"
 
 
 def test_one_site_alone_is_the_same_as_in_the_whole(seen: dict[str, View], tree: Tree) -> None:

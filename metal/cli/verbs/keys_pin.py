@@ -20,19 +20,18 @@ def command(ctx: click.Context, server: str, key: str, initramfs: bool) -> None:
     Read it at the server's console, never over the network: `cat
     /etc/ssh/ssh_host_ed25519_key.pub`, or for --initramfs `dropbearkey -y -f
     /etc/dropbear/initramfs/dropbear_ed25519_host_key`. Keys are sent to whoever has it.
-    A gateway is called SITE-gateway1 or SITE-gateway2.
+    A gateway is called SITE-gateway1 or SITE-gateway2, a name server as its VM.
     """
     from metal.controller.routing import gateway_names
     from metal.drivers.host_keys import Door
-    from metal.inventory.mistakes import suggest
-    from metal.model.errors import BadInput
+    from metal.inventory.mistakes import refuse_unknown
+    from metal.network.zones import name_servers
 
     face = ctx.ensure_object(Face)
     workspace = face.open()
-    known = [*workspace.inventory.servers, *gateway_names(workspace.inventory)]
-    if server not in known:
-        mend = suggest(server, known, "server or gateway")
-        raise BadInput(f"there is no server {server}", where="inventory.toml", mend=mend)
+    inventory = workspace.inventory
+    known = [*inventory.servers, *gateway_names(inventory), *name_servers(inventory)]
+    refuse_unknown(server, known, "server, gateway or name server")
     door: Door = "initramfs" if initramfs else "system"
     plain = " ".join(key.split()[:2])
     before = workspace.host_keys.of(server, door)
