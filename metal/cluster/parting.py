@@ -1,8 +1,9 @@
 """A server leaves its cluster: one that still runs, or one that is dead and will be replaced."""
 
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,8 +16,8 @@ VERSION = 2
 TRIES = 4
 COPIES = 3
 """Of all data in Ceph, each on a server of its own."""
-LOOKS = 300
-"""Of two seconds: HA has fenced a server that fell after some two minutes, and then restarts."""
+HA_TAKES = 600.0
+"""Seconds: HA has fenced a server that fell after some two or three minutes, and then restarts."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class PartingPorts:
     power: Switching
     retire: Callable[[str], None]
     """Records that the server is out of the cluster for good."""
+    names: Mapping[int, str] = field(default_factory=dict)
+    """What its guests were called when they were last seen, by number."""
     every: float = 1.0
     healing: float = 7 * 86400.0
     """Seconds for Ceph to copy all of a server's data to the others."""
@@ -70,7 +73,8 @@ def bury(run: Run, server: str, ports: PartingPorts) -> dict[str, Any]:
     why = "it is replaced by another"
     _prove_off(run, server, ports, why, first=lambda: _still_lost(server, ages))
     at = step("choose a server to speak from", lambda: _other(server, ages))
-    step(f"see that nothing waits for {server}", lambda: _nothing_waits(server, ages))
+    names = ports.names
+    step(f"see that nothing waits for {server}", lambda: _nothing_waits(server, ages, names))
     shell = ports.shell
     osds = step("ask which OSDs it had", lambda: list(ages.osds_of(server)))
     ceph = step("ask whether there is Ceph", lambda: ages.condition().ceph is not None)
@@ -154,8 +158,11 @@ def refuse_leave(server: str, ages: Ages) -> None:
         )
 
 
-def refuse_burial(server: str, cluster: str, ages: Ages) -> None:
-    """Before anything is touched: it must be lost for its cluster, and only HA wait for it."""
+def refuse_burial(server: str, cluster: str, ages: Ages, names: Mapping[int, str]) -> None:
+    """Before anything is touched: it must be lost for its cluster, and only HA wait for it.
+
+    `names`: as in PartingPorts.
+    """
     if ages.condition().nodes.get(server):
         guests = ", ".join(ages.guests_on(server)) or "no guest"
         raise Refused(
@@ -165,7 +172,7 @@ def refuse_burial(server: str, cluster: str, ages: Ages) -> None:
             f"sick, or cannot be done without: `metal fence {server} --force` proves it dead first",
         )
     _other(server, ages)
-    _nothing_waits(server, ages, but=_recovered_by_ha(server, ages))
+    _nothing_waits(server, ages, names, but=_recovered_by_ha(server, ages, names))
 
 
 def _shut_down(server: str, ages: Ages) -> None:
@@ -181,18 +188,19 @@ def _other(server: str, ages: Ages) -> str:
     return online[0]
 
 
-def await_ha(server: str, ages: Ages, pause: Callable[[], None]) -> None:
+def await_ha(server: str, ages: Ages, names: Mapping[int, str], pause: Callable[[], None]) -> None:
     """Return once HA has restarted elsewhere what it manages; by itself, so nothing is begun yet.
 
     Refused where it does not: it would be forgotten with the server.
     """
-    waiting = _recovered_by_ha(server, ages)
-    for _ in range(LOOKS):
-        if not waiting:
-            return
+    waiting = _recovered_by_ha(server, ages, names)
+    over = time.monotonic() + HA_TAKES
+    while waiting and time.monotonic() < over:
         pause()
         with suppress(Unreachable):
-            waiting = _recovered_by_ha(server, ages)
+            waiting = _recovered_by_ha(server, ages, names)
+    if not waiting:
+        return
     raise Refused(
         f"HA has not restarted {', '.join(waiting)} elsewhere",
         where=server,
@@ -202,13 +210,22 @@ def await_ha(server: str, ages: Ages, pause: Callable[[], None]) -> None:
     )
 
 
-def _recovered_by_ha(server: str, ages: Ages) -> list[str]:
+def _recovered_by_ha(server: str, ages: Ages, names: Mapping[int, str]) -> list[str]:
     recovers = ages.ha_recovers()
-    return [guest for guest in ages.guests_on(server) if int(guest.split()[0]) in recovers]
+    guests = _guests_on(server, ages, names)
+    return [guest for guest in guests if int(guest.split()[0]) in recovers]
 
 
-def _nothing_waits(server: str, ages: Ages, but: Collection[str] = ()) -> None:
-    if guests := [guest for guest in ages.guests_on(server) if guest not in but]:
+def _guests_on(server: str, ages: Ages, names: Mapping[int, str]) -> list[str]:
+    """ "101 git"; of a dead server's guests its cluster may tell the numbers alone."""
+    told = (guest.partition(" ") for guest in ages.guests_on(server))
+    return [f"{number} {name or names.get(int(number), '')}".strip() for number, _, name in told]
+
+
+def _nothing_waits(
+    server: str, ages: Ages, names: Mapping[int, str], but: Collection[str] = ()
+) -> None:
+    if guests := [guest for guest in _guests_on(server, ages, names) if guest not in but]:
         moves = "; ".join(
             f"mv /etc/pve/nodes/{server}/qemu-server/{guest.split()[0]}.conf "
             "/etc/pve/nodes/OTHER/qemu-server/"

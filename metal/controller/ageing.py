@@ -6,7 +6,7 @@ from typing import Any
 
 from metal.cluster import parting, upgrade
 from metal.controller.heirs import REPLACE
-from metal.controller.look import look
+from metal.controller.look import look, names_of
 from metal.controller.performing import Shown
 from metal.controller.planning import drain_action
 from metal.controller.powering import switching
@@ -48,12 +48,11 @@ def upgrade_cluster(
     shell = shell or shell_of(workspace)
     servers = may_upgrade(workspace, name, shell)
     ports = _upgrade_ports(workspace, name, shell)
-    claims = (f"cluster {name}", *(f"server {s}" for s in servers))
     return carried_out(
         workspace,
         UPGRADE,
         name,
-        claims,
+        _claims(name, *servers),
         lambda run: upgrade.upgrade(run, servers, ports),
         progress,
         upgrade.VERSION,
@@ -70,7 +69,7 @@ def may_upgrade(workspace: Workspace, name: str, shell: ShellOf | None = None) -
             where=name,
             mend="upgrade it by hand, when its VMs may be down: apt update && apt dist-upgrade",
         )
-    if not _under_way(workspace, UPGRADE, name):
+    if not _under_way(workspace, UPGRADE, name, _claims(name, *servers)):
         upgrade.refuse(name, servers, workspace.proxmox(name), shell or shell_of(workspace))
     return servers
 
@@ -100,7 +99,7 @@ def leave_cluster(
         workspace,
         LEAVE,
         server,
-        (f"server {server}", f"cluster {cluster}"),
+        _claims(cluster, server),
         lambda run: parting.leave(run, server, ports),
         progress,
         parting.VERSION,
@@ -113,7 +112,7 @@ def leave_cluster(
 def may_leave(workspace: Workspace, server: str) -> str:
     """Its cluster; Refused, with the way out, before anything is begun where it cannot go."""
     cluster = _cluster_of(workspace, server, gone=True)
-    if not _under_way(workspace, LEAVE, server):
+    if not _under_way(workspace, LEAVE, server, _claims(cluster, server)):
         parting.refuse_leave(server, workspace.proxmox(cluster))
     return cluster
 
@@ -124,8 +123,9 @@ def may_replace(workspace: Workspace, old: str, new: str) -> str:
     cluster = _cluster_of(workspace, old, gone=True)
     if new != old:
         _may_inherit(workspace, cluster, old, new)
-    if not _under_way(workspace, REPLACE, old):
-        parting.refuse_burial(old, cluster, workspace.proxmox(cluster))
+    if not _replacing(workspace, cluster, old, new):
+        names = names_of(workspace, cluster)
+        parting.refuse_burial(old, cluster, workspace.proxmox(cluster), names)
     return cluster
 
 
@@ -149,18 +149,18 @@ def replace_server(
 ) -> dict[str, Any]:
     """`old`, dead, is forgotten by its cluster, and `new` stands in its place in the inventory."""
     cluster = may_replace(workspace, old, new)
-    if not _under_way(workspace, REPLACE, old):
+    if not _replacing(workspace, cluster, old, new):
         _await_ha(workspace, old, cluster, progress)
     ports = _parting_ports(workspace, old, cluster, shell or shell_of(workspace))
     done = carried_out(
         workspace,
         REPLACE,
         old,
-        (f"server {old}", f"cluster {cluster}"),
+        _claims(cluster, old),
         lambda run: parting.bury(run, old, ports),
         progress,
         parting.VERSION,
-        {"heir": new},
+        _heir(new),
     )
     if new != old:
         edit(workspace.folder, [replacing(old, new)])
@@ -175,7 +175,8 @@ def _await_ha(workspace: Workspace, server: str, cluster: str, progress: Progres
     pause = workspace.inventory.fleet.poll_seconds
     progress.begin(key, key)
     try:
-        parting.await_ha(server, workspace.proxmox(cluster), lambda: time.sleep(pause))
+        names = names_of(workspace, cluster)
+        parting.await_ha(server, workspace.proxmox(cluster), names, lambda: time.sleep(pause))
         done = True
     finally:
         progress.end(key, done, "")
@@ -264,6 +265,7 @@ def _parting_ports(
         shell=shell,
         power=switching(workspace, server),
         retire=retire,
+        names=names_of(workspace, cluster),
         every=workspace.inventory.fleet.poll_seconds,
     )
 
@@ -276,10 +278,35 @@ def _servers(workspace: Workspace, name: str) -> tuple[str, ...]:
     raise Refused("it is not formed yet", where=name, mend=f"`metal cluster form {name}`")
 
 
-def _under_way(workspace: Workspace, kind: str, subject: str) -> bool:
-    """One that was begun goes on from where it stopped, whatever it did to its cluster since."""
-    opened = workspace.store.journal.list(open_only=True)
-    return any((o.kind, o.subject) == (kind, subject) for o in opened)
+def _claims(cluster: str, *servers: str) -> tuple[str, ...]:
+    return (f"cluster {cluster}", *(f"server {server}" for server in servers))
+
+
+def _replacing(workspace: Workspace, cluster: str, old: str, new: str) -> bool:
+    return _under_way(workspace, REPLACE, old, _claims(cluster, old), _heir(new))
+
+
+def _heir(name: str) -> dict[str, Any]:
+    return {"heir": name}
+
+
+def _under_way(
+    workspace: Workspace,
+    kind: str,
+    subject: str,
+    claims: Sequence[str],
+    params: dict[str, Any] | None = None,
+) -> bool:
+    """One that was begun goes on from where it stopped, whatever it did to its cluster since.
+
+    Refused where another holds what this one needs: before anybody is asked.
+    """
+    journal = workspace.store.journal
+    this = (kind, subject, params or {})
+    if any((o.kind, o.subject, o.params) == this for o in journal.list(open_only=True)):
+        return True
+    journal.refuse_held(kind, subject, claims)
+    return False
 
 
 def _cluster_of(workspace: Workspace, server: str, *, gone: bool = False) -> str:

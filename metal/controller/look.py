@@ -43,6 +43,17 @@ def look(workspace: Workspace, *, progress: Progress = silent) -> World:
     return world
 
 
+def names_of(workspace: Workspace, cluster: str) -> dict[int, str]:
+    """Number → name of its guests, as they were last seen: of one on a dead node Proxmox itself
+    tells the number alone."""
+    kept = workspace.store.records.all(NAMES).get(cluster)
+    names = {int(number): str(name) for number, name in (kept.body if kept else {}).items()}
+    for name, vm in workspace.inventory.vms.items():
+        if vm.adopted and vm.cluster == cluster:
+            names[vm.adopted.vmid] = name
+    return names
+
+
 def _remarks(world: World, ages: dict[str, float]) -> Iterator[str]:
     if world.silent:
         yield f"{len(world.silent)} did not answer"
@@ -95,10 +106,13 @@ class _Look:
         for name, vm in vms.items():
             was = known.get(str(vm.vmid), name)
             named[was if self._is_nameless(name, vm) and was not in vms else name] = vm
-        ours = {str(vm.vmid): n for n, vm in named.items() if n in self._workspace.inventory.vms}
-        if ours != known:
-            self._workspace.store.records.put(cluster, NAMES, ours)
+        kept = {str(vm.vmid): n for n, vm in named.items() if self._is_name(n, vm, known)}
+        if kept != known:
+            self._workspace.store.records.put(cluster, NAMES, kept)
         return seen, states, named
+
+    def _is_name(self, name: str, vm: SeenVm, known: dict[str, str]) -> bool:
+        return not self._is_nameless(name, vm) or known.get(str(vm.vmid)) == name
 
     def _is_nameless(self, name: str, vm: SeenVm) -> bool:
         return vm.state == "unknown" and name not in self._workspace.inventory.vms

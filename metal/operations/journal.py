@@ -135,6 +135,11 @@ class Journal:
         with self._database.read() as conn:
             return conn.execute(query).scalar()
 
+    def refuse_held(self, kind: str, subject: str, claims: Iterable[str]) -> None:
+        """Refused where `open` would refuse a new operation; nothing is written."""
+        with self._database.read() as conn:
+            _refuse_held(conn, kind, subject, set(claims))
+
     def cancel(self, id: int) -> None:
         """End an operation for good and free what it claims. Refused while it may be running."""
         with self._database.write() as conn:
@@ -193,7 +198,7 @@ def _insert(
     ).one()
 
 
-def _claim(conn: Connection, row: Any, subjects: set[str]) -> None:
+def _refuse_held(conn: Connection, wanted: str, by: str, subjects: set[str]) -> None:
     held = conn.execute(
         select(claims_table.c.subject, operations.c.id, operations.c.kind, operations.c.subject)
         .join(operations, operations.c.id == claims_table.c.operation)
@@ -204,10 +209,14 @@ def _claim(conn: Connection, row: Any, subjects: set[str]) -> None:
         claimed, id, kind, subject = held
         raise Refused(
             f"operation {id} ({kind} {subject}) is open and holds {claimed}, "
-            f"which {row.kind} {row.subject} needs",
+            f"which {wanted} {by} needs",
             where=claimed,
             mend=f"metal run show {id}; then metal run resume {id}, or metal run cancel {id}",
         )
+
+
+def _claim(conn: Connection, row: Any, subjects: set[str]) -> None:
+    _refuse_held(conn, row.kind, row.subject, subjects)
     conn.execute(
         insert(claims_table), [{"subject": s, "operation": row.id} for s in sorted(subjects)]
     )

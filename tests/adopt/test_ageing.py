@@ -340,14 +340,54 @@ def test_what_nobody_restarts_is_not_forgotten(grown: Grown) -> None:
     stuck = grown.truth(103)["node"]
     managed = 100
     grown.nodes.driver.ensure_migrated(managed, stuck)
+    look(grown.workspace)
     grown.datacenter.power_off(stuck)
     newcomer(grown, "alba4", f"{NET}.4")
-    with pytest.raises(Refused, match="103 is still there") as told:
+    with pytest.raises(Refused, match=r"103 vm[0-3] is still there") as told:
         ageing.replace_server(grown.workspace, stuck, "alba4", silent, grown.shell)
     assert f"mv /etc/pve/nodes/{stuck}/qemu-server/103.conf" in told.value.mend
     assert "metal watch --act" in told.value.mend
     assert str(managed) not in str(told.value)
     assert all(shell.ran == [] for shell in grown.shells.values()) and grown.nothing_is_open()
+
+
+def test_a_dead_servers_guests_are_told_by_name_whoever_made_them(grown: Grown) -> None:
+    """HA's comment names what metal made; of the rest it is what the last looks have told."""
+    api = grown.nodes.driver._api
+    api.run("nodes/alba1/qemu", {"vmid": 9001, "name": "legacy", "memory": "512"})
+    if grown.truth(103)["node"] != "alba1":
+        grown.nodes.driver.ensure_migrated(103, "alba1")
+    look(grown.workspace)
+    grown.datacenter.power_off("alba1")
+    while grown.nodes.driver.condition().nodes["alba1"]:
+        look(grown.workspace)
+    for _ in range(2):
+        look(grown.workspace)  # the silence after its death wipes out nothing
+    seen = {vm.vmid: name for name, vm in look(grown.workspace).vms.items()}
+    assert seen[9001] == "legacy"
+    with pytest.raises(Refused, match=r"103 vm[0-3], 9001 legacy are still there"):
+        ageing.may_replace(grown.workspace, "alba1", "alba1")
+
+
+def test_who_holds_the_cluster_is_told_before_anybody_is_asked(grown: Grown) -> None:
+    journal = grown.workspace.store.journal
+    held = journal.open("form", "alba", ("cluster alba",), {})
+    asks: list[Callable[[], object]] = [
+        lambda: ageing.may_leave(grown.workspace, "alba3"),
+        lambda: ageing.may_replace(grown.workspace, "alba3", "alba3"),
+        lambda: ageing.may_upgrade(grown.workspace, "alba", grown.shell),
+    ]
+    for ask in asks:
+        with pytest.raises(Refused, match=rf"operation {held.id} \(form alba\) is open"):
+            ask()
+    assert [o.id for o in journal.list(open_only=True)] == [held.id]
+    journal.cancel(held.id)
+    # The same replacement by another server is another operation.
+    begun = journal.open("cluster replace", "alba3", ("cluster alba",), {"heir": "alba3"})
+    assert ageing.may_replace(grown.workspace, "alba3", "alba3") == "alba"
+    newcomer(grown, "alba4", f"{NET}.4")
+    with pytest.raises(Refused, match=f"metal run cancel {begun.id}"):
+        ageing.may_replace(grown.workspace, "alba3", "alba4")
 
 
 def test_what_ha_cannot_restart_is_not_forgotten(
@@ -359,8 +399,8 @@ def test_what_ha_cannot_restart_is_not_forgotten(
     for name in ("alba2", "alba3"):
         grown.shell(name).ensure_maintenance(name, on=True)
     grown.datacenter.power_off("alba1")
-    monkeypatch.setattr(ageing.parting, "LOOKS", 3)
-    with pytest.raises(Refused, match=r"HA has not restarted .*100") as told:
+    monkeypatch.setattr(ageing.parting, "HA_TAKES", 0.1)
+    with pytest.raises(Refused, match=r"HA has not restarted .*100 vm[0-3]") as told:
         ageing.replace_server(grown.workspace, "alba1", "alba1", silent, grown.shell)
     assert "ha-manager status" in told.value.mend and grown.nothing_is_open()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from metal.drivers.proxmox import ceph
 from metal.drivers.proxmox.api import Api
-from metal.drivers.proxmox.guests import managed
+from metal.drivers.proxmox.guests import labels, managed
 from metal.drivers.proxmox.node import ApiError
 from metal.model.errors import Failed, Refused
 from metal.model.hypervisor import Condition
@@ -86,11 +86,12 @@ def shut_down(api: Api, node: str) -> None:
 
 
 def guests_on(api: Api, node: str) -> tuple[str, ...]:
-    """ "101 git", of all kinds."""
-    rows = api.get("cluster/resources", type="vm")
-    return tuple(
-        f"{row['vmid']} {row.get('name', '')}".strip() for row in rows if row["node"] == node
-    )
+    """ "101 git", of all kinds; the number alone where neither the list nor HA has a name."""
+    rows = [row for row in api.get("cluster/resources", type="vm") if row["node"] == node]
+    labelled = labels(api) if any(not row.get("name") for row in rows) else {}
+    names = {int(row["vmid"]): row.get("name") for row in rows}
+    told = {number: label.name for number, label in labelled.items()}
+    return tuple(f"{n} {name or told.get(n, '')}".strip() for n, name in names.items())
 
 
 def ha_recovers(api: Api) -> frozenset[int]:
