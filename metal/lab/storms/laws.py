@@ -59,6 +59,10 @@ class Laws:
                 if down > PROMISED:
                     raise Broken(f"{vm} has been down for {down:.0f} s, its cluster fit meanwhile")
 
+    def promised(self, vm: str) -> bool:
+        """Whether it is metal's, and nobody else's, to see that it runs again."""
+        return vm not in self._excused
+
     def fence(self, name: str) -> None:
         """metal switches a server off."""
         rack = self._rack

@@ -39,7 +39,9 @@ BEFORE = 3
 """Rounds that are taken before whatever time was leapt over to."""
 CALM_ROUNDS, STUCK_ROUNDS, OPEN_ROUNDS = 6, 25, 70
 """Rounds without a change after which time is leapt over: when all is well, when not, and while an
-operation is open. HA needs 19, an operation waits for 60 at most."""
+operation is open. HA needs 19, an operation waits for 60 at most. Where all is as it was when time
+was leapt over before, CALM_ROUNDS are enough: HA's clocks leapt along, and whatever a watcher does
+once its time has come it begins in the first round."""
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Report:
     incidents: int = 0
     longest: float = 0.0
     by_hand: int = 0
-    """VMs that a person started: their server restarted while no watcher looked."""
+    """VMs that a person started: nothing was promised of them, as no watcher could see to them."""
     broken: str = ""
     log: list[tuple[float, str, str]] = field(default_factory=list)
 
@@ -91,6 +93,8 @@ class Storm:
         self._database_away_until = 0.0
         self._last: object = None
         self._told: object = None
+        self._leapt: object = None
+        """How the world was, and what the store told, when time was last leapt over."""
         self._same = self._stuck = 0
         self.store = self._open(lambda: None)
         self._enrol()
@@ -213,7 +217,7 @@ class Storm:
         operations, told = self._records()
         self._stuck = self._stuck + 1 if told == self._told else 0
         self._told = told
-        if self._well():
+        if self._well() or (self._stuck >= CALM_ROUNDS and self._leapt == (now, told)):
             return True
         return self._stuck >= (OPEN_ROUNDS if operations else STUCK_ROUNDS)
 
@@ -247,6 +251,7 @@ class Storm:
             self.rack.leap(seconds)
             self.laws.fresh(seconds)
             self._same = self._stuck = 0
+            self._leapt = self._last, self._told
 
     def _able(self, cluster: str) -> bool:
         """Whether metal's promise holds: one server of the site is in trouble and its BMC tells,
@@ -402,10 +407,13 @@ class Storm:
                 continue  # not yet: the next visit
 
     def _start_by_hand(self) -> None:
-        """`metal apply`, for what stopped while no watcher looked."""
+        """`metal apply`, for what stopped while no watcher could see to it. Nobody helps where it
+        was promised that metal does: there the laws count how long it takes."""
         for cluster in self.rack.clusters.values():
             for vm, vmid in cluster.vmids.items() if isinstance(cluster, Hosts) else ():
                 if self.rack.copies(vm) or self.store.journal.holder(f"vm {vm}"):
+                    continue
+                if self.laws.promised(vm):
                     continue
                 try:
                     self._person.hypervisor(cluster.name).ensure_started(vmid)
