@@ -45,6 +45,19 @@ class Pace:
         """`patient`: seconds that a look waits for its turn rather than take an old reading."""
         self._folder, self._patient = folder, patient
 
+    @property
+    def folder(self) -> Path:
+        self._there()
+        return self._folder
+
+    def file(self, access: BmcAccess, kind: str) -> Path:
+        """Of what else is noted of a BMC."""
+        return self._folder / f"{_name(access)}.{kind}"
+
+    def changed_since(self, access: BmcAccess, at: float) -> bool:
+        """Whether any process of this machine changed something at that BMC."""
+        return _time_of(self._changed(access)) >= at
+
     def read(self, access: BmcAccess, seconds: float, ask: Callable[[], Any]) -> Reading:
         """What `ask` tells now, or the last reading where that is not `seconds` old yet.
 
@@ -114,7 +127,7 @@ class Pace:
             return None  # half written when its process was killed
 
     def _changed(self, access: BmcAccess) -> Path:
-        return self._folder / f"{_name(access)}.changed"
+        return self.file(access, "changed")
 
 
 def _name(access: BmcAccess) -> str:

@@ -75,6 +75,7 @@ class Watcher:
         """What is at work is left between two steps, to be gone on with."""
         self._healing.close()
         self._gatekeeper.close()
+        self._workspace.bmc_sessions.let_go()
 
     def round(self, post: Post | None = None) -> WatchReport:
         """One look, the diagnosis, and (for whoever leads) the beginning of what follows."""
@@ -82,6 +83,8 @@ class Watcher:
         if post is not None and post.term is None:
             return self._follow()
         self._past = self._past or _remembered(self._workspace)
+        if self._workspace.inventory.watch.keep_sessions:
+            self._workspace.bmc_sessions.keep()
         world = look(self._workspace, progress=self._progress)
         if post is not None and post.term is not None:
             remember_fallen(self._workspace, world, [earlier for _, earlier in self._past])
@@ -157,6 +160,7 @@ class Watcher:
         """Another leads and looks; BMCs are not asked twice. What was seen last is taken from the
         store once this one leads."""
         self._past = []
+        self._workspace.bmc_sessions.let_go()
         leader = self._workspace.store.leading.who(POST)
         name = leader.place if leader else "nobody"
         return WatchReport(place=self.place, leader=name, diagnoses={}, actions=(), holds=())

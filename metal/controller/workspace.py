@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from metal.inventory import load
-from metal.model.errors import BadInput, Refused, WrongPassword
+from metal.model.errors import BadInput, NoSession, Refused, WrongPassword
 from metal.model.fleet import Inventory
 from metal.model.life import Life
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from metal.controller.bmc_sessions import BmcSessions
     from metal.controller.pace import Pace
     from metal.drivers.authority import Authority
     from metal.drivers.host_keys import HostKeys
@@ -187,16 +188,33 @@ class Workspace:
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Pace(self.state / "looked-at")
 
+    @cached_property
+    def bmc_sessions(self) -> "BmcSessions":
+        """Which of them outlive one look: none, unless a watcher says so."""
+        from metal.controller.bmc_sessions import BmcSessions
+
+        return BmcSessions(self)
+
     def bmc(self, server: str) -> "Bmc":
         """Log in to an enrolled server's BMC with the escrowed password."""
-        return self.bmc_by(server)[0]
+        return self.bmc_sessions.take(server)
 
     def bmc_by(self, server: str) -> "tuple[Bmc, str]":
-        """And the password that opened it."""
+        """In a session of its own; and the password that opened it."""
+        from metal.controller.bmc_sessions import Mark
         from metal.drivers.bmc import connect
 
         access = self.inventory.servers[server].bmc
-        bmc, password = self.opened(server, lambda kept: connect(access, access.user, kept))
+
+        def log_in() -> "tuple[Bmc, str]":
+            return self.opened(server, lambda kept: connect(access, access.user, kept))
+
+        try:
+            bmc, password = log_in()
+        except NoSession:
+            if not Mark(self.pace, access).want():
+                raise
+            bmc, password = log_in()
         return self.pace.minded(access, bmc), password
 
     def opened(self, server: str, log_in: Callable[[str], T]) -> tuple[T, str]:

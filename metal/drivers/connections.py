@@ -8,6 +8,7 @@ long after them.
 """
 
 import os
+import resource
 import threading
 import time
 from collections import OrderedDict
@@ -119,3 +120,18 @@ class Connections:
 OPEN = Connections(int(os.environ.get("METAL_CONNECTIONS") or MOST))
 """Those of this process. Who knows that the network bears more sets METAL_CONNECTIONS, or says
 `metal enroll --connections N`."""
+
+FILES = 512
+"""Open files that everything else may need."""
+
+
+def room_to_rest(many: int) -> None:
+    """So many connections may stay open between two looks, beside those that are used, as far as
+    this process may open files. METAL_CONNECTIONS holds."""
+    if os.environ.get("METAL_CONNECTIONS"):
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < many + FILES:
+        soft = min(many + FILES, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    OPEN.allow(MOST + max(0, min(many, soft - FILES)))

@@ -14,6 +14,7 @@ from metal.drivers.redfish_accounts import ACCOUNTS, AccountBook
 from metal.drivers.redfish_exposure import ipmi_is_off, read_exposure
 from metal.drivers.redfish_facts import read_facts
 from metal.drivers.redfish_health import read_health
+from metal.drivers.redfish_seldom import Seldom
 from metal.drivers.redfish_session import Answer, RedfishSession
 from metal.drivers.redfish_tree import Tree
 from metal.drivers.redfish_watts import watts
@@ -35,6 +36,8 @@ from metal.model.findings import Exposure
 if TYPE_CHECKING:
     from metal.drivers.ports import Console
 
+FLEETING = frozenset({"R14", "R15"})
+"""Quirks of BMCs whose sessions are few, or do not last."""
 LATE = 3.0
 """Seconds that an iDRAC may need until a new password holds."""
 
@@ -71,6 +74,7 @@ class Redfish:
             address, port, fingerprint, timeout, legacy_tls=legacy_tls, settle=settle
         )
         self._found: Tree | None = None
+        self._seldom = Seldom()
         try:
             self._session.login(user, password)
         except MetalError:
@@ -101,6 +105,25 @@ class Redfish:
     def close(self) -> None:
         with self._lock:
             self._session.logout()
+
+    # ── Staying logged in between two looks ──────────────────────────────────────────────────
+
+    @property
+    def session(self) -> str:
+        """The path of this session; "" where none can be kept: it goes by Basic auth, the BMC
+        let one vanish, or hands out resources without paths."""
+        with self._lock:
+            return "" if self._session.quirks & FLEETING else self._session.kept_at
+
+    def end(self, session: str) -> None:
+        """End one that this account was left with, of whom nobody holds the token any more."""
+        with self._lock:
+            self._session.end_left(session)
+
+    def leave(self) -> None:
+        """Close the connection and say nothing: the BMC is silent."""
+        with self._lock:
+            self._session.leave()
 
     # ── What was met on the way, for the passport ────────────────────────────────────────────
 
@@ -138,7 +161,9 @@ class Redfish:
     def health(self) -> HealthReport:
         """System, power supplies, temperatures, fans, drives; memory only when it is not ok."""
         with self._lock, self._session.look(remember=True):
-            return read_health(self._tree)
+            tree = self._tree
+            tree.lost.clear()  # of the looks before
+            return read_health(tree, self._seldom)
 
     def watts(self) -> float | None:
         """PowerMeter: what it draws now."""

@@ -4,6 +4,7 @@ A busy one is asked again, redirects are followed but never to another host, a c
 closed is opened anew. Quirk numbers (R…) are those of docs/bmc-quirks.md.
 """
 
+import errno
 import http.client
 import json
 import math
@@ -199,6 +200,7 @@ class RedfishAsking:
     def _raw(self, call: Call, within: float) -> Raw:
         """Reading is tried twice: a kept connection may have been closed, and it is harmless."""
         tries = 2 if call.method == "GET" else 1
+        cause: Exception | None
         while True:
             tries -= 1
             try:
@@ -207,7 +209,9 @@ class RedfishAsking:
                     return raw
                 broke, cause = "in the middle of an answer", None
             except TimeoutError as error:
-                raise self._silent(f"no answer within {within:g} s") from error
+                if error.errno != errno.ETIMEDOUT:  # that is the kernel's: nobody is there
+                    raise self._silent(f"no answer within {within:g} s") from error
+                broke, cause = "nothing comes back", error
             except (OSError, http.client.HTTPException) as error:
                 broke, cause = getattr(error, "strerror", None) or type(error).__name__, error
             if not tries:

@@ -1,6 +1,7 @@
 """How a server is, by what its BMC says over Redfish of it and of its parts."""
 
 from metal.drivers.redfish_answer import Body, link
+from metal.drivers.redfish_seldom import Seldom
 from metal.drivers.redfish_shape import items, objects
 from metal.drivers.redfish_storage import real
 from metal.drivers.redfish_tree import Tree
@@ -11,18 +12,23 @@ MOST_DRIVES = 16
 """Asked one by one in every look; of more, only where the server or the controller is not well."""
 
 
-def read_health(tree: Tree) -> HealthReport:
+def read_health(tree: Tree, seldom: Seldom | None = None) -> HealthReport:
     """System, power supplies, temperatures, fans and drives; memory only when it is not ok.
 
-    Not every BMC rolls its parts' health up, so the parts are asked even where the system is ok.
+    Not every BMC rolls its parts' health up, so the parts are asked even where the system is ok;
+    what the system sits in, and the drives, then `seldom`, where somebody looks again and again.
     """
+    seldom = seldom or Seldom()
     system = tree.system()
     worst = [health_of(system)]
-    chassis = list(tree.chassis(system))
+    ill = worst[0] != "ok"
+    if ill:
+        seldom.forget()
+    chassis = seldom.read("chassis", tree, lambda: list(tree.chassis(system)))
     cooling = [part for one in chassis for part in _cooling(tree, one)]
     parts = [part for one in chassis for part in _supplies(tree, one)] + cooling
-    parts += _drives(tree, system, all_of=worst[0] != "ok")
-    if worst[0] != "ok":
+    parts += seldom.read("drives", tree, lambda: _drives(tree, system, all_of=ill))
+    if ill:
         parts += tree.parts(system, "Memory")
     reasons = {reason: health_of(p) for p in parts if (reason := complaint_of(p))}
     reasons |= dict.fromkeys(conditions_of(system), worst[0])

@@ -12,7 +12,7 @@ from metal.drivers.redfish_answer import Answer, Body, link, path_of, without
 from metal.drivers.redfish_asking import BUSY, RedfishAsking
 from metal.drivers.redfish_budget import Budget
 from metal.drivers.redfish_shape import items
-from metal.model.errors import Failed, MetalError, WrongPassword
+from metal.model.errors import Failed, MetalError, NoSession, WrongPassword
 
 ROOT = "/redfish/v1/"
 MUST_CHANGE = ("PasswordChangeRequired", "SWC1908", "password must be changed")
@@ -63,7 +63,7 @@ class RedfishLogin(RedfishAsking):
             self.must_change = account_to_change(answer)
         elif answer.ok or answer.status in (*NO_SUCH, *BUSY):
             self.met("R14")  # no session service, none left, or one that hands out no token
-            self._login_basic(user, password)
+            self._login_basic(user, password, full=answer.status in BUSY)
         else:
             raise self._wrong(user, answer)
         self._credential = (user, password)
@@ -76,17 +76,27 @@ class RedfishLogin(RedfishAsking):
         _user, password = self._credential or ("", "")
         return without(value, password) if len(password) >= SECRET_FROM else value
 
-    def _login_basic(self, user: str, password: str) -> None:
+    def _login_basic(self, user: str, password: str, *, full: bool) -> None:
         both = b64encode(f"{user}:{password}".encode()).decode()
         self._session_path, self._shown = None, {"Authorization": f"Basic {both}"}
         answer = self._asked("GET", link(self.root.get("Systems")) or ROOT)
         self.must_change = account_to_change(answer)
         if not answer.ok and self.must_change is None:
             self._shown = {}
-            raise self._wrong(user, answer)
+            wrong = self._wrong(user, answer)
+            raise self._no_session(user, answer) if full and _denied(answer) else wrong
+
+    def _no_session(self, user: str, answer: Answer) -> NoSession:
+        return NoSession(
+            f"no session is free, and without one it does not take the password of {user!r} "
+            f"({answer.complaint}); one try was made",
+            where=self.where,
+            mend="end sessions in the BMC's web page, or wait until they run out; if there are "
+            "none, the password is wrong",
+        )
 
     def _wrong(self, user: str, answer: Answer) -> MetalError:
-        if answer.status in (400, 401, 403):
+        if _denied(answer):
             return WrongPassword(
                 f"wrong password for {user!r} ({answer.complaint}); one try was made, "
                 "so that the BMC does not lock the account",
@@ -115,9 +125,28 @@ class RedfishLogin(RedfishAsking):
     def logout(self) -> None:
         """Best effort: a session that cannot be deleted runs out by itself (R16)."""
         self._delete_session(self._session_path, self._shown)
+        self.leave()
+
+    def leave(self) -> None:
+        """Without a word: the session runs out by itself, or is ended by `end_left`."""
         self._session_path = self._credential = None
         self._shown = {}
         self._wire.close()
+
+    @property
+    def kept_at(self) -> str:
+        """The path of the session, "" where there is none, or where what was read of the BMC has
+        no paths that hold from look to look."""
+        return "" if self._in_place else self._session_path or ""
+
+    def end_left(self, path: str) -> None:
+        """End another session, if it is this account's: its number may be somebody else's now."""
+        user, _password = self._credential or ("", "")
+        if not path or path == self._session_path:
+            return
+        with contextlib.suppress(MetalError):
+            if self._asked("GET", path).body.get("UserName") == user:
+                self._delete_session(path, self._shown)
 
     def _delete_session(self, path: str | None, shown: dict[str, str]) -> None:
         if not path or not shown:
@@ -154,6 +183,10 @@ class RedfishLogin(RedfishAsking):
         headers: dict[str, str] | None = None,
     ) -> Answer:
         return self._send(method, path, body, self._shown | (headers or {}))
+
+
+def _denied(answer: Answer) -> bool:
+    return answer.status in (400, 401, 403)
 
 
 def account_to_change(answer: Answer) -> str | None:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 
+UNHEARD = 5000
+"""Milliseconds after which a kept connection is over whose other end does not even acknowledge
+what is sent: a BMC that died would be waited for as long as for a slow one."""
 OVERHEAD = 1024 * 1024
 """Bytes of an answer besides its body."""
 
@@ -169,6 +172,7 @@ class Wire:
         raw = socket.create_connection((self._host, self._port), self._shake)
         try:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD)
             tls = self._context.wrap_socket(raw, server_hostname=self._host, session=session)
         except BaseException:
             raw.close()

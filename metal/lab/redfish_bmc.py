@@ -214,6 +214,8 @@ class RedfishBmc:
             return self.tree.get(path) or _in_any_case(self.tree, path)
         if path == SESSIONS:
             return {"Members": []}
+        if session := self.logins.session(path):
+            return session
         if path == ROOT and "rootless" in self.faults and self.logins.opened < 2:
             return {"Id": "RootService", "RedfishVersion": "1.6.0"}
         bodies = self.logins.bodies()
@@ -245,7 +247,7 @@ class RedfishBmc:
 
     def _change(self, request: Request, path: str, body: Body) -> Response:
         if request.method == "DELETE" and path.startswith(f"{SESSIONS}/"):
-            return self.logins.close(request.headers.get("x-auth-token", ""))
+            return self.logins.close(path)
         if self.tree is not None:
             return error(405, "a recorded machine is read-only")
         if "post-busy" in self.faults and self._still("post-busy", 2):

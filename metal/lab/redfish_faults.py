@@ -48,6 +48,8 @@ FAULTS = {
     "busy-after-restart": "says 503 to the first two requests, and not for how long (R13)",
     # ── sessions ──
     "session-limit": "has no session left (R14)",
+    "one-session": "has one session and no more",
+    "no-basic": "takes no password but at the log-in of a session",
     "session-vanishes": "forgets its sessions now and then, and cuts the 401 that says so (R15)",
     "no-token": "opens a session and hands out no token of it (R14)",
     "root-needs-login": "shows its root to none but users, against the standard",

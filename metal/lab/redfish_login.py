@@ -47,6 +47,8 @@ class Logins:
             for i, (user, password) in enumerate(accounts.items(), 2)
         }
         self.sessions: dict[str, str] = {}
+        self.paths: dict[str, str] = {}
+        """Of a session that was opened → its token."""
         self.opened = 0
         self.changed = False
         """Whether it was given a password."""
@@ -151,7 +153,8 @@ class Logins:
     # ── Logging in ───────────────────────────────────────────────────────────────────────────
 
     def open(self, base: str, body: Body) -> Response:
-        if self.has("session-limit") or (self.changed and self.has("full-after-password")):
+        full = self.has("session-limit") or (self.has("one-session") and self.sessions)
+        if full or (self.changed and self.has("full-after-password")):
             return error(
                 503, "the maximum number of user sessions is reached", id="IDRAC.2.8.RAC0218"
             )
@@ -162,6 +165,7 @@ class Logins:
         self.sessions[token] = user
         self.opened += 1
         path = f"{base}/{secrets.token_hex(4)}"
+        self.paths[path] = token
         answer: Body = {"@odata.id": path, "UserName": user}
         if self.must_change(user):
             answer["@Message.ExtendedInfo"] = [self._change_first(user)]
@@ -176,10 +180,15 @@ class Logins:
             "MessageArgs": [path],
         }
 
-    def close(self, token: str) -> Response:
+    def session(self, path: str) -> Body | None:
+        user = self.sessions.get(self.paths.get(path, ""))
+        return {"@odata.id": path, "UserName": user} if user else None
+
+    def close(self, path: str) -> Response:
         if self.has("logout-405"):
             return error(405, "this session cannot be ended")
-        self.sessions.pop(token, None)
+        if self.sessions.pop(self.paths.pop(path, ""), None) is None:
+            return error(404, "there is no such session")
         return Response(status_code=204)
 
     def refusal(self, request: Request, path: str) -> Response | None:
@@ -195,7 +204,7 @@ class Logins:
 
     def _basic(self, request: Request) -> str | None:
         kind, _, given = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "basic":
+        if kind.lower() != "basic" or self.has("no-basic"):
             return None
         try:
             user, _, password = base64.b64decode(given).decode().partition(":")

@@ -54,6 +54,10 @@ class WrongPassword(Refused):
     """A credential was refused, after one try. Another one may be tried once, if it is at hand."""
 
 
+class NoSession(WrongPassword):
+    """It was refused while the BMC had no session free: it may be right all the same."""
+
+
 class Unreachable(MetalError):
     """No answer. Silent is not absent: nothing is concluded from it. Worth a retry."""
 

@@ -26,6 +26,9 @@ class WatchPolicy(Frozen):
     quiet_minutes: float = Field(default=60, ge=0, le=60 * 24 * 30)
     """A server that was emptied because it was failing takes part again after it was well for so
     long. 0: only when a person releases it."""
+    keep_sessions: bool = True
+    """Stay logged in to each BMC between two looks; a look that logs in anew costs three times as
+    much. False: for BMCs that bear no session which lasts."""
     places: int = Field(default=1, ge=1, le=20)
     """From how many places, this one included, watchers are expected to look: with fewer, an
     alarm says so."""

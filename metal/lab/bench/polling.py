@@ -2,6 +2,7 @@
 
 The BMCs are one process of their own (bmcs.py), on an address each; the watcher is another, with
 everything of its own that a look needs: passwords from escrow, pinned certificates, paced turns.
+Rounds begin every 10 s for a minute, in which all that is read seldom is read once or twice.
 Clusters and hosts stay the storms' doubles: their API costs little beside (looks.py).
 """
 
@@ -31,7 +32,7 @@ from metal.model.fleet import Administrator, BmcAccess, Inventory
 from metal.model.life import Life
 from metal.operations.store import open_store
 
-SITES, CLUSTERS, EVERY, ROUNDS = 34, 10, 10.0, 2
+SITES, CLUSTERS, EVERY, ROUNDS = 34, 10, 10.0, 7
 CORES, MIB = 1.0, 500.0
 SECONDS = 0.02
 """A call."""
@@ -48,7 +49,7 @@ def polling(sites: int = SITES) -> None:
     title = f"one watcher, {servers} BMCs over TLS, {SECONDS * 1000:.0f} ms a call"
     print(f"\n{title:<54} {'CPU s':>8} {'wall s':>8}")
     print(f"{'the first round':<54} {first:8.2f}")
-    print(f"{'each of the others':<54} {later:8.2f} {wall:8.2f}")
+    print(f"{'each of the others; the longest of them':<54} {later:8.2f} {wall:8.2f}")
     print(f"{f'cores, with a round each {EVERY:g} s':<54} {later / EVERY:8.2f}")
     print(f"{'the watcher, MiB':<54} {peak:8.0f}")
     per_look = servers * (ROUNDS + 1)
@@ -70,7 +71,7 @@ class OverWires(SimWorkspace):
 
 def timed(folder: Path, sites: int) -> None:
     """In a process of its own: CPU seconds of the first round and of each later one, the wall
-    seconds of those, and how many servers are healthy."""
+    seconds of the longest of those, and how many servers are healthy."""
     inventory = _fleet(sites, folder)
     rack = Rack(inventory)
     with open_store("sqlite", folder / "state") as store:
@@ -88,13 +89,17 @@ def timed(folder: Path, sites: int) -> None:
         with Post(store, "here", 60.0) as post:
             begun = time.process_time()
             watcher.round(post)
-            first, wall = time.process_time(), time.perf_counter()
+            first, longest = time.process_time(), 0.0
             for _ in range(ROUNDS):
+                at = time.perf_counter()
                 report = watcher.round(post)
-            later, wall = time.process_time() - first, time.perf_counter() - wall
+                took = time.perf_counter() - at
+                longest = max(longest, took)
+                time.sleep(max(0.0, EVERY - took))
+            later = time.process_time() - first
         watcher.close()
     healthy = sum(d.state == "healthy" for d in report.diagnoses.values())
-    print(first - begun, later / ROUNDS, wall / ROUNDS, healthy)
+    print(first - begun, later / ROUNDS, longest, healthy)
 
 
 def _fleet(sites: int, folder: Path) -> Inventory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metal.drivers.redfish_health import MOST_DRIVES, read_health
+from metal.drivers.redfish_seldom import SELDOM, Seldom
 from metal.drivers.redfish_tree import Tree
 from metal.heal.signs import signs
 from metal.lab.redfish_offline import OfflineSession
@@ -67,3 +68,60 @@ def test_that_something_is_well_again_is_no_complaint(made: Any) -> None:
     lost = {"Severity": "Warning", "Message": "Power supply PS2: input lost."}
     made[SYSTEM]["Status"] = {"Health": "OK", "Conditions": [again, lost]}
     assert health(made).reasons == ("Power supply PS2: input lost.",)
+
+
+# ── What seldom changes ──────────────────────────────────────────────────────────────────────
+
+
+DISK = {"Name": "Disk 1", "Model": "HUC101860"}
+
+
+class Looks:
+    """Somebody who stays logged in, and a clock to set."""
+
+    def __init__(self, made: Any) -> None:
+        made[SYSTEM].setdefault("Status", {"Health": "OK"})
+        self.now, self.tree = 0.0, Tree(OfflineSession(made))
+        self.seldom = Seldom(lambda: self.now)
+
+    def reasons(self) -> tuple[str, ...]:
+        return read_health(self.tree, self.seldom).reasons
+
+
+def test_drives_that_are_well_are_asked_once_a_minute(made: Any) -> None:
+    drives(made, [DISK | OK])
+    looks = Looks(made)
+    assert looks.reasons() == ()
+    drives(made, [DISK | CRITICAL])
+    looks.now = SELDOM / 2 - 1
+    assert looks.reasons() == ()
+    looks.now = SELDOM
+    assert looks.reasons() == ("Disk 1: its health is critical",)
+
+
+def test_one_that_complained_is_asked_in_every_look(made: Any) -> None:
+    """So that a second look confirms it, or takes it back."""
+    drives(made, [DISK | CRITICAL])
+    looks = Looks(made)
+    assert looks.reasons() == ("Disk 1: its health is critical",)
+    drives(made, [DISK | OK])
+    assert looks.reasons() == ()
+
+
+def test_where_the_system_is_not_well_everything_is_asked(made: Any) -> None:
+    drives(made, [DISK | OK])
+    looks = Looks(made)
+    assert looks.reasons() == ()
+    drives(made, [DISK | CRITICAL])
+    made[SYSTEM]["Status"] = {"Health": "OK", "HealthRollup": "Critical"}
+    assert "Disk 1: its health is critical" in looks.reasons()
+
+
+def test_a_power_supply_is_asked_in_every_look(made: Any) -> None:
+    supply = {"Name": "PSU 1"} | OK
+    made[CHASSIS]["Power"] = {"@odata.id": f"{CHASSIS}/Power"}
+    made[f"{CHASSIS}/Power"] = {"Id": "Power", "PowerSupplies": [supply]}
+    looks = Looks(made)
+    assert looks.reasons() == ()
+    supply |= CRITICAL
+    assert looks.reasons() == ("PSU 1: its health is critical",)

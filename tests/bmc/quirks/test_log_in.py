@@ -10,7 +10,7 @@ from metal.drivers.bmc import connect
 from metal.drivers.redfish import Redfish
 from metal.lab.redfish_bmc import RedfishBmc
 from metal.lab.redfish_faults import error
-from metal.model.errors import Failed, WrongPassword
+from metal.model.errors import Failed, NoSession, WrongPassword
 from metal.model.fleet import BmcAccess
 
 Open = Callable[..., Redfish]
@@ -33,6 +33,15 @@ def test_r14_basic_auth_with_a_wrong_password_is_one_try(
     with pytest.raises(WrongPassword):
         open_redfish("root", "wrong")
     assert redfish_bmc.failed_logins == 1
+
+
+def test_r14_a_full_bmc_that_takes_no_basic_auth_is_called_full(
+    open_redfish: Open, redfish_bmc: RedfishBmc
+) -> None:
+    """Its password may be right."""
+    redfish_bmc.faults |= {"session-limit", "no-basic"}
+    with pytest.raises(NoSession, match="no session is free"):
+        open_redfish()
 
 
 def test_r15_a_session_that_vanishes_is_opened_anew(
