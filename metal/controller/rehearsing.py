@@ -17,7 +17,7 @@ def rehearse(workspace: Workspace, server: str, agent: Path | None = None) -> st
     """What was looked at; Refused with every reason why it would not come back."""
     pinned = workspace.host_keys.of(server, "initramfs")
     wanted = wanted_boot(workspace.inventory, server, workspace.controller_key, pinned)
-    seen = read_boot(Ssh(workspace.ssh_host(server, agent)), wanted.mac, wanted.address)
+    seen = read_boot(Ssh(workspace.ssh_host(server, agent)), wanted.cards, wanted.address)
     if why := obstacles(seen, wanted):
         raise Refused(
             f"it would not come back from a reboot ({seen.image}): {'; '.join(why)}",

@@ -5,6 +5,7 @@ Of the host keys only the public halves leave the server; nothing is changed the
 
 import io
 import tarfile
+from collections.abc import Sequence
 
 from metal.drivers.commands import Runner
 from metal.model.errors import Failed
@@ -52,13 +53,20 @@ lsblk -n -s -p -r -o NAME,TYPE "$(findmnt -n -o SOURCE /)" | sort -u | while rea
     case $type in raid*) mdadm --detail --export "$array" | sed -n 's/^MD_UUID=//p';; esac
 done >"$told/arrays" 2>/dev/null
 find . -name modules.builtin -exec cat {} + >"$told/builtin"
-for card in /sys/class/net/*; do
-    for address in "$card/bonding_slave/perm_hwaddr" "$card/address"; do
-        [ -e "$card/device" ] && [ "$(cat "$address" 2>/dev/null)" = "$2" ] || continue
-        basename "$(readlink -f "$card/device/driver/module")"
-        break
+# The card that has $1 for its address or for its name; in a bond it may show another's address.
+card_of() {
+    for card in /sys/class/net/*; do
+        [ -e "$card/device" ] || continue
+        mac=$(cat "$card/bonding_slave/perm_hwaddr" 2>/dev/null) || mac=$(cat "$card/address")
+        if [ "$mac" = "$1" ] || [ "${card##*/}" = "$1" ]; then echo "$card"; return; fi
     done
-done >"$told/drivers"
+}
+for wanted in $2; do
+    card=$(card_of "$wanted")
+    [ -n "$card" ] || { echo "$wanted" >>"$told/absent"; continue; }
+    basename "$(readlink -f "$card/device/driver/module")" >>"$told/drivers"
+    [ "$(cat "$card/carrier" 2>/dev/null)" != 1 ] || echo "$wanted" >>"$told/linked"
+done
 card=$(ip -o address show to "$3" | sed -n '1s/^[0-9]*: *\([^ ]*\).*/\1/p')
 ip -d -o link show dev "${card:-none}" 2>/dev/null |
     sed -n 's/.* vlan protocol [^ ]* id \([0-9]*\).*/\1/p' >"$told/vlan"
@@ -67,13 +75,13 @@ tar -C "$told" -cf - .
 _PARTS = tuple(SeenBoot.model_fields)
 
 
-def read_boot(runner: Runner, mac: str, address: str, image: str = "") -> SeenBoot:
+def read_boot(runner: Runner, cards: Sequence[str], address: str, image: str = "") -> SeenBoot:
     """The initramfs that boots next (of the kernel that proxmox-boot-tool pinned, else the newest,
     as GRUB orders them), or `image`.
 
-    `mac`: of the card that it is to be reached through, `address`: at which.
+    `cards`: their MAC addresses or names, through which it is to be reached; `address`: at which.
     """
-    done = runner.run(("sh", "-c", _READ, "sh", image, mac, address), timeout=SLOW)
+    done = runner.run(("sh", "-c", _READ, "sh", image, " ".join(cards), address), timeout=SLOW)
     if done.code:
         raise Failed(
             f"its initramfs cannot be read: {done.said}",
@@ -91,7 +99,9 @@ def read_boot(runner: Runner, mac: str, address: str, image: str = "") -> SeenBo
         host_keys=_keys(texts["host_keys"]),
         crypttab=texts["crypttab"],
         system_crypttab=texts["system_crypttab"],
-        drivers=tuple(texts["drivers"].split()),
+        drivers=tuple(dict.fromkeys(texts["drivers"].split())),
+        linked=tuple(texts["linked"].split()),
+        absent=tuple(texts["absent"].split()),
         arrays=tuple(texts["arrays"].split()),
         mdadm=texts["mdadm"],
         builtin=texts["builtin"],

@@ -71,6 +71,11 @@ class Answers(Frozen):
     packages: tuple[str, ...]
     root_keys: tuple[str, ...]
     """SSH public keys without their comments."""
+    vlan: int | None = None
+    """Its address is on this VLAN, untagged when absent."""
+    bond: tuple[str, ...] = ()
+    """As Linux names them: the cards of which any leads to it, the preferred first. Empty: it is
+    on the card `mac` alone."""
     boot_url: str
     ca: str = ""
     """PEM of the authority that vouches for the boot service, and no other does; "" where that is
@@ -96,6 +101,7 @@ def answers(
     mirror_packages = MIRROR_PACKAGES if action.mirror else ()
     needed = (*BASE_PACKAGES, *mirror_packages, *pin_packages(inventory, action.server))
     packages = dict.fromkeys((*needed, *profile.packages))
+    link = inventory.links(action.server).get("management")
     if PROXMOX in packages:
         raise BadInput(
             f"{PROXMOX} is in no source that the installer has",
@@ -120,6 +126,8 @@ def answers(
             for p in packages
         ),
         root_keys=_root_keys(inventory, controller_key),
+        vlan=link.vlan if link else None,
+        bond=link.cards if link and link.bond else (),
         boot_url=_url(boot_url, "the boot service's URL"),
         ca=ca,
     )

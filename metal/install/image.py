@@ -7,10 +7,10 @@ does by itself without being told: names, network, sources, the console.
 """
 
 from collections.abc import Iterator
-from ipaddress import ip_interface
 from typing import Any
 
 from metal.install.answers import Answers
+from metal.install.interfaces import interfaces, resolver
 from metal.install.recipe import Recipe, read_recipe
 from metal.install.render import (
     CONSOLE,
@@ -23,8 +23,6 @@ from metal.install.render import (
 from metal.live.root import RootImage, RootWanted
 from metal.model.base import Frozen
 
-CARD = "@card@"
-"""In the network's file: the name that the installed system gives the card."""
 INSTALLER_PACKAGES = ("console-setup", "cryptsetup", "grub2-common", "lvm2", "zstd")
 """What Debian's installer adds to its base system for such a disk, beside the kernel and what of
 the loader is the firmware's own."""
@@ -88,34 +86,13 @@ def system_files(answers: Answers) -> dict[str, str]:
     only the machine knows (fstab, crypttab)."""
     return {
         "etc/hostname": f"{answers.server}\n",
-        "etc/network/interfaces": _interfaces(answers),
-        "etc/resolv.conf": "".join(
-            [f"search {answers.domain}\n", *(f"nameserver {a}\n" for a in answers.nameservers)]
-        ),
+        "etc/network/interfaces": interfaces(answers),
+        "etc/resolv.conf": resolver(answers),
         "etc/apt/sources.list": "".join(f"{line}\n" for line in _sources(answers)),
         "etc/default/locale": "LANG=C.UTF-8\n",
         "etc/timezone": "Etc/UTC\n",
         "etc/adjtime": "0.0 0 0.0\n0\nUTC\n",
     }
-
-
-def _interfaces(answers: Answers) -> str:
-    """As netcfg writes it."""
-    where = ip_interface(f"{answers.address}/{answers.netmask}")
-    lines = (
-        "source /etc/network/interfaces.d/*",
-        "",
-        "auto lo",
-        "iface lo inet loopback",
-        "",
-        f"allow-hotplug {CARD}",
-        f"iface {CARD} {'inet' if where.version == 4 else 'inet6'} static",
-        f"\taddress {where.with_prefixlen}",
-        f"\tgateway {answers.gateway}",
-        f"\tdns-nameservers {' '.join(answers.nameservers)}",
-        f"\tdns-search {answers.domain}",
-    )
-    return "".join(f"{line}\n" for line in lines)
 
 
 def _mirror(answers: Answers) -> str:

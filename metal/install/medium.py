@@ -12,12 +12,15 @@ from metal.install.answers import Answers
 from metal.install.derived import address_of, hash_of, marker_of, token_of
 from metal.install.desk import DeskWorkspace, answers_of, medium_file
 from metal.install.ports import Medium
-from metal.install.render import Templates, render_fetch, render_grub
+from metal.install.render import Templates, render_fetch, render_grub, render_network
 from metal.inventory.defaults import defaults
 from metal.live.cpio import Cpio
 from metal.model.errors import Failed, Refused
 from metal.model.plan import InstallServer
 from metal.operations.installs import Install
+
+NETWORK = "lib/debian-installer-startup.d/S61metal"
+"""After the kernel's arguments were taken for answers, before the installer asks anything."""
 
 
 def make_medium(workspace: DeskWorkspace, action: InstallServer, out: Path) -> None:
@@ -68,6 +71,8 @@ def trust(templates: Templates, answers: Answers) -> bytes:
         cpio.folder("metal")
         cpio.file("metal/ca.pem", answers.ca.encode())
         cpio.file("usr/lib/fetch-url/https", render_fetch(templates, answers).encode())
+        if answers.vlan or answers.bond:
+            cpio.file(NETWORK, render_network(templates, answers).encode(), 0o755)
     return out.getvalue()
 
 

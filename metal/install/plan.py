@@ -61,6 +61,15 @@ def _install(inventory: Inventory, name: str, told: Method | None) -> InstallSer
             f"way is {route}",
             mend=f'write method = "preseed" below [servers.{name}]',
         )
+    link = inventory.links(name).get("management")
+    if method == "preseed" and route not in BY_MEDIUM and link and link.vlan:
+        raise BadInput(
+            f"its address is on VLAN {link.vlan}, which Debian's installer knows only from a "
+            f"medium, and its way is {route}",
+            mend=f'write method = "image" below [servers.{name}], or install it from a medium '
+            "(docs/media.md); where its port carries that network untagged, take vlan from "
+            "links.management",
+        )
     if mirror and method == "preseed" and profile.debian == "bookworm":
         raise BadInput(
             "Debian 12's installer cannot encrypt mirrored drives",

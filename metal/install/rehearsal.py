@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 
 from metal.install.answers import SSH_KEY
 from metal.model.base import Frozen
@@ -10,6 +11,7 @@ from metal.model.rehearsal import SeenBoot
 
 DROPBEAR_PORT = "2222"
 REBUILD = "update-initramfs -u there builds it anew"
+THERE = "in /etc/initramfs-tools/conf.d/metal, then update-initramfs -u there"
 TANG_FILES = ("clevis-decrypt-sss", "clevis-decrypt-tang", "curl", "jose", "clevis-luks-unlock")
 TPM_FILES = ("clevis-decrypt-tpm2", "tpm2_unseal", "tpm2_load", "clevis-luks-unlock")
 
@@ -19,6 +21,8 @@ class WantedBoot(Frozen):
 
     address: str
     mac: str
+    bond: tuple[str, ...] = ()
+    """Names of the cards of which any may lead to it; empty: `mac` alone does."""
     by: tuple[str, ...]
     """Of [servers.NAME.unlock]."""
     root_keys: tuple[str, ...]
@@ -26,16 +30,22 @@ class WantedBoot(Frozen):
     host_key: tuple[str, ...]
     """The pinned ones of its dropbear."""
 
+    @property
+    def cards(self) -> tuple[str, ...]:
+        return (*self.bond, self.mac)
+
 
 def wanted_boot(
     inventory: Inventory, server: str, controller: str, pinned: Sequence[str]
 ) -> WantedBoot:
     wanted = inventory.servers[server]
     macs = wanted.learned.macs if wanted.learned else ()
+    link = inventory.links(server).get("management")
     keys = [SSH_KEY.fullmatch(key.strip()) for key in (*inventory.recipients(), controller)]
     return WantedBoot(
         address=str(wanted.address),
         mac=wanted.boot_mac or next(iter(macs), ""),
+        bond=link.cards if link and link.bond else (),
         by=wanted.unlock.by,
         root_keys=tuple(f"{key[1]} {key[2]}" for key in keys if key),
         host_key=tuple(pinned),
@@ -102,32 +112,84 @@ def _entries(crypttab: str) -> dict[str, str]:
 def _network(seen: SeenBoot, wanted: WantedBoot) -> Iterator[str]:
     if wanted.by == ("tpm2",):
         return  # it needs nobody
-    if not seen.drivers:
-        yield f"it has no network card {wanted.mac}: correct boot_mac in inventory.toml"
-    if seen.vlan:
+    yield from _cards(seen, wanted)
+    if _setting(seen.conf, "METAL_ADDRESS"):
+        yield from _by_script(seen, wanted)
+    elif seen.vlan:
         yield (
             f"its address is on VLAN {seen.vlan}, and it would wait for its key untagged, where "
-            "nobody reaches it: let its port carry that network untagged and take `vlan` from "
-            "[links.management], or let its TPM open it"
+            f"nobody reaches it: METAL_VLAN={seen.vlan} {THERE} and the rest that docs/keys.md "
+            "says, or let its TPM open it"
         )
+    elif ":" in wanted.address:  # of a system whose script has the address in itself
+        if f"{wanted.address}/" not in seen.premount:
+            yield f"no script of it gives it its address {wanted.address}; {REBUILD}"
+    else:
+        yield from _by_kernel(seen, wanted)
+
+
+def _cards(seen: SeenBoot, wanted: WantedBoot) -> Iterator[str]:
+    if not seen.drivers and not wanted.bond:
+        yield f"it has no network card {wanted.mac}: correct boot_mac in inventory.toml"
+    for card in wanted.bond:
+        if card in seen.absent:
+            yield f"it has no network card {card}: correct links.management in inventory.toml"
     for driver in seen.drivers:
         if not _has_module(seen, driver):
             yield (
                 f"the network card's driver {driver} is not in it: add {driver} to "
                 f"/etc/initramfs-tools/modules; {REBUILD}"
             )
-    if ":" in wanted.address:
-        if f"{wanted.address}/" not in seen.premount:
-            yield f"no script of it gives it its address {wanted.address}; {REBUILD}"
-        return
+
+
+def _by_script(seen: SeenBoot, wanted: WantedBoot) -> Iterator[str]:
+    """preseed/initramfs-network.sh, and what it reads."""
+    address = _setting(seen.conf, "METAL_ADDRESS").partition("/")[0]
+    if _canonical(address) != _canonical(wanted.address):
+        yield f"its address is {address}, not {wanted.address}: METAL_ADDRESS=… {THERE}"
+    vlan = _setting(seen.conf, "METAL_VLAN")
+    if vlan != seen.vlan:
+        yield (
+            f"its address is on {_told(seen.vlan)}, and it would wait for its key on "
+            f"{_told(vlan)}: "
+            f"METAL_VLAN={seen.vlan} {THERE}"
+        )
+    if vlan and not _has_module(seen, "8021q"):
+        yield (
+            "the driver of VLANs, 8021q, is not in it: add 8021q to "
+            f"/etc/initramfs-tools/modules; {REBUILD}"
+        )
+    for when in ("init-premount", "init-bottom"):
+        if f"scripts/{when}/metal" not in seen.files:
+            yield f"it lacks the script /etc/initramfs-tools/scripts/{when}/metal; {REBUILD}"
+    tried = _setting(seen.conf, "METAL_CARDS").split()
+    known = [card for card in wanted.bond or (wanted.mac,) if card not in seen.absent]
+    if missing := [card for card in known if card not in tried]:
+        yield f"it does not try the card {', '.join(missing)}: METAL_CARDS=… {THERE}"
+    elif known and not set(known) & set(seen.linked):
+        yield f"none of its cards has a link now ({', '.join(known)}): look at the cables"
+
+
+def _by_kernel(seen: SeenBoot, wanted: WantedBoot) -> Iterator[str]:
     words = (_setting(seen.conf, "IP").split(":") + [""] * 6)[:6]
-    there = f"{REBUILD} from /etc/initramfs-tools/conf.d/metal"
     if words[0] != wanted.address:
-        yield f"its address is {words[0] or 'missing'}, not {wanted.address}: IP=…; {there}"
+        yield f"its address is {words[0] or 'missing'}, not {wanted.address}: IP=… {THERE}"
         return
     mac = _setting(seen.conf, "BOOTIF")[3:].replace("-", ":")
     if not words[5] and mac != wanted.mac:
-        yield f"its address is on {mac or 'any card'}, not on {wanted.mac}: BOOTIF=…; {there}"
+        yield f"its address is on {mac or 'any card'}, not on {wanted.mac}: BOOTIF=… {THERE}"
+
+
+def _canonical(address: str) -> str:
+    """IPv6 has many ways to write one address."""
+    try:
+        return str(ip_address(address))
+    except ValueError:
+        return address
+
+
+def _told(vlan: str) -> str:
+    return f"VLAN {vlan}" if vlan else "no VLAN"
 
 
 def _dropbear(seen: SeenBoot, wanted: WantedBoot) -> Iterator[str]:

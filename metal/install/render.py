@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from metal.install.answers import Answers
 from metal.install.derived import marker_of
+from metal.install.interfaces import interfaces, place, resolver
 from metal.model.errors import BadInput
 
 SECRET = re.compile(r"[A-Za-z0-9._-]{16,128}")
@@ -67,6 +68,12 @@ def render_fetch(templates: Templates, answers: Answers) -> str:
     return templates.render("pxe/fetch-https.sh.j2", **_values(answers))
 
 
+def render_network(templates: Templates, answers: Answers) -> str:
+    """What chooses the card, and makes the VLAN, before the installer on the medium looks for a
+    network."""
+    return templates.render("pxe/installer-network.sh.j2", **_values(answers))
+
+
 def render_disk_script(templates: Templates) -> str:
     """The iPXE script that boots what is on the disk."""
     return templates.render("pxe/disk.ipxe")
@@ -112,7 +119,8 @@ def _system(templates: Templates, answers: Answers, token: str, report_key: str)
         "up_script": _Rendered(templates.render("preseed/metal-up.sh.j2", **values)),
         "up_unit": _Rendered(templates.render("preseed/metal-up.service", **values)),
         "esp": _Rendered(templates.render("preseed/esp.sh")),
-        "initramfs_ipv6": _Rendered(templates.render("preseed/initramfs-ipv6.sh.j2", **values)),
+        "initramfs_network": _Rendered(templates.render("preseed/initramfs-network.sh")),
+        "initramfs_network_end": _Rendered(templates.render("preseed/initramfs-network-end.sh")),
     }
 
 
@@ -128,7 +136,12 @@ def checked_hash(root_hash: str, server: str) -> str:
 
 
 def _values(answers: Answers) -> dict[str, Any]:
-    return {name: getattr(answers, name) for name in Answers.model_fields}
+    values = {name: getattr(answers, name) for name in Answers.model_fields}
+    return values | {
+        "prefixlen": place(answers).network.prefixlen,
+        "interfaces": _Rendered(interfaces(answers).replace("\t", "    ")),
+        "resolver": _Rendered(resolver(answers)),
+    }
 
 
 def checked_secret(secret: str) -> str:

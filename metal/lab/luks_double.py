@@ -61,9 +61,9 @@ class PretendSystem:
                 return Result(0 if int(slot) in self._disk.luks_tokens else 1, b"", "")
             case ["true"]:
                 return Result(0, b"", "")
-            case ["sh", "-c", script, *_] if "unmkinitramfs" in script:
+            case ["sh", "-c", script, _, _, cards, _] if "unmkinitramfs" in script:
                 told = initramfs_tar(
-                    self._disk.installed_with, self._disk.luks_uuid, self._host_key
+                    self._disk.installed_with, self._disk.luks_uuid, self._host_key, cards
                 )
                 return Result(0, told, "")
             case ["sh", "-c", script, _, device] if "luksHeaderBackup" in script:

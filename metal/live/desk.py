@@ -91,6 +91,7 @@ class LiveDesk:
         workspace = self._workspace
         server = workspace.inventory.servers[job.server]
         subnets = workspace.inventory.sites[server.site].subnets
+        link = workspace.inventory.links(job.server).get("management")
         jinja = Environment(
             loader=FileSystemLoader([workspace.folder, defaults()]),
             undefined=StrictUndefined,
@@ -104,6 +105,7 @@ class LiveDesk:
             mac=mac,
             address=f"{server.address}/{subnets.management.prefixlen}",
             gateway=str(subnets.gateway),
+            vlan=link.vlan if link else None,
         )
 
 

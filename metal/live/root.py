@@ -17,12 +17,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from metal.drivers.commands import Here
+from metal.inventory.defaults import defaults
 from metal.live.bootstrap import Say, alone, components, index, run_tool
 from metal.live.build import installed
 from metal.model.base import Frozen
 
 FILE = "root.tar.zst"
 ZSTD_LEVEL = "-9"
+SCRIPTS = {
+    "init-premount": defaults() / "preseed" / "initramfs-network.sh",
+    "init-bottom": defaults() / "preseed" / "initramfs-network-end.sh",
+}
+"""What the late commands put into a system whose address the kernel's ip= does not lead to, in
+every image's initramfs: scripts have an order that only a whole build works out."""
 THE_ROOT = "the root to install"
 HOOK = Path(__file__).parent / "initramfs-hook"
 LOADERS = "var/cache/metal-loaders"
@@ -57,7 +64,8 @@ class RootWanted(Frozen):
     @property
     def digest(self) -> str:
         told = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        ours = f"{told}\n{UNIQUE}\n{HOOK.read_text()}"
+        files = (HOOK, *SCRIPTS.values())
+        ours = f"{told}\n{UNIQUE}\n{''.join(file.read_text() for file in files)}"
         return hashlib.sha256(ours.encode()).hexdigest()[:16]
 
 
@@ -184,6 +192,10 @@ def _hooks(wanted: RootWanted, status: Path) -> Iterator[str]:
 def _initramfs() -> Iterator[str]:
     """Built here, where that takes seconds; the machine adds what it alone knows."""
     yield f'cp {shlex.quote(str(HOOK))} "$1"/etc/initramfs-tools/hooks/metal'
+    for when, script in SCRIPTS.items():
+        place = f'"$1"/etc/initramfs-tools/scripts/{when}/metal'
+        yield f"cp {shlex.quote(str(script))} {place} && chmod 755 {place}"
     yield 'echo "/dev/root / ext4 defaults 0 1" >"$1"/etc/fstab'  # which fsck it needs
     yield 'chroot "$1" update-initramfs -u -k all'
+    yield 'rm "$1"/etc/initramfs-tools/scripts/*/metal'
     yield 'rm "$1"/etc/initramfs-tools/hooks/metal "$1"/etc/fstab'

@@ -12,7 +12,7 @@ class SeenBoot(Frozen):
     conf: str
     """conf/initramfs.conf and conf/conf.d/*, in their order."""
     premount: str
-    """scripts/init-premount/metal: an IPv6 address."""
+    """scripts/init-premount/metal: an address to which the kernel's ip= does not lead."""
     dropbear: str
     """etc/dropbear/dropbear.conf."""
     authorized: tuple[str, ...]
@@ -24,7 +24,11 @@ class SeenBoot(Frozen):
     system_crypttab: str
     """The running system's."""
     drivers: tuple[str, ...]
-    """Kernel modules of the network card that it is installed through; empty: no such card."""
+    """Kernel modules of the network cards that it is to be reached through; empty: it has none."""
+    linked: tuple[str, ...] = ()
+    """Those of these cards, as they were asked for, that have a link now."""
+    absent: tuple[str, ...] = ()
+    """Those that it does not have."""
     arrays: tuple[str, ...]
     """UUIDs of the md arrays that the running system's / is on; empty: it is on one disk."""
     mdadm: str

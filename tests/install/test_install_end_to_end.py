@@ -193,8 +193,9 @@ def test_what_the_preseed_sets_up_would_come_back_from_a_reboot(site, made):
     pinned = site.host_keys.of("alba1", "initramfs")
     wanted = wanted_boot(site.inventory, "alba1", site.controller_key, pinned)
     assert wanted.root_keys[-1] == site.controller_key
-    assert obstacles(read_boot(system, made.mac, wanted.address), wanted) == []
+    assert obstacles(read_boot(system, wanted.cards, wanted.address), wanted) == []
     (why,) = obstacles(
-        read_boot(system, made.mac, wanted.address), wanted_boot(site.inventory, "alba1", "", ["x"])
+        read_boot(system, wanted.cards, wanted.address),
+        wanted_boot(site.inventory, "alba1", "", ["x"]),
     )
     assert "another host key" in why

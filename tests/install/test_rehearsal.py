@@ -11,7 +11,7 @@ import pytest
 from metal.drivers.commands import Here
 from metal.drivers.initramfs import read_boot
 from metal.install.rehearsal import WantedBoot, obstacles
-from metal.lab.initramfs_double import CLEVIS, FILES, TPM, initramfs_tar
+from metal.lab.initramfs_double import CLEVIS, FILES, NETWORK, TPM, initramfs_tar
 from metal.lab.luks_double import PretendSystem, format_luks
 from metal.lab.machine import DiskState
 from metal.model.errors import Failed
@@ -114,7 +114,9 @@ def server(built, tmp_path):
         image = tmp_path / "initrd.img-1"
         pack = f"find . | cpio --quiet -o -H newc | gzip -1 >{image}"
         subprocess.run(["sh", "-c", pack], cwd=mine, check=True)
-        return read_boot(Machine(), MAC, read.address, "" if read.chosen_there else str(image))
+        return read_boot(
+            Machine(), read.wanted.cards, read.address, "" if read.chosen_there else str(image)
+        )
 
     read.chosen_there, read.address = False, ADDRESS
     read.wanted = WantedBoot(
@@ -217,7 +219,7 @@ def test_who_is_on_a_vlan_would_wait_untagged_where_nobody_reaches_it(
     seen = server()
     assert seen.vlan == "32"
     (why,) = obstacles(seen, server.wanted)
-    assert "VLAN 32" in why and "untagged" in why
+    assert "VLAN 32" in why and "untagged" in why and "METAL_VLAN=32" in why
     server.address = "10.11.1.12"
     assert server().vlan == ""
 
@@ -250,7 +252,7 @@ def test_arrays_of_the_running_system_must_be_named_in_it(server, tmp_path, monk
 
 def test_an_image_that_cannot_be_read_is_no_yes(server):
     with pytest.raises(Failed, match="cannot be read"):
-        read_boot(Here(), MAC, ADDRESS, "/nowhere")
+        read_boot(Here(), [MAC], ADDRESS, "/nowhere")
 
 
 # ── judged without an image ─────────────────────────────────────────────────────────────────
@@ -268,7 +270,7 @@ def lab():
         "BOOTIF=01-02-00-5e-00-01-01\n",
         "dropbear_conf": 'DROPBEAR_OPTIONS="-p 2222 -s"\n',
     }
-    seen = read_boot(PretendSystem("alba1", disk, "ssh-ed25519 BBBB"), MAC, ADDRESS)
+    seen = read_boot(PretendSystem("alba1", disk, "ssh-ed25519 BBBB"), [MAC], ADDRESS)
     wanted = WantedBoot(
         address=ADDRESS,
         mac=MAC,
@@ -333,6 +335,82 @@ def test_over_ipv6_its_script_must_have_the_address(lab):
     assert "2001:db8::11" in obstacles(seen, over6)[0]
     script = "ip -6 address add 2001:db8::11/64 dev x"
     assert obstacles(seen.model_copy(update={"premount": script}), over6) == []
+
+
+TAGGED = """\
+IP=off
+METAL_ADDRESS=10.11.1.11/24
+METAL_GATEWAY=10.11.1.1
+METAL_CARDS="eno1 eno2 02:00:5e:00:01:01"
+METAL_VLAN=32
+"""
+
+
+@pytest.fixture
+def tagged(lab):
+    """On VLAN 32 of a bond, as the late commands set it up; and running so."""
+    seen, wanted = lab
+    told = {"conf": TAGGED, "vlan": "32", "linked": ("eno2",), "files": seen.files | {*NETWORK}}
+    return seen.model_copy(update=told), wanted.model_copy(update={"bond": ("eno1", "eno2")})
+
+
+def test_on_a_vlan_and_a_bond_it_would_come_back_by_its_script(tagged):
+    seen, wanted = tagged
+    assert obstacles(seen, wanted) == []
+    builtin = without(seen, NETWORK[2]).model_copy(update={"builtin": "kernel/net/8021q/8021q.ko"})
+    assert obstacles(builtin, wanted) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        (
+            "METAL_VLAN=32",
+            "METAL_VLAN=33",
+            "is on VLAN 32, and it would wait for its key on VLAN 33",
+        ),
+        ("METAL_VLAN=32", "", "is on VLAN 32, and it would wait for its key on no VLAN"),
+        ("10.11.1.11/24", "10.11.1.12/24", "its address is 10.11.1.12, not 10.11.1.11"),
+        ("eno1 eno2", "eno1", "does not try the card eno2"),
+        ("IP=off", "IP=dhcp", ""),
+    ],
+)
+def test_another_place_than_that_of_the_running_system_is_named(tagged, old, new, why):
+    seen, wanted = tagged
+    assert old in seen.conf
+    found = obstacles(seen.model_copy(update={"conf": seen.conf.replace(old, new)}), wanted)
+    assert [why in told for told in found] == ([True] if why else [])
+
+
+def test_what_its_script_needs_must_be_in_it(tagged):
+    seen, wanted = tagged
+    for file, why in zip(
+        NETWORK, ("init-premount/metal", "init-bottom/metal", "8021q, is not in it"), strict=True
+    ):
+        (found,) = obstacles(without(seen, file), wanted)
+        assert why in found
+
+
+def test_cards_of_a_bond_that_are_not_there_or_dark_are_named(tagged):
+    seen, wanted = tagged
+    (why,) = obstacles(seen.model_copy(update={"absent": ("eno2",), "linked": ("eno1",)}), wanted)
+    assert why == "it has no network card eno2: correct links.management in inventory.toml"
+    (why,) = obstacles(seen.model_copy(update={"linked": ()}), wanted)
+    assert "none of its cards has a link now (eno1, eno2)" in why
+
+
+def test_who_left_its_vlan_would_wait_on_it_where_nobody_reaches_it(tagged):
+    seen, wanted = tagged
+    (why,) = obstacles(seen.model_copy(update={"vlan": ""}), wanted)
+    assert "is on no VLAN, and it would wait for its key on VLAN 32" in why
+
+
+def test_one_ipv6_address_is_written_in_many_ways(lab):
+    seen, wanted = lab
+    conf = "IP=off\nMETAL_ADDRESS=2001:DB8:0::11/64\nMETAL_CARDS=02:00:5e:00:01:01\n"
+    told = {"conf": conf, "files": seen.files | {*NETWORK}}
+    over6 = wanted.model_copy(update={"address": "2001:db8::11"})
+    assert obstacles(seen.model_copy(update=told), over6) == []
 
 
 def test_a_device_in_ip_needs_no_bootif(lab):

@@ -361,29 +361,6 @@ def host_keys(etc):
     return {"host_key": host, "initramfs_key": initramfs}
 
 
-def test_over_ipv6_the_initramfs_has_its_address_on_its_card(templates, plain, tmp_path):
-    told = plain.model_copy(
-        update={"address": "2001:db8::11", "netmask": "64", "gateway": "fe80::1"}
-    )
-    command = parse_preseed(render_preseed(templates, told, **SECRETS))["preseed/late_command"]
-    assert "echo 'IP=off'" in command
-    print_script = command[: command.index(" >/target/etc/initramfs-tools/scripts")]
-    print_script = print_script[print_script.rindex("printf '%s\\n' '#!/bin/sh'") :]
-    text = subprocess.run(["sh", "-c", print_script], capture_output=True, text=True).stdout
-    for card, mac in {"eno1": "02:00:5e:00:01:09", "eno2": plain.mac}.items():
-        (tmp_path / "net" / card).mkdir(parents=True)
-        (tmp_path / "net" / card / "address").write_text(f"{mac}\n")
-    environment = stubs(tmp_path / "bin", ip=f'echo "$*" >>{tmp_path}/log', sleep="exit 1")
-    text = text.replace("/sys/class/net", str(tmp_path / "net")) + "wait\n"
-    ran = subprocess.run(["sh"], input=text, env=environment, capture_output=True, text=True)
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert (tmp_path / "log").read_text().splitlines() == [
-        "link set dev eno2 up",
-        "-6 address add 2001:db8::11/64 dev eno2",
-        "-6 route add default via fe80::1 dev eno2",
-    ]
-
-
 # ── nothing in the inventory breaks out of its line ─────────────────────────────────────────
 
 hostile = st.one_of(

@@ -49,16 +49,6 @@ def test_both_parts_are_there_for_debians_own_reader(target, tmp_path):
     assert (early / initramfs.HOME / ".ssh").stat().st_mode & 0o777 == 0o700
 
 
-def test_with_scripts_of_its_own_it_is_built_whole(target, tmp_path):
-    script = target / initramfs.SCRIPTS
-    script.parent.mkdir(parents=True)
-    script.touch()
-    (image,) = (target / "boot").iterdir()
-    before = image.read_bytes()
-    assert not initramfs.complete(target, str(tmp_path))
-    assert image.read_bytes() == before
-
-
 def test_without_an_image_it_is_built_whole(target, tmp_path):
     shutil.rmtree(target / "boot")
     assert not initramfs.complete(target, str(tmp_path))

@@ -20,6 +20,16 @@ done
 # ifupdown2 of this very server reads it, and does nothing.
 ifquery -a -o json -i "$1/etc/network/interfaces" >/dev/null
 """
+USE = """\
+# A VLAN of the file before, such as an install on a VLAN writes: ifupdown2 may not know of it, and
+# left on a bridge's port it would take its frames from the bridge.
+for name in $(awk '$1 == "iface" && $2 ~ /^vlan[0-9]+$/ { print $2 }' \\
+    before/tree/etc/network/interfaces 2>/dev/null); do
+    grep -qw "iface $name" /etc/network/interfaces || [ ! -e "/sys/class/net/$name" ] ||
+        ip link delete "$name"
+done
+ifreload -a
+"""
 
 
 def network_trial(interfaces: str, cards: Sequence[str]) -> Trial:
@@ -28,7 +38,7 @@ def network_trial(interfaces: str, cards: Sequence[str]) -> Trial:
         name="network",
         files={INTERFACES: File(interfaces)},
         check=CHECK.replace("@cards", " ".join(cards)),
-        use="ifreload -a",
+        use=USE,
         mend="are the cards on the right ports of the switch, with the VLAN and LACP that `links` "
         "says? /var/lib/metal/trials/network/said there has what ifreload said",
     )

@@ -37,7 +37,7 @@ def perform(talk: Talk, told: dict[str, str]) -> int:
 
 def main() -> int:
     told = arguments(Path("/proc/cmdline").read_text())
-    if not network.bring_up(told["mac"], told["address"], told["gateway"]):
+    if not network.bring_up(told["mac"], told["address"], told["gateway"], told.get("vlan", "")):
         print(f"metal: no network card has the address {told['mac']}", flush=True)
         return 4
     return perform(Talk(told["url"], told["job"]), told)

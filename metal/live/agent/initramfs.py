@@ -1,7 +1,8 @@
 """The initramfs of the new system, without building it: python3 -m agent.initramfs TARGET.
 
 It was built with the image, on a quick machine, but for what only this one has: its address, keys
-and crypttab (metal/live/initramfs-hook). That goes in front of it as an archive of its own, which
+and crypttab (metal/live/initramfs-hook); the scripts that read them are in it, whoever needs them.
+That goes in front of it as an archive of its own, which
 the kernel unpacks as it does a processor's microcode. The system's next kernel update builds one
 as ever, from the same files.
 """
@@ -30,14 +31,12 @@ FILES = {
     },
 }
 """In the system → in its initramfs."""
-SCRIPTS = "etc/initramfs-tools/scripts/init-premount/metal"
-"""Scripts have an order that only a whole build works out."""
 
 
 def complete(target: Path, scratch: str = "/run") -> bool:
     """False where nothing was done, and it must be built whole."""
     images = sorted((target / "boot").glob("initrd.img-*"))
-    if (target / SCRIPTS).exists() or not images or not all(i.stat().st_size for i in images):
+    if not images or not all(i.stat().st_size for i in images):
         return False
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         archive = _archive(target, Path(folder))

@@ -18,8 +18,9 @@ def cards() -> dict[str, str]:
     }
 
 
-def bring_up(mac: str, address: str, gateway: str) -> bool:
-    """The card with `mac` has `address` (with its prefix length); the others are up, no more."""
+def bring_up(mac: str, address: str, gateway: str, vlan: str = "") -> bool:
+    """The card with `mac` has `address` (with its prefix length), tagged with `vlan` if there is
+    one; the others are up, no more."""
     mine = None
     for name, own in cards().items():
         run(["ip", "link", "set", name, "up"])
@@ -28,6 +29,11 @@ def bring_up(mac: str, address: str, gateway: str) -> bool:
     if mine is None:
         return False
     _wait_for_link(mine)
+    if vlan:
+        run(["modprobe", "8021q"])
+        run(["ip", "link", "add", "link", mine, "name", f"vlan{vlan}", "type", "vlan", "id", vlan])
+        mine = f"vlan{vlan}"
+        run(["ip", "link", "set", mine, "up"])
     family = "-6" if ":" in address else "-4"
     extra = ["nodad"] if family == "-6" else []
     run(["ip", family, "address", "add", address, "dev", mine, *extra])
