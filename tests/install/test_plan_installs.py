@@ -85,6 +85,14 @@ def test_a_drive_with_a_serial_number_may_have_any_name(made):
     assert action.disk_serial == " S3Z1 NX0K "
 
 
+def test_on_a_vlan_debians_installer_comes_from_a_medium_or_not_at_all(made):
+    links = {"management": {"cards": ["eno1"], "vlan": 30}}
+    _, (warning,) = plan(made.inventory(links=links))
+    assert "VLAN 30" in warning and 'method = "image"' in warning
+    (install,), _ = plan(made.inventory(links=links, method="image"))
+    assert install.method == "image"
+
+
 def test_where_nobody_gives_addresses_nothing_is_installed_over_the_network(made):
     inventory = made.inventory()
     site = inventory.sites["lisbon"].model_copy(update={"boot": SiteBoot(dhcp="none")})

@@ -337,6 +337,22 @@ def test_over_ipv6_its_script_must_have_the_address(lab):
     assert obstacles(seen.model_copy(update={"premount": script}), over6) == []
 
 
+def test_cards_are_found_by_name_and_by_the_address_that_a_bond_hides(server, tmp_path):
+    """eno1 and eno2 are one bond, and show one address; eno2 has the link, eno9 nobody has."""
+    net = tmp_path / "net"
+    shutil.copytree(net / "eno1", net / "eno2", symlinks=True)
+    for name, own, carrier in (("eno1", MAC, 0), ("eno2", "02:00:5e:00:01:02", 1)):
+        (net / name / "bonding_slave").mkdir()
+        (net / name / "bonding_slave" / "perm_hwaddr").write_text(f"{own}\n")
+        (net / name / "carrier").write_text(f"{carrier}\n")
+    server.wanted = server.wanted.model_copy(update={"bond": ("eno1", "eno9", "eno2")})
+    seen = server()
+    assert (seen.linked, seen.absent, seen.drivers) == (("eno2",), ("eno9",), ("e1000e",))
+    (net / "eno1" / "carrier").write_text("1\n")
+    server.wanted = server.wanted.model_copy(update={"bond": ()})
+    assert server().linked == (MAC,)
+
+
 TAGGED = """\
 IP=off
 METAL_ADDRESS=10.11.1.11/24

@@ -67,6 +67,16 @@ ONE_MISTAKE = [
     ),
     (
         "[servers.zee1]\n",
+        '[servers.zee1]\nlinks.management = { cards = ["eno1"], vlan = «0 }\n',
+        "it must be at least 1",
+    ),
+    (
+        "[servers.zee1]\n",
+        '[servers.zee1]\nlinks.management = { cards = ["eno1"], vlan = «4095 }\n',
+        "it must be at most 4094",
+    ),
+    (
+        "[servers.zee1]\n",
         '[servers.zee1]\nlinks = «{ corosync = { cards = ["eno1"] } }\n',
         "has `links` but none for management",
     ),
