@@ -20,6 +20,8 @@ VERSION = 2
 TRIES = 4
 BEFORE, PLACE = "see what it is", "see what HA has of it"
 """Steps whose results tell what it was."""
+SENT = "migrate"
+"""The lock of what is being sent, and of what is left of it where it was."""
 Way = Literal["live", "copy"]
 """live: Proxmox sends it while it runs. copy: shut down, backed up, restored, started."""
 
@@ -150,7 +152,7 @@ class _Crossing:
     def _brought(self, bring: Callable[[Holding], None]) -> bool | None:
         held = self._source.holding(self._vmid)
         if held is not None and held.lock:
-            return None  # somebody, perhaps we before we were killed, is sending it
+            return self._sent(held)
         if self._whole():
             return True
         if held is None:
@@ -166,6 +168,20 @@ class _Crossing:
         self._source.ensure_released(self._vmid)
         bring(held)
         return True if self._whole() else None
+
+    def _sent(self, held: Holding) -> bool | None:
+        """Proxmox leaves its lock on what it has sent. While it is being sent, perhaps for us
+        before we were killed, the new one has none for a moment: its task counts, and first."""
+        if held.lock != SENT or self._source.is_sending(self._vmid):
+            return None
+        if self._whole():
+            return True
+        raise Failed(
+            f"it is locked ({held.lock}), nothing is being sent, and {self._order.target} has it "
+            "not whole",
+            where=held.node,
+            mend=f"there: qm unlock {self._vmid}; the same command goes on then",
+        )
 
     def _whole(self) -> bool:
         return _is_whole(self._target, self._vmid)
@@ -213,4 +229,7 @@ class _Crossing:
     def _remove(self, ran: bool) -> None:
         """Nothing is removed of which the target has not the whole."""
         self._arrived(ran)
-        self._source.ensure_removed(self._vmid)
+        if self._order.way == "live":
+            self._source.ensure_sent_removed(self._vmid)
+        else:
+            self._source.ensure_removed(self._vmid)

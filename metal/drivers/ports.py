@@ -364,6 +364,9 @@ class Crosses(Protocol):
     def send(self, vmid: int, to: Landing, *, running: bool) -> None:
         """It is sent, live if it runs; ours stays behind, stopped. Not to be asked twice: look."""
 
+    def is_sending(self, vmid: int) -> bool:
+        """A task that sends it, or moves it, has not ended."""
+
     def backup_storages(self) -> dict[str, tuple[str, ...]]:
         """Storage for backups that other clusters can reach → by what it is known there."""
 
@@ -382,6 +385,9 @@ class Crosses(Protocol):
     def ensure_shut_down(self, vmid: int, seconds: float = 180) -> None: ...
 
     def ensure_removed(self, vmid: int) -> None: ...
+
+    def ensure_sent_removed(self, vmid: int) -> None:
+        """What `send` left behind is gone."""
 
 
 class Shell(Protocol):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from metal.cluster.crossing import Crossing, CrossingPorts, cross
+from metal.drivers.proxmox import NoPassword
 from metal.drivers.proxmox.api import Api
 from metal.lab.proxmox.state import Vm
 from metal.model.addresses import Addressing
@@ -165,6 +166,26 @@ def test_it_never_runs_twice_wherever_we_are_killed(two: Two, way: str) -> None:
     two.has_arrived()
 
 
+def test_what_proxmox_leaves_behind_locked_only_root_removes(two: Two) -> None:
+    """Where nobody keeps root's password it is told; with it the same command goes on."""
+    two.vm()
+    token, asked = two.alba.make_token("attic", "a test"), []
+
+    def keeps_none(node: str) -> str:
+        asked.append(node)
+        raise NoPassword("no root password of it is kept here", where=node, mend="set it")
+
+    root, two.alba = two.alba, two.lab.driver(token=lambda: token, password=keeps_none)
+    outcome = two.move()
+    assert outcome.status is Status.FAILED and "no root password" in outcome.error
+    left, there = two.books()["alba"], two.books()["bora"]
+    assert (left.lock, list(left.copies), list(there.copies)) == ("migrate", [], ["bora2"])
+    assert asked
+    two.alba = root
+    assert two.move().status is Status.DONE
+    two.has_arrived()
+
+
 def slow(two: Two) -> None:
     """Long enough for something to happen meanwhile, however busy this machine is."""
     two.dc.pace = replace(two.dc.pace, migrate=900)
@@ -185,9 +206,26 @@ def test_killed_while_it_is_being_sent(two: Two, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Api, "follow", dies)
     with pytest.raises(Killed):
         two.move()
-    assert two.move().status is Status.DONE
+    with two.dc.present():
+        two.books()["bora"].lock = ""  # as Proxmox itself does for a moment while it is sent
+    outcome = two.move()
+    assert (outcome.error, outcome.status) == ("", Status.DONE)
     two.has_arrived()
     assert two.dc.counts["POST nodes/*/qemu/*/remote_migrate"] == 1
+
+
+def test_a_lock_that_nobody_holds_any_more_is_told(two: Two) -> None:
+    """Its node lost its power while it sent it: to wait would be for ever."""
+    two.vm(running=False, ha=False)
+    with two.dc.present():
+        two.books()["alba"].lock = "migrate"
+    outcome = two.move()
+    assert outcome.status is Status.FAILED
+    assert "nothing is being sent" in outcome.error and "qm unlock 101" in outcome.error
+    with two.dc.present():
+        two.books()["alba"].lock = ""
+    assert two.move().status is Status.DONE
+    two.has_arrived(running=False, ha=False)
 
 
 def target_goes_down(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,14 @@
 """What keeps a VM from moving is found by asking, one by one, and nothing is moved."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.preflight import forbidden
 from metal.model.addresses import Addressing
-from metal.model.errors import Refused
+from metal.model.errors import Failed, Refused
 
 V2 = "cx16 popcnt ssse3 sse4_1 sse4_2 aes"
 V3 = f"{V2} avx avx2 bmi1 bmi2 f16c fma abm movbe"
@@ -110,3 +112,53 @@ def test_proxmoxs_own_reasons_are_told() -> None:
     said = [*forbidden(told, "alba2", running=True)]
     assert said == ["it has no storage fast", "it uses hostpci0 of its node: stop it first"]
     assert [*forbidden(told, "alba3", running=False)] == []
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (
+            {"local_disks": [{"volid": "/dev/sdb", "size": 5}]},
+            "its disk is /dev/sdb, a device of its node",
+        ),
+        (
+            {"local_disks": [{"volid": "local:7/a.raw", "referenced_in_snapshot": {"b": 1}}]},
+            "its disk local:7/a.raw is on its node only and has snapshots (b): remove them",
+        ),
+        (
+            {"mapped-resource-info": {"hostpci0": {"name": "gpu"}}},
+            "it uses hostpci0 (gpu), which is not moved live: stop it first",
+        ),
+        (
+            {"not_allowed_nodes": {"alba2": {"unavailable-resources": ["gpu"]}}},
+            "it has nothing mapped to gpu",
+        ),
+    ],
+)
+def test_what_proxmox_finds_half_way_is_found_before(told: dict[str, Any], said: str) -> None:
+    allowed = [] if "not_allowed_nodes" in told else ["alba2"]
+    assert [*forbidden({"allowed_nodes": allowed, **told}, "alba2", running=True)] == [said]
+
+
+def test_one_that_is_locked_may_not_even_be_asked_about(lab: Any, formed: Any) -> None:
+    with lab.datacenter.present() as nodes:
+        nodes["alba1"].cluster.vms[101].lock = "backup"
+    assert formed.obstacles(101, "alba2") == ("Proxmox says: VM is locked (backup)",)
+    with pytest.raises(Failed, match=r"VM is locked \(backup\)"):
+        formed.ensure_migrated(101, "alba2")
+
+
+def test_a_migration_on_its_way_is_waited_for_and_not_asked_for_again(
+    lab: Any, formed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proxmox answers no question about a VM that is being moved."""
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    lab.datacenter.pace = replace(lab.datacenter.pace, migrate=600)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Api, "follow", killed)
+        formed.ensure_migrated(101, "alba2")
+    formed.ensure_migrated(101, "alba2")
+    assert formed.where(101) == ("alba2", "running") and moves(lab) == 1

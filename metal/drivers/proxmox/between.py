@@ -117,6 +117,13 @@ def send(api: Api, vmid: int, to: Landing, *, running: bool) -> None:
     api.run(f"nodes/{node}/qemu/{vmid}/remote_migrate", wanted, api.patience.cross)
 
 
+def is_sending(api: Api, vmid: int) -> bool:
+    """Running tasks are listed among those that ended lately, which have an end."""
+    path = f"nodes/{guests.there(api, vmid)['node']}/tasks"
+    rows = api.get(path, source="active", typefilter="qmigrate", vmid=vmid)
+    return any(row.get("endtime") is None for row in rows)
+
+
 # ── by way of a backup ──────────────────────────────────────────────────────────────────────────
 
 

@@ -242,6 +242,9 @@ class Proxmox:
     def ensure_removed(self, vmid: int) -> None:
         stopping.ensure_removed(self._api, vmid)
 
+    def ensure_sent_removed(self, vmid: int) -> None:
+        stopping.ensure_sent_removed(self._api, vmid)
+
     def ensure_restarted(
         self, vm: VmSpec, target: str, fenced: str, allowed: Allowed = lambda _what: None
     ) -> str:
@@ -296,6 +299,9 @@ class Proxmox:
 
     def send(self, vmid: int, to: Landing, *, running: bool) -> None:
         between.send(self._api, vmid, to, running=running)
+
+    def is_sending(self, vmid: int) -> bool:
+        return between.is_sending(self._api, vmid)
 
     def backup_storages(self) -> dict[str, tuple[str, ...]]:
         return between.backup_storages(self._api)

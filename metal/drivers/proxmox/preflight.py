@@ -6,6 +6,7 @@ from typing import Any
 
 from metal.drivers.proxmox import guests
 from metal.drivers.proxmox.api import Api
+from metal.drivers.proxmox.node import ApiError
 from metal.model.cpus import HOST, TYPES, newest_of, offers
 
 NET = re.compile(r"net\d+")
@@ -22,7 +23,12 @@ def obstacles(api: Api, vmid: int, target: str) -> tuple[str, ...]:
         return ()
     if not api.standing().nodes.get(target, False):
         return (f"{target} is not online",)
-    told = api.get(f"nodes/{node}/qemu/{vmid}/migrate", target=target)
+    try:
+        told = api.get(f"nodes/{node}/qemu/{vmid}/migrate", target=target)
+    except ApiError as error:
+        if error.busy:
+            return (f"Proxmox says: {error.message}",)
+        raise
     return (
         *forbidden(told, target, running=running),
         *unfit(api, node, vmid, target, running=running),
@@ -35,12 +41,34 @@ def forbidden(told: dict[str, Any], target: str, *, running: bool) -> Iterator[s
     if allowed is not None and target not in allowed:
         why = (told.get("not_allowed_nodes") or {}).get(target) or {}
         missing = ", ".join(why.get("unavailable_storages") or [])
-        yield f"it has no storage {missing}" if missing else _by_ha(why) or "Proxmox forbids it"
+        mapped = ", ".join(why.get("unavailable-resources") or [])
+        yield (
+            (f"it has no storage {missing}" if missing else "")
+            or (f"it has nothing mapped to {mapped}" if mapped else "")
+            or _by_ha(why)
+            or "Proxmox forbids it"
+        )
     for disk in told.get("local_disks") or []:
-        if disk.get("cdrom") and "cloudinit" not in str(disk["volid"]):
-            yield f"its drive holds {disk['volid']}, which is on its node only: eject it"
+        yield from _stays(disk, running=running)
     if running and told.get("local_resources"):
         yield f"it uses {', '.join(told['local_resources'])} of its node: stop it first"
+    for key, about in (told.get("mapped-resource-info") or {}).items():
+        if running and not about.get("live-migration"):
+            yield f"it uses {key} ({about.get('name')}), which is not moved live: stop it first"
+
+
+def _stays(disk: dict[str, Any], *, running: bool) -> Iterator[str]:
+    """Why a disk on its node alone cannot be copied with it: what Proxmox tells in the task only
+    (QemuMigrate.pm)."""
+    volume = str(disk["volid"])
+    if disk.get("cdrom"):
+        if "cloudinit" not in volume:
+            yield f"its drive holds {volume}, which is on its node only: eject it"
+    elif volume.startswith("/"):
+        yield f"its disk is {volume}, a device of its node"
+    elif running and (snapshots := disk.get("referenced_in_snapshot")):
+        named = ", ".join(sorted(snapshots))
+        yield f"its disk {volume} is on its node only and has snapshots ({named}): remove them"
 
 
 def _by_ha(why: dict[str, Any]) -> str:

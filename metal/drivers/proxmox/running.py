@@ -46,12 +46,18 @@ def ensure_migrated(api: Api, vmid: int, target: str, mib_s: int = 0) -> None:
             where=node,
             mend="choose another target: plan again",
         )
-    params = _allowed(api, node, vmid, target, running=state == "running")
-    if mib_s:
-        params["bwlimit"] = mib_s * KIB
+
+    def move() -> None:
+        params = _allowed(api, node, vmid, target, running=state == "running")
+        if mib_s:
+            params["bwlimit"] = mib_s * KIB
+        api.run(f"nodes/{node}/qemu/{vmid}/migrate", params, api.patience.migrate)
+
+    # Of a VM that is locked, such as by a migration on its way, Proxmox does not even say where
+    # it may go.
     api.settle(
         lambda: where(api, vmid)[0] == target or _moving(api, vmid),
-        lambda: api.run(f"nodes/{node}/qemu/{vmid}/migrate", params, api.patience.migrate),
+        move,
         late=f"VM {vmid} does not move to {target}",
     )
     # For an HA VM the task has only queued a request.

@@ -2,6 +2,7 @@
 
 from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.guests import ha_managed, rows
+from metal.drivers.proxmox.node import SKIP
 from metal.drivers.proxmox.running import where
 from metal.model.errors import Failed, Refused
 from metal.model.hypervisor import HostResources
@@ -43,12 +44,26 @@ def ensure_off(api: Api, vmid: int) -> None:
 
 
 def ensure_removed(api: Api, vmid: int) -> None:
+    _ensure_removed(api, vmid, {})
+
+
+def ensure_sent_removed(api: Api, vmid: int) -> None:
+    """What a migration to another cluster left here. Proxmox leaves it locked, and only root may
+    remove what is."""
+    if not _there(api, vmid):
+        return
+    path = f"nodes/{where(api, vmid)[0]}/qemu/{vmid}/config"
+    sent = api.get(path).get("lock") == "migrate"
+    _ensure_removed(api, vmid, {SKIP: 1} if sent else {})
+
+
+def _ensure_removed(api: Api, vmid: int, more: dict[str, int]) -> None:
     if not _there(api, vmid):
         return
     node, state = where(api, vmid)
     if state != "stopped":
         raise Refused(f"VM {vmid} is {state}", where=node, mend="stop it first, if you mean it")
-    purge = {"purge": 1, "destroy-unreferenced-disks": 0}
+    purge = {"purge": 1, "destroy-unreferenced-disks": 0, **more}
     api.settle(
         lambda: not _there(api, vmid),
         lambda: api.follow(str(api.delete(f"nodes/{node}/qemu/{vmid}", purge))),

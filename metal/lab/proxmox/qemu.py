@@ -199,8 +199,7 @@ def config(call: Call) -> dict[str, Any]:
 @handles("PUT", "/nodes/{node}/qemu/{vmid}/config")
 def set_config(call: Call) -> None:
     vm = _vm(call)
-    if vm.lock and not call.params.get("skiplock"):
-        raise ApiError(500, f"VM is locked ({vm.lock})")
+    _may_skip_lock(call, vm)
     digest = call.params.get("digest")
     if digest and digest != config(call)["digest"]:
         raise ApiError(
@@ -285,6 +284,8 @@ def _through_ha(call: Call, vm: Vm, kind: str, state: str) -> str:
 def may_migrate(call: Call) -> dict[str, Any]:
     """As the real one, it lists the allowed nodes among those not allowed too, without a reason."""
     vm = _vm(call)
+    if vm.lock:
+        raise ApiError(500, f"VM is locked ({vm.lock})")
     others = [n for n in call.cluster.members if n != call.node.name]
     missing = {name: _missing_storages(call, vm, name) for name in others}
     return {
@@ -384,6 +385,7 @@ def _missing_storages(call: Call, vm: Vm, node: str) -> list[str]:
 @handles("DELETE", "/nodes/{node}/qemu/{vmid}")
 def destroy(call: Call) -> str:
     vm = _vm(call)
+    _may_skip_lock(call, vm)
     if call.cluster.ha.has(vm.vmid) and not call.params.get("purge"):
         raise ApiError(
             500, "unable to remove VM, used in HA resources and purge parameter not set."
@@ -392,6 +394,14 @@ def destroy(call: Call) -> str:
         raise ApiError(500, f"VM {vm.vmid} is running - destroy failed")
     call.cluster.ha.resources.pop(f"vm:{vm.vmid}", None)
     return call.task("qmdestroy", str(vm.vmid), _destroy(call, vm))
+
+
+def _may_skip_lock(call: Call, vm: Vm) -> None:
+    skips = bool(call.params.get("skiplock"))
+    if skips and call.caller.name != "root@pam":
+        raise bad_parameters({"skiplock": "Only root may use this option."})
+    if vm.lock and not skips:
+        raise ApiError(500, f"VM is locked ({vm.lock})")
 
 
 def _destroy(call: Call, vm: Vm) -> Work:

@@ -115,10 +115,10 @@ def _send(dc: Datacenter, node: Node, vm: Vm, target: Node, new: Vm, delete: boo
     vm.lock = new.lock = "migrate"
     target.cluster.vms[new.vmid] = new
     yield dc.pace.migrate + dc.pace.migrate_per_gib * vm.memory_mib / 1024
-    vm.lock = ""
     if not target.answers or target.lives != life or not node.answers:
+        vm.lock = ""
         raise TaskError("error - tunnel command failed: connection closed")
-    new.lock = ""
+    new.lock = ""  # the old one stays locked, as in Proxmox: it must not be started by accident
     if running:
         vm.end(node.name)
         new.begin(target.name, dc.timeline.now)
