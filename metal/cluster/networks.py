@@ -1,10 +1,10 @@
 """Which hosts of formed clusters have another network than the inventory says. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from metal.model.fleet import Inventory
 from metal.model.life import Life
-from metal.model.links import Port, differences
+from metal.model.links import Port, differences, is_plain
 from metal.model.plan import Risk, SetNetwork, SetRings
 from metal.model.world import SeenCluster, SeenServer, World
 from metal.network.engines.hosts import host_ports
@@ -24,6 +24,8 @@ def plan_networks(
             life = world.servers.get(server, SeenServer()).life
             if name in but or life is not Life.MEMBER or server not in seen.networks:
                 continue
+            if not inventory.links(server):
+                continue  # what is wanted instead nobody said: `left_networks` tells
             found = differences(seen.networks[server], wanted_ports(inventory, server))
             if found:
                 actions.append(
@@ -38,6 +40,17 @@ def plan_networks(
                 )
                 before = (actions[-1].id,)
     return actions
+
+
+def left_networks(inventory: Inventory, world: World) -> Iterator[str]:
+    """Hosts whose cards had links once, of which the inventory says nothing any more."""
+    for name in inventory.clusters:
+        for server, ports in world.clusters.get(name, SeenCluster()).networks.items():
+            if not inventory.links(server) and not is_plain(ports):
+                yield (
+                    f"{server} has no `links` in inventory.toml any more, and keeps the network "
+                    "that they gave it: write them back, or write how its cards are to be now"
+                )
 
 
 def plan_rings(

@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 from metal.controller.libvirts import INSTALLED
 from metal.controller.powering import moment, read_by_plug
 from metal.controller.progress import Progress, silent
-from metal.controller.workspace import Workspace
+from metal.controller.workspace import LINKED, Workspace
 from metal.enroll.route import route
 from metal.model.errors import MetalError
 from metal.model.facts import HealthReport, Power
 from metal.model.life import Life
+from metal.model.links import is_plain
 from metal.model.passport import Method, Passport
 from metal.model.world import NodeState, SeenCluster, SeenServer, SeenVm, World
 from metal.operations.servers import ServerRecord
@@ -67,6 +68,7 @@ class _Look:
         self._records = workspace.store.servers.all()
         self._passports = workspace.store.records.all("passport")
         self._names = workspace.store.records.all(NAMES)
+        self._linked = workspace.store.records.all(LINKED)
         self._words = workspace.store.words.all()
         self._silent: dict[str, str] = {}
         self.ages: dict[str, float] = {}
@@ -99,6 +101,7 @@ class _Look:
         """Proxmox tells of a VM on a dead node its number alone, unless HA's comment names it:
         what it was called is kept, whatever silence came before its death was noticed."""
         seen, states, vms = told
+        self._remember_links(seen)
         if not vms or self._workspace.inventory.clusters[cluster].libvirt:
             return told
         known: dict[str, str] = self._names[cluster].body if cluster in self._names else {}
@@ -110,6 +113,16 @@ class _Look:
         if kept != known:
             self._workspace.store.records.put(cluster, NAMES, kept)
         return seen, states, named
+
+    def _remember_links(self, seen: SeenCluster) -> None:
+        """A server is asked for its network also when its links are gone from the inventory."""
+        records = self._workspace.store.records
+        for server, ports in seen.networks.items():
+            links = self._workspace.inventory.links(server)
+            if links and server not in self._linked:
+                records.put(server, LINKED, {})
+            elif not links and is_plain(ports):
+                records.forget(server, LINKED)
 
     def _is_name(self, name: str, vm: SeenVm, known: dict[str, str]) -> bool:
         return not self._is_nameless(name, vm) or known.get(str(vm.vmid)) == name

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
-from metal.cluster.networks import plan_networks, plan_rings
+from metal.cluster.networks import left_networks, plan_networks, plan_rings
 from metal.cluster.plan import plan_clusters
 from metal.controller.workspace import Workspace
 from metal.install.plan import plan_installs
@@ -51,7 +51,12 @@ def plan_fleet(inventory: Inventory, world: World, today: date | None = None) ->
     return Plan(
         fingerprint=fingerprint(inventory, world),
         actions=(*installs, *forms, *networks, *rings, *wishes, *_after(vms, wishes)),
-        warnings=(*install_warnings, *vm_warnings, *term_warnings),
+        warnings=(
+            *install_warnings,
+            *vm_warnings,
+            *term_warnings,
+            *left_networks(inventory, world),
+        ),
     )
 
 

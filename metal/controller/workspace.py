@@ -34,6 +34,9 @@ T = TypeVar("T")
 ROOT_PASSWORD = "METAL_PVE_PASSWORD"
 """Root's password of a cluster whose nodes metal did not install, for what only root may do."""
 
+LINKED = "linked"
+"""The kind of record of a server whose cards had `links` when it was last seen."""
+
 
 class Workspace:
     """Everything of one fleet. Cheap to make: each part opens when it is first used."""
@@ -309,8 +312,9 @@ class Workspace:
         from metal.drivers.proxmox import Known
 
         found: dict[str, Known] = {}
+        before = self.store.records.all(LINKED)
         for name, cluster in self.inventory.clusters.items():
-            linked = frozenset(s for s in cluster.servers if self.inventory.links(s))
+            linked = frozenset(s for s in cluster.servers if self.inventory.links(s) or s in before)
             if linked:
                 found[name] = Known(linked=linked)
         for name, vm in self.inventory.vms.items():

@@ -68,6 +68,14 @@ def differences(seen: Sequence[Port], wanted: Sequence[Port]) -> tuple[str, ...]
     return tuple(gone + new + other)
 
 
+def is_plain(ports: Sequence[Port]) -> bool:
+    """At most the VMs' bridge on one card, as a host has it of which nobody said anything."""
+    busy = [port for port in ports if not _idle(port)]
+    return all(port.kind == "eth" or port.name == BRIDGE for port in busy) and (
+        len([port for port in busy if port.address]) <= 1
+    )
+
+
 def _idle(port: Port) -> bool:
     return port.kind == "eth" and port.address is None and port.mtu is None
 

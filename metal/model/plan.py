@@ -299,6 +299,10 @@ Action = Annotated[
 ]
 
 
+LEFT_ALONE = "it is left alone"
+"""How a warning ends that asks nothing of anybody."""
+
+
 class Plan(Frozen):
     """What should happen, for exactly the world it was made for."""
 

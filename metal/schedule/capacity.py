@@ -14,6 +14,7 @@ from metal.model.cpus import DEFAULT, offers
 from metal.model.disks import system_gib
 from metal.model.fleet import Inventory
 from metal.model.life import Life
+from metal.model.plan import LEFT_ALONE
 from metal.model.world import SeenVm, World
 from metal.network.budget import Ledger, held_by, holdings, infrastructure
 from metal.network.sites import pool
@@ -294,7 +295,7 @@ def _settle_residents(
             kind = "container " if seen.kind == "container" else ""
             fleet.notes.append(
                 f"{kind}{vm} (vmid {seen.vmid}) on {seen.server} is not in the inventory: "
-                "it is left alone"
+                f"{LEFT_ALONE}"
             )
         if seen.server not in by_server:
             fleet.notes.append(

@@ -31,7 +31,7 @@ from metal.model.findings import Finding
 from metal.model.fleet import Learned
 from metal.model.life import Status
 from metal.model.passport import BootProof, Passport, Route
-from metal.model.plan import Plan, Risk, StartVm
+from metal.model.plan import LEFT_ALONE, Plan, Risk, StartVm
 from metal.operations.journal import Operation, Step
 
 BEGAN = 1_795_176_000.0
@@ -183,6 +183,14 @@ def test_an_empty_plan_says_so() -> None:
     assert plan_lines(Plan(fingerprint="0" * 64, actions=()), 80) == [
         "Nothing to do: the world is as the inventory wants it."
     ]
+
+
+def test_what_is_left_alone_hinders_nothing() -> None:
+    alone = f"container proxy (vmid 200) on pve3 is not in the inventory: {LEFT_ALONE}"
+    hindered = "not enrolled yet: alba1"
+    for warnings, first in (((alone,), "Nothing to do"), ((alone, hindered), "Nothing can be")):
+        lines = plan_lines(Plan(fingerprint="0" * 64, warnings=warnings), 80)
+        assert lines[0].startswith(first) and lines[2] == "Warnings"
 
 
 def test_json_of_a_plan_and_of_mistakes_is_all_there_is_on_stdout(metal, workspace: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from metal.cluster.flow import form
 from metal.cluster.host_networks import NetworkPorts, change_network, give_networks
-from metal.cluster.networks import plan_networks, plan_rings, wanted_ports
+from metal.cluster.networks import left_networks, plan_networks, plan_rings, wanted_ports
 from metal.cluster.ports import ClusterPorts
 from metal.controller.hosting import ceph_networks, rings
 from metal.drivers.proxmox import Known
@@ -23,7 +23,7 @@ from metal.lab.proxmox.debian import INTERFACES
 from metal.lab.proxmox.shell import Shell
 from metal.model.errors import Refused
 from metal.model.life import Life, Status
-from metal.model.links import Link, Place, Role, differences
+from metal.model.links import Link, Place, Port, Role, differences
 from metal.model.plan import FormCluster, Osd, Risk, SetNetwork
 from metal.model.world import SeenCluster, SeenServer, World
 from metal.network.engines.hosts import host_ports, render_host_interfaces
@@ -280,6 +280,22 @@ def test_changed_links_are_planned_one_host_after_the_other(formed: Cluster) -> 
     for action in actions:
         assert formed.change(action).status is Status.DONE
     assert formed.plan() == []
+
+
+def test_links_that_are_gone_are_told_and_change_nothing() -> None:
+    inventory = load(defaults())
+    member = SeenServer(life=Life.MEMBER, node="online")
+    bridge = Port(name="vmbr0", kind="bridge", on=("eno1",), address="10.11.1.11/24")
+    ports = {
+        "alba1": wanted_ports(with_links("eno1", "eno3"), "alba1"),
+        "alba2": (bridge, Port(name="eno1", kind="eth")),
+    }
+    seen = SeenCluster(formed=True, quorate=True, nodes=NODES, networks=ports)
+    world = World(servers=dict.fromkeys(NODES, member), clusters={"alba": seen})
+    assert plan_networks(inventory, world) == []
+    (told,) = left_networks(inventory, world)
+    assert told.startswith("alba1 has no `links` in inventory.toml any more, and keeps")
+    assert [*left_networks(with_links("eno1", "eno3"), world)] == []
 
 
 def test_changed_links_of_corosync_are_planned_after_the_hosts_networks() -> None:

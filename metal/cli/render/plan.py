@@ -3,7 +3,7 @@
 from collections import Counter
 
 from metal.cli.render.hang import hanging
-from metal.model.plan import Action, InstallServer, Plan, Risk
+from metal.model.plan import LEFT_ALONE, Action, InstallServer, Plan, Risk
 from metal.tui.grid import safe
 
 STAGES = {
@@ -42,9 +42,9 @@ def plan_lines(plan: Plan, width: int = 80) -> list[str]:
 
 def nothing(plan: Plan) -> str:
     """What an empty plan says: all is well only if nothing stands in the way either."""
-    if plan.warnings:
-        return "Nothing can be done yet: see the warnings."
-    return "Nothing to do: the world is as the inventory wants it."
+    if all(text.endswith(LEFT_ALONE) for text in plan.warnings):
+        return "Nothing to do: the world is as the inventory wants it."
+    return "Nothing can be done yet: see the warnings."
 
 
 def action_lines(action: Action, width: int) -> list[str]:
