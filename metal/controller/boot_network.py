@@ -10,15 +10,20 @@ from metal.controller.serving import BootService
 from metal.controller.workspace import Workspace
 from metal.drivers.dhcp_probe import Offer, offers
 from metal.drivers.dnsmasq import Dnsmasq
+from metal.drivers.grub import put_loaders
 from metal.drivers.interfaces import addresses
 from metal.drivers.ipxe import ensure_firmware
-from metal.install.dhcp import Dhcp, dnsmasq_text
-from metal.install.render import Templates
+from metal.install.dhcp import Dhcp, boot_hosts, dnsmasq_text
+from metal.install.installer.lock import LOCK
+from metal.install.installer.pinning import ensure_installer
+from metal.install.render import Templates, render_asking
 from metal.inventory.defaults import defaults
 from metal.model.errors import BadInput, Failed, Refused
 
 PROBE_SECONDS = 6.0
 """Servers try for up to 3 s whether an address is free before they offer it."""
+LOADERS_OF = "trixie"
+"""Whose signed loaders start every release: GRUB of Debian 12 asks port 80 alone."""
 
 
 class BootNetwork:
@@ -56,14 +61,14 @@ class BootNetwork:
         self._workspace.served_at = _url(listen, self._workspace.inventory.fleet.boot_listen)
         if self._v4:
             self._look_around()
-        ensure_firmware(self._workspace.state / "firmware")
+        self._put_firmware(self._workspace.state / "firmware")
         folder = self._workspace.state / "boot" / self.site
         with ExitStack() as opening:
             # dnsmasq reads it as nobody, who may not enter the workspace.
             tftp = Path(opening.enter_context(TemporaryDirectory(prefix="metal-tftp-")))
-            ensure_firmware(tftp)
+            self._put_firmware(tftp)
             text = dnsmasq_text(
-                Templates([self._workspace.folder, defaults()]),
+                self._templates,
                 self._workspace.inventory,
                 self.site,
                 dhcp=self.dhcp,
@@ -106,6 +111,24 @@ class BootNetwork:
                 mend=f"ip address add ADDRESS/{network.prefixlen} dev {self.interface}",
             )
         return str(ours[0])
+
+    @property
+    def _templates(self) -> Templates:
+        return Templates([self._workspace.folder, defaults()])
+
+    def _put_firmware(self, folder: Path) -> None:
+        """iPXE; and the signed loaders, where a server of the site needs them."""
+        ensure_firmware(folder)
+        if any(host.signed for host in boot_hosts(self._workspace.inventory, self.site)):
+            source = self._workspace.installer_source(self.site)
+            if not ensure_installer(source, LOADERS_OF).loaders:
+                raise Refused(
+                    f"the installer of {LOADERS_OF} was pinned without its signed loaders",
+                    where=LOCK,
+                    mend=f"metal installer pin {LOADERS_OF}",
+                )
+            config = render_asking(self._templates, self._workspace.boot_url)
+            put_loaders(folder, source.kept / LOADERS_OF, config)
 
     def _look_around(self) -> None:
         self.strangers = offers(self.interface, PROBE_SECONDS)

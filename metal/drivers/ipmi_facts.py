@@ -24,7 +24,15 @@ from metal.model.facts import Cpu, Facts, HealthReport
 T = TypeVar("T")
 NEVER = "IPMI has no way to tell it"
 NOT_TOLD = "the BMC does not tell it over IPMI"
-NO_TELLING = ("drives", "nics", "bios_version", "virtual_media", "controllers", "boot_modes")
+NO_TELLING = (
+    "drives",
+    "nics",
+    "bios_version",
+    "secure_boot",
+    "virtual_media",
+    "controllers",
+    "boot_modes",
+)
 CONTROLS = ("On", "ForceOff", "ForceRestart")
 """Chassis controls that every BMC has (28.3), in Redfish's words."""
 TARGETS = ("Pxe", "Cd", "Hdd", "BiosSetup")

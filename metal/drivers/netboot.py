@@ -1,7 +1,8 @@
 """The boot service: what a server's firmware and installer fetch over HTTP, and report back.
 
     GET  /boot?mac=…&uuid=…          an iPXE script: the installer, or "boot from disk"
-    GET  /firmware/FILE              iPXE, for firmware that boots over HTTP
+    GET  /boot.cfg?mac=…&uuid=…      the same for Debian's signed GRUB, under Secure Boot
+    GET  /firmware/FILE              iPXE or the signed loaders, for firmware that boots over HTTP
     GET  /installer/SUITE/FILE       linux and initrd.gz of the Debian installer
     GET  /preseed/TOKEN              the answers of one install, handed out exactly once
     GET  /media/SERVER/ADDRESS.iso   the medium of one install, for its BMC to read piece by piece
@@ -21,11 +22,13 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
+from metal.drivers.grub import LOADERS
 from metal.drivers.netboot_body import Refusal, body_of
 from metal.drivers.netboot_live import LiveDesk, live_routes
 from metal.drivers.package_cache import PackageCache
 from metal.drivers.sendfile import offered
 from metal.model.errors import BadInput, MetalError, Refused, Unreachable
+from metal.model.facts import Loader
 
 REPORT_BYTES = 16 * 1024
 AT_ONCE = 256
@@ -38,14 +41,14 @@ PHASES = frozenset({"partitioned", "base", "finished", "up"})
 """What a machine may report of itself; the earlier phases are seen by the service."""
 SUITES = frozenset({"bookworm", "trixie"})
 FILES = frozenset({"linux", "initrd.gz"})
-FIRMWARE = frozenset({"undionly.kpxe", "snponly.efi"})
+FIRMWARE = frozenset({"undionly.kpxe", "snponly.efi", *LOADERS})
 
 
 class Desk(Protocol):
     """Who decides what is handed out. Called from many threads at once."""
 
-    def script(self, mac: str, uuid: str | None) -> str:
-        """The iPXE script for a machine: its installer's, or "boot from disk"."""
+    def script(self, mac: str, uuid: str | None, loader: Loader = "ipxe") -> str:
+        """What a machine starts, in its loader's words: its installer, or "boot from disk"."""
 
     def preseed(self, token: str) -> str | None:
         """The answers of that install; None for an unknown token, Refused the second time."""
@@ -78,6 +81,7 @@ def boot_app(
     app = Starlette(
         routes=[
             Route("/boot", service.boot),
+            Route("/boot.cfg", service.boot_by_grub),
             Route("/firmware/{name}", service.firmware),
             Route("/installer/{suite}/{name}", service.installer),
             Route("/media/{server}/{address}.iso", service.medium),
@@ -103,12 +107,18 @@ class _Service:
             self.counts[what] += 1
 
     async def boot(self, request: Any) -> Any:
+        return await self._script(request, "ipxe")
+
+    async def boot_by_grub(self, request: Any) -> Any:
+        return await self._script(request, "grub")
+
+    async def _script(self, request: Any, loader: Loader) -> Any:
         mac = request.query_params.get("mac", "").lower().replace("-", ":")
         uuid = request.query_params.get("uuid", "").lower() or None
         if not MAC.fullmatch(mac) or (uuid and not UUID.fullmatch(uuid)):
             raise Refusal(400, "bad_request", "mac=02:00:5e:00:00:01 and uuid=… are wanted")
-        script = await _in_thread(self._live.script, mac, uuid) if self._live else None
-        script = script or await _in_thread(self.desk.script, mac, uuid)
+        script = await _in_thread(self._live.script, mac, uuid, loader) if self._live else None
+        script = script or await _in_thread(self.desk.script, mac, uuid, loader)
         self.count("scripts")
         return _text(script)
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from metal.drivers.netboot_body import body_of
 from metal.model.errors import Refused
+from metal.model.facts import Loader
 
 EVIDENCE_BYTES = 1024 * 1024
 """What smartctl prints of a disk with all its logs is some 60 KiB."""
@@ -32,8 +33,8 @@ TEXT = 200
 class LiveDesk(Protocol):
     """Who decides what is handed out. Called from many threads at once."""
 
-    def script(self, mac: str, uuid: str | None) -> str | None:
-        """The iPXE script that starts the live system; None without a job for the machine."""
+    def script(self, mac: str, uuid: str | None, loader: Loader = "ipxe") -> str | None:
+        """What starts the live system; None without a job for the machine."""
 
     def file(self, key: str, name: str) -> Path | None:
         """A file of the live system of that key."""

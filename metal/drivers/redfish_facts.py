@@ -93,6 +93,7 @@ class _Reader:
             "sku": told(system.get("SKU")),
             "uuid": told_uuid(system.get("UUID")),
             "bios_version": told(system.get("BiosVersion")) or self._version_of("Bios", system),
+            "secure_boot": self._part("secure_boot", self._secure_boot),
             "bmc_firmware": self._part("bmc_firmware", self._firmware),
             "memory_gib": memory_gib(system, whole),
             "dimms": tuple(dimm for dimm, _ in modules) or None,
@@ -221,6 +222,14 @@ class _Reader:
                     if text := told(extra.get(key)):
                         return text
         return self._of_chassis("SerialNumber")
+
+    def _secure_boot(self) -> bool | None:
+        """What it was at the last start; what is set for the next one where that is not told."""
+        body = self.tree.linked(self.system, "SecureBoot")
+        if (current := body.get("SecureBootCurrentBoot")) in ("Enabled", "Disabled"):
+            return bool(current == "Enabled")
+        wanted = body.get("SecureBootEnable")
+        return wanted if isinstance(wanted, bool) else None
 
     def _firmware(self) -> str | None:
         """Of the manager, else of what the update service lists as the BMC."""

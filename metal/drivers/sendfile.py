@@ -42,7 +42,10 @@ class _Send:
             await self._file(Path(message["path"]))
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         elif message["type"] == "http.response.start":
-            self._length = int(dict(message["headers"]).get(b"content-length", 0))
+            headers = message["headers"]
+            self._length = int(dict(headers).get(b"content-length", 0))
+            # GRUB knows Content-Length in that spelling alone, and without it no end of a file.
+            message = {**message, "headers": [(name.title(), value) for name, value in headers]}
         await self._cycle.send(message)
 
     async def _file(self, path: Path) -> None:

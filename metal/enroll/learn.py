@@ -30,6 +30,7 @@ def learned(facts: Facts, previous: Learned | None = None) -> Learned:
         board_serial=facts.board_serial or before.board_serial,
         bmc_mac=facts.bmc_mac or before.bmc_mac,
         bios_version=facts.bios_version or before.bios_version,
+        secure_boot=before.secure_boot if facts.secure_boot is None else facts.secure_boot,
         bmc_firmware=facts.bmc_firmware or before.bmc_firmware,
         cpu=_cpu(facts, before),
         cores=facts.cpu.cores or before.cores,
@@ -111,13 +112,19 @@ COMPARED = (
     "board_serial",
     "bmc_mac",
     "bios_version",
+    "secure_boot",
     "bmc_firmware",
     "cpu",
     "cores",
     "threads",
     "memory_gib",
 )
-WORDS = {"bios_version": "BIOS", "bmc_firmware": "BMC firmware", "bmc_mac": "BMC's MAC address"}
+WORDS = {
+    "bios_version": "BIOS",
+    "secure_boot": "Secure Boot",
+    "bmc_firmware": "BMC firmware",
+    "bmc_mac": "BMC's MAC address",
+}
 
 
 def changes(

@@ -18,6 +18,7 @@ from metal.inventory.defaults import defaults
 from metal.live.desk import swapped
 from metal.live.root import pinned
 from metal.model.errors import BadInput, Failed, Refused
+from metal.model.facts import Loader
 from metal.model.fleet import Fingerprint, Inventory
 from metal.model.plan import InstallServer
 from metal.operations.installs import PHASES, Install
@@ -63,7 +64,7 @@ class Desk:
         self._workspace = workspace
         self._templates = Templates([workspace.folder, defaults()])
 
-    def script(self, mac: str, uuid: str | None) -> str:
+    def script(self, mac: str, uuid: str | None, loader: Loader = "ipxe") -> str:
         """The installer's script while an install is open and its preseed not taken, else disk."""
         installs = self._workspace.store.installs
         server = installs.for_machine(mac, uuid)
@@ -73,9 +74,9 @@ class Desk:
             installs.came_back(mac, uuid)
         install = installs.latest(server) if server else None
         if server is None or install is None or not _by_installer(self._action(install)):
-            return render_disk_script(self._templates)
+            return render_disk_script(self._templates, loader)
         token = token_of(self._secret(f"disk/{server}"))
-        script = render_script(self._templates, self._answers(install), token)
+        script = render_script(self._templates, self._answers(install), token, loader)
         installs.report(hash_of(token), "script")
         return script
 

@@ -14,8 +14,9 @@ from metal.model.fleet import Inventory
 
 Dhcp = Literal["ours", "theirs"]
 """ours: metal gives the addresses. theirs: it only adds what to boot (proxyDHCP)."""
-BIOS, EFI = "undionly.kpxe", "snponly.efi"
-"""iPXE as firmware loads it: with the card's own driver, which every card that asked has."""
+BIOS, EFI, SIGNED = "undionly.kpxe", "snponly.efi", "bootnetx64.efi"
+"""iPXE as firmware loads it: with the card's own driver, which every card that asked has. Nobody
+signed it: under Secure Boot it is Debian's shim, which loads Debian's GRUB from beside it."""
 SCRIPT = "{boot_url}/boot?mac=${{net0/mac:hexhyp}}&uuid=${{uuid}}"
 """iPXE fills in who it is."""
 
@@ -27,6 +28,8 @@ class BootHost(Frozen):
     mac: str
     address: str
     """The server's; of IPv6, those that it has while it boots."""
+    signed: bool = False
+    """It starts what is signed and nothing else."""
 
 
 def boot_hosts(inventory: Inventory, site: str) -> Iterator[BootHost]:
@@ -43,7 +46,7 @@ def boot_hosts(inventory: Inventory, site: str) -> Iterator[BootHost]:
         for mac in dict.fromkeys(known):
             v4 = isinstance(management, IPv4Network)
             address = str(server.address) if v4 else _block(IPv6Network(management), mac)
-            yield BootHost(name=name, mac=mac, address=address)
+            yield BootHost(name=name, mac=mac, address=address, signed=server.signed_boot)
 
 
 def _block(network: IPv6Network, mac: str) -> str:
@@ -91,6 +94,7 @@ def dnsmasq_text(
         script=SCRIPT.format(boot_url=boot_url),
         bios=BIOS,
         efi=EFI,
+        signed=SIGNED,
         network=_parts(management) if v4 else None,
         prefix=None if v4 else _parts(management),
         gateway=str(subnets.gateway),

@@ -10,16 +10,20 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
+from metal.drivers.grub import http_device
 from metal.install.answers import Answers
 from metal.install.derived import marker_of
 from metal.install.interfaces import interfaces, place, resolver
 from metal.model.errors import BadInput
+from metal.model.facts import Loader
 
 SECRET = re.compile(r"[A-Za-z0-9._-]{16,128}")
 HASH = re.compile(r"\$2b\$[0-9]{2}\$[A-Za-z0-9./]{53}")
 PLAIN = re.compile(r"[^\x00-\x1f\x7f\\]*")
 CONSOLE = "console=ttyS0"
 """The installed kernel's arguments: its messages go to the serial port, which BMCs carry."""
+BOOT: dict[Loader, str] = {"ipxe": "pxe/boot.ipxe.j2", "grub": "pxe/boot.cfg.j2"}
+DISK: dict[Loader, str] = {"ipxe": "pxe/disk.ipxe", "grub": "pxe/disk.cfg"}
 
 
 class Templates:
@@ -50,11 +54,17 @@ class Templates:
             ) from None
 
 
-def render_script(templates: Templates, answers: Answers, token: str) -> str:
-    """The iPXE script that starts the installer; `token` names the install."""
-    return templates.render(
-        "pxe/boot.ipxe.j2", **_values(answers), console=CONSOLE, token=checked_secret(token)
-    )
+def render_script(
+    templates: Templates, answers: Answers, token: str, loader: Loader = "ipxe"
+) -> str:
+    """What starts the installer over the network; `token` names the install."""
+    values = _values(answers) | {"token": checked_secret(token), "console": CONSOLE}
+    return templates.render(BOOT[loader], **values, http=http_device(answers.boot_url))
+
+
+def render_asking(templates: Templates, boot_url: str) -> str:
+    """What a signed GRUB reads first: whom to ask."""
+    return templates.render("pxe/network.cfg.j2", http=http_device(boot_url))
 
 
 def render_grub(templates: Templates, answers: Answers, token: str) -> str:
@@ -74,9 +84,9 @@ def render_network(templates: Templates, answers: Answers) -> str:
     return templates.render("pxe/installer-network.sh.j2", **_values(answers))
 
 
-def render_disk_script(templates: Templates) -> str:
-    """The iPXE script that boots what is on the disk."""
-    return templates.render("pxe/disk.ipxe")
+def render_disk_script(templates: Templates, loader: Loader = "ipxe") -> str:
+    """What boots what is on the disk."""
+    return templates.render(DISK[loader])
 
 
 def render_preseed(

@@ -20,7 +20,12 @@ from metal.drivers.archive.package import Entry, package
 from metal.install.installer.choose import NEEDED
 from metal.live.cpio import Cpio
 
-SIZES = {"linux": 1_000_003, "initrd.gz": 3_000_017}
+SIZES = {
+    "linux": 1_000_003,
+    "initrd.gz": 3_000_017,
+    "bootnetx64.efi": 10_007,
+    "grubx64.efi": 20_011,
+}
 """Bytes, about; smaller than the real ones (8 and 40 MB), and no round numbers."""
 IMAGES = "main/installer-amd64/current/images"
 FOLDER = "netboot/debian-installer/amd64"
@@ -50,7 +55,8 @@ class LabArchive:
     def add(self, suite: str, kernel: str = KERNEL) -> None:
         """The installer of a release and its components."""
         images = f"dists/{suite}/{IMAGES}/{FOLDER}"
-        self.files[f"{images}/linux"] = content(suite, "linux")
+        for name in ("linux", "bootnetx64.efi", "grubx64.efi"):
+            self.files[f"{images}/{name}"] = content(suite, name)
         self.files[f"{images}/initrd.gz"] = installer_initrd(suite, kernel)
         index = []
         for name in NEEDED:

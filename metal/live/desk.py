@@ -8,13 +8,15 @@ from typing import Any, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from metal.drivers.grub import http_device
 from metal.inventory.defaults import defaults
 from metal.live import build, root
+from metal.model.facts import Loader
 from metal.model.fleet import Inventory
 from metal.operations.jobs import Job
 from metal.operations.store import Store
 
-TEMPLATE = "pxe/live.ipxe.j2"
+TEMPLATES: dict[Loader, str] = {"ipxe": "pxe/live.ipxe.j2", "grub": "pxe/live.cfg.j2"}
 Complete = Callable[[Job], dict[str, Any]]
 """Makes the whole of a job that the store keeps without its secrets; Refused the second time."""
 
@@ -48,7 +50,7 @@ class LiveDesk:
         """`complete`: for the kinds of jobs that need it."""
         self._workspace, self._complete = workspace, complete or {}
 
-    def script(self, mac: str, uuid: str | None) -> str | None:
+    def script(self, mac: str, uuid: str | None, loader: Loader = "ipxe") -> str | None:
         """Each script has a token of its own; the one before is forgotten with it.
 
         None too when no image is there any more: the machine boots its disk, and the flow that
@@ -60,7 +62,7 @@ class LiveDesk:
         token = secrets.token_urlsafe(32)
         uuids = (uuid, swapped(uuid)) if uuid else ()
         job = self._workspace.store.jobs.boot(mac, uuids, hash_of(token))
-        return self._render(job, mac, image.key, token) if job else None
+        return self._render(loader, job, mac, image.key, token) if job else None
 
     def file(self, key: str, name: str) -> Path | None:
         return build.file_of(self._workspace.state, key, name)
@@ -87,7 +89,7 @@ class LiveDesk:
     def end(self, token: str, said: dict[str, Any]) -> bool:
         return self._workspace.store.jobs.end(hash_of(token), said)
 
-    def _render(self, job: Job, mac: str, key: str, token: str) -> str:
+    def _render(self, loader: Loader, job: Job, mac: str, key: str, token: str) -> str:
         workspace = self._workspace
         server = workspace.inventory.servers[job.server]
         subnets = workspace.inventory.sites[server.site].subnets
@@ -97,9 +99,10 @@ class LiveDesk:
             undefined=StrictUndefined,
             keep_trailing_newline=True,
         )
-        return jinja.get_template(TEMPLATE).render(
+        return jinja.get_template(TEMPLATES[loader]).render(
             server=job.server,
             boot_url=workspace.boot_url,
+            http=http_device(workspace.boot_url),
             key=key,
             token=token,
             mac=mac,

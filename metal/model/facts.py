@@ -89,6 +89,10 @@ class PasswordRules(Frozen):
     """Wrong log-ins in a row that lock an account; None also where none ever does."""
 
 
+Loader = Literal["ipxe", "grub"]
+"""What asks the boot service what to start: GRUB where it must be signed (Secure Boot)."""
+
+
 class Facts(Frozen):
     """One server as its BMC describes it."""
 
@@ -103,6 +107,8 @@ class Facts(Frozen):
     sku: str | None = None
     uuid: str | None = None
     bios_version: str | None = None
+    secure_boot: bool | None = None
+    """Whether the firmware starts what is signed and nothing else."""
     bmc_firmware: str | None = None
     power_state: Power = "unknown"
     health: Health = "unknown"

@@ -228,6 +228,8 @@ class Learned(Frozen):
     bmc_mac: str | None = None
     """With the board's serial what a machine without a serial of its own is known by."""
     bios_version: str | None = None
+    secure_boot: bool | None = None
+    """Whether its firmware starts what is signed and nothing else."""
     bmc_firmware: str | None = None
     cpu: str | None = None
     cpu_type: CpuType | None = None
@@ -295,6 +297,9 @@ class Server(Frozen):
     unlock: Unlock = Unlock()
     boot_mac: Mac | None = None
     """The network card to install through; the first learned one when absent."""
+    secure_boot: bool | None = None
+    """Whether its firmware starts what is signed and nothing else, where Redfish tells it not, or
+    wrongly."""
     method: InstallMethod | None = None
     """How Debian is installed on it, where that is not as its profile says."""
     system_disks: tuple[str, ...] = Field(default=(), max_length=2)
@@ -311,6 +316,13 @@ class Server(Frozen):
     def api(self) -> tuple[str, int]:
         """Host and port of its Proxmox."""
         return self.api_host or str(self.address), self.api_port
+
+    @property
+    def signed_boot(self) -> bool:
+        """Whether it boots over the network by Debian's signed loaders, and not by iPXE."""
+        if self.secure_boot is not None:
+            return self.secure_boot
+        return bool(self.learned and self.learned.secure_boot)
 
     @property
     def has_bmc(self) -> bool:

@@ -164,7 +164,7 @@ def _drive(drive: dict[str, Any]) -> dict[str, Any]:
 def test_nothing_is_zero_and_what_is_unknown_has_a_reason(driver: Redfish) -> None:
     facts = driver.facts()
     for key, value in facts.model_dump().items():
-        assert value != 0
+        assert value is False or value != 0
         if value is None and key != "node":
             assert facts.unknown[key], key
     assert learned(facts).macs == tuple(dict.fromkeys(n.mac for n in facts.nics or ()))
@@ -182,3 +182,32 @@ def test_health_is_read_from_every_shape(name: str, driver: Redfish) -> None:
 def test_a_machine_that_takes_no_boot_override_is_said_so(driver: Redfish) -> None:
     with pytest.raises(Failed, match="did not take the network"):
         driver.ensure_boot_once("network")
+
+
+@pytest.mark.parametrize(
+    ("told", "seen"),
+    [
+        ({"SecureBootCurrentBoot": "Enabled", "SecureBootEnable": False}, True),
+        ({"SecureBootCurrentBoot": "Disabled", "SecureBootEnable": True}, False),
+        ({"SecureBootCurrentBoot": None, "SecureBootEnable": True}, True),
+        ({"SecureBootCurrentBoot": None, "SecureBootEnable": None}, None),
+    ],
+)
+def test_secure_boot_is_what_it_was_at_the_last_start(
+    told: dict[str, Any], seen: bool | None, machine: Machine, tmp_path: Path
+) -> None:
+    tree = json.loads((TREES / "hpe-xl675d-a100-ilo5-1" / "tree.json").read_text())
+    told_of = [body for path, body in tree.items() if path.rstrip("/").endswith("/1/SecureBoot")]
+    assert told_of
+    told_of[0].update(told)
+    certificate = self_signed(tmp_path, "bmc", "127.0.0.1")
+    bmc = RedfishBmc(machine, "127.0.0.1", 0, certificate, {"root": "calvin-0"}, tree=tree).start()
+    driver = Redfish("127.0.0.1", "root", "calvin-0", port=bmc.port, timeout=20, settle=0.1)
+    try:
+        facts = driver.facts()
+    finally:
+        driver.close()
+        bmc.stop()
+    assert facts.secure_boot is seen
+    assert ("secure_boot" in facts.unknown) == (seen is None)
+    assert learned(facts).secure_boot is seen

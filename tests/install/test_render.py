@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from metal.install.answers import answers
 from metal.install.derived import proof_of
-from metal.install.render import Templates, render_disk_script, render_preseed, render_script
+from metal.install.render import (
+    Templates,
+    render_asking,
+    render_disk_script,
+    render_preseed,
+    render_script,
+)
 from metal.inventory.defaults import defaults
 from metal.lab.preseeding import (
     Reporter,
@@ -101,6 +107,8 @@ def test_golden_preseed_on_two_disks(templates, mirrored):
 def test_golden_scripts(templates, plain):
     check_golden("alba1.ipxe", render_script(templates, plain, TOKEN))
     check_golden("disk.ipxe", render_disk_script(templates))
+    check_golden("alba1-boot.cfg", render_script(templates, plain, TOKEN, "grub"))
+    check_golden("network.cfg", render_asking(templates, BOOT))
 
 
 @pytest.mark.skipif(not shutil.which("debconf-set-selections"), reason="no debconf here")

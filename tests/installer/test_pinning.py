@@ -15,7 +15,8 @@ from metal.drivers.archive import mirrors
 from metal.drivers.archive.package import Entry, package
 from metal.drivers.web import WebServer
 from metal.install.installer.choose import NEEDED
-from metal.install.installer.lock import read_lock
+from metal.install.installer.lock import read_lock, write_pin
+from metal.install.installer.origin import LOADERS
 from metal.install.installer.pinning import ensure_installer, pin_installer
 from metal.lab.mirror import FOLDER, IMAGES, INDEX, KERNEL, RELEASED, content, installer_initrd
 from metal.model.errors import Failed, Refused, Unreachable
@@ -39,7 +40,8 @@ def unpacked(initrd, folder):
 def test_servers_get_debians_kernel_and_initrd_with_the_components_behind(source, tmp_path):
     pinned = pin_installer(source, "trixie")
     kept = source.kept / "trixie"
-    assert (kept / "linux").read_bytes() == content("trixie", "linux")
+    for name in ("linux", *LOADERS):
+        assert (kept / name).read_bytes() == content("trixie", name)
     assert (kept / "initrd.gz").read_bytes().startswith(installer_initrd("trixie"))
     assert len((kept / "initrd.gz").read_bytes()) % 4 == 0
     assert (pinned.debian, pinned.kernel, pinned.notes) == ("13.2", KERNEL, ())
@@ -247,7 +249,8 @@ def test_the_package_of_installers_stands_in_for_a_folder_that_lacks_them(source
     """As some mirrors do: SHA256SUMS is there, the files are not."""
     images = "./usr/lib/debian-installer/images/13/amd64/text/debian-installer/amd64/"
     control = {"Package": "debian-installer-13-netboot-amd64", "Version": "1"}
-    inside = {"linux": archive.files.pop(LINUX), "initrd.gz": archive.files.pop(INITRD)}
+    names = ("linux", "initrd.gz", *LOADERS)
+    inside = {name: archive.files.pop(f"dists/trixie/{IMAGES}/{FOLDER}/{name}") for name in names}
     deb = package(
         control, {images.removeprefix("./") + name: Entry(c) for name, c in inside.items()}
     )
@@ -259,6 +262,17 @@ def test_the_package_of_installers_stands_in_for_a_folder_that_lacks_them(source
     assert not list((source.kept / "trixie").glob("*.deb"))
     fresh = source._replace(kept=source.kept.with_name("fresh"))
     assert ensure_installer(fresh, "trixie") == pinned
+
+
+def test_a_lock_file_of_before_the_loaders_were_pinned_still_serves(source, archive):
+    """Its kernel and initrd, by their sums, on a controller that has kept nothing."""
+    pinned = pin_installer(source, "trixie")
+    old = {name: pinned.served[name] for name in ("linux", "initrd.gz")}
+    before = pinned.model_copy(update={"loaders": (), "served": old})
+    write_pin(source.lock, "trixie", before)
+    fresh = source._replace(kept=source.kept.with_name("fresh"))
+    assert ensure_installer(fresh, "trixie") == before
+    assert not (fresh.kept / "trixie" / LOADERS[0]).exists()
 
 
 def test_a_transfer_that_breaks_off_is_worth_a_retry(source, watched):

@@ -41,6 +41,7 @@ class Site:
         self.relay: WebServer | None = None
         """Of the Debian mirror, where its packages come over the wire."""
         self._before: str | None = None
+        self._closed = False
 
     @property
     def identity(self) -> Path:
@@ -120,6 +121,16 @@ class Site:
     def _metal(self, *words: str) -> tuple[str, ...]:
         return (sys.executable, "-m", "metal", "-C", str(self.folder), *words)
 
+    def close(self) -> None:
+        """Nothing of it runs any more; what it wrote stays."""
+        if self._closed:
+            return
+        self._closed = True
+        self.workspace.store.close()
+        if self.relay:
+            self.relay.stop()
+        self.wire.__exit__()
+
     def serve(self) -> None:
         options = ("--interface", "br0", "--announce", "fd77::/64")
         served = self.start("serve.log", "serve", "--site", "here", *options)
@@ -196,7 +207,7 @@ def mirror() -> str:
 @pytest.fixture
 def site_of(tmp_path: Path, mirror: str) -> Iterator[Callable[..., Site]]:
     """Makes the test's site: enrolled, `metal serve` answers, the machine is off."""
-    opened: list[tuple[Wire, Site]] = []
+    opened: list[Site] = []
 
     def make(
         firmware: Any,
@@ -204,13 +215,17 @@ def site_of(tmp_path: Path, mirror: str) -> Iterator[Callable[..., Site]]:
         method: str = "image",
         packages: str = "[]",
         more: str = "",
+        known: bool = True,
         **kind: Any,
     ) -> Site:
-        wire = Wire(tmp_path, (OURS, BMC_OURS, f"{BMC}/24", ANNOUNCED)).__enter__()
+        """`known`: the inventory says whether its firmware asks for signatures."""
         number = len(opened) + 1
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        wire = Wire(folder, (OURS, BMC_OURS, f"{BMC}/24", ANNOUNCED)).__enter__()
         machine = Machine(
             name="one",
-            folder=tmp_path / "one",
+            folder=folder / "one",
             firmware=firmware,
             mac=f"52:54:00:77:01:{number:02x}",
             uuid=str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{firmware}.machines.example.org")),
@@ -220,13 +235,16 @@ def site_of(tmp_path: Path, mirror: str) -> Iterator[Callable[..., Site]]:
             tap=wire.tap(),
             **kind,
         )
-        site = Site(tmp_path / "fleet", wire, machine)
-        opened.append((wire, site))
+        site = Site(folder / "fleet", wire, machine)
+        opened.append(site)
         if method == "preseed":
             _by_preseed(site, mirror, packages, more)
         else:
             _workspace(site, mirror, packages=packages, more=more)
             site.build()
+        if not known:
+            file = site.folder / "inventory.toml"
+            file.write_text(file.read_text().replace("secure_boot = true\n", ""))
         machine.write()
         wire.start("bmc.log", sys.executable, "-m", "metal.lab.machines", str(machine.folder))
         site.serve()
@@ -235,11 +253,8 @@ def site_of(tmp_path: Path, mirror: str) -> Iterator[Callable[..., Site]]:
     try:
         yield make
     finally:
-        for wire, site in opened:
-            site.workspace.store.close()
-            if site.relay:
-                site.relay.stop()
-            wire.__exit__()
+        for site in opened:
+            site.close()
 
 
 def _by_preseed(site: Site, mirror: str, packages: str, more: str) -> None:

@@ -26,12 +26,12 @@ class Desk:
         self.error = None
         self.lock, self.gate = threading.Lock(), None
 
-    def script(self, mac, uuid):
+    def script(self, mac, uuid, loader):
         if self.gate:
             self.gate.wait(10)
         if self.error:
             raise self.error
-        return f"#!ipxe\n# {mac} {uuid}\n"
+        return f"#!{loader}\n# {mac} {uuid}\n"
 
     def preseed(self, token):
         if token != TOKEN:
@@ -100,6 +100,20 @@ def test_boot_tells_the_desk_mac_and_uuid_in_one_form(url, mac):
     uuid = "4C4C4544-0042-4A10-8036-B4C04F4D3132"
     answer = requests.get(f"{url}/boot", {"mac": mac, "uuid": uuid}, timeout=5)
     assert answer.text == f"#!ipxe\n# 02:00:5e:00:00:0a {uuid.lower()}\n"
+
+
+def test_a_signed_grub_is_answered_in_its_own_words(url):
+    answer = requests.get(f"{url}/boot.cfg", {"mac": "02:00:5e:00:00:0a"}, timeout=5)
+    assert answer.text == "#!grub\n# 02:00:5e:00:00:0a None\n"
+
+
+@pytest.mark.parametrize("path", ["/boot.cfg?mac=02:00:5e:00:00:0a", "/installer/trixie/linux"])
+def test_grub_finds_how_long_an_answer_is(url, path):
+    """It compares the header's name letter by letter."""
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=5) as asked:
+        asked.sendall(f"GET {path} HTTP/1.1\r\nHost: boot\r\n\r\n".encode())
+        head = asked.recv(65536).partition(b"\r\n\r\n")[0]
+    assert b"\r\nContent-Length: " in head
 
 
 @pytest.mark.parametrize(

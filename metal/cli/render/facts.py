@@ -32,6 +32,7 @@ def facts_document(facts: Facts) -> dict[str, Any]:
         "sku": facts.sku,
         "uuid": facts.uuid,
         "bios_version": facts.bios_version,
+        "secure_boot": facts.secure_boot,
         "bmc_firmware": facts.bmc_firmware,
         "power_state": POWER.get(facts.power_state),
         "health": HEALTH.get(facts.health),
@@ -98,7 +99,10 @@ def _told(facts: Facts) -> Iterator[tuple[str, str]]:
     of_parts = f", of its parts {parts}" if parts != "unknown" else ""
     yield "state", f"power {facts.power_state}, health {facts.health}{of_parts}"
     versions = {"BIOS": facts.bios_version, "BMC": facts.bmc_firmware}
-    yield "firmware", ", ".join(f"{k} {v}" for k, v in versions.items() if v)
+    said = [f"{k} {v}" for k, v in versions.items() if v]
+    if facts.secure_boot is not None:
+        said.append(f"Secure Boot {'on' if facts.secure_boot else 'off'}")
+    yield "firmware", ", ".join(said)
     yield "processors", _cpu(facts)
     yield "memory", _memory(facts)
     yield from _labelled("drives", tuple(map(_drive_text, facts.drives or ())) or ("",))

@@ -67,13 +67,15 @@ class Pinned(Frozen):
     """The kernel's version, as its modules name it."""
     linux: Piece
     initrd: Piece
+    loaders: tuple[Piece, ...] = ()
+    """What starts it under Secure Boot; none in a lock file of before they were pinned."""
     udebs: tuple[Component, ...]
     left_out: tuple[str, ...] = ()
     """Components that an installer would take too and that no mirror has; an install needs none."""
     notes: tuple[str, ...] = ()
     """What a person should know of its origin."""
     served: dict[str, str]
-    """linux and initrd.gz as servers get them → SHA-256."""
+    """linux, initrd.gz and the loaders as servers get them → SHA-256."""
 
 
 _ALL: TypeAdapter[dict[str, Pinned]] = TypeAdapter(dict[str, Pinned])

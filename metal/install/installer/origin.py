@@ -1,4 +1,4 @@
-"""Where Debian keeps the installer's kernel and initrd: two places, both under its signature.
+"""Where Debian keeps the kernel, initrd and signed loaders of its installer: two signed places.
 
 The folder of the release's installer is small to fetch, and some mirrors lack it. A package of
 the same images is in every full mirror, and has 150 MB.
@@ -18,16 +18,19 @@ IMAGES = "main/installer-amd64/current/images"
 FOLDER = "netboot/debian-installer/amd64"
 LINUX, INITRD = "debian-linux", "debian-initrd.gz"
 """What they are kept as."""
-FILES = {"linux": LINUX, "initrd.gz": INITRD}
+LOADERS = ("bootnetx64.efi", "grubx64.efi")
+"""shim and GRUB, both signed, as they start an installer over the network under Secure Boot."""
+FILES = {"linux": LINUX, "initrd.gz": INITRD} | {name: name for name in LOADERS}
 MEMBER = "./usr/lib/debian-installer/images/{number}/amd64/text/debian-installer/amd64/{image}"
 PACKAGES = "main/binary-amd64/Packages.xz"
 
 
 class Found(NamedTuple):
-    """Both files of one installer."""
+    """The files of one installer."""
 
     linux: Piece
     initrd: Piece
+    loaders: tuple[Piece, ...]
     note: str | None
     """Why it is not from the usual place."""
 
@@ -71,7 +74,7 @@ def _in_folder(mirrors: Mirrors, release: Release, suite: str, folder: Path) -> 
         path, file = f"dists/{suite}/{IMAGES}/{FOLDER}/{name}", folder / kept
         mirrors.keep(path, Sum(sha, LARGEST), file)
         pieces.append(Piece(path=path, sha256=sha, size=file.stat().st_size))
-    return Found(pieces[0], pieces[1], None)
+    return Found(pieces[0], pieces[1], tuple(pieces[2:]), None)
 
 
 LARGEST = 256 * 1024 * 1024
@@ -94,7 +97,7 @@ def _in_package(mirrors: Mirrors, release: Release, suite: str, folder: Path) ->
         )
         fetch_piece(mirrors, piece, folder / kept)
         pieces.append(piece)
-    return Found(pieces[0], pieces[1], None)
+    return Found(pieces[0], pieces[1], tuple(pieces[2:]), None)
 
 
 def _unpack(package: Path, member: str, file: Path) -> None:

@@ -1,7 +1,7 @@
 """Pin an installer, and have what was pinned."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -21,7 +21,14 @@ from metal.install.installer.lock import (
     write_pin,
 )
 from metal.install.installer.made import make, makeable, recipe
-from metal.install.installer.origin import INITRD, LINUX, PACKAGES, fetch_piece, find_images
+from metal.install.installer.origin import (
+    INITRD,
+    LINUX,
+    LOADERS,
+    PACKAGES,
+    fetch_piece,
+    find_images,
+)
 from metal.model.errors import Failed, MetalError, Refused
 
 INDEX = "main/debian-installer/binary-amd64/Packages.xz"
@@ -64,7 +71,7 @@ def pin_installer(source: Source, suite: str) -> Pinned:
 
 def is_kept(source: Source, suite: str, pinned: Pinned) -> bool:
     """Whether servers can be answered without any mirror."""
-    return all(fits(source.kept / suite / name, pinned.served[name]) for name in SERVED)
+    return all(fits(source.kept / suite / name, sha) for name, sha in pinned.served.items())
 
 
 def _pin(source: Source, suite: str, before: Pinned | None) -> Pinned:
@@ -100,10 +107,11 @@ def _pin(source: Source, suite: str, before: Pinned | None) -> Pinned:
         kernel=base.kernel,
         linux=images.linux,
         initrd=images.initrd,
+        loaders=images.loaders,
         udebs=udebs,
         left_out=choice.left_out,
         notes=tuple(note for note in notes if note),
-        served=_assemble(udebs, folder),
+        served=_assemble(udebs, folder, (*SERVED, *LOADERS)),
     )
     write_pin(source.lock, suite, pinned)
     return pinned
@@ -173,7 +181,7 @@ def _component(udeb: Udeb, folder: Path) -> Component:
     return Component(path=udeb.path, sha256=sum_of(file), size=size, made=recipe(udeb))
 
 
-def _assemble(udebs: Sequence[Component], folder: Path) -> dict[str, str]:
+def _assemble(udebs: Sequence[Component], folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Put together what servers get, and drop what was needed for it alone; the sums."""
     build_initrd(folder / INITRD, udebs, folder / UDEBS, folder / "initrd.gz")
     temp = folder / ".linux.tmp"
@@ -183,7 +191,7 @@ def _assemble(udebs: Sequence[Component], folder: Path) -> dict[str, str]:
     for file in (*folder.glob("*.deb"), *(folder / UDEBS).iterdir()):
         if file.name not in needed:
             file.unlink()
-    return {name: sum_of(folder / name) for name in SERVED}
+    return {name: sum_of(folder / name) for name in names}
 
 
 def _fetch_again(source: Source, suite: str, pinned: Pinned) -> None:
@@ -192,6 +200,8 @@ def _fetch_again(source: Source, suite: str, pinned: Pinned) -> None:
     try:
         fetch_piece(mirrors, pinned.linux, folder / LINUX)
         fetch_piece(mirrors, pinned.initrd, folder / INITRD)
+        for name, piece in zip(LOADERS, pinned.loaders, strict=False):
+            fetch_piece(mirrors, piece, folder / name)
         for udeb in pinned.udebs:
             file = folder / UDEBS / udeb.name
             if udeb.made:
@@ -205,7 +215,7 @@ def _fetch_again(source: Source, suite: str, pinned: Pinned) -> None:
             where=error.where,
             mend=f"copy {folder} from another controller, or `metal installer pin {suite}`",
         ) from error
-    if _assemble(pinned.udebs, folder) != pinned.served:
+    if _assemble(pinned.udebs, folder, pinned.served) != pinned.served:
         raise Failed(
             "the initrd that this version builds is not the one that is pinned",
             where=str(source.lock),

@@ -29,6 +29,8 @@ class Machine(Frozen):
     password: str
     tap: str
     tpm: bool = False
+    secure_boot: bool = False
+    """UEFI that starts what Microsoft's keys vouch for and nothing else."""
 
     def write(self) -> None:
         """Its parts, brand new: an empty disk, and firmware that knows nothing."""
@@ -37,7 +39,8 @@ class Machine(Frozen):
             with disk.open("wb") as file:
                 file.truncate(DISK_BYTES + number * LARGER_BYTES)
         if self.firmware == "efi":
-            shutil.copy(OVMF / "OVMF_VARS_4M.fd", self._variables)
+            kind = "OVMF_VARS_4M.ms.fd" if self.secure_boot else "OVMF_VARS_4M.fd"
+            shutil.copy(OVMF / kind, self._variables)
         (self.folder / "tpm").mkdir()
         file_ = self.folder / "machine.json"
         file_.touch(mode=0o600)
@@ -87,7 +90,8 @@ class Machine(Frozen):
         console = f"file,id=console,path={self.folder / 'console.log'},append=on"
         wire = f"tap,id=wire,ifname={self.tap},script=no,downscript=no"
         return [
-            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35",
+            "qemu-system-x86_64", "-accel", "tcg,thread=multi",
+            "-machine", "q35,smm=on" if self.secure_boot else "q35",
             "-cpu", "max,erms=off", "-smp", "2", "-m", "2048", "-uuid", self.uuid,
             "-display", "none", "-monitor", "none", "-parallel", "none",
             "-chardev", console, "-serial", "chardev:console",
@@ -115,7 +119,10 @@ class Machine(Frozen):
 
     def _firmware_words(self) -> Iterator[str]:
         if self.firmware == "efi":
-            for file, mode in ((OVMF / "OVMF_CODE_4M.fd", "on"), (self._variables, "off")):
+            code = OVMF / ("OVMF_CODE_4M.secboot.fd" if self.secure_boot else "OVMF_CODE_4M.fd")
+            if self.secure_boot:  # its variables are changed in system management mode alone
+                yield from ("-global", "driver=cfi.pflash01,property=secure,value=on")
+            for file, mode in ((code, "on"), (self._variables, "off")):
                 yield from ("-drive", f"if=pflash,format=raw,readonly={mode},file={file}")
 
     def _tpm_words(self) -> Iterator[str]:

@@ -44,6 +44,7 @@ profile = "plain"
 address = "{address}"
 method = "{method}"
 system_disks = {serials}
+secure_boot = {secure_boot}
 bmc = {{ address = "{bmc}", protocol = "ipmi", cipher_suite = 3, user = "{user}" }}
 
 [servers.{name}.learned]
@@ -94,6 +95,7 @@ def write(
         SERVER.format(
             name=m.name, address=address_of(m), bmc=m.bmc, user=BMC_USER,
             uuid=m.uuid, mac=m.mac, method=method, serials=json.dumps(list(m.disks)),
+            secure_boot=str(m.secure_boot).lower(),
             disks=", ".join(
                 f'{{ name = "vd{"ab"[n]}", size_gib = {15 + n}, serial = "{serial}" }}'
                 for n, serial in enumerate(m.disks)
