@@ -18,6 +18,7 @@ import json
 import re
 import threading
 from collections import Counter
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -33,6 +34,9 @@ from metal.model.facts import Loader
 REPORT_BYTES = 16 * 1024
 AT_ONCE = 256
 """Requests in work at the same time; more are told to come back (503), as iPXE and wget do."""
+EACH = 64
+"""Of them from one address, or one /64 of IPv6: who fetches and reads nothing leaves room. Many
+servers may be behind one address (NAT, a package proxy), each of which asks for a few at once."""
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TOKEN = re.compile(r"[A-Za-z0-9_-]{20,128}")
@@ -194,21 +198,22 @@ class _Counted:
     """ASGI around the routes: bounds what is in work, counts, and lets no exception's text out."""
 
     def __init__(self, app: Any, service: _Service, packages: PackageCache | None) -> None:
-        self._app, self._service, self._busy = app, service, 0
-        self._packages = packages
+        self._app, self._service, self._packages = app, service, packages
+        self._busy: Counter[str] = Counter()
         app.add_exception_handler(Refusal, self._refused)
         app.add_exception_handler(MetalError, self._failed)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
-        if self._busy >= AT_ONCE:
+        who = _neighbour(scope)
+        if self._busy.total() >= AT_ONCE or self._busy[who] >= EACH:
             self._service.count("flood")
             answer = _text("busy, come back\n", {"Retry-After": "2"}, 503)
             await answer(scope, receive, send)
             return
         scope, send = offered(scope, send)
-        self._busy += 1
+        self._busy[who] += 1
         self._service.count("requests")
         try:
             if self._packages and scope["path"].startswith("http:"):
@@ -216,7 +221,8 @@ class _Counted:
             else:
                 await self._app(scope, receive, send)
         finally:
-            self._busy -= 1
+            self._busy[who] -= 1
+            self._busy += Counter()  # forget who has nothing in work
 
     async def _refused(self, _request: Any, refusal: Any) -> Any:
         self._service.count(refusal.counted)
@@ -227,6 +233,18 @@ class _Counted:
         self._service.count("failed")
         status = 503 if isinstance(error, Unreachable) else 500
         return _text("the boot service could not answer; see its own messages\n", status=status)
+
+
+def _neighbour(scope: Any) -> str:
+    """Who asks: an address; of IPv6 the network, in which anybody has as many as they like."""
+    host: str = (scope.get("client") or ("",))[0]
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, IPv4Address):
+        return host
+    return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
 
 
 async def _in_thread(call: Any, *args: Any) -> Any:

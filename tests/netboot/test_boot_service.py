@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -285,6 +286,53 @@ def test_a_flood_is_told_to_come_back(url, desk, monkeypatch):
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
         assert [answer.result().status_code for answer in held] == [200] * 4
     assert counts(url)["flood"] >= 1
+
+
+def test_one_address_does_not_hold_every_place(url, desk, monkeypatch):
+    """Who fetches much and reads nothing: all others are answered as ever."""
+    monkeypatch.setattr(netboot, "EACH", 3)
+    desk.gate = threading.Event()
+    greedy = [socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) for _ in "abc"]
+    for one in greedy:
+        one.sendall(b"GET /boot?mac=02:00:5e:00:00:0a HTTP/1.1\r\nHost: boot\r\n\r\n")
+    while requests.get(f"{url}/nothing", timeout=5).status_code != 503:
+        pass  # until all three are in work
+    with source_of("127.0.0.2") as other:
+        assert other.get(f"{url}/installer/trixie/linux", timeout=5).status_code == 200
+    desk.gate.set()
+    for one in greedy:
+        assert one.recv(100).startswith(b"HTTP/1.1 200")
+        one.close()
+    assert requests.get(f"{url}/nothing", timeout=5).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10.0.0.1", "10.0.0.2", False),
+        ("2001:db8:0:1::5", "2001:db8:0:1:a:b:c:d", True),
+        ("2001:db8:0:1::5", "2001:db8:0:2::5", False),
+        ("2001:db8::5", "2001:db8::6", True),
+        ("2001:db8::5", "2001:db8:1::5", False),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.2", False),
+    ],
+)
+def test_neighbours_are_told_apart_by_their_network(one, other, same):
+    who = [netboot._neighbour({"client": (host, 1)}) for host in (one, other)]
+    assert (who[0] == who[1]) == same
+
+
+@contextmanager
+def source_of(address):
+    """A session that asks from another address of this machine."""
+
+    class Adapter(requests.adapters.HTTPAdapter):
+        def init_poolmanager(self, *args, **kwargs):
+            super().init_poolmanager(*args, **kwargs, source_address=(address, 0))
+
+    with requests.Session() as session:
+        session.mount("http://", Adapter())
+        yield session
 
 
 def test_healthz_counts(url):
