@@ -29,20 +29,27 @@ class KeyState(Frozen):
     """What is known of a server's key without any private key."""
 
     server: str
-    escrowed: bool
-    older: int
+    error: str = ""
+    """Why no more is known of it: its file is damaged."""
+    escrowed: bool = False
+    older: int = 0
     """How many keys of before are kept beside it."""
-    pending: bool
+    pending: bool = False
     """A rotation has begun and not ended."""
-    held: bool
+    held: bool = False
     """The controller has a copy, and could unlock the server by itself."""
-    locked_out: tuple[str, ...]
+    locked_out: tuple[str, ...] = ()
     """Who should be able to open it, and is not."""
-    strangers: int
+    strangers: int = 0
     """Keys of people who are no administrators (any more) that open it."""
-    headers: int
-    pinned: tuple[str, ...]
+    headers: int = 0
+    pinned: tuple[str, ...] = ()
     """The doors whose host key is pinned."""
+
+    @property
+    def well(self) -> bool:
+        """Everybody can open it who should, and nobody else."""
+        return self.escrowed and not (self.error or self.locked_out or self.strangers)
 
 
 class Verdict(Frozen):
@@ -56,7 +63,15 @@ class Verdict(Frozen):
 
 
 def states(workspace: Workspace, names: Sequence[str]) -> list[KeyState]:
-    return [_state(workspace, name) for name in names]
+    return [_state_or_why(workspace, name) for name in names]
+
+
+def _state_or_why(workspace: Workspace, server: str) -> KeyState:
+    """A file that is damaged says nothing against the others."""
+    try:
+        return _state(workspace, server)
+    except Failed as error:
+        return KeyState(server=server, error=str(error))
 
 
 def _state(workspace: Workspace, server: str) -> KeyState:

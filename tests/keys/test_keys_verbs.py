@@ -228,6 +228,19 @@ def test_who_came_is_let_in_and_who_left_is_seen(team, metal):
     assert [row["key"] for row in rows if row["what"] == "the key"] == [None]
 
 
+@pytest.mark.parametrize("left", [b"", b"age-encryption.org/v1\n-> X25519 abc"])
+def test_a_damaged_file_is_told_with_all_the_others(team, metal, left):
+    team.rekey()
+    escrow = Workspace(team.folder).secrets
+    escrow.escrow("disk/alba0", THROW_AWAY, controller=False)
+    (team.folder / "secrets" / "disk" / "alba0.age").write_bytes(left)
+    code, (damaged, whole) = metal("show")
+    assert code == 1
+    assert (damaged["server"], whole["server"]) == ("alba0", "alba1")
+    assert "disk/alba0" in damaged["error"] and "last good copy" in damaged["error"]
+    assert (whole["error"], whole["escrowed"], whole["locked_out"]) == ("", True, [])
+
+
 # ── over SSH, on the lab's double ───────────────────────────────────────────────────────────
 
 

@@ -22,6 +22,8 @@ def state_lines(states: Sequence["KeyState"], width: int) -> list[str]:
 
 
 def _said(state: "KeyState") -> list[str]:
+    if state.error:
+        return [safe(line) for line in state.error.splitlines()]
     if not state.escrowed:
         return ["NO KEY is escrowed"]
     wrong = []

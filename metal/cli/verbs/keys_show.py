@@ -13,7 +13,8 @@ from metal.cli.lazy import Verb
 def command(ctx: click.Context, names: tuple[str, ...]) -> None:
     """Who can open each server's key, and what is kept beside it. Opens nothing.
 
-    Exit code 1 when somebody is locked out who should not be, or can open what they should not.
+    Exit code 1 when somebody is locked out who should not be, or can open what they should not,
+    and when a file is damaged.
     """
     from metal.cli.render.keys import state_lines
     from metal.cli.screen import width
@@ -24,4 +25,4 @@ def command(ctx: click.Context, names: tuple[str, ...]) -> None:
     workspace = face.open()
     found = states(workspace, chosen(workspace.secrets, names))
     face.show(state_lines(found, width()), found)
-    ctx.exit(int(any(one.locked_out or one.strangers or not one.escrowed for one in found)))
+    ctx.exit(int(not all(one.well for one in found)))
