@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-from metal.drivers.grub import LOADERS
+from metal.drivers.grub import CONFIG, LOADERS
 from metal.drivers.netboot_body import Refusal, body_of
 from metal.drivers.netboot_live import LiveDesk, live_routes
 from metal.drivers.package_cache import PackageCache
@@ -45,7 +45,7 @@ PHASES = frozenset({"partitioned", "base", "finished", "up"})
 """What a machine may report of itself; the earlier phases are seen by the service."""
 SUITES = frozenset({"bookworm", "trixie"})
 FILES = frozenset({"linux", "initrd.gz"})
-FIRMWARE = frozenset({"undionly.kpxe", "snponly.efi", *LOADERS})
+FIRMWARE = frozenset({"undionly.kpxe", "snponly.efi", *LOADERS, CONFIG})
 
 
 class Desk(Protocol):
@@ -86,7 +86,7 @@ def boot_app(
         routes=[
             Route("/boot", service.boot),
             Route("/boot.cfg", service.boot_by_grub),
-            Route("/firmware/{name}", service.firmware),
+            Route("/firmware/{name:path}", service.firmware),
             Route("/installer/{suite}/{name}", service.installer),
             Route("/media/{server}/{address}.iso", service.medium),
             Route("/preseed/{token}", service.preseed, methods=["GET"]),
@@ -130,7 +130,7 @@ class _Service:
         """iPXE, for UEFI HTTP boot; TFTP hands out the same files."""
         from starlette.responses import FileResponse
 
-        name = request.path_params["name"]
+        name = request.path_params["name"].lstrip("/")  # shim asks for /firmware//grubx64.efi
         file = self._firmware / name if self._firmware and name in FIRMWARE else None
         if file is None or not file.is_file():
             raise Refusal(404, "unknown_file", "no such file")

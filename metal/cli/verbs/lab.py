@@ -37,7 +37,8 @@ def command() -> None:
     namespaces  the trio: three servers in namespaces with real libvirtd, QEMU and
                 IPMI, in a cluster already; as root
     machines    whole machines with BIOS, UEFI and a TPM, each with an empty disk
-                and a BMC, beside the boot service: to install them; as root
+                and a BMC, beside the boot service: to install them; as root.
+                With --site the servers of a site of your inventory instead
     """
 
 
@@ -59,8 +60,13 @@ def command() -> None:
 @click.option(
     "--ceph", is_flag=True, help="Of namespaces: the VMs' disks in a real Ceph of the servers."
 )
+@click.option(
+    "--site",
+    metavar="SITE",
+    help="Of machines: those of this site of your inventory, one site a lab.",
+)
 @click.pass_obj
-def up(face: Face, folder: Path, speed: float, engine: str, ceph: bool) -> None:
+def up(face: Face, folder: Path, speed: float, engine: str, ceph: bool, site: str | None) -> None:
     """Bring a virtual rack up.
 
     Simulated: the servers of this workspace's inventory, as doubles.
@@ -71,6 +77,12 @@ def up(face: Face, folder: Path, speed: float, engine: str, ceph: bool) -> None:
             where="--ceph",
             mend="add --engine namespaces; the simulated ones' double has a Ceph of its own",
         )
+    if site and engine != "machines":
+        raise BadInput(
+            "only whole machines are those of one site",
+            where="--site",
+            mend="add --engine machines; the simulated ones are your whole inventory",
+        )
     if engine == "namespaces":
         from metal.lab.namespaces import workspace
 
@@ -80,9 +92,11 @@ def up(face: Face, folder: Path, speed: float, engine: str, ceph: bool) -> None:
     if engine == "machines":
         from metal.lab.machines import lab
 
-        _show_machines(face, lab.up(folder))
-        face.say(f"install them with: metal -C {folder} live build; metal -C {folder} apply")
-        face.say(f"log in to one with: ssh -i {folder}/lab/administrator root@ADDRESS")
+        seen = lab.up(folder, face.open().folder if site else None, site or "")
+        enter = f"ip netns exec {seen.inside} " if seen.inside else ""
+        _show_machines(face, seen)
+        face.say(f"install them with: metal -C {folder} live build; {enter}metal -C {folder} apply")
+        face.say(f"log in to one with: {enter}ssh -i {folder}/lab/administrator root@ADDRESS")
         return
     from metal.lab.control import up
     from metal.lab.topology import FACTORY_PASSWORD, FACTORY_USER, scans

@@ -1,6 +1,7 @@
 """A machine's BMC, as a process on its wire: python -m metal.lab.machines FOLDER.
 
-The double of an IPMI BMC (metal/lab/ipmi_bmc.py), with a real machine behind its power button:
+The double of a BMC (metal/lab/ipmi_bmc.py, and redfish_bmc.py beside it where the machine has
+that), with a real machine behind its power button:
 OpenIPMI's simulator forgets that the boot device it was told is valid.
 """
 
@@ -15,10 +16,10 @@ from pathlib import Path
 from metal.lab import machine as simulated
 from metal.lab.ipmi_bmc import IpmiBmc
 from metal.lab.machines.machine import Machine
-from metal.lab.machines.workspace import BMC_USER
+from metal.lab.machines.workspace import BMC_USER, CIPHER_SUITE
+from metal.lab.redfish_bmc import RedfishBmc
+from metal.lab.web import self_signed
 from metal.model.facts import Cpu, Nic
-
-PORT, CIPHER_SUITE = 623, 3
 
 
 class Button:
@@ -75,6 +76,18 @@ def _wait_for(socket: Path) -> None:
         time.sleep(0.02)
 
 
+def _redfish(
+    button: simulated.Machine, machine: Machine, accounts: dict[str, str]
+) -> RedfishBmc | None:
+    """Beside IPMI, with the certificate that the inventory pins."""
+    if machine.redfish_port is None:
+        return None
+    certificate = self_signed(machine.folder, "bmc", machine.bmc)
+    return RedfishBmc(
+        button, machine.bmc, machine.redfish_port, certificate, dict(accounts)
+    ).start()
+
+
 def main(folder: Path) -> None:
     machine = Machine.read(folder)
     nic = Nic(name="eth0", mac=machine.mac)
@@ -84,10 +97,14 @@ def main(folder: Path) -> None:
     button = simulated.Machine(machine.name, hardware)
     button.on_boot = Button(machine)
     accounts = {BMC_USER: machine.password}
-    bmc = IpmiBmc(button, machine.bmc, PORT, accounts, cipher_suite=CIPHER_SUITE).start()
+    suite = CIPHER_SUITE
+    ipmi = IpmiBmc(button, machine.bmc, machine.ipmi_port, accounts, cipher_suite=suite).start()
+    redfish = _redfish(button, machine, accounts)
     print("its BMC answers", flush=True)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
-    bmc.stop()
+    ipmi.stop()
+    if redfish:
+        redfish.stop()
     button.power_off()
     for thread in threading.enumerate():
         if thread.name.startswith("boot-"):

@@ -18,8 +18,17 @@ from typing import Literal
 
 from metal.inventory.apt import apt_mirror
 from metal.lab.machines.machine import OVMF, Machine
+from metal.lab.machines.own import copy_site
 from metal.lab.machines.wire import until_said
-from metal.lab.machines.workspace import address_of, write
+from metal.lab.machines.workspace import (
+    ANNOUNCED,
+    BMC_OURS,
+    DOOR,
+    OURS,
+    Plan,
+    address_of,
+    write,
+)
 from metal.lab.topology import MACHINES, check_empty
 from metal.model.base import Frozen
 from metal.model.errors import Refused
@@ -57,6 +66,8 @@ class MachineSeen(Frozen):
 class MachinesStatus(Frozen):
     folder: Path
     machines: dict[str, MachineSeen]
+    inside: str = ""
+    """The network namespace in which they answer; "": here too."""
 
 
 SBIN = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
@@ -73,17 +84,21 @@ def why_not() -> str:
     return "" if apt_mirror() else "its apt sources name no Debian mirror"
 
 
-def up(folder: Path) -> MachinesStatus:
+def up(folder: Path, source: Path | None = None, site: str = "") -> MachinesStatus:
     """Machines that are off, their BMCs, the boot service, and a workspace, in the new `folder`.
 
-    Refused where the folder holds anything, or no such lab can run; nothing is left then.
+    With `source` they are the servers of one `site` of that workspace. Refused where the folder
+    holds anything, or no such lab can run; nothing is left then.
     """
     folder = folder.absolute()
     check_empty(folder)
     if why := why_not():
         raise Refused(why, where="this machine", mend="as root; apt install what is missing")
     try:
-        _write(folder)
+        if source:
+            copy_site(source, site, folder)
+        else:
+            _write(folder)
         _start(folder)
     except BaseException:
         down(folder)
@@ -105,7 +120,12 @@ def status(folder: Path) -> MachinesStatus:
             where=str(folder),
             mend="start one: `metal lab up --engine machines FOLDER`",
         )
-    return MachinesStatus(folder=folder, machines={m.name: _seen(m) for m in machines(folder)})
+    wire: str = json.loads((folder / MACHINES).read_text())["wire"]
+    return MachinesStatus(
+        folder=folder,
+        machines={m.name: _seen(m) for m in machines(folder)},
+        inside="" if Plan.read(folder).door else wire,
+    )
 
 
 def down(folder: Path) -> None:
@@ -155,6 +175,8 @@ def _write(folder: Path) -> None:
     mirror = apt_mirror()
     assert mirror is not None, "why_not told it"
     write(folder, made, mirror=mirror, key=public, packages='["clevis-luks", "clevis-tpm2"]')
+    bmcs = tuple(f"{machine.bmc}/24" for machine in made)
+    Plan(site="here", addresses=(OURS, BMC_OURS, *bmcs, ANNOUNCED), door=DOOR).write(folder)
 
 
 def _start(folder: Path) -> None:

@@ -28,6 +28,15 @@ class Machine(Frozen):
     """The address of its BMC, ours on the wire."""
     password: str
     tap: str
+    address: str = ""
+    """Of its system; "": in the machines' network what its BMC is in the BMCs'."""
+    ipmi_port: int = 623
+    redfish_port: int | None = None
+    """Where its BMC speaks Redfish as well; None: nowhere."""
+    cards: dict[str, str] = {}
+    """Those that it does not boot from: MAC → tap."""
+    drives: dict[str, int] = {}
+    """Serial number → bytes, where its disks are not the lab's own."""
     tpm: bool = False
     secure_boot: bool = False
     """UEFI that starts what Microsoft's keys vouch for and nothing else."""
@@ -35,9 +44,9 @@ class Machine(Frozen):
     def write(self) -> None:
         """Its parts, brand new: an empty disk, and firmware that knows nothing."""
         self.folder.mkdir()
-        for number, disk in enumerate(self.disks.values()):
+        for number, (serial, disk) in enumerate(self.disks.items()):
             with disk.open("wb") as file:
-                file.truncate(DISK_BYTES + number * LARGER_BYTES)
+                file.truncate(self.drives.get(serial, DISK_BYTES + number * LARGER_BYTES))
         if self.firmware == "efi":
             kind = "OVMF_VARS_4M.ms.fd" if self.secure_boot else "OVMF_VARS_4M.fd"
             shutil.copy(OVMF / kind, self._variables)
@@ -57,6 +66,8 @@ class Machine(Frozen):
     @property
     def disks(self) -> dict[str, Path]:
         """Serial number → image, which is no disk of it while it is not there: pulled."""
+        if self.drives:
+            return {s: self.folder / f"disk{n}.img" for n, s in enumerate(self.drives)}
         second = {self.mirror_serial: self.folder / "mirror.img"} if self.mirror_serial else {}
         return {self.serial: self.disk, **second}
 
@@ -98,6 +109,7 @@ class Machine(Frozen):
             "-object", "rng-random,id=noise,filename=/dev/urandom",
             "-device", "virtio-rng-pci,rng=noise",
             "-netdev", wire, "-device", self._card + (",bootindex=1" if once else ""),
+            *self._other_cards(),
             *self._disk_words(),
             *(["-no-reboot"] if once else []),
             *self._firmware_words(),
@@ -109,6 +121,11 @@ class Machine(Frozen):
         """Under BIOS QEMU's own iPXE is in its ROM; under UEFI the firmware's PXE loads one."""
         rom = ",romfile=" if self.firmware == "efi" else ""
         return f"virtio-net-pci,netdev=wire,mac={self.mac}{rom}"
+
+    def _other_cards(self) -> Iterator[str]:
+        for number, (mac, tap) in enumerate(self.cards.items()):
+            yield from ("-netdev", f"tap,id=wire{number},ifname={tap},script=no,downscript=no")
+            yield from ("-device", f"virtio-net-pci,netdev=wire{number},mac={mac},romfile=")
 
     def _disk_words(self) -> Iterator[str]:
         for number, (serial, image) in enumerate(self.disks.items(), 2):

@@ -6,11 +6,15 @@ from pathlib import Path
 
 from metal.controller.workspace import Workspace
 from metal.lab.machines.machine import Machine
+from metal.model.base import Frozen
 from metal.model.life import Life
 
 BMC_USER = "metal"
+CIPHER_SUITE = 3
 OURS, BMC_OURS, ANNOUNCED = "10.77.0.1/24", "10.78.0.1/24", "fd77::1/64"
 """Addresses of who serves them, with their networks: the machines', their BMCs', IPv6's."""
+DOOR = ("10.77.0.2/24", "10.78.0.2/24")
+PLAN = "wire.json"
 URL = "http://10.77.0.1:8080"
 INVENTORY = """\
 [fleet]
@@ -69,9 +73,26 @@ system_disk = "smallest"
 """
 
 
+class Plan(Frozen):
+    """What wire the machines of a lab are on."""
+
+    site: str
+    addresses: tuple[str, ...]
+    """On the wire: ours and the BMCs', with their networks."""
+    door: tuple[str, ...] = ()
+    """This machine's own addresses on the wire; none: one has to go in."""
+
+    def write(self, folder: Path) -> None:
+        (folder / "lab" / PLAN).write_text(self.model_dump_json())
+
+    @classmethod
+    def read(cls, folder: Path) -> "Plan":
+        return cls.model_validate_json((folder / "lab" / PLAN).read_text())
+
+
 def address_of(machine: Machine) -> str:
     """Of its system: in the machines' network what its BMC is in the BMCs'."""
-    return machine.bmc.replace("10.78.", "10.77.")
+    return machine.address or machine.bmc.replace("10.78.", "10.77.")
 
 
 def write(
@@ -105,6 +126,11 @@ def write(
     )  # fmt: skip
     text = INVENTORY.format(url=URL, mirror=mirror, key=key) + servers + more
     (folder / "inventory.toml").write_text(text)
+    enrolled(folder, machines)
+
+
+def enrolled(folder: Path, machines: Sequence[Machine]) -> None:
+    """metal knows the passwords of their BMCs, and has enrolled them."""
     workspace = Workspace(folder)
     try:
         for machine in machines:
