@@ -9,7 +9,7 @@ OR-tools' CP-SAT decides, if it is installed (the extra `solver`); else the gap 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from metal.network.sharing import Port, bins_of, bits, masks
@@ -58,18 +58,22 @@ def choose(wants: Sequence[Want], addresses: int, flows: int = 0) -> Choice:
     `flows` are of those that take no address but go out through the shared ones: they may take
     the room of others, and are served whatever it costs.
     """
-    best, proven = _searched(wants, addresses, flows)
-    if proven:
+    best, most = _searched(wants, addresses, flows)
+    if best.proven:
         return best
     try:
         from metal.network.exact import choose_exactly
     except ImportError:
         return best
-    return choose_exactly(wants, addresses, flows) or best
+    exact = choose_exactly(wants, addresses, flows, most)
+    if exact is None or exact.weight > best.weight:
+        return exact or best
+    # With more shared addresses than it was allowed nothing is worth more than the best.
+    return replace(best, bound=max(best.weight, exact.bound))
 
 
-def _searched(wants: Sequence[Want], addresses: int, flows: int) -> tuple[Choice, bool]:
-    """(the best found, whether it is proven to be the best)."""
+def _searched(wants: Sequence[Want], addresses: int, flows: int) -> tuple[Choice, int]:
+    """(the best found, the most shared addresses with which something could be worth more)."""
     owners = sorted((w for w in wants if w.own), key=lambda w: (-w.weight, w.name))
     worth = list(accumulate((w.weight for w in owners), initial=0))
     sharers = [w for w in wants if not w.own]
@@ -90,7 +94,8 @@ def _searched(wants: Sequence[Want], addresses: int, flows: int) -> tuple[Choice
             served = frozenset(packing) | {w.name for w in owners[: own[shared]]}
             best = Choice(served, packing, worth[own[shared]] + weight, 0)
     bound = max([best.weight, *given_up])
-    return Choice(best.served, best.bins, best.weight, bound), bound == best.weight
+    most = max((n for n in counts if bounds[n] > best.weight), default=0)
+    return replace(best, bound=bound), most
 
 
 @dataclass

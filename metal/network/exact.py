@@ -15,16 +15,20 @@ SECONDS = 5.0
 """Of the solver's own deterministic time: the same input gives the same answer on any machine."""
 
 
-def choose_exactly(wants: Sequence[Want], addresses: int, flows: int = 0) -> Choice | None:
-    """As `choose`; None when the solver found nothing in its time."""
+def choose_exactly(
+    wants: Sequence[Want], addresses: int, flows: int = 0, most: int | None = None
+) -> Choice | None:
+    """As `choose`; None when the solver found nothing in its time.
+
+    At most `most` of the addresses are shared: a smaller model is solved sooner.
+    """
+    most = addresses if most is None else min(most, addresses)
     model = cp_model.CpModel()
     sharers = [w for w in wants if not w.own]
     mask = masks({w.name: w.ports for w in sharers})
-    open_ = [model.new_bool_var(f"shared {n}") for n in range(addresses)]
+    open_ = [model.new_bool_var(f"shared {n}") for n in range(most)]
     served = {w.name: model.new_bool_var(w.name) for w in wants}
-    at = {
-        w.name: [model.new_bool_var(f"{w.name} at {n}") for n in range(addresses)] for w in sharers
-    }
+    at = {w.name: [model.new_bool_var(f"{w.name} at {n}") for n in range(most)] for w in sharers}
     for this, following in pairwise(open_):
         model.add_implication(following, this)
     for want in sharers:
@@ -35,7 +39,7 @@ def choose_exactly(wants: Sequence[Want], addresses: int, flows: int = 0) -> Cho
         for port in sorted({b for m in mask.values() for b in bits(m)}):
             model.add_at_most_one(at[n][number] for n, m in mask.items() if m >> port & 1)
     model.add(sum(open_) + sum(served[w.name] for w in wants if w.own) <= addresses)
-    room = model.new_int_var(0, FLOWS * addresses, "flows")
+    room = model.new_int_var(0, FLOWS * most, "flows")
     model.add_max_equality(room, [0, FLOWS * sum(open_) - flows])
     model.add(sum(w.flows * served[w.name] for w in sharers) <= room)
     model.maximize(sum(w.weight * served[w.name] for w in wants))
