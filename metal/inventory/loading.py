@@ -97,7 +97,12 @@ def load(workspace: Path, text: str | None = None) -> Inventory:
         watch=draft.watch,
         balance=draft.balance,
         alarms=draft.alarms,
+        written={vm: f"inventory.toml:{_line(draft, ('vms', vm))}" for vm in draft.vms},
     )
+
+
+def _line(draft: Draft, path: tuple[str, ...]) -> int:
+    return draft.source.positions.key(path)[0]
 
 
 def _sections(draft: Draft) -> None:

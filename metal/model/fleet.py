@@ -578,6 +578,12 @@ class Inventory(Frozen):
     watch: WatchPolicy = WatchPolicy()
     balance: BalancePolicy = BalancePolicy()
     alarms: dict[Name, Hook] = {}
+    written: dict[Name, str] = Field({}, exclude=True, repr=False)
+    """VM → where it is written, "inventory.toml:12"; nobody's where it was read from no file."""
+
+    def told(self, vm: str) -> str:
+        """The VM for who must find it in the inventory."""
+        return f"{vm} ({self.written[vm]})" if vm in self.written else vm
 
     def needs(self, vm: str) -> Needs:
         """What the VM takes, in units the planners count in."""

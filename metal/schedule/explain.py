@@ -63,7 +63,7 @@ def _why_not(
     room: Room,
     mates: Collection[str],
 ) -> tuple[str, str]:
-    names = " and ".join(g.name for g in item.guests)
+    names = "it" if len(item.guests) == 1 else "them"
     if room.closed:
         return room.closed, _opens(room)
     if room.alone and all(mate == room.name for mate in mates) and not _waits(inventory, item):

@@ -1,7 +1,9 @@
 """Which wishes stand in the way of VMs without a place: the fewest that must be dropped.
 
 Each candidate set of wishes is left out of the inventory and everything is placed anew, sets of
-one before sets of two. What a person then drops is theirs to choose; nothing is dropped here.
+one before sets of two; where those do not do it, all wishes of the VMs without a place, and then
+as many of them as can be had come back. What a person then drops is theirs to choose; nothing is
+dropped here.
 """
 
 from collections.abc import Collection, Iterator
@@ -14,7 +16,7 @@ from metal.model.world import World
 from metal.schedule.place import Placement, place
 
 LARGEST = 2
-"""So many wishes together; more would be another fleet."""
+"""So many of all wishes are tried together."""
 WORK = 20_000
 """VMs placed over all attempts."""
 
@@ -50,21 +52,32 @@ def in_the_way(
     forming: Collection[str],
     found: Placement,
 ) -> tuple[Wish, ...]:
-    """The fewest wishes without which every VM has a place; none where no two wishes do it,
-    where clusters are not ready, or where that would take too long to find out."""
+    """The fewest wishes without which every VM has a place. Where no two do it, of the wishes of
+    those without a place as many as it takes: not with any one of them back. None where even that
+    does not do it, where clusters are not ready, or where it would take too long to find out."""
     left = [u.vm for u in found.unplaced]
     if not left or any(room.closed for room in found.fleet.rooms.values()):
         return ()
     wishes = list(_wishes(inventory, world, left))
     attempts = WORK // max(1, len(inventory.vms))
+
+    def does(dropped: Collection[Wish]) -> bool:
+        return not place(without(inventory, dropped), world, ready, forming).unplaced
+
     for size in range(1, min(LARGEST, len(left)) + 1):
         for dropped in combinations(wishes, size):
             attempts -= 1
             if attempts < 0:
                 return ()
-            if not place(without(inventory, dropped), world, ready, forming).unplaced:
+            if does(dropped):
                 return dropped
-    return ()
+    theirs = tuple(wish for wish in wishes if wish.vm in left)
+    if len(theirs) <= LARGEST or len(theirs) > attempts or not does(theirs):
+        return ()
+    for wish in reversed(theirs):
+        fewer = tuple(other for other in theirs if other != wish)
+        theirs = fewer if does(fewer) else theirs
+    return theirs
 
 
 def without(inventory: Inventory, wishes: Collection[Wish]) -> Inventory:

@@ -13,7 +13,7 @@ from metal.model.world import World
 from metal.network.addresses import AddressPlan, plan_addresses
 from metal.network.ipv6 import Use, prefixes, under
 from metal.network.sites import Address, parse
-from metal.schedule.give_way import Wish, in_the_way
+from metal.schedule.give_way import LARGEST, Wish, in_the_way
 from metal.schedule.place import Home, Placement, place
 from metal.schedule.wishes import members, together_sets
 
@@ -52,8 +52,8 @@ def plan_vms(
     warnings = (
         *_unseen(inventory, world, placement),
         *placement.fleet.notes,
-        *_unplaced(placement),
-        *_give_way(in_the_way(inventory, world, ready, needs, placement)),
+        *_unplaced(inventory, placement),
+        *_give_way(inventory, in_the_way(inventory, world, ready, needs, placement)),
         *_gone(inventory, world, placement),
         *_astray(inventory, world, addresses),
         *(str(shortage) for shortage in addresses.shortages),
@@ -205,12 +205,13 @@ def _unstarted(inventory: Inventory, world: World) -> Iterator[str]:
             )
 
 
-def _give_way(wishes: Collection[Wish]) -> Iterator[str]:
+def _give_way(inventory: Inventory, wishes: Collection[Wish]) -> Iterator[str]:
     """The fewest words of the inventory that, taken out, give every VM a place."""
     if wishes:
-        said = " and ".join(map(str, wishes))
+        said = " and ".join(f"`{w.key} = {w.value}` of {inventory.told(w.vm)}" for w in wishes)
         which = "this wish" if len(wishes) == 1 else f"these {len(wishes)} wishes"
-        yield f"every VM has a place without {which}, and no fewer do: {said}"
+        fewest = "no fewer do" if len(wishes) <= LARGEST else "not with any one of them back"
+        yield f"every VM has a place without {which}, and {fewest}: {said}"
 
 
 def _unseen(inventory: Inventory, world: World, placement: Placement) -> Iterator[str]:
@@ -242,14 +243,14 @@ def _gone(inventory: Inventory, world: World, placement: Placement) -> Iterator[
             )
 
 
-def _unplaced(placement: Placement) -> Iterator[str]:
+def _unplaced(inventory: Inventory, placement: Placement) -> Iterator[str]:
     """One line for all VMs that wait for the same thing."""
     alike: dict[tuple[str, str], list[str]] = {}
     for left in placement.unplaced:
         alike.setdefault((left.why, left.mend), []).append(left.vm)
     for (why, mend), vms in alike.items():
         verb = "is" if len(vms) == 1 else "are"
-        yield f"{', '.join(vms)} {verb} not placed: {why} → {mend}"
+        yield f"{', '.join(map(inventory.told, vms))} {verb} not placed: {why} → {mend}"
 
 
 def _astray(inventory: Inventory, world: World, addresses: AddressPlan) -> Iterator[str]:

@@ -127,7 +127,7 @@ def test_what_else_the_inventory_wants_does_not_go_there_unasked(
     adopt(grown)
     plan = make_plan(workspace, look(workspace))
     assert plan.actions == ()
-    assert any("wiki is not placed" in text for text in plan.warnings)
+    assert any("wiki (inventory.toml:" in text for text in plan.warnings)
     pinned = file.read_text().replace(wish, wish + 'cluster = "prod"\n')
     file.write_text(pinned)
     workspace.reload()

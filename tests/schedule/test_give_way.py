@@ -43,6 +43,26 @@ def test_two_wishes_where_one_does_not_do(make_fleet: MakeFleet, formed: Formed)
     assert len(told(fleet, formed(fleet))) == 2
 
 
+def test_more_than_two_that_do_it_only_together(make_fleet: MakeFleet, formed: Formed) -> None:
+    """None that could have stayed, and each told with the line that it stands in."""
+    vms = {f"v{n}": {"cluster": "a", "memory_gib": 3} for n in range(6)}
+    fleet = make_fleet({"a": [4, 4, 4], "b": [16, 16, 16]}, vms)
+    written = {vm: f"inventory.toml:{n}" for n, vm in enumerate(vms, 10)}
+    fleet = fleet.model_copy(update={"written": written})
+    world = formed(fleet)
+    placed = place(fleet, world)
+    found = in_the_way(fleet, world, fleet.clusters, (), placed)
+    assert len(found) == 4 == len(placed.unplaced)
+    for wish in found:
+        others = [other for other in found if other != wish]
+        assert place(without(fleet, others), world).unplaced
+    _, warnings = plan_vms(fleet, world, fleet.clusters, {})
+    (said,) = (text for text in warnings if "these 4 wishes" in text)
+    assert "not with any one of them back" in said
+    assert '`cluster = "a"` of v5 (inventory.toml:15)' in said
+    assert any("v5 (inventory.toml:15)" in t and "not placed" in t for t in warnings)
+
+
 def test_the_last_address_goes_to_one(make_fleet: MakeFleet, formed: Formed) -> None:
     vms = {f"m{n}": {"ipv4": "dedicated", "why": "mail"} for n in range(3)}
     fleet = make_fleet({"a": [16, 16, 16]}, vms, pool=2)
