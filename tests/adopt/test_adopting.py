@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -540,3 +544,29 @@ def test_a_changed_home_on_proxmox_8_is_another_group(
     assert driver._api.get("cluster/ha/resources/vm:100")["group"] == "metal-home-100"
     assert driver._api.get("cluster/ha/resources/vm:101")["group"] == "prefer1"
     assert make_plan(workspace, look(workspace)).actions == ()
+
+
+def test_a_world_that_was_looked_at_is_planned_for_when_it_is_gone(
+    grown: Any, workspace: Any, adopt: Any, tmp_path: Path
+) -> None:
+    """`metal look -o json` of clusters that answer, then `--world` with all of them off."""
+    adopt(grown)
+    command = [sys.executable, "-m", "metal", "-C", str(workspace.folder)]
+    looked = subprocess.run([*command, "look", "-o", "json"], capture_output=True, text=True)
+    assert looked.returncode == 0, looked.stderr
+    live = make_plan(workspace, look(workspace))
+    for name in NODES:
+        grown.datacenter.power_off(name)
+    file = tmp_path / "world.json"
+    file.write_text(looked.stdout)
+    world = ["--world", str(file)]
+    planned = subprocess.run(
+        [*command, "plan", "-o", "json", *world], capture_output=True, text=True
+    )
+    assert planned.returncode == 0, planned.stderr
+    assert json.loads(planned.stdout)["warnings"] == list(live.warnings)
+    assert json.loads(planned.stdout)["actions"] == [] == list(live.actions)
+    proven = subprocess.run(
+        [*command, "plan", "--prove", "-o", "json", *world], capture_output=True, text=True
+    )
+    assert "prod" in proven.stdout, proven.stderr
