@@ -9,10 +9,12 @@ from metal.cli.face import Face
 from metal.cli.render.routing import names_lines, names_recipe, order_lines, recipe
 from metal.cli.screen import width
 from metal.controller import naming, routing
+from metal.controller.networking import network
 from metal.controller.progress import Progress
 from metal.controller.workspace import Workspace
 from metal.inventory.mistakes import refuse_unknown
 from metal.model.world import World
+from metal.network.tree import by_hand
 from metal.routing.order import NamesOrder, Order
 
 PARTS = "site or primary name server"
@@ -49,6 +51,9 @@ def parts_of(
         refuse_unknown(target, [*workspace.inventory.sites, *([vm] if vm else [])], PARTS)
         return [_names(face, workspace, target, world, trial)]
     found = list(_gateways(face, workspace, target, world, trial))
+    if not all(part.resumed for part in found):
+        for line in by_hand(network(workspace.inventory, world())[0], target):
+            face.say(line)
     if target is None and vm is not None:
         if workspace.host_keys.of(vm, "system"):
             found.append(_names(face, workspace, vm, world, trial))

@@ -107,7 +107,7 @@ def _site(seen: View) -> Iterator[tuple[str, File]]:
         for path, (engine, each) in FOR_EACH.items():
             yield f"{gateway.name}/{path}", File(each(seen, gateway), engine)
     walls = firewalled(seen)
-    if walls:
+    if walls and not seen.inventory.fleet.management_from:
         yield "firewall/cluster.fw", File(DATACENTER, "proxmox")
     for vm, number in walls.items():
         yield f"firewall/{number}.fw", File(render_proxmox(seen, vm), "proxmox")
@@ -132,6 +132,22 @@ def _administrators(seen: Mapping[str, View]) -> Iterator[tuple[str, File]]:
             yield f"{name}.conf", File(text, "wireguard")
 
 
+def by_hand(seen: Mapping[str, View], site: str | None = None) -> Iterator[str]:
+    """What a person places, and where: `metal network apply` does the rest."""
+    for name, view in seen.items():
+        if site not in (None, name):
+            continue
+        if walls := firewalled(view):
+            whose = ", ".join(walls)
+            yield f"by hand: {name}/firewall/*.fw to /etc/pve/firewall/ of any node there ({whose})"
+        if render_metallb(view):
+            yield f"by hand: {name}/metallb.yaml: `kubectl apply -f` on the Kubernetes there"
+    if site is None:
+        for path, _ in _administrators(seen):
+            who = path.removesuffix(".conf")
+            yield f"by hand: mesh/{path} to /etc/wireguard/mesh.conf of the machine of {who}"
+
+
 def _left_out(seen: View) -> Iterator[str]:
     words = seen.site.gateways
     if words is None:
@@ -148,6 +164,12 @@ def _left_out(seen: View) -> Iterator[str]:
         yield (
             f"{seen.name}: no firewall for {', '.join(without)}: its number in Proxmox is not "
             "known before `metal plan` places it"
+        )
+    if firewalled(seen) and seen.inventory.fleet.management_from:
+        yield (
+            f"{seen.name}: no firewall/cluster.fw: with `fleet.management_from` metal turns that "
+            "firewall on where it forms a cluster, and the file would take its rules away. See "
+            "that it is on where a cluster was adopted"
         )
     elsewhere = names_elsewhere(seen)
     if elsewhere:

@@ -6,6 +6,8 @@ mistake that a tool is there for is shown to be found.
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from metal.model.fleet import Inventory
 from metal.network.addresses import plan_addresses
 from metal.network.engines.zonefile import serial_of
 from metal.network.mesh import mesh
-from metal.network.tree import FOR_ALL, Tree, render_tree
+from metal.network.tree import FOR_ALL, Tree, by_hand, render_tree
 from metal.network.view import View, views
 
 GOLDEN = Path(__file__).parent / "golden" / "tree"
@@ -160,3 +162,30 @@ def test_what_cannot_be_told_is_said(make_fleet: Callable[..., Inventory]) -> No
     assert any("no firewall for web" in note for note in notes)
     assert any("www.elsewhere.example (web)" in note for note in notes)
     assert any("no VM serves port 53" in note for note in notes)
+
+
+def test_the_firewall_that_metal_set_up_is_not_overwritten(seen: dict[str, View]) -> None:
+    """Its rules let management in: a file that knows nothing of them would lock it out, or open
+    it to the world."""
+    assert "lisbon/firewall/cluster.fw" in render_tree(seen).files
+    told = {"management_from": (ip_network("10.11.1.0/24"),)}
+    closed = {
+        name: replace(
+            view,
+            inventory=view.inventory.model_copy(
+                update={"fleet": view.inventory.fleet.model_copy(update=told)}
+            ),
+        )
+        for name, view in seen.items()
+    }
+    tree = render_tree(closed)
+    assert not [path for path in tree.files if path.endswith("cluster.fw")]
+    assert [path for path in tree.files if path.startswith("lisbon/firewall/")]
+    assert any("no firewall/cluster.fw" in note for note in tree.notes)
+
+
+def test_what_a_person_places_is_told_with_where(seen: dict[str, View]) -> None:
+    said = list(by_hand(seen))
+    assert any("lisbon/firewall/*.fw to /etc/pve/firewall/" in line for line in said)
+    assert "by hand: mesh/ana.conf to /etc/wireguard/mesh.conf of the machine of ana" in said
+    assert all("lisbon/" in line for line in by_hand(seen, "lisbon"))
