@@ -3,12 +3,13 @@
 What is secret goes through stdin: arguments are in every process list.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from metal.model.errors import Failed, Refused, Unreachable
 
@@ -85,11 +86,22 @@ class Here:
         try:
             out, err = process.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired:
+            end_all(process)
             raise Unreachable(
                 f"{argv[0]} gave no answer within {timeout:g} s", where=self.where
             ) from None
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
+        except BaseException:
+            end_all(process)
+            raise
         return Result(process.returncode, out, err.decode(errors="replace"))
+
+
+def end_all(process: "subprocess.Popen[Any]") -> None:
+    """Kill it and what it started, in the session it was given; it may have ended, and what it
+    started hold its output open."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in filter(None, (process.stdin, process.stdout, process.stderr)):
+        with contextlib.suppress(OSError):
+            pipe.close()

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import requests
 
+from metal.drivers.commands import end_all
 from metal.model.errors import BadInput, Failed, Unreachable
 from metal.model.watch import Hook
 
@@ -93,23 +94,30 @@ def _taken(answer: requests.Response, name: str) -> None:
 
 
 def _script(hook: Hook, subject: str, body: str, key: str, folder: Path) -> None:
-    """Run with the subject as its argument and the text on stdin; it has 20 seconds."""
+    """Run with the subject as its argument and the text on stdin; it and what it started have 20
+    seconds."""
     path = folder / hook.to
     try:
-        done = subprocess.run(
+        script = subprocess.Popen(
             [str(path), subject, key],
-            input=body,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=SECONDS,
             cwd=folder,
-            check=False,
+            start_new_session=True,
         )
-    except subprocess.TimeoutExpired as error:
-        raise Failed(f"it ran for more than {SECONDS:g} s", where=str(path)) from error
     except OSError as error:
         raise Failed(f"it cannot be run: {error.strerror}", where=str(path)) from error
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    try:
+        out, err = script.communicate(body, timeout=SECONDS)
+    except subprocess.TimeoutExpired as error:
+        end_all(script)
+        raise Failed(f"it ran for more than {SECONDS:g} s", where=str(path)) from error
+    except BaseException:
+        end_all(script)
+        raise
+    if script.returncode:
+        said = (err.strip() or out.strip()).splitlines()
         last = f": {said[-1]}" if said else ""
-        raise Failed(f"it ended with {done.returncode}{last}", where=str(path))
+        raise Failed(f"it ended with {script.returncode}{last}", where=str(path))

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from metal.controller.alarming import Callers
+from metal.drivers import hooks
 from metal.drivers.hooks import send
 from metal.lab.storms.fleet import fleet
 from metal.lab.storms.ports import Eyes, SimWorkspace
@@ -154,6 +155,24 @@ def test_a_script_that_fails_says_its_last_line(tmp_path: Path) -> None:
         call(Hook(kind="script", to="page.sh"), tmp_path)
     with pytest.raises(Failed, match="cannot be run"):
         call(Hook(kind="script", to="nothing.sh"), tmp_path)
+
+
+@pytest.mark.parametrize("waits", ["wait", "exit 0"])
+def test_what_a_script_started_ends_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: str
+) -> None:
+    """Also where the script itself is over, and what it started holds its output open."""
+    monkeypatch.setattr(hooks, "SECONDS", 1.0)
+    pipe, script = tmp_path / "pipe", tmp_path / "page.sh"
+    os.mkfifo(pipe)
+    script.write_text(f"#!/bin/sh\nsleep 1000 3> {pipe} &\n{waits}\n")
+    script.chmod(0o755)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(Failed, match="ran for more than 1 s"):
+        call(Hook(kind="script", to="page.sh"), tmp_path)
+    os.set_blocking(reader, True)
+    assert os.read(reader, 1) == b"", "nobody is left who could write to it"
+    os.close(reader)
 
 
 def test_a_hook_that_hangs_keeps_neither_the_rounds_nor_the_others_waiting(tmp_path: Path) -> None:
