@@ -111,11 +111,12 @@ class BmcSessions:
         """Kept for the next look, or ended. `trouble` came of what it was asked."""
         mark, path = Mark(self._workspace.pace, access), getattr(kept.bmc, "session", "")
         if path and isinstance(trouble, Unreachable):
-            mark.put(path)  # ended once it answers again: now that would be waited for in vain
+            with contextlib.suppress(OSError):
+                mark.put(path)  # ended once it answers again: now it would be waited for in vain
             cast(Any, kept.bmc).leave()
             return
         if path and not trouble and access.node is None and not mark.is_wanted():
-            with self._lock:
+            with self._lock, contextlib.suppress(OSError):  # a full disk: then none is kept
                 if self._keeps and access not in self._resting:
                     mark.put(path)
                     self._resting[access] = kept
@@ -128,8 +129,11 @@ class BmcSessions:
 
 
 def _locked(path: Path) -> int | None:
-    """The open file, locked until it is closed; None while another has it."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    """The open file, locked until it is closed; None while another has it, or none can be made."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -153,16 +157,17 @@ class Mark:
         """The path of a session that is kept, or was when its watcher was killed."""
         try:
             return self._kept.read_text()
-        except (FileNotFoundError, UnicodeDecodeError):
+        except (OSError, UnicodeDecodeError):
             return ""
 
     def clear(self) -> None:
-        self._kept.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._kept.unlink(missing_ok=True)
 
     def is_wanted(self) -> bool:
         try:
             return time.time() - self._wanted.stat().st_mtime < YIELDED
-        except FileNotFoundError:
+        except OSError:
             return False
 
     def want(self, patient: float = PATIENT) -> bool:

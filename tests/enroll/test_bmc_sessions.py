@@ -180,6 +180,13 @@ def test_where_nobody_keeps_one_a_full_bmc_is_told_at_once(fleet: Any, bmc: Redf
     workspace.store.close()
 
 
+def test_where_nothing_can_be_noted_none_is_kept(watching: Workspace, bmc: RedfishBmc) -> None:
+    """A full disk, a file system that became read-only: the look is none the worse for it."""
+    watching.pace.folder.joinpath(mark(watching)._kept).mkdir()
+    assert seen(watching) == "off" and bmc.sessions == {}
+    assert seen(watching) == "off" and bmc.sessions == {}
+
+
 def test_one_process_of_a_machine_keeps(fleet: Any, watching: Workspace, bmc: RedfishBmc) -> None:
     other = fleet.workspace
     other.bmc_sessions.keep()
