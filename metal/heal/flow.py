@@ -13,15 +13,13 @@ from metal.drivers.ports import PowerSwitch
 from metal.heal.abreast import Abreast
 from metal.heal.evidence import switch_off
 from metal.heal.ports import HealPorts
-from metal.heal.restart import Proof, restart
+from metal.heal.restart import DELETED, Proof, restart
 from metal.model.errors import Failed, Refused, Unreachable
 from metal.model.plan import DrainServer, MigrateVm, RecoverServer, Restarts
 from metal.operations.run import Run
 
 __all__ = ["HealPorts", "drain", "recover"]
 TRIES = 4
-DELETED = "nowhere"
-"""Where a VM runs that somebody deleted while it was recovered."""
 STALE = 20.0
 """Seconds after which nothing is switched off on the strength of a look."""
 
@@ -65,7 +63,9 @@ def recover(run: Run, action: RecoverServer, ports: HealPorts) -> dict[str, Any]
     others = {vm: "HA does not manage it" for vm in action.vms if vm not in awaited}
     landed = _each(
         lambda: _see_them_run(run, server, awaited, ports),
-        lambda: restart(run, action, Restarts(stranded=others), ports, off),
+        lambda: restart(
+            run, action, Restarts(stranded=others), ports, off, lambda n: _is_deleted(n, ports)
+        ),
     )
     return {"server": server, "proof": proof, "vms": landed}
 

@@ -10,6 +10,7 @@ of one leader's term, which is asked for again just before the VM is started.
 """
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -22,6 +23,8 @@ from metal.operations.lease import LeaseLost
 from metal.operations.run import Run
 
 TRIES = 4
+DELETED = "nowhere"
+"""Where a VM runs that somebody deleted while it was recovered."""
 FRESH = 20.0
 """Seconds for which a reading "off" is believed; then it is read again."""
 
@@ -58,10 +61,16 @@ class Proof:
 
 
 def restart(
-    run: Run, action: RecoverServer, restarts: Restarts, ports: HealPorts, proof: Proof
+    run: Run,
+    action: RecoverServer,
+    restarts: Restarts,
+    ports: HealPorts,
+    proof: Proof,
+    deleted: Callable[[int], bool] = lambda _vmid: False,
 ) -> dict[str, str]:
     """VM → the server it runs on, of all that had a place; each has written to its disk.
 
+    `deleted`: whether somebody deleted it meanwhile, where that can be told of a dead server's.
     Failed, naming each VM that does not run and why, once all the others do. Unreachable while a
     host is silent that may run one of them.
     """
@@ -87,7 +96,8 @@ def restart(
             if vm in planned:
                 act = partial(abreast.result, vm)
             else:
-                act = partial(_place_and_restart, run, server, vm, action.vms[vm], ports, proof)
+                vmid = action.vms[vm]
+                act = partial(_place_and_restart, run, server, vm, vmid, ports, proof, deleted)
             try:
                 landed[vm] = run.step(f"restart {vm}", act, tries=TRIES, backoff=ports.every)
             except (Failed, Refused) as error:
@@ -99,18 +109,30 @@ def restart(
             mend="make room or mend that; it is tried again while metal watches, and by "
             f"metal run resume {run.id}",
         )
-    _see_them_write(run, {vm: action.vms[vm] for vm in landed}, ports)
+    there = [vm for vm, at in landed.items() if at != DELETED]
+    _see_them_write(run, {vm: action.vms[vm] for vm in there}, ports)
     return landed
 
 
 def _place_and_restart(
-    run: Run, server: str, vm: str, vmid: int, ports: HealPorts, proof: Proof
+    run: Run,
+    server: str,
+    vm: str,
+    vmid: int,
+    ports: HealPorts,
+    proof: Proof,
+    deleted: Callable[[int], bool],
 ) -> str:
     """There was no place when this was planned: perhaps there is one by now."""
-    with suppress(Failed, Unreachable):
-        node, state = ports.hypervisor.where(vmid)
-        if state == "running":
-            return node  # this was killed once it had restarted it
+    with suppress(Unreachable):
+        try:
+            node, state = ports.hypervisor.where(vmid)
+        except Failed:
+            if deleted(vmid):
+                return DELETED
+        else:
+            if state == "running":
+                return node  # this was killed once it had restarted it
     return _restart(run, server, ports.place(server, vm), ports, proof)
 
 

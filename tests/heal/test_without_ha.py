@@ -265,6 +265,24 @@ def test_one_without_a_place_is_named_and_the_other_runs(bench: Bench) -> None:
     assert nodes(bench) == {"git": [], "wiki": ["alba3"]}
 
 
+def test_one_that_somebody_deleted_is_awaited_no_more(bench: Bench) -> None:
+    """Also where it failed first: the operation is gone on with, and ends."""
+    bench.vms(ha=False)
+    die(bench)
+
+    def full(server: str, name: str) -> Restart:
+        if name == "git":
+            raise Refused("no place for it: alba2 is full", where=server)
+        return place(server, name)
+
+    assert "git stays down" in run(bench, place=full).error
+    with bench.lab.datacenter.present() as there:
+        there["alba2"].cluster.vms.pop(101)
+    outcome = run(bench, place=full)
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert nodes(bench) == {"wiki": ["alba3"]}
+
+
 # ── the file of a VM ────────────────────────────────────────────────────────────────────────────
 
 TEXT = """\
