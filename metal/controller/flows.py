@@ -40,6 +40,7 @@ from metal.install.medium import medium_of
 from metal.install.pins import wanted_pins
 from metal.install.ports import InstallPorts, Patience
 from metal.model.errors import Failed, Refused
+from metal.model.fleet import Inventory
 from metal.model.life import Life
 from metal.model.plan import (
     Action,
@@ -83,7 +84,9 @@ def subjects(action: Action) -> tuple[str, ...]:
 
 
 def flow_of(workspace: Workspace, action: Action) -> Flow:
-    """The function that carries the action out, its ports filled in."""
+    """The function that carries the action out, its ports filled in. Refused where the inventory
+    does not have any more what it is about."""
+    _refuse_gone(workspace.inventory, action)
     match action:
         case InstallServer():
             return partial(install, action=action, ports=_install_ports(workspace, action))
@@ -110,6 +113,19 @@ def flow_of(workspace: Workspace, action: Action) -> Flow:
             return partial(drain, action=action, ports=_heal_ports(workspace, action))
         case RecoverServer():
             return partial(recover, action=action, ports=_heal_ports(workspace, action))
+
+
+def _refuse_gone(inventory: Inventory, action: Action) -> None:
+    """Somebody renamed it, or took it out, between two runs."""
+    for noun, known in (("server", inventory.servers), ("cluster", inventory.clusters)):
+        name = getattr(action, noun, None)
+        if name is not None and name not in known:
+            raise Refused(
+                f"the inventory has no {noun} {name} any more, and this was begun with it",
+                where=action.what,
+                mend=f"call it {name} again until this is over, or give it up: `metal run list`, "
+                "`metal run cancel N`",
+            )
 
 
 def _form(workspace: Workspace, action: FormCluster, run: Run) -> Any:
