@@ -29,7 +29,7 @@ class IncidentBook:
         ill = dict(self._ill(found))
         for subject, (state, evidence) in ill.items():
             incident, news = self._incidents.open(subject, state)
-            hold = found.holds.get(subject, "")
+            hold = found.said(subject)
             if news:
                 self._incidents.note(incident.id, "signal", evidence)
                 self._incidents.note(incident.id, "verdict", state)

@@ -44,6 +44,8 @@ class WatchReport(Frozen):
     """Action id → why it did not work."""
     holds: tuple[str, ...]
     """What a person must see to."""
+    waits: tuple[str, ...] = ()
+    """What is acted on soon, unless it goes away."""
     unlocked: tuple[str, ...] = ()
     """Servers that waited at boot and were given their disk's key."""
 
@@ -180,6 +182,7 @@ class Watcher:
             actions=(*at_work, *new),
             failed=failed or {},
             holds=(*found.holds.values(), *self._gatekeeper.refused.values()),
+            waits=tuple(found.waits.values()),
             unlocked=unlocked,
         )
 

@@ -23,6 +23,12 @@ Places = Callable[[str, Collection[str]], Restarts]
 """(dead server, VMs that ran there) → where metal runs them, where no HA does."""
 
 
+class Wait(Frozen):
+    """It is not acted on yet."""
+
+    text: str
+
+
 class Found(Frozen):
     """What one round of looking comes to."""
 
@@ -30,6 +36,12 @@ class Found(Frozen):
     actions: tuple[Heal | StartVm, ...]
     holds: dict[str, str]
     """"server alba1", "site lisbon" or "fleet" → what a person must see to."""
+    waits: dict[str, str] = {}
+    """"server alba1" → what is acted on soon, unless it goes away: nobody's to see to yet."""
+
+    def said(self, subject: str) -> str:
+        """What is told of it beside its evidence."""
+        return self.holds.get(subject) or self.waits.get(subject, "")
 
 
 def plan_heal(
@@ -51,10 +63,10 @@ def plan_heal(
     known, before, limits = sense or Sense(), history or History(), policy or WatchPolicy()
     diagnoses = diagnose(inventory, world, past, known)
     actions: list[Heal] = []
-    holds = _alarms(inventory, diagnoses)
+    holds, waits = _alarms(inventory, diagnoses), {}
     for name, diagnosis in diagnoses.items():
         if world.servers[name].life is not Life.MEMBER:
-            hold: Heal | str | None = _emptying(name, diagnosis)
+            hold: Heal | Wait | str | None = _emptying(name, diagnosis)
             if diagnosis.state in ("dead", "suspect") and _victims(world, past, name):
                 hold = _recover(inventory, world, past, name, diagnosis, known, places or _nowhere)
         elif diagnosis.state in ("dead", "suspect"):
@@ -66,7 +78,9 @@ def plan_heal(
             hold = _drain(inventory, world, name, times, drain_moves)
         else:
             hold = _person(name, diagnosis)
-        if isinstance(hold, str):
+        if isinstance(hold, Wait):
+            waits[f"server {name}"] = hold.text
+        elif isinstance(hold, str):
             holds[f"server {name}"] = hold
         elif hold is not None:
             actions.append(hold)
@@ -74,7 +88,7 @@ def plan_heal(
     if storm:
         holds["fleet"] = storm
     again = tuple(fallen(inventory, world, past[-1].world if past else None, known.fell))
-    return Found(diagnoses=diagnoses, actions=(*kept, *again), holds=holds)
+    return Found(diagnoses=diagnoses, actions=(*kept, *again), holds=holds, waits=waits)
 
 
 def _nowhere(_server: str, vms: Collection[str]) -> Restarts:
@@ -98,7 +112,7 @@ def _recover(
     diagnosis: Diagnosis,
     sense: Sense,
     places: Places,
-) -> Heal | str:
+) -> Heal | Wait | str:
     cluster = inventory.cluster_of(name)
     seen = world.clusters.get(cluster or "", SeenCluster())
     said = "; ".join(diagnosis.evidence)
@@ -114,9 +128,9 @@ def _recover(
         )
     waited = diagnosis.looks >= PATIENCE and diagnosis.seconds >= sense.suspect_seconds
     if diagnosis.state == "suspect" and not waited:
-        return (
-            f"{name} is suspect ({said}): if it stays so for {sense.suspect_seconds:g} s, it is "
-            "switched off through its BMC and its VMs run elsewhere."
+        return Wait(
+            text=f"{name} is suspect ({said}): if it stays so for {sense.suspect_seconds:g} s, "
+            "`metal watch --act` switches it off through its BMC and its VMs run elsewhere."
         )
     vms = _most_important_first(inventory, _victims(world, past, name))
     restarts = None if inventory.clusters[cluster].has_ha else places(name, vms)

@@ -105,6 +105,7 @@ def test_watching_is_golden(golden) -> None:
         actions=(),
         failed={"drain:a3": "no room"},
         holds=("a2 cannot be judged",),
+        waits=("a4 is suspect",),
     )
     golden("watch.txt", "\n".join(watch_lines(report)))
 

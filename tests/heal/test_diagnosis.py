@@ -114,6 +114,9 @@ def test_story(path: Path) -> None:
         assert any(text in hold for hold in holds), holds
     if "holds" not in expect:
         assert holds == ()
+    waits = tuple(found_.waits.values())
+    assert len(waits) == len(expect.get("waits", []))
+    assert all(any(text in wait for wait in waits) for text in expect.get("waits", []))
     if "victims" in expect:
         assert isinstance(actions[0], RecoverServer)
         assert actions[0].vms == expect["victims"]

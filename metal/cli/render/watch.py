@@ -36,6 +36,8 @@ def _findings(report: "WatchReport") -> Iterator[str]:
     for key, why in report.failed.items():
         if key not in known:
             yield f"{key}: FAILED: {why}"
+    for wait in report.waits:
+        yield f"nobody must act yet: {wait}"
     for hold in report.holds:
         yield f"A PERSON MUST SEE TO IT: {hold}"
 
