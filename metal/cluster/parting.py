@@ -105,6 +105,17 @@ def _prove_off(
     """`first`: raises where one that has power is not to be cut off it."""
 
     def off(switch: Any) -> None:
+        try:
+            proven(switch)
+        except Unreachable as error:
+            raise Unreachable(
+                error.what,
+                where=error.where,
+                mend=f"make it answer. If it never will: pull all power cords of {server}, then "
+                f"`metal fence {server} --i-have-pulled-the-plug`",
+            ) from error
+
+    def proven(switch: Any) -> None:
         if switch.power() != "off":
             first()
         switch.ensure_power("off")

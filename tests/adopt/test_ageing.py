@@ -429,8 +429,9 @@ def test_one_that_came_back_meanwhile_is_not_switched_off(
         silent_plug.setattr(Off, "power", silence)
         silent_plug.setattr(Off, "ensure_power", silence)
         silent_plug.setattr(ageing.parting, "TRIES", 1)
-        with pytest.raises(Failed, match="its plug does not answer"):
+        with pytest.raises(Failed, match="its plug does not answer") as told:
             ageing.replace_server(grown.workspace, "alba1", "alba1", silent, grown.shell)
+        assert "`metal fence alba1 --i-have-pulled-the-plug`" in str(told.value)
     grown.datacenter.power_on("alba1")
     deadline = time.monotonic() + 20
     while not grown.nodes.driver.condition().nodes["alba1"]:
