@@ -151,8 +151,7 @@ def _by_script(seen: SeenBoot, wanted: WantedBoot) -> Iterator[str]:
     if vlan != seen.vlan:
         yield (
             f"its address is on {_told(seen.vlan)}, and it would wait for its key on "
-            f"{_told(vlan)}: "
-            f"METAL_VLAN={seen.vlan} {THERE}"
+            f"{_told(vlan)}: {f'METAL_VLAN={seen.vlan}' if seen.vlan else 'no METAL_VLAN'} {THERE}"
         )
     if vlan and not _has_module(seen, "8021q"):
         yield (

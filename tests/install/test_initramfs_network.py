@@ -3,6 +3,7 @@ over whichever card of a bond has a link: the scripts, run by a real shell."""
 
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,9 @@ from metal.install.medium import NETWORK, trust
 from metal.install.render import Templates, render_network, render_preseed
 from metal.inventory.defaults import default_file, defaults
 from metal.lab.preseeding import parse_preseed
+from metal.live import build
 from metal.live.agent import network
+from metal.live.desk import LiveDesk
 
 from .test_render import BOOT, MIRROR, SECRETS, action_for, check_golden, stubs
 
@@ -140,6 +143,7 @@ def test_the_installer_is_given_the_vlan_on_the_card_with_a_link(templates, told
     script = render_network(templates, told(**TAGGED))
     cards = {"eno1": (MAC, False), "eno2": ("02:00:5e:00:01:02", True)}
     assert run(script, cards)[2:] == [
+        "link set dev lo up",
         "link add link eno2 name vlan30 type vlan id 30",
         "link set dev vlan30 up",
         "address add 10.11.1.11/24 dev vlan30",
@@ -151,6 +155,7 @@ def test_the_installer_is_given_the_vlan_on_the_card_with_a_link(templates, told
     _ifupdown_makes_it(tmp_path / "etc" / "interfaces")
     untagged = render_network(templates, told(cards=["eno1", "eno2"], bond="active-backup"))
     assert run(untagged, cards)[2:] == [
+        "link set dev lo up",
         "address add 10.11.1.11/24 dev eno2",
         "route add default via 10.11.1.1 dev eno2",
         "debconf-set netcfg/enable false",
@@ -191,3 +196,21 @@ def test_the_live_system_tags_what_its_script_says(tmp_path, monkeypatch):
         "ip -4 address add 10.11.1.11/24 dev vlan30",
         "ip -4 route add default via 10.11.1.1 dev vlan30",
     ]
+
+
+def test_the_live_systems_script_says_its_vlan(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "current", lambda _state: SimpleNamespace(key="k"))
+
+    def script(**server):
+        jobs = SimpleNamespace(boot=lambda *_: SimpleNamespace(server="alba1"))
+        workspace = SimpleNamespace(
+            folder=tmp_path,
+            state=tmp_path,
+            inventory=made.inventory(**server),
+            store=SimpleNamespace(jobs=jobs),
+            boot_url=BOOT,
+        )
+        return LiveDesk(workspace).script(MAC, None)
+
+    assert " metal.vlan=30 " in script(links={"management": TAGGED})
+    assert "vlan" not in script()

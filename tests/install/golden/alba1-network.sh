@@ -22,6 +22,7 @@ has_link() {
 }
 
 take() {
+    ip link set dev lo up
     on=$1
     on=vlan30
     modprobe 8021q
