@@ -16,7 +16,7 @@ from metal.cluster.ports import storage_of
 from metal.controller.ageing import carried_out
 from metal.controller.progress import Progress
 from metal.controller.tokens import secret_name
-from metal.controller.workspace import Workspace
+from metal.controller.workspace import ROOT_PASSWORD, Workspace
 from metal.inventory.edit import edit
 from metal.inventory.mistakes import suggest
 from metal.inventory.replacing import moved
@@ -85,6 +85,11 @@ def warnings(workspace: Workspace, order: Crossing, mbit: int) -> list[str]:
             f"it runs on while its disks ({gib} GiB, some {minutes} min at {mbit} Mbit/s) are "
             "sent, and stands still for a moment at the end; one that is stopped stays so"
         ]
+        if not workspace.knows_root(order.source):
+            told.append(
+                f"only root of {order.source} removes what Proxmox leaves of it there, and no "
+                f"root password is kept here: set {ROOT_PASSWORD}, now or when it asks for it"
+            )
     else:
         told = [
             f"it stands still while its disks ({gib} GiB) are backed up and restored: some "

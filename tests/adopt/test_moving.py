@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from metal.cli.root import metal
 from metal.controller.balancing import moved_lately
 from metal.controller.look import look
-from metal.controller.moving import move, order_of
+from metal.controller.moving import move, order_of, warnings
 from metal.controller.planning import make_plan
 from metal.controller.progress import silent
 from metal.controller.running import list_runs
@@ -107,6 +107,24 @@ def test_it_says_beforehand_what_it_means(two: Datacenter, workspace: Workspace)
         " ".join(asked.output.split())
     )
     assert not workspace.store.journal.list(open_only=True)
+
+
+def test_that_only_root_removes_the_old_one_is_said_beforehand(
+    two: Datacenter, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a cluster that was adopted; with the password at hand it is no news."""
+    order = order_of(workspace, look(workspace), "git", "bora", None, copy=False)
+    said = "only root of alba removes what Proxmox leaves of it there"
+    assert said not in " ".join(warnings(workspace, order, 1000))
+    for name in NAMES[:3]:
+        workspace.secrets.forget(f"root/{name}")
+    assert said in " ".join(warnings(workspace, order, 1000))
+    done = run(workspace, "move", "git", "bora", "--to", "bora2", "--yes")
+    assert done.exit_code != 0 and "METAL_PVE_PASSWORD" in done.output
+    monkeypatch.setenv("METAL_PVE_PASSWORD", "secret-root")
+    again = run(workspace, "move", "git", "bora", "--yes")
+    assert again.exit_code == 0, again.output
+    assert [vm["node"] for vm in two.truth()["vms"] if vm["vmid"] == 101] == ["bora2"]
 
 
 def test_without_a_storage_in_common_a_copy_is_refused(
