@@ -82,5 +82,5 @@ def _kill_after(lab: Lab, steps: int, delay: float) -> None:
         pause.wait(0.02)
     pause.wait(delay)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL, "it ended before the moment came"
+    said, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL, f"it ended before the moment came: {said}"

@@ -18,6 +18,7 @@ class Wire:
         """`addresses`: ours on the bridge, with their prefix lengths."""
         self.name, self.folder = f"metal-wire-{os.getpid()}", folder
         self._addresses, self._taps = addresses, 0
+        self._door = False
         self._children: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "Wire":
@@ -38,6 +39,10 @@ class Wire:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+        if self._door:
+            # The kernel takes a namespace's devices down in its own time, and the next wire of
+            # this process has a door of the same name.
+            _run("ip", "link", "delete", self._outside)
         _run("ip", "netns", "delete", self.name)
 
     def tap(self) -> str:
@@ -52,14 +57,20 @@ class Wire:
 
         `inside`: further addresses of the bridge, where `addresses` are of another network.
         """
-        ours = f"door{os.getpid()}"
+        ours = self._outside
         _run("ip", "link", "add", ours, "type", "veth", "peer", "name", "door", "netns", self.name)
+        self._door = True
         self._ip("link", "set", "door", "master", BRIDGE, "up")
         for address in inside:
             self._ip("address", "add", address, "dev", BRIDGE)
         for address in addresses:
             _run("ip", "address", "add", address, "dev", ours)
         _run("ip", "link", "set", ours, "up")
+
+    @property
+    def _outside(self) -> str:
+        """The door's end on this machine."""
+        return f"door{os.getpid()}"
 
     def words(self, *words: str) -> list[str]:
         """The command that runs `words` in it."""
