@@ -108,8 +108,8 @@ def closed(inventory: Inventory, fleet: Fleet, room: Room) -> str:
     unsized = sorted(vm for vm in fleet.unsized if fleet.where.get(vm, ("",))[0] == room.name)
     if not room.hosts:
         return "all its servers are retired"
-    if room.solo:
-        return "it stands alone"
+    if len(room.hosts) == 1:
+        return "it stands alone" if room.solo else "all its other servers are retired"
     if room.closed:
         return room.closed
     if not inventory.clusters[room.name].restarts:

@@ -80,10 +80,14 @@ class Room:
     """Nothing new goes here that does not name it."""
     shared: bool = True
     """Whether all its servers reach the VMs' disks."""
+    solo: bool = False
+    """The inventory gives it one server. Where one is left of several, restarts stay promised."""
 
     @property
-    def solo(self) -> bool:
-        return len(self.hosts) == 1
+    def last(self) -> str:
+        """The one server that is left of those that were to restart each other's VMs; empty
+        where there are more."""
+        return next(iter(self.hosts)) if len(self.hosts) == 1 and not self.alone else ""
 
     @property
     def alone(self) -> str:
@@ -219,6 +223,7 @@ def _room(inventory: Inventory, world: World, name: str, ready: bool, forming: b
         closed=_closed(inventory, world, name, ready, forming),
         only_pinned=cluster.only_pinned,
         shared=cluster.ceph or cluster.storage is not None,
+        solo=len(cluster.servers) == 1,
     )
 
 

@@ -73,6 +73,11 @@ def _why_not(
             "give it an `apart` group with a VM in another cluster, unpin it, or let it wait "
             "(`may_wait`)",
         )
+    if room.last:
+        return (
+            f"its other servers are retired, and nothing restarts what ran on {room.last}",
+            f"add a server to {room.name}, or take the retired ones out of its `servers`",
+        )
     why = room.refuses(item)
     if why.endswith("not known"):
         return why, f"list the disks of the servers of {room.name} under `learned`"

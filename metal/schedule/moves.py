@@ -160,7 +160,7 @@ def _spread(guests: list[Guest], targets: list[Host]) -> dict[str, str]:
 
 
 def why_stranded(guest: Guest, room: Room, source: Host, targets: list[Host]) -> str:
-    if room.solo:
+    if len(room.hosts) == 1:
         return f"{source.name} stands alone: there is no server to move it to"
     if not targets:
         return f"no other server of {room.name} is online and sound"

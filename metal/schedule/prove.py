@@ -150,9 +150,11 @@ def lose(room: Room, dead: str, up: set[str]) -> Failure:
     if verdict is Verdict.UNKNOWN:
         return Failure(verdict="unknown", why="too many VMs to decide it in the time given")
     few = smallest(victims, sure)
+    takers = ", ".join(n.name for n in sure)
+    cannot = f"{takers} cannot take" if takers else "no other server is there to take"
     return Failure(
         verdict="not",
-        why=f"{', '.join(n.name for n in sure) or 'no server'} cannot take {', '.join(few)}",
+        why=f"{cannot} {', '.join(few)}",
         smallest=few,
         mends=mends(dead, sure, victims),
     )

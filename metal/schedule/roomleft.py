@@ -29,6 +29,7 @@ def room_left(inventory: Inventory, world: World, size: VmSize) -> tuple[Left, .
 
 def _left(room: Room, guest: Guest) -> Left:
     refused = room.closed or (room.alone and f"{room.alone}: only replicas go there")
+    refused = refused or (room.last and "its other servers are retired")
     if refused:
         return Left(room.name, 0, 0, refused)
     nodes = [h.node for h in room.hosts.values() if not h.closed]

@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+from metal.controller.planning import plan_fleet
 from metal.model.fleet import Inventory
+from metal.model.laws import judge
 from metal.model.life import Life
 from metal.model.world import SeenCluster, SeenServer, SeenVm, World
 from metal.schedule.place import place
+from metal.schedule.prove import prove
+from metal.schedule.roomleft import room_left
 
 MakeFleet = Callable[..., Inventory]
 Formed = Callable[..., World]
@@ -169,6 +173,38 @@ def test_a_degraded_cluster_takes_nothing_new(make_fleet: MakeFleet, formed: For
     retired = SeenServer(life=Life.RETIRED, node="unknown")
     less = world.model_copy(update={"servers": {**world.servers, "a2": retired}})
     assert servers(fleet, less)["vm"] in ("a1", "a3")
+
+
+def test_the_last_of_several_servers_is_no_machine_on_its_own(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    """Restarts were promised there, so neither who may wait nor a replica comes: planner, judge
+    and proof say the same. Of a cluster that the inventory makes of one server both may."""
+    vms = {
+        "waits": {"cluster": "a", "may_wait": True},
+        "copy": {"cluster": "a", "apart": "g"},
+        "other": {"cluster": "b", "apart": "g"},
+    }
+    fleet = make_fleet({"a": [8, 8], "b": [8, 8, 8]}, vms)
+    world = formed(fleet)
+    retired = SeenServer(life=Life.RETIRED, node="online")
+    less = world.model_copy(update={"servers": {**world.servers, "a2": retired}})
+    plan = plan_fleet(fleet, less)
+    assert [a.vm for a in plan.actions if a.kind == "place"] == ["other"]
+    assert judge(plan, fleet, less) == []
+    told = why_left(fleet, less)["waits"]
+    assert "nothing restarts what ran on a1" in told and "take the retired ones out" in told
+
+    there = SeenVm(vmid=100, cluster="a", server="a1", state="running")
+    runs = less.model_copy(update={"vms": {"waits": there}})
+    lost = prove(fleet, runs).clusters["a"].failures["a1"]
+    assert (lost.verdict, lost.why) == ("not", "no other server is there to take waits")
+    assert room_left(fleet, less, fleet.sizes["small"])[0].why == "its other servers are retired"
+
+    document = fleet.model_dump()
+    document["clusters"]["a"] |= {"servers": ["a1"], "ceph": False}
+    solo = Inventory.model_validate(document)
+    assert servers(solo, less) | {"other": "b"} == {"waits": "a1", "copy": "a1", "other": "b"}
 
 
 def test_a_failing_server_gets_nothing_new(make_fleet: MakeFleet, formed: Formed) -> None:

@@ -65,13 +65,14 @@ def fatal(dead: str, cluster: str, residents: Mapping[str, Resident], after: Aft
     bins = [_bin(s, [r for r in here if r.server == s], after) for s in survivors]
     # Also what sits on a server that is down already, and is still to be restarted.
     items = _restarting([r for r in here if r.server not in survivors], bins)
-    names = ", ".join(survivors) or "no server"
+    names = ", ".join(survivors)
     try:
         if fits(items, bins):
             return None
     except TooHard:
         return f"if {dead} dies: too many VMs to prove that {names} can take them"
-    return f"if {dead} dies, {names} cannot take its VMs ({sum(i.memory for i in items)} MiB)"
+    cannot = f"{names} cannot" if names else "there is no other server to"
+    return f"if {dead} dies, {cannot} take its VMs ({sum(i.memory for i in items)} MiB)"
 
 
 def _bin(server: str, settled: list[Resident], after: After) -> Bin:
