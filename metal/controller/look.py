@@ -1,9 +1,11 @@
 """Look at everything at once. Whatever does not answer is unknown, and said so."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
+from metal.controller.event_logs import LOGGED, EventLogs, logged
 from metal.controller.libvirts import INSTALLED
 from metal.controller.powering import moment, read_by_plug
 from metal.controller.progress import Progress, silent
@@ -15,6 +17,7 @@ from metal.model.life import Life
 from metal.model.links import is_plain
 from metal.model.passport import Method, Passport
 from metal.model.world import NodeState, SeenCluster, SeenServer, SeenVm, World
+from metal.operations.records import Record
 from metal.operations.servers import ServerRecord
 
 WORKERS = 64
@@ -34,10 +37,13 @@ _NEVER_FORMED = SeenCluster(formed=False, quorate=False)
 """No server of it was ever installed by us."""
 
 
-def look(workspace: Workspace, *, progress: Progress = silent) -> World:
-    """One look at every BMC and cluster, side by side; kept as the last look."""
+def look(
+    workspace: Workspace, *, progress: Progress = silent, logs: EventLogs | None = None
+) -> World:
+    """One look at every BMC and cluster, side by side; kept as the last look. `logs`: of who also
+    reads what the BMCs logged."""
     progress.begin("look", "look at servers and clusters")
-    looked = _Look(workspace)
+    looked = _Look(workspace, logs)
     world = looked.world()
     workspace.store.looks.save(world.model_dump_json())
     progress.end("look", not world.silent, "; ".join(_remarks(world, looked.ages)))
@@ -63,13 +69,14 @@ def _remarks(world: World, ages: dict[str, float]) -> Iterator[str]:
 
 
 class _Look:
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, workspace: Workspace, logs: EventLogs | None) -> None:
+        self._workspace, self._logs = workspace, logs
         self._records = workspace.store.servers.all()
         self._passports = workspace.store.records.all("passport")
         self._names = workspace.store.records.all(NAMES)
         self._linked = workspace.store.records.all(LINKED)
         self._words = workspace.store.words.all()
+        self._logged: dict[str, Record] = {}
         self._silent: dict[str, str] = {}
         self.ages: dict[str, float] = {}
         """Server → how many seconds ago its BMC told what is used: it is not asked that often."""
@@ -85,6 +92,7 @@ class _Look:
                 asked = {c: self._ask_cluster(pool, c, thorough=True) for c in clusters}
                 clusters = {name: self._called(name, f.result()) for name, f in asked.items()}
         nodes = {n: state for _, states, _ in clusters.values() for n, state in states.items()}
+        self._logged = self._workspace.store.records.all(LOGGED)  # with what was read just now
         return World(
             servers={
                 n: self._server(n, bmcs[n].result() if n in bmcs else _SILENT_BMC, nodes.get(n))
@@ -172,9 +180,13 @@ class _Look:
             return told.body["power"], HealthReport.model_validate(told.body["health"]), ""
 
         def tell() -> dict[str, Any]:
+            begun = time.monotonic()
             bmc = self._workspace.bmc(name)
             try:
-                return {"power": bmc.power(), "health": bmc.health().model_dump(mode="json")}
+                told = {"power": bmc.power(), "health": bmc.health().model_dump(mode="json")}
+                if self._logs:
+                    self._logs.read(name, bmc, time.monotonic() - begun)
+                return told
             finally:
                 bmc.close()
 
@@ -238,6 +250,7 @@ class _Look:
 
     def _server(self, name: str, bmc: BmcSeen, node: str | None) -> SeenServer:
         record, (power, report, by) = self._record(name), bmc
+        events = logged(self._logged.get(name), self._workspace.store.now()) if self._logged else ()
         return SeenServer(
             life=record.life,
             status=record.status,
@@ -245,7 +258,7 @@ class _Look:
             power=power,
             power_by=by,
             health=report.health,
-            reasons=report.reasons,
+            reasons=(*report.reasons, *events),
             node=_node_state(node),
             route=self._route(name),
         )

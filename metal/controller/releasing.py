@@ -3,6 +3,7 @@
 import time
 
 from metal.controller.blocklisting import let_in
+from metal.controller.event_logs import LOGGED
 from metal.controller.look import look
 from metal.controller.powering import switch
 from metal.controller.progress import Progress
@@ -42,6 +43,7 @@ def release(
     let_in(workspace, server)
     workspace.store.words.withdraw(server)
     workspace.store.records.forget(server, "signs")  # it is taken as it is now
+    workspace.store.records.forget(server, LOGGED)
     workspace.store.records.put(server, "released", True)  # what failed before counts no more
     if record.life is Life.DRAINING:
         workspace.store.servers.move(server, Life.MEMBER)

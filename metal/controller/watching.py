@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 
 from metal.controller.alarming import send_due
+from metal.controller.event_logs import EventLogs
 from metal.controller.fleet_state import VERDICTS
 from metal.controller.gatekeeping import Gatekeeper
 from metal.controller.healing import Healing
@@ -69,6 +70,7 @@ class Watcher:
         self._every = every or workspace.inventory.watch.every
         self._monotonic = workspace.store.database.clock.monotonic
         self._past: list[tuple[float, World]] = []
+        self._logs = EventLogs(workspace.store, self._monotonic)
         self._book = IncidentBook(workspace)
         self._gatekeeper = Gatekeeper(workspace)
         self._healing = Healing(workspace, progress, self._book, pool=pool, stop=stop)
@@ -87,7 +89,7 @@ class Watcher:
         self._past = self._past or _remembered(self._workspace)
         if self._workspace.inventory.watch.keep_sessions:
             self._workspace.bmc_sessions.keep()
-        world = look(self._workspace, progress=self._progress)
+        world = look(self._workspace, progress=self._progress, logs=self._logs)
         if post is not None and post.term is not None:
             remember_fallen(self._workspace, world, [earlier for _, earlier in self._past])
         found = self._judge(world)
@@ -162,6 +164,7 @@ class Watcher:
         """Another leads and looks; BMCs are not asked twice. What was seen last is taken from the
         store once this one leads."""
         self._past = []
+        self._logs.forget()
         self._workspace.bmc_sessions.let_go()
         leader = self._workspace.store.leading.who(POST)
         name = leader.place if leader else "nobody"

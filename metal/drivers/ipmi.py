@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pyghmi.exceptions import IpmiException
 
-from metal.drivers import ipmi_boot, ipmi_sel, ipmi_users
+from metal.drivers import ipmi_boot, ipmi_news, ipmi_sel, ipmi_users
 from metal.drivers.ipmi_ask import ask, refusal
 from metal.drivers.ipmi_console import IpmiConsole
 from metal.drivers.ipmi_exposure import read_exposure
@@ -27,6 +27,8 @@ from metal.model.facts import (
     Facts,
     HealthReport,
     LogEntry,
+    LogMark,
+    LogNews,
     Power,
 )
 from metal.model.findings import Exposure
@@ -169,6 +171,9 @@ class Ipmi:
 
     def log(self) -> tuple[LogEntry, ...]:
         return self._run(ipmi_sel.read_log)
+
+    def log_news(self, mark: LogMark | None) -> LogNews:
+        return self._run(lambda c: ipmi_news.read_news(c, mark))
 
     def ensure_log_empty(self) -> None:
         self._run(lambda c: ipmi_sel.ensure_log_empty(c, self.where, self._settle))

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -49,8 +50,12 @@ def read_log(command: Any) -> tuple[LogEntry, ...]:
     info = sel_info(command)
     if not info.entries:
         return ()
+    return told(command, _records(command, _start(command, info.entries)))
+
+
+def told(command: Any, records: Iterable[bytes]) -> tuple[LogEntry, ...]:
+    """What these records say."""
     handler = EventHandler(_sensors(command), command)
-    records = _records(command, _start(command, info.entries))
     return tuple(_entry(handler, record) for record in records)
 
 
@@ -90,9 +95,9 @@ def _start(command: Any, entries: int) -> int:
     """The id to read from: long logs are read from near their end, if ids count up by one."""
     if entries > LAST:
         try:
-            _, record = _get(command, LAST_ID)
+            _, record = get_entry(command, LAST_ID)
             near = int.from_bytes(record[:2], "little") - LAST + 1
-            if near > 0 and int.from_bytes(_get(command, near)[1][:2], "little") == near:
+            if near > 0 and int.from_bytes(get_entry(command, near)[1][:2], "little") == near:
                 return near
         except IpmiException:
             pass
@@ -106,7 +111,7 @@ def _records(command: Any, start: int) -> list[bytes]:
     while start != LAST_ID and start not in seen:
         seen.add(start)
         try:
-            start, record = _get(command, start)
+            start, record = get_entry(command, start)
         except IpmiException as error:
             if error.ipmicode == EMPTY:
                 break
@@ -115,7 +120,7 @@ def _records(command: Any, start: int) -> list[bytes]:
     return list(found)
 
 
-def _get(command: Any, number: int) -> tuple[int, bytes]:
+def get_entry(command: Any, number: int) -> tuple[int, bytes]:
     """(id of the next, the record), 31.5; a record that is read whole needs no reservation."""
     data = ask(command, 10, 0x43, 0, 0, *number.to_bytes(2, "little"), 0, 0xFF)
     return int.from_bytes(data[:2], "little"), data[2:]

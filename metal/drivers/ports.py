@@ -16,6 +16,8 @@ from metal.model.facts import (
     Facts,
     HealthReport,
     LogEntry,
+    LogMark,
+    LogNews,
     Power,
 )
 from metal.model.findings import Exposure
@@ -89,6 +91,11 @@ class Bmc(Protocol):
 
     def log(self) -> tuple[LogEntry, ...]:
         """The event log, oldest first, the last 1,000 entries."""
+
+    def log_news(self, mark: LogMark | None) -> LogNews:
+        """What was logged since `mark`, in few calls however long the log is; without a mark
+        nothing but where the log ends. History is not news: where it cannot be told what is new,
+        nothing is."""
 
     def ensure_log_empty(self) -> None:
         """Clear the event log; the caller saved it."""

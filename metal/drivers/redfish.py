@@ -14,6 +14,7 @@ from metal.drivers.redfish_accounts import ACCOUNTS, AccountBook
 from metal.drivers.redfish_exposure import ipmi_is_off, read_exposure
 from metal.drivers.redfish_facts import read_facts
 from metal.drivers.redfish_health import read_health
+from metal.drivers.redfish_news import read_news
 from metal.drivers.redfish_seldom import Seldom
 from metal.drivers.redfish_session import Answer, RedfishSession
 from metal.drivers.redfish_tree import Tree
@@ -28,6 +29,8 @@ from metal.model.facts import (
     Facts,
     HealthReport,
     LogEntry,
+    LogMark,
+    LogNews,
     PasswordRules,
     Power,
 )
@@ -210,6 +213,10 @@ class Redfish:
     def log(self) -> tuple[LogEntry, ...]:
         with self._lock, self._session.look():
             return redfish_log.read_log(self._tree)
+
+    def log_news(self, mark: LogMark | None) -> LogNews:
+        with self._lock, self._session.look():
+            return read_news(self._tree, mark)
 
     def ensure_log_empty(self) -> None:
         with self._lock:

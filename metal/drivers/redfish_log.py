@@ -112,7 +112,7 @@ def _rank(service: Body) -> int:
 def _entries_of(tree: Tree, service: Body) -> list[LogEntry]:
     path = link(service.get("Entries"))
     members = list(_members(tree, path))[-LAST:] if path else []
-    return [_entry(b) for b in _whole(tree, members) if b.get("Message") or b.get("Created")]
+    return [entry_of(b) for b in _whole(tree, members) if b.get("Message") or b.get("Created")]
 
 
 def _members(tree: Tree, path: str) -> list[Body]:
@@ -123,13 +123,13 @@ def _members(tree: Tree, path: str) -> list[Body]:
         return []  # the link leads nowhere
     count = pages[0].get("Members@odata.count")
     total = count if isinstance(count, int) else 0
-    first = _dicts(pages[0])
+    first = entries_in(pages[0])
     if total > LAST and len(first) < total:
         skipped = _skip(tree, path, total - LAST)
-        if skipped and not _newest_first(first):
+        if skipped and not is_newest_first(first):
             return _rest(tree, skipped)
     found = _rest(tree, path)
-    return found[::-1] if _newest_first(found) else found
+    return found[::-1] if is_newest_first(found) else found
 
 
 def _rest(tree: Tree, path: str) -> list[Body]:
@@ -137,7 +137,7 @@ def _rest(tree: Tree, path: str) -> list[Body]:
     found: list[Body] = []
     try:
         for page in tree.session.pages(path):
-            found += _dicts(page)
+            found += entries_in(page)
             if len(found) >= LAST:
                 break
     except Failed:
@@ -149,18 +149,18 @@ def _rest(tree: Tree, path: str) -> list[Body]:
 def _skip(tree: Tree, path: str, count: int) -> str | None:
     """$skip (DSP0266 7.3), if the BMC really skips."""
     skipping = f"{path}?$skip={count}"
-    plain = _dicts(tree.session.get(path))
+    plain = entries_in(tree.session.get(path))
     body = next(tree.bodies(iter([skipping])), {})
-    members = _dicts(body)
+    members = entries_in(body)
     return skipping if members and link(members[0]) != link(plain[0] if plain else None) else None
 
 
-def _dicts(page: Body) -> list[Body]:
+def entries_in(page: Body) -> list[Body]:
     members = page.get("Members")
     return [m for m in members if isinstance(m, dict)] if isinstance(members, list) else []
 
 
-def _newest_first(members: list[Body]) -> bool:
+def is_newest_first(members: list[Body]) -> bool:
     """By what both ends say of their time, else by their numbers."""
     if len(members) < 2:
         return False
@@ -186,7 +186,7 @@ def _bodies(tree: Tree, path: str) -> Iterator[Body]:
     return tree.bodies(iter([path]))
 
 
-def _entry(body: Body) -> LogEntry:
+def entry_of(body: Body) -> LogEntry:
     return LogEntry(
         at=moment(body.get("Created") or body.get("EventTimestamp")),
         severity=SEVERITIES.get(str(body.get("Severity")).lower(), "unknown"),

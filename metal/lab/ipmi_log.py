@@ -3,13 +3,31 @@
 import time
 from datetime import datetime
 
-from metal.lab.ipmi_sensors import PLATFORM, SEVERITY, sensors
+from metal.lab.ipmi_sensors import (
+    MEMORY,
+    PLATFORM,
+    POWER_SUPPLY,
+    SENSOR_SPECIFIC,
+    SEVERITY,
+    TEMPERATURE,
+    THRESHOLD,
+    sensors,
+)
 from metal.lab.machine import Machine
 from metal.model.facts import LogEntry
 
 OK, NOT_FOUND, CANCELLED = 0x00, 0xCB, 0xC5
 OFFSETS = {"ok": 0, "warning": 1, "critical": 2}
 """Of the generic severity event type 07h, table 42-2."""
+STATES = {
+    (MEMORY, "Correctable error"): (SENSOR_SPECIFIC, 0),
+    (MEMORY, "Uncorrectable error"): (SENSOR_SPECIFIC, 1),
+    (POWER_SUPPLY, "Predictive failure"): (SENSOR_SPECIFIC, 2),
+    (POWER_SUPPLY, "Power input lost"): (SENSOR_SPECIFIC, 3),
+    (TEMPERATURE, "Upper critical"): (THRESHOLD, 9),
+}
+"""(sensor type, what it says) → (event type, offset), tables 42-2 and 42-3."""
+OVER = " (over)"
 SINCE_START = 42
 """What a clock shows that was never set."""
 ROOM = 512
@@ -68,9 +86,18 @@ class Sel:
 
 
 def _record(machine: Machine, number: int, entry: LogEntry) -> bytes:
-    """Table 32-1: of the sensor that stands for the whole system."""
+    """Table 32-1: of the sensor that its text names, else of the one for the whole system."""
     at = int(datetime.fromisoformat(entry.at).timestamp()) if entry.at else SINCE_START
-    system = next(i for i, s in enumerate(sensors(machine), 1) if s.kind == PLATFORM)
     head = number.to_bytes(2, "little") + b"\x02" + at.to_bytes(4, "little")
-    event = bytes([PLATFORM, system, SEVERITY, OFFSETS.get(entry.severity, 0), 0xFF, 0xFF])
-    return head + b"\x20\x00\x04" + event
+    return head + b"\x20\x00\x04" + _event(machine, entry)
+
+
+def _event(machine: Machine, entry: LogEntry) -> bytes:
+    name, _, state = entry.text.partition(": ")
+    for index, sensor in enumerate(sensors(machine), 1):
+        if sensor.name == name and (sensor.kind, state.removesuffix(OVER)) in STATES:
+            kind, offset = STATES[sensor.kind, state.removesuffix(OVER)]
+            over = 0x80 if state.endswith(OVER) else 0
+            return bytes([sensor.kind, index, kind | over, offset, 0xFF, 0xFF])
+    system = next(i for i, s in enumerate(sensors(machine), 1) if s.kind == PLATFORM)
+    return bytes([PLATFORM, system, SEVERITY, OFFSETS.get(entry.severity, 0), 0xFF, 0xFF])

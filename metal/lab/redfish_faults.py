@@ -113,6 +113,7 @@ FAULTS = {
     "clock-1970": "never got the time: its clock and log say 1970",
     "log-links": "lists log entries as links only",
     "log-newest-first": "lists the newest log entry first",
+    "skip-ignored": "shows its log from the beginning, from wherever it is asked for",
     "log-clear-type": "clears its log only if told what: ClearAll",
     "log-stays": "says yes to clearing its log and keeps it",
     "ipmi-off": "has IPMI over LAN switched off (I13)",

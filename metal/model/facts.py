@@ -158,6 +158,28 @@ class LogEntry(Frozen):
     text: str
 
 
+class LogMark(Frozen):
+    """Up to where an event log was read."""
+
+    where: str = ""
+    """Path of its entries (Redfish), so that it need not be looked for again."""
+    count: int
+    last: str = ""
+    """What the newest entry was, as it stood there; "" of an empty log."""
+    newest_first: bool = False
+
+
+class LogNews(Frozen):
+    """What an event log got since a mark."""
+
+    mark: LogMark | None = None
+    """To go on from. None: it has no log, or what is new in it cannot be told."""
+    entries: tuple[LogEntry, ...] = ()
+    """Oldest first."""
+    cleared: bool = False
+    """It has fewer entries than before: somebody cleared it."""
+
+
 class BootOnce(Frozen):
     """What the next boot is set to, as read back."""
 

@@ -11,7 +11,7 @@ from metal.controller.watching import Watcher
 from metal.controller.workspace import Workspace
 from metal.lab.storms.ports import AtOnce, Leave, SimPace
 from metal.model.errors import Unreachable
-from metal.model.facts import HealthReport, Power
+from metal.model.facts import HealthReport, LogMark, LogNews, Power
 from metal.model.fleet import Inventory
 from metal.model.life import Life
 from metal.model.world import SeenCluster, SeenVm
@@ -109,6 +109,9 @@ class _Bmc:
 
     def health(self) -> HealthReport:
         return HealthReport(health="ok")
+
+    def log_news(self, mark: LogMark | None) -> LogNews:
+        return LogNews()
 
     def ensure_power(self, wanted: Power) -> None:
         assert wanted == "off"

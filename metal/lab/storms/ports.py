@@ -17,7 +17,7 @@ from metal.controller.pace import Reading
 from metal.controller.workspace import Workspace
 from metal.lab.storms.rack import Rack, Trio
 from metal.model.errors import Failed, Unreachable
-from metal.model.facts import HealthReport, Power
+from metal.model.facts import HealthReport, LogMark, LogNews, Power
 from metal.model.fleet import Inventory
 from metal.model.hypervisor import VmSpec
 from metal.model.world import SeenCluster, SeenVm
@@ -89,6 +89,10 @@ class SimBmc:
         self._ask()
         sick = self._box.sick
         return HealthReport(health="critical" if sick else "ok", reasons=(sick,) if sick else ())
+
+    def log_news(self, mark: LogMark | None) -> LogNews:
+        """A box of the storms logs nothing: what ails it, its health tells."""
+        return LogNews()
 
     def ensure_power(self, wanted: Power) -> None:
         self._ask()
