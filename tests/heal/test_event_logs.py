@@ -190,6 +190,22 @@ def test_who_releases_it_takes_it_as_it_is(watched: Watched) -> None:
     release(watched.workspace, SICK, progress=silent)
     assert watched.rounds(2 * MINUTE).diagnoses[SICK].state == "healthy"
     assert watched.store.servers.get(SICK).life is Life.MEMBER
+    watched.log(BAD)
+    assert watched.rounds(MINUTE).diagnoses[SICK].signs == ("memory",), "what is new counts again"
+
+
+def test_what_was_logged_while_another_led_is_its_business(watched: Watched) -> None:
+    watched.rounds(2)
+    leading = watched.store.leading
+    assert watched.post.term
+    leading.resign(watched.post.term)
+    other = Post(watched.store, "there", 3600.0, Owner("there", "there", "pid:[1]", 2, 2))
+    other.seek()
+    assert watched.rounds(2).leader == "there"
+    watched.log(BAD)
+    assert other.term
+    leading.resign(other.term)
+    assert watched.rounds(MINUTE).diagnoses[SICK].state == "healthy"
 
 
 def test_a_log_that_cannot_be_read_is_no_reason_for_anything(watched: Watched) -> None:
