@@ -168,7 +168,8 @@ def _survives(
 ) -> bool:
     alive = [s for s in servers if s != dead]
     there = {s: on(world, s) for s in alive}
-    lost = [v for v, s in world.vms.items() if s.cluster == cluster and s.server not in alive]
+    gone = [v for v, s in world.vms.items() if s.cluster == cluster and s.server not in alive]
+    lost = [v for v in gone if world.vms[v].kind != "template"]  # it never runs
     units: list[list[str]] = []
     for vm in lost:
         mates = company(inventory, vm) if vm in inventory.vms else {vm}

@@ -22,8 +22,10 @@ from small_fleet import (
 
 from metal.model.addresses import Addressing
 from metal.model.fleet import Inventory, Learned, LibvirtAccess
+from metal.model.laws.after import look_ahead
+from metal.model.laws.survival import fatal
 from metal.model.life import Life, Status
-from metal.model.plan import Action, Osd, Restart, Restarts, Risk
+from metal.model.plan import Action, Osd, Plan, Restart, Restarts, Risk
 from metal.model.world import SeenCluster, SeenServer, SeenVm, World
 
 
@@ -698,3 +700,14 @@ def test_world_of_a_stranger_cluster_is_left_alone() -> None:
         update={"servers": running().servers | {"unknown9": SeenServer()}}
     )
     assert named(fleet({"a": vm()}), world, place("a", "rio1", 101)) == set()
+
+
+@pytest.mark.parametrize(("kind", "lost"), [("vm", True), ("template", False)])
+def test_a_template_is_lost_to_nobody(kind: str, lost: bool) -> None:
+    """It never runs: no server need be there to restart it."""
+    there = running(old=seen("rio1", 100, memory_mib=1024, kind=kind))
+    down = {s: SeenServer(life=Life.MEMBER, node="offline") for s in ("rio2", "rio3")}
+    world = there.model_copy(update={"servers": there.servers | down})
+    inventory = fleet({})
+    after = look_ahead(Plan(fingerprint="", actions=()), inventory, world)
+    assert (fatal("rio1", "rio", after.residents, after) is not None) is lost

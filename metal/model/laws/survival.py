@@ -64,7 +64,8 @@ def fatal(dead: str, cluster: str, residents: Mapping[str, Resident], after: Aft
     here = [r for r in residents.values() if r.cluster == cluster]
     bins = [_bin(s, [r for r in here if r.server == s], after) for s in survivors]
     # Also what sits on a server that is down already, and is still to be restarted.
-    items = _restarting([r for r in here if r.server not in survivors], bins)
+    lost = [r for r in here if r.server not in survivors and not _template(r.name, after)]
+    items = _restarting(lost, bins)
     names = ", ".join(survivors)
     try:
         if fits(items, bins):
@@ -73,6 +74,11 @@ def fatal(dead: str, cluster: str, residents: Mapping[str, Resident], after: Aft
         return f"if {dead} dies: too many VMs to prove that {names} can take them"
     cannot = f"{names} cannot" if names else "there is no other server to"
     return f"if {dead} dies, {cannot} take its VMs ({sum(i.memory for i in items)} MiB)"
+
+
+def _template(name: str, after: After) -> bool:
+    """It never runs, so nothing of it is to be restarted."""
+    return name in after.world.vms and after.world.vms[name].kind == "template"
 
 
 def _bin(server: str, settled: list[Resident], after: After) -> Bin:
