@@ -1,5 +1,6 @@
 """Where the VMs of one server go when it must be emptied."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from metal.model.fleet import Inventory
@@ -40,14 +41,13 @@ def drain_moves(inventory: Inventory, world: World, server: str) -> Drain:
     if server not in room.hosts:
         return _all_stay(world, server, f"{server} is retired")
     source = room.hosts[server]
-    foreign = tuple(
-        f"{vm} on {server} is not in the inventory: it is left where it is"
-        for vm in source.node.guests
-        if vm not in inventory.vms
-    )
     guests = most_important_first(inventory, source)
     targets = [h for h in room.hosts.values() if h is not source and takes(world, h)]
-    homes = find_homes(guests, targets)
+    strangers = [g for g in source.node.guests.values() if g.name not in inventory.vms]
+    foreign = tuple(
+        f"{g.name} on {server} is not in the inventory: it is left where it is" for g in strangers
+    )
+    homes = find_homes(guests, targets, strangers)
     torn = {
         vm: why
         for vm, at in homes.items()
@@ -64,7 +64,8 @@ def drain_moves(inventory: Inventory, world: World, server: str) -> Drain:
     moves = tuple(
         _move(world, g, cluster, server, homes[g.name]) for g in guests if g.name in homes
     )
-    return Drain(moves, stranded, (*foreign, *asleep, *_afterwards(guests, homes, targets)))
+    after = _afterwards(guests, homes, targets, source, strangers)
+    return Drain(moves, stranded, (*foreign, *asleep, *after))
 
 
 def _all_stay(world: World, server: str, why: str) -> Drain:
@@ -90,10 +91,13 @@ SAFE_TRIES = 2_000
 """Partial spreads that are looked at for one after which every server left may die."""
 
 
-def find_homes(guests: list[Guest], targets: list[Host]) -> dict[str, str]:
-    """VM → server. Spread so that each of the servers left may die, if that was found; else if
-    that holds all; else any packing of all; else what fits, by importance."""
-    safe = _Safe([h.node.copy() for h in targets]).spread(bundle(guests))
+def find_homes(
+    guests: list[Guest], targets: list[Host], staying: Sequence[Guest] = ()
+) -> dict[str, str]:
+    """VM → server. Spread so that each of the servers left may die, and the one that is emptied
+    with who stays there, if that was found; else if that holds all; else any packing of all; else
+    what fits, by importance."""
+    safe = _Safe([h.node.copy() for h in targets], staying).spread(bundle(guests))
     if safe is not None:
         return safe
     spread = _spread(guests, targets)
@@ -105,15 +109,16 @@ def find_homes(guests: list[Guest], targets: list[Host]) -> dict[str, str]:
 class _Safe:
     """The freest server first, and back again where a server left may not die any more."""
 
-    def __init__(self, nodes: list[Node]) -> None:
+    def __init__(self, nodes: list[Node], staying: Sequence[Guest]) -> None:
         self.nodes = nodes
+        self.staying = staying
         self.tries = 0
 
     def spread(self, items: list[Item]) -> dict[str, str] | None:
         if len(self.nodes) < 2 or verdict(self.nodes) is not Verdict.SURVIVABLE:
             return None
         if not items:
-            return {}
+            return {} if pack(self.staying, self.nodes) is not None else None
         item, *rest = items
         for node in sorted(self.nodes, key=lambda n: freedom(n, item)):
             if self.tries == SAFE_TRIES:
@@ -184,12 +189,24 @@ def _move(world: World, guest: Guest, cluster: str, source: str, target: str) ->
     )
 
 
-def _afterwards(guests: list[Guest], homes: dict[str, str], targets: list[Host]) -> tuple[str, ...]:
-    """What the cluster is left with while the server is away."""
+def _afterwards(
+    guests: list[Guest],
+    homes: dict[str, str],
+    targets: list[Host],
+    source: Host,
+    strangers: list[Guest],
+) -> tuple[str, ...]:
+    """What the cluster is left with while the server is away, or keeps strangers' VMs."""
     nodes = {h.name: h.node.copy() for h in targets}
     for guest in guests:
         if guest.name in homes:
             nodes[homes[guest.name]].add(guest)
-    if len(nodes) < 2 or verdict(list(nodes.values())) is Verdict.SURVIVABLE:
+    if len(nodes) < 2:
         return ()
-    return (f"until it is back, the death of one of {', '.join(nodes)} cannot be survived in full",)
+    said: list[str] = []
+    if verdict(list(nodes.values())) is not Verdict.SURVIVABLE:
+        said.append(f"one of {', '.join(nodes)}")
+    if pack(strangers, list(nodes.values())) is None:
+        names = ", ".join(g.name for g in strangers)
+        said.append(f"{source.name}, which keeps {names},")
+    return tuple(f"until it is back, the death of {who} cannot be survived in full" for who in said)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from lawbook import amiss, company, fatal, torn, up
+from lawbook import amiss, company, fatal, holds, on, torn, up
 from whole_worlds import Whole, whole_worlds
 
 from metal.check_certificate import problems
@@ -122,11 +122,17 @@ def test_every_step_of_a_drain_keeps_every_law(case: Whole, data: st.DataObject)
         if several and not warned:
             assert fatalities(fleet, then) <= lost, f"after move {n + 1}"
     assert torn(fleet, then) <= start or found.stranded or found.warnings
-    if several and warned and found.moves and not found.stranded:
+    if several and warned and found.moves and not found.stranded and not overfull(fleet, world):
         assert not any(
             not fatal(fleet, emptied(end, server), world.vms[found.moves[0].vm].cluster)
             for end in drained(fleet, world, server, [m.vm for m in found.moves])
         )
+
+
+def overfull(fleet: Inventory, world: World) -> bool:
+    """Of a cluster with such a server the planner says sooner that a death is not survived."""
+    said = (holds(fleet, world, server, on(world, server)) for server in fleet.servers)
+    return any(what.startswith("memory of") for whats in said for what in whats)
 
 
 def emptied(world: World, server: str) -> World:

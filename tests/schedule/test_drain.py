@@ -103,6 +103,21 @@ def test_unmanaged_vms_are_left_and_said(make_fleet: MakeFleet, formed: Formed) 
     assert "stranger" in drain.warnings[0]
 
 
+def test_who_stays_must_have_a_place_when_the_emptied_server_dies(
+    make_fleet: MakeFleet, formed: Formed
+) -> None:
+    """A VM that the inventory lacks stays, and only a2 could restart it: nothing fills that."""
+    fleet = make_fleet({"a": [16, 9, 8, 8]}, {"web": {"memory_gib": 4}})
+    stranger = on("a1", 100).model_copy(update={"memory_mib": 9 * 1024, "vcpus": 1, "disk_gib": 1})
+    drain = drain_moves(fleet, formed(fleet, {"stranger": stranger, "web": on("a1", 101)}), "a1")
+    assert [m.target for m in drain.moves] == ["a3"]
+    (said,) = drain.warnings
+    assert "stranger on a1 is not in the inventory" in said
+    vast = stranger.model_copy(update={"memory_mib": 10 * 1024})
+    drain = drain_moves(fleet, formed(fleet, {"stranger": vast, "web": on("a1", 101)}), "a1")
+    assert "the death of a1, which keeps stranger, cannot be survived" in drain.warnings[1]
+
+
 def test_moving_a_vm_that_does_not_run_says_that_it_disrupts(
     make_fleet: MakeFleet, formed: Formed
 ) -> None:
