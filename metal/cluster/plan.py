@@ -1,6 +1,7 @@
 """Which clusters must be formed, of which servers, on which disks. Pure."""
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from typing import NamedTuple
 
 from metal.model.disks import data_disks
 from metal.model.fleet import Inventory
@@ -9,6 +10,8 @@ from metal.model.plan import FormCluster, HaWishes, Osd, Risk
 from metal.model.world import SeenCluster, SeenServer, World
 
 LEAVING = frozenset({Life.DRAINING, Life.RETIRED})
+MOST_NAMED = 5
+"""VMs in one warning."""
 
 
 def plan_clusters(
@@ -41,9 +44,47 @@ def _to_form(
         return ()
     # A node that is down is still listed by its cluster: only a quorate one's word counts.
     stranded = len(kept) > 1 and bool(seen.quorate) and not set(kept) <= set(seen.nodes)
-    if not fresh and not stranded:
+    if (not fresh and not stranded) or contradiction(inventory, world, name):
         return ()
     return tuple(sorted(kept, key=lambda s: s not in seen.nodes))
+
+
+class Contradiction(NamedTuple):
+    """Why nothing of a cluster is formed, and what to do."""
+
+    why: str
+    mend: str
+
+
+def contradiction(inventory: Inventory, world: World, name: str) -> Contradiction | None:
+    """Whether what is seen of the cluster cannot be as it is told: it would be made anew beside
+    what runs. Of a solo machine nothing is formed."""
+    servers = inventory.clusters[name].servers
+    seen = world.clusters.get(name, SeenCluster())
+    if len(servers) < 2:
+        return None
+    if seen.formed and not set(servers) & set(seen.nodes):
+        nodes = ", ".join(seen.nodes) or "nobody"
+        why = f"it is formed already, of {nodes} and none of its servers"
+        return Contradiction(why, "look again, or name its servers as its nodes are named")
+    outside = set(servers) - set(seen.nodes)
+    running = [
+        f"{vm} on {at.server}"
+        for vm, at in sorted(world.vms.items())
+        if at.state == "running" and at.cluster == name and at.server in outside
+    ]
+    if running:
+        named = ", ".join(running[:MOST_NAMED])
+        why = f"VMs run on servers that are no nodes of it: {named}"
+        return Contradiction(why, "look again, or take them off before their server joins")
+    return None
+
+
+def contradictions(inventory: Inventory, world: World) -> Iterator[str]:
+    """A warning for each cluster of which that is so."""
+    for name in inventory.clusters:
+        if found := contradiction(inventory, world, name):
+            yield f"{name} is not formed: {found.why} → {found.mend}"
 
 
 def _action(

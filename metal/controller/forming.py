@@ -1,6 +1,6 @@
 """The plan of forming one cluster, or of seeing that it is wholly formed."""
 
-from metal.cluster.plan import form_again, plan_clusters
+from metal.cluster.plan import contradiction, form_again, plan_clusters
 from metal.controller.planning import judged
 from metal.controller.workspace import Workspace
 from metal.inventory.mistakes import suggest
@@ -33,6 +33,8 @@ def _action(workspace: Workspace, world: World, name: str) -> FormCluster:
     for action in plan_clusters(inventory, world):
         if action.cluster == name:
             return action
+    if found := contradiction(inventory, world, name):
+        raise Refused(found.why, where=name, mend=found.mend)
     lives = {s: world.servers[s] for s in inventory.clusters[name].servers}
     if held := [s for s, seen in lives.items() if seen.status is Status.HELD]:
         raise Refused(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from metal.cluster.networks import left_networks, plan_networks, plan_rings
-from metal.cluster.plan import plan_clusters
+from metal.cluster.plan import contradictions, plan_clusters
 from metal.controller.workspace import Workspace
 from metal.install.plan import plan_installs
 from metal.inventory.mistakes import refuse_unknown
@@ -53,6 +53,7 @@ def plan_fleet(inventory: Inventory, world: World, today: date | None = None) ->
         actions=(*installs, *forms, *networks, *rings, *wishes, *_after(vms, wishes)),
         warnings=(
             *install_warnings,
+            *contradictions(inventory, world),
             *vm_warnings,
             *term_warnings,
             *left_networks(inventory, world),

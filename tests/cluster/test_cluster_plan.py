@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from metal.cluster.plan import plan_clusters
+from metal.cluster.plan import contradictions, plan_clusters
 from metal.model.disks import data_disks, is_mirrored, system_disks, system_gib
 from metal.model.fleet import Inventory, Server, ServerProfile
 from metal.model.plan import FormCluster, Osd, Risk
-from metal.model.world import SeenCluster, SeenServer, World
+from metal.model.world import SeenCluster, SeenServer, SeenVm, World
 
 DISKS = [
     {"name": "sda", "size_gib": 1000, "serial": "A"},
@@ -174,3 +174,33 @@ def test_of_drives_that_nobody_knows_there_are_none() -> None:
     kind = ServerProfile(description="any")
     assert (system_disks(kind, with_drives(None)), data_disks(kind, with_drives(None))) == ((), ())
     assert system_gib(kind, with_drives(None)) is None
+
+
+STRANGE = "x1 x2 x3"
+WHOLE = "member member member member"
+
+
+@pytest.mark.parametrize("lives", [WHOLE, "installed installed installed member"])
+def test_a_cluster_of_strange_nodes_is_not_formed_anew(lives: str) -> None:
+    strange = world(lives, nodes=STRANGE)
+    assert "alba" not in forms(strange)
+    (said,) = contradictions(inventory(), strange)
+    assert said.startswith("alba is not formed: it is formed already, of x1, x2, x3")
+
+
+@pytest.mark.parametrize(
+    ("lives", "nodes"),
+    [(WHOLE, "alba1 alba2"), (WHOLE, ""), ("installed installed installed member", "")],
+)
+def test_nothing_is_joined_on_which_its_vms_run(lives: str, nodes: str) -> None:
+    """Whatever is told of the nodes: those servers carry what runs."""
+    at = SeenVm(vmid=100, cluster="alba", server="alba3", state="running")
+    bare = world(lives, nodes=nodes)
+    assert "alba" in forms(bare)
+    carrying = bare.model_copy(update={"vms": {"web": at}})
+    assert "alba" not in forms(carrying)
+    (said,) = contradictions(inventory(), carrying)
+    assert "web on alba3" in said
+    # Of a node that is gone its cluster repeats what it last heard: its heir may join.
+    remembered = at.model_copy(update={"state": "unknown"})
+    assert "alba" in forms(bare.model_copy(update={"vms": {"web": remembered}}))

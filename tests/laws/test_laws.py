@@ -711,3 +711,13 @@ def test_a_template_is_lost_to_nobody(kind: str, lost: bool) -> None:
     inventory = fleet({})
     after = look_ahead(Plan(fingerprint="", actions=()), inventory, world)
     assert (fatal("rio1", "rio", after.residents, after) is not None) is lost
+
+
+def test_a_running_cluster_is_not_made_anew() -> None:
+    strange = SeenCluster(formed=True, quorate=True, nodes=("x1", "x2", "x3"))
+    begun = SeenCluster(formed=True, quorate=True, nodes=("rio1",))
+    assert ("form", "rio") in named(fleet({}), with_cluster(running(), "rio", strange), form("rio"))
+    assert named(fleet({}), with_cluster(running(), "rio", begun), form("rio")) == set()
+    for where, wrong in (("rio1", set()), ("rio3", {("form", "rio")})):
+        world = with_cluster(running(a=seen(where, 100)), "rio", begun)
+        assert named(fleet({"a": vm()}), world, form("rio")) == wrong

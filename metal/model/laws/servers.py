@@ -76,9 +76,24 @@ def _form(action: FormCluster, after: After) -> Iterator[str]:
                 yield f"takes {server} without waiting for its installation"
         elif (life := after.seen(server).life) not in (Life.INSTALLED, Life.MEMBER):
             yield f"takes {server}, which is {life}: it must be installed first"
+    yield from _beside(action, after)
     if action.ceph != after.inventory.clusters[action.cluster].ceph:
         yield "differs from the inventory over Ceph"
     yield from _osds(action, after)
+
+
+def _beside(action: FormCluster, after: After) -> Iterator[str]:
+    """A cluster is never made anew beside one that runs, nor of servers that carry its VMs."""
+    seen = after.world.clusters.get(action.cluster)
+    nodes = seen.nodes if seen else ()
+    if len(after.inventory.clusters[action.cluster].servers) < 2:
+        return  # a solo machine: nothing is formed
+    if seen and seen.formed and not set(action.servers) & set(nodes):
+        yield f"is made anew, though it is formed of {', '.join(nodes) or 'others'}"
+    for name, vm in sorted(after.world.vms.items()):
+        here = vm.cluster == action.cluster and vm.server in action.servers
+        if here and vm.state == "running" and vm.server not in nodes:
+            yield f"takes {vm.server} in, on which {name} runs"
 
 
 def _osds(action: FormCluster, after: After) -> Iterator[str]:
