@@ -1,7 +1,11 @@
 """Worlds as files: what was seen once can be planned for, and argued about, away from the racks."""
 
+import json
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -14,6 +18,8 @@ from metal.model.world import World
 SHOWN = 5
 """Mistakes of a file that are named; more of them are counted."""
 RECORD = "`metal look -o json > FILE` records one"
+MEMORY_MIB = 64 << 20
+"""64 TiB: no server takes more. What a hypervisor really tells is never refused, a file may be."""
 
 
 def world_for(workspace: Workspace, file: Path | None, *, progress: Progress = silent) -> World:
@@ -28,16 +34,48 @@ def world_for(workspace: Workspace, file: Path | None, *, progress: Progress = s
 
 
 def _refuse_strange(world: World, inventory: Inventory, file: Path) -> None:
-    """BadInput where VMs run in clusters that this inventory does not have."""
-    strange = [
-        f"  vms.{vm}.cluster: the inventory has no cluster {seen.cluster}"
+    """BadInput, naming each place, where no look at this inventory's fleet could have seen it."""
+    homeless = [
+        f"vms.{vm}.cluster: the inventory has no cluster {seen.cluster}"
         for vm, seen in world.vms.items()
         if seen.cluster not in inventory.clusters
     ]
-    if strange:
-        more = [f"  and {len(strange) - SHOWN} more"] if len(strange) > SHOWN else []
-        lines = "\n".join(strange[:SHOWN] + more)
-        raise BadInput(f"is no world of this inventory:\n{lines}", where=str(file), mend=RECORD)
+    if homeless:
+        raise _no_world("is no world of this inventory", homeless, file)
+    impossible = [*_vast(world), *_one_number(world, inventory), *_doubled_nodes(world)]
+    if impossible:
+        raise _no_world("says what cannot be", impossible, file)
+
+
+def _vast(world: World) -> Iterator[str]:
+    for vm, seen in world.vms.items():
+        if (seen.memory_mib or 0) > MEMORY_MIB:
+            told = f"{seen.memory_mib} MiB is more than any server has ({MEMORY_MIB} at most)"
+            yield f"vms.{vm}.memory_mib: {told}"
+
+
+def _one_number(world: World, inventory: Inventory) -> Iterator[str]:
+    """Proxmox gives a number once in a cluster. libvirt's VMs may lack one, or run twice."""
+    owners: dict[tuple[str, int], str] = {}
+    for vm, seen in world.vms.items():
+        if not inventory.clusters[seen.cluster].has_ha:
+            continue
+        owner = owners.setdefault((seen.cluster, seen.vmid), vm)
+        if owner != vm:
+            yield f"vms.{vm}.vmid: {seen.vmid} is the number of {owner} in {seen.cluster} too"
+
+
+def _doubled_nodes(world: World) -> Iterator[str]:
+    for name, seen in world.clusters.items():
+        for node, times in Counter(seen.nodes).items():
+            if times > 1:
+                yield f"clusters.{name}.nodes: {node} stands there {times} times"
+
+
+def _no_world(what: str, said: list[str], file: Path) -> BadInput:
+    more = [f"and {len(said) - SHOWN} more"] if len(said) > SHOWN else []
+    lines = "\n".join(f"  {line}" for line in said[:SHOWN] + more)
+    return BadInput(f"{what}:\n{lines}", where=str(file), mend=RECORD)
 
 
 def read_world(file: Path) -> World:
@@ -49,10 +87,23 @@ def read_world(file: Path) -> World:
     except UnicodeDecodeError:
         raise BadInput("is not UTF-8", where=str(file), mend=RECORD) from None
     try:
-        return World.model_validate_json(text)
+        world = World.model_validate_json(text)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         said = [f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in found]
-        more = [f"and {len(said) - SHOWN} more"] if len(said) > SHOWN else []
-        lines = "\n".join(f"  {line}" for line in said[:SHOWN] + more)
-        raise BadInput(f"is no recorded world:\n{lines}", where=str(file), mend=RECORD) from None
+        raise _no_world("is no recorded world", said, file) from None
+    if twice := _names_twice(text):
+        raise _no_world("is no recorded world", twice, file)
+    return world
+
+
+def _names_twice(text: str) -> list[str]:
+    """Of two values under one name the first would be dropped, and nobody told."""
+    found: list[str] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        names = Counter(name for name, _ in pairs)
+        found.extend(f"{name} stands there {n} times" for name, n in names.items() if n > 1)
+
+    json.loads(text, object_pairs_hook=note)
+    return found

@@ -71,10 +71,12 @@ def _move(dead: str, survivors: list[Node], victims: list[Guest]) -> Iterator[st
 
 
 def _smaller(survivors: list[Node], victims: list[Guest]) -> Iterator[str]:
-    """The largest size of one victim that would do, in whole GiB."""
+    """The largest size of one victim that would do, in whole GiB: none that no survivor has free
+    is tried, or a VM of a petabyte would take a million tries."""
     best: list[tuple[int, str, str]] = []
+    most = max((n.spare for n in survivors), default=0)
     for guest in victims:
-        for gib in range(guest.memory // GIB, 0, -1):
+        for gib in range(min(guest.memory, most) // GIB, 0, -1):
             less = replace(guest, memory=gib * GIB)
             if less.memory < guest.memory and fits(
                 [less if g is guest else g for g in victims], survivors

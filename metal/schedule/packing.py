@@ -54,6 +54,8 @@ def _split(items: list[Item], a: Node, b: Node) -> Found | None:
     free = [n.spare - sum(i.memory for i in on) for n, on in ((a, on_a), (b, on_b))]
     cpus = [n.cpus_free - sum(i.vcpus for i in on) for n, on in ((a, on_a), (b, on_b))]
     need, vcpus = sum(i.memory for i in loose), sum(i.vcpus for i in loose)
+    if need > sum(free):  # told before sums of a size that none of them has are made
+        return Verdict.NOT, None
     width = vcpus + 1 if vcpus > min(cpus) else 1
     weights = [i.memory * width + (i.vcpus if width > 1 else 0) for i in loose]
     steps = [1]

@@ -15,6 +15,7 @@ from metal.network.ipv6 import Use, prefixes, under
 from metal.network.sites import Address, parse
 from metal.schedule.give_way import LARGEST, Wish, in_the_way
 from metal.schedule.place import Home, Placement, place
+from metal.schedule.survival import UNIT_MIB
 from metal.schedule.wishes import members, together_sets
 
 VmAction = PlaceVm | StartVm | DescribeVm
@@ -52,6 +53,7 @@ def plan_vms(
     warnings = (
         *_unseen(inventory, world, placement),
         *placement.fleet.notes,
+        *_overfull(placement),
         *_unplaced(inventory, placement),
         *_give_way(inventory, in_the_way(inventory, world, ready, needs, placement)),
         *_gone(inventory, world, placement),
@@ -71,6 +73,21 @@ def _vmids(world: World) -> Iterator[int]:
         if vmid not in used:
             yield vmid
         vmid += 1
+
+
+def _overfull(placement: Placement) -> Iterator[str]:
+    """Servers whose VMs were given more memory than they may have: nobody's restart is sure."""
+    for room, host in placement.fleet.hosts():
+        node = host.node
+        if host.known and node.free < 0:
+            has, room_gib = node.used * UNIT_MIB / 1024, max(0, node.room) * UNIT_MIB / 1024
+            largest = max(node.guests.values(), key=lambda g: (g.memory, g.name))
+            yield (
+                f"{host.name} is overfull: its VMs have {has:g} GiB of memory (most of it "
+                f"{largest.name}: {largest.memory * UNIT_MIB / 1024:g}), and {room_gib:g} GiB "
+                f"are for them → give them less, or move some: `metal balance` and "
+                f"`metal plan --prove` show {room.name}"
+            )
 
 
 def _groups(

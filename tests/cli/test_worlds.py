@@ -110,3 +110,57 @@ def test_what_if_a_server_or_a_site_is_lost(
     assert json.loads(site.out)["site"] == "lisbon"
     wrong = metal(*ask, "atlantis")
     assert (wrong.code, "no such server or site" in wrong.err) == (2, True)
+
+
+def altered(world: Path, **changes: object) -> Path:
+    """The recorded world, with these in the place of what it says."""
+    document = json.loads(world.read_text()) | changes
+    world.write_text(json.dumps(document))
+    return world
+
+
+def some_vms(count: int) -> dict[str, dict[str, object]]:
+    """So many running VMs of alba."""
+    at = {"cluster": "alba", "server": "alba1", "state": "running"}
+    return {f"vm{n}": {"vmid": 100 + n, **at} for n in range(count)}
+
+
+@pytest.mark.parametrize(
+    ("vms", "named"),
+    [
+        ({"vm1": {"memory_mib": 1 << 29}}, "vms.vm1.memory_mib: 536870912 MiB is more than any"),
+        ({"vm1": {"vmid": 100}}, "vms.vm1.vmid: 100 is the number of vm0 in alba too"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_every_command_that_plans(
+    looked: Path,
+    world: Path,
+    metal: Callable[..., object],
+    vms: dict[str, dict[str, object]],
+    named: str,
+) -> None:
+    forged = {vm: told | vms.get(vm, {}) for vm, told in some_vms(2).items()}
+    file = altered(world, vms=forged)
+    for command in (
+        ("plan",),
+        ("plan", "--prove"),
+        ("whatif", "--fail", "alba1"),
+        ("capacity",),
+        ("ipv4",),
+        ("balance",),
+    ):
+        said = metal("-C", str(looked), *command, "--world", str(file))
+        assert (said.code, str(file) in said.err, named in said.err) == (2, True, True), command
+
+
+def test_nodes_and_names_that_stand_twice_are_refused(
+    looked: Path, world: Path, metal: Callable[..., object]
+) -> None:
+    clusters = json.loads(world.read_text())["clusters"]
+    twice = clusters | {"alba": clusters["alba"] | {"nodes": ["alba1", "alba2", "alba1"]}}
+    file = altered(world, clusters=twice)
+    said = metal("-C", str(looked), "plan", "--world", str(file))
+    assert said.code == 2 and "clusters.alba.nodes: alba1 stands there 2 times" in said.err
+    file.write_text('{"servers": {"alba1": {"life": "member"}, "alba1": {}}}')
+    said = metal("-C", str(looked), "plan", "--world", str(file))
+    assert said.code == 2 and "alba1 stands there 2 times" in said.err and str(file) in said.err

@@ -195,3 +195,18 @@ def test_health_that_is_not_critical_changes_nothing(make_fleet: MakeFleet, form
         seen = world.model_copy(update={"servers": servers})
         plans.append(plan_vms(fleet, seen, frozenset({"a"}), {}))
     assert plans[0] == plans[1] == plans[2]
+
+
+def test_an_overfull_server_is_told(make_fleet: MakeFleet, formed: Formed) -> None:
+    """Nothing is to be made, and yet nothing is well."""
+    fleet = make_fleet({"a": [8, 8, 8]}, {"web": {}, "db": {}})
+    at = {"cluster": "a", "server": "a1", "state": "running"}
+    for mib, told in ((2048, 0), (1_000_000_000, 1)):
+        seen = {
+            "web": SeenVm.model_validate({"vmid": 100, "memory_mib": mib, **at}),
+            "db": SeenVm.model_validate({"vmid": 101, **at}),
+        }
+        warnings = plan_vms(fleet, formed(fleet, seen), frozenset("a"), {})[1]
+        overfull = [w for w in warnings if "overfull" in w]
+        assert len(overfull) == told
+        assert all("a1 is overfull" in w and "web: 976562)" in w for w in overfull)

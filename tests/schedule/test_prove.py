@@ -19,6 +19,7 @@ from metal.model.fleet import Inventory
 from metal.model.life import Life
 from metal.model.plan import Plan, fingerprint
 from metal.model.world import SeenServer, SeenVm, World
+from metal.schedule import mend
 from metal.schedule.after import carried_out
 from metal.schedule.packing import pack_exactly
 from metal.schedule.plan import plan_vms
@@ -56,6 +57,29 @@ def test_the_smallest_counter_example_and_what_would_mend_it(
         "v0 with 2 GiB instead of 3",
         "a DIMM of 4 GiB for a2",
     )
+
+
+def test_a_vm_of_a_petabyte_takes_few_tries(
+    make_fleet: MakeFleet, formed: Formed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hypervisor may tell any figure: no size is tried that nobody could take."""
+    tries = 0
+
+    def counted(guests: list[Guest], nodes: list[Node]) -> bool:
+        nonlocal tries
+        tries += 1
+        return pack_exactly(guests, nodes)[0] is Verdict.SURVIVABLE
+
+    monkeypatch.setattr(mend, "fits", counted)
+    fleet = make_fleet({"a": [8, 8, 8]}, {"web": {}, "db": {}})
+    at = {"cluster": "a", "server": "a1", "state": "running"}
+    seen = {
+        "web": SeenVm.model_validate({"vmid": 100, "memory_mib": 1_000_000_000, **at}),
+        "db": SeenVm.model_validate({"vmid": 101, **at}),
+    }
+    failure = prove(fleet, formed(fleet, seen)).clusters["a"].failures["a1"]
+    assert failure.smallest == ("web",) and 0 < tries < 100
+    assert "web with 8 GiB instead of 976562" in failure.mends
 
 
 def test_each_mend_mends(make_fleet: MakeFleet, formed: Formed) -> None:
