@@ -294,7 +294,8 @@ def _settle_residents(
     sets = together_sets(inventory.vms)
     for vm, seen in sorted(world.vms.items()):
         if seen.kind == "template":
-            continue  # it never runs
+            _keep_disk(by_server.get(seen.server), seen.disk_gib or 0)
+            continue
         managed = vm in inventory.vms
         if not managed:
             kind = "container " if seen.kind == "container" else ""
@@ -315,6 +316,14 @@ def _settle_residents(
         host.node.add(guest)
         host.disk += guest.disk_gib
         room.disk += guest.disk_gib
+
+
+def _keep_disk(at: tuple[Room, Host] | None, gib: int) -> None:
+    """A template never runs, but its disk is there."""
+    if at is not None:
+        room, host = at
+        host.disk += gib
+        room.disk += gib
 
 
 def _stranger(fleet: Fleet, vm: str, seen: SeenVm, room: Room) -> Guest:

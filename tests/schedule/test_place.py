@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from metal.controller.planning import plan_fleet
 from metal.model.fleet import Inventory
 from metal.model.laws import judge
@@ -230,6 +232,22 @@ def test_a_full_ceph_takes_nothing_new(make_fleet: MakeFleet, formed: Formed) ->
     known = Inventory.model_validate(document)
     assert set(servers(known, formed(known))) == {"small"}
     assert "its disks have" in why_left(known, formed(known))["big"]
+
+
+@pytest.mark.parametrize(("gib", "fits"), [(100, False), (9, True)])
+def test_a_template_takes_disk(make_fleet: MakeFleet, formed: Formed, gib: int, fits: bool) -> None:
+    """It never runs, and its disk is in Ceph all the same: 425 GiB of three times 500 are there."""
+    fleet = make_fleet({"a": [64, 64, 64]}, {"big": {"disk_gib": 400}})
+    document = fleet.model_dump()
+    for server in document["servers"].values():
+        server["learned"]["disks"] = [
+            {"name": "sda", "size_gib": 100},
+            {"name": "sdb", "size_gib": 500},
+        ]
+    known = Inventory.model_validate(document)
+    at = {"cluster": "a", "server": "a1", "state": "stopped"}
+    debian = SeenVm.model_validate({"vmid": 900, "kind": "template", "disk_gib": gib, **at})
+    assert bool(servers(known, formed(known, {"debian": debian}))) is fits
 
 
 def test_a_ceph_that_says_it_is_nearly_full_takes_nothing_new(
