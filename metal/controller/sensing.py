@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from metal.controller.workspace import Workspace
 from metal.heal.fallen import fell
 from metal.heal.past import History, Sense
-from metal.heal.signs import signs
+from metal.heal.signs import SLOW_DISK, signs
+from metal.heal.slow import slow
 from metal.heal.storm import HOUR
 from metal.model.life import Life
 from metal.model.world import World
@@ -60,7 +61,8 @@ def _known(workspace: Workspace, world: World) -> dict[str, tuple[str, ...]]:
     known = {name: tuple(record.body) for name, record in records.items()}
     for name, seen in world.servers.items():
         if name not in known and seen.life is Life.MEMBER and seen.node == "online":
-            known[name] = signs(seen.reasons)
+            disks = slow(workspace.inventory.cluster_of(name), name, world)
+            known[name] = (*signs(seen.reasons), *((SLOW_DISK,) if disks.osds else ()))
             workspace.store.records.put(name, "signs", list(known[name]))
     return known
 

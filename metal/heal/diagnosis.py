@@ -11,7 +11,8 @@ from itertools import takewhile
 from typing import Literal
 
 from metal.heal.past import Look, Sense, unbroken
-from metal.heal.signs import signs
+from metal.heal.signs import SLOW_DISK, signs
+from metal.heal.slow import Slow, slow
 from metal.model.base import Frozen
 from metal.model.fleet import Inventory
 from metal.model.life import Life, Status
@@ -58,7 +59,9 @@ def diagnose(
     known = sense or Sense()
     past = unbroken(past, known.gap)
     found = {
-        name: _server(name, seen, world, past, known)
+        name: _server(
+            name, seen, slow(inventory.cluster_of(name), name, world, past), world, past, known
+        )
         for name, seen in world.servers.items()
         if name in inventory.servers and seen.life in _WATCHED and seen.status is not Status.HELD
     }
@@ -66,12 +69,17 @@ def diagnose(
 
 
 def _server(
-    name: str, seen: SeenServer, world: World, past: Sequence[Look], sense: Sense
+    name: str,
+    seen: SeenServer,
+    disks: Slow,
+    world: World,
+    past: Sequence[Look],
+    sense: Sense,
 ) -> Diagnosis:
-    said = (*_said(name, seen, world), *_answers(name, sense))
+    said = (*_said(name, seen, world), *disks.said, *_answers(name, sense))
     if seen.node == "online":
         # Its BMC may well be silent or even wrong about power: what answers is alive.
-        return _alive(name, seen, past, sense, said)
+        return _alive(name, seen, disks, past, sense, said)
     looks, seconds = _lost(name, past)
     unseen = 1 + _unseen(name, past)
     answers = any(view.get(name) for view in sense.views.values())
@@ -86,14 +94,23 @@ def _server(
 
 
 def _alive(
-    name: str, seen: SeenServer, past: Sequence[Look], sense: Sense, said: tuple[str, ...]
+    name: str,
+    seen: SeenServer,
+    disks: Slow,
+    past: Sequence[Look],
+    sense: Sense,
+    said: tuple[str, ...],
 ) -> Diagnosis:
-    """Failing: its BMC says critical, or names the same new trouble twice in a row."""
-    new = frozenset(signs(seen.reasons)) - frozenset(sense.known.get(name, ()))
+    """Failing: its BMC says critical, or names the same new trouble twice in a row; or its disks
+    have long been slow."""
+    known = frozenset(sense.known.get(name, ()))
+    new = frozenset(signs(seen.reasons)) - known
     before = past[-1].world.servers.get(name, SeenServer()) if past else SeenServer()
     lasting = tuple(
         sign for sign in signs(seen.reasons) if sign in new & set(signs(before.reasons))
     )
+    if disks.lasts and SLOW_DISK not in {*lasting, *known}:
+        lasting = (*lasting, SLOW_DISK)
     failing = seen.health == "critical" or bool(lasting)
     return Diagnosis(
         state="degrading" if failing else "healthy",

@@ -7,6 +7,7 @@ supply, fan, temperature, memory), of drives' SMART verdicts and of Ceph's healt
 import re
 from collections.abc import Iterable
 
+SLOW_DISK = "slow disk"
 _KINDS: tuple[tuple[str, str], ...] = (
     (
         "power supply",
@@ -20,7 +21,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
     ),
     ("fan", r"\bfan\d*\b.*\b(fail|stopp?ed|critical|lower|absent|0 rpm)"),
     ("drive", r"\bpredict\w*\b|\bsmart\b.*\bfail|\b(drive|disk)\b.*\b(fail|rebuild|critical)"),
-    ("slow disk", r"\bslow (ops|op)\b|BLUESTORE_SLOW_OP|BLUEFS_SPILLOVER|OSD_SLOW"),
+    (SLOW_DISK, r"\bslow (ops|op)\b|BLUESTORE_SLOW_OP|BLUEFS_SPILLOVER|OSD_SLOW"),
 )
 SIGNS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS)
 

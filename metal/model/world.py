@@ -63,6 +63,8 @@ class SeenCluster(Frozen):
     """OSDs that are up and in; None when unknown."""
     ceph_full: bool | None = None
     """Whether Ceph is nearly full (0.85), or says so of one of its OSDs; None when unknown."""
+    ceph_slow: dict[str, tuple[str, ...]] = {}
+    """The one server whose OSDs are slow while nothing else is wrong with Ceph → those OSDs."""
     networks: dict[str, tuple[Port, ...]] = {}
     """Node → its interfaces as configured; of those only that the inventory has `links` of, and
     that answered."""

@@ -10,7 +10,7 @@ import pytest
 
 from metal.operations.store import open_store
 
-for _name in ("heal_fleet", "heal_bench"):
+for _name in ("heal_fleet", "heal_bench", "heal_watched"):
     _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(f"{_name}.py"))
     assert _spec and _spec.loader
     sys.modules[_name] = _module = importlib.util.module_from_spec(_spec)

@@ -6,6 +6,7 @@ from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.crush import MIN_SIZE, SIZE
 from metal.drivers.proxmox.fullness import FULL
 from metal.drivers.proxmox.node import ApiError
+from metal.drivers.proxmox.slowness import slow_osds
 from metal.model.errors import Failed, Refused
 
 FULL_CHECKS = frozenset(
@@ -117,12 +118,14 @@ def unset(error: ApiError) -> bool:
 
 
 def seen(api: Api) -> dict[str, Any]:
-    """What a look tells of Ceph: metal.model.world.SeenCluster's `ceph_…`, in one call."""
+    """What a look tells of Ceph: metal.model.world.SeenCluster's `ceph_…`, in one call, and one
+    more where an OSD is slow."""
     try:
         status = api.get("cluster/ceph/status")
     except ApiError as error:
         return {"ceph_osds": 0 if unset(error) else None}
-    return {"ceph_osds": _osds(status), "ceph_full": _full(status)}
+    found = {"ceph_osds": _osds(status), "ceph_full": _full(status)}
+    return {**found, "ceph_slow": slow_osds(api, status)}
 
 
 def _osds(status: dict[str, Any]) -> int | None:

@@ -60,7 +60,7 @@ def _hosts(tree: dict[str, Any], root: str, kind: str | None) -> set[str]:
     below = _find(tree, root)
     return {
         str(osd.get("host"))
-        for osd in _leaves(below or {})
+        for osd in leaves(below or {})
         if osd.get("status") == "up"
         and int(osd.get("in", 1) or 0)
         and (kind is None or osd.get("device_class") == kind)
@@ -73,10 +73,10 @@ def _find(tree: dict[str, Any], name: str) -> dict[str, Any] | None:
     return next((f for c in tree.get("children") or [] if (f := _find(c, name))), None)
 
 
-def _leaves(tree: dict[str, Any], host: str = "") -> Iterator[dict[str, Any]]:
+def leaves(tree: dict[str, Any], host: str = "") -> Iterator[dict[str, Any]]:
     if tree.get("type") == "host":
         host = str(tree["name"])
     if tree.get("type") == "osd":
         yield {"host": host, **tree}
     for child in tree.get("children") or []:
-        yield from _leaves(child, host)
+        yield from leaves(child, host)

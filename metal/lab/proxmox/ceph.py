@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,8 @@ class Ceph:
     blocklist: dict[str, str] = field(default_factory=dict)
     """ADDRESS:0/NUMBER of a client → until when it may not write."""
     flags: set[str] = field(default_factory=set)
+    slow: set[int] = field(default_factory=set)
+    """OSDs whose disks are slow."""
     moving_until: float = 0
     """Data is being moved until then."""
     forgotten: list[str] = field(default_factory=list)
@@ -122,6 +125,8 @@ class Ceph:
             found["MON_DOWN"] = f"{absent}/{len(self.monitors)} mons down"
         if self.flags:
             found["OSDMAP_FLAGS"] = f"{','.join(sorted(self.flags))} flag(s) set"
+        if self.slow:
+            found["SLOW_OPS"] = slow_ops(sorted(self.slow))
         need = max((pool["size"] for pool in self.pools.values()), default=0)
         if len(self.osds) < need:
             found["TOO_FEW_OSDS"] = f"OSD count {len(self.osds)} < osd_pool_default_size {need}"
@@ -129,6 +134,13 @@ class Ceph:
             name: {"severity": "HEALTH_WARN", "summary": {"message": text, "count": 1}}
             for name, text in found.items()
         }
+
+
+def slow_ops(osds: Sequence[int]) -> str:
+    """As DaemonHealthMetricCollector.cc says it."""
+    names = [f"osd.{number}" for number in osds]
+    who = f"daemons [{','.join(names)}] have slow ops." if names[1:] else f"{names[0]} has slow ops"
+    return f"{len(names)} slow ops, oldest one blocked for 36 sec, {who}"
 
 
 def _up(cluster: Cluster, name: str, now: float) -> bool:

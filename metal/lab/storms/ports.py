@@ -126,7 +126,9 @@ class SimHypervisor:
         via, trio, rack = self._via(), self._trio, self._rack
         quorate = trio.quorate(via)
         nodes = {n: "online" if rack.on_site(n) else "offline" for n in trio.members}
-        seen = SeenCluster(formed=True, quorate=quorate, nodes=trio.members, ceph_osds=3)
+        seen = SeenCluster(
+            formed=True, quorate=quorate, nodes=trio.members, ceph_osds=3, ceph_slow=trio.slow
+        )
         vms = {vm: self._vm(vm, vmid) for vm, vmid in trio.vmids.items()}
         self._eyes.answered()
         return seen, nodes, vms

@@ -141,6 +141,8 @@ class Trio:
         self.vmids: dict[str, int] = {}
         self.own: dict[str, str] = {}
         """What HA does not manage: VM → the node that its file is on."""
+        self.slow: dict[str, tuple[str, ...]] = {}
+        """Node → its OSDs whose disks are slow."""
         self._booted: set[str] = set()
         """Nodes that have started what is theirs since they came up."""
 
