@@ -251,14 +251,16 @@ def test_who_does_not_lead_any_more_moves_nothing(bench: Bench) -> None:
     assert nodes(bench) == {"git": [], "wiki": []}
 
 
+def full(server: str, name: str) -> Restart:
+    """No server has room for git."""
+    if name == "git":
+        raise Refused("no place for it: alba2 is full", where=server)
+    return place(server, name)
+
+
 def test_one_without_a_place_is_named_and_the_other_runs(bench: Bench) -> None:
     bench.vms(ha=False)
     die(bench)
-
-    def full(server: str, name: str) -> Restart:
-        if name == "git":
-            raise Refused("no place for it: alba2 is full", where=server)
-        return place(server, name)
 
     outcome = run(bench, place=full)
     assert "git stays down: no place for it: alba2 is full" in outcome.error
@@ -269,11 +271,6 @@ def test_one_that_somebody_deleted_is_awaited_no_more(bench: Bench) -> None:
     """Also where it failed first: the operation is gone on with, and ends."""
     bench.vms(ha=False)
     die(bench)
-
-    def full(server: str, name: str) -> Restart:
-        if name == "git":
-            raise Refused("no place for it: alba2 is full", where=server)
-        return place(server, name)
 
     assert "git stays down" in run(bench, place=full).error
     with bench.lab.datacenter.present() as there:
