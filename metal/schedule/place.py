@@ -1,7 +1,8 @@
 """Which VM on which server: sticky, most important first, every single server may die.
 
 Greedy on the freest server, with one VM moved aside where that makes room, and other orders
-tried when something is left over. VMs that stay together are placed as one. Pure and
+tried when something is left over; who is left over has the place of one that matters less. VMs
+that stay together are placed as one. Pure and
 deterministic.
 """
 
@@ -23,7 +24,8 @@ from metal.schedule.wishes import shared_scope
 __all__ = ["Home", "Placement", "Unplaced", "place"]
 
 EJECTIONS = 3_000
-"""How many pairs (VM moved aside, new home) one attempt may try."""
+"""How many pairs one attempt may try: (VM moved aside, new home), and as many (who waits, whose
+place it would have)."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Attempt:
         """First names of what was placed."""
         self.freest: dict[str, bool] = {}
         self.left: dict[str, tuple[str, str]] = {}
-        self.ejections = EJECTIONS
+        self.ejections = self.exchanges = EJECTIONS
         self.freest_first = Freest(self.fleet.hosts())
 
     def run(self, order: Order) -> Placement:
@@ -120,6 +122,7 @@ class Attempt:
         # A machine on its own gets replicas only, so the others come first.
         for first in sorted(firsts, key=self._pinned_to_solo):
             self.settle(first)
+        self._exchange()
         self._drop_lonely()
         placed = {vm for first in self.new for vm in self.units.unit(first)}
         homes = {vm: self._home(vm) for vm in waiting if vm in placed}
@@ -305,6 +308,30 @@ class Attempt:
             if first not in self.left and pin not in (None, room.name):
                 return True
         return False
+
+    def _exchange(self) -> None:
+        """Who waits has the place of one that matters less, where that makes room."""
+        waiting = [f for f in self.left if not (self._hidden(f) or self.units.clash(f))]
+        for first in sorted(waiting, key=self._loss, reverse=True):
+            for other in sorted(self.new, key=lambda f: (self._loss(f), f)):
+                if self.exchanges <= 0 or self._loss(other) >= self._loss(first):
+                    break
+                self.exchanges -= 1
+                if self._take_over(first, other):
+                    break
+
+    def _take_over(self, first: str, other: str) -> bool:
+        old_room, old_host = self._at(other)
+        self._take(other)
+        if any(self._put(first, r) for r in self._rooms(first) if r.site == old_room.site):
+            del self.left[first]
+            self.settle(other)
+            return True
+        self._put_back(other, old_room, old_host)
+        return False
+
+    def _loss(self, first: str) -> list[int]:
+        return loss(self.inventory, self.units.unit(first))
 
     def _drop_lonely(self) -> None:
         """A VM on a solo machine whose replicas all went without a home goes without, too."""
