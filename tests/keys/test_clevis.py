@@ -36,15 +36,6 @@ def _free_port():
         return probe.getsockname()[1]
 
 
-def _free_pair():
-    """A free port whose next is free, too."""
-    while True:
-        port = _free_port()
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port + 1)):
-                return port
-
-
 def _until_open(port):
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
@@ -112,13 +103,13 @@ def tpm(tmp_path):
     """The environment in which programs find an emulated TPM 2.0."""
     if not shutil.which("swtpm") or not shutil.which("clevis-encrypt-tpm2"):
         pytest.skip("needs swtpm, clevis-tpm2 and libtss2-tcti-swtpm0")
-    state, port = tmp_path / "tpm", _free_pair()
+    state, door = tmp_path / "tpm", tmp_path / "door"
     state.mkdir()
     words = f"--tpmstate dir={state} --flags not-need-init,startup-clear"
-    words += f" --server type=tcp,port={port},bindaddr=127.0.0.1"
-    words += f" --ctrl type=tcp,port={port + 1},bindaddr=127.0.0.1"  # where tpm2-tss looks
+    words += f" --server type=unixio,path={door}"
+    words += f" --ctrl type=unixio,path={door}.ctrl"  # where tpm2-tss looks
     process = subprocess.Popen(["swtpm", "socket", "--tpm2", *words.split()])
-    environment = {"TPM2TOOLS_TCTI": f"swtpm:host=127.0.0.1,port={port}"}
+    environment = {"TPM2TOOLS_TCTI": f"swtpm:path={door}"}
     try:
         deadline = time.monotonic() + 120  # Two cores may be busy.
         while Here(environment).run(("tpm2_pcrread", "sha256:7")).code:
