@@ -183,6 +183,24 @@ def test_replicas_are_kept_apart_by_ha(lab: Any) -> None:
     assert sorted(rule["resources"].split(",")) == ["vm:101", "vm:102", "vm:103"]
 
 
+def test_two_vms_of_one_rule_may_be_made_at_once(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one makes the rule between the look and the write of this one."""
+    driver, other = lab.form(), lab.driver()
+    for vmid, node in ((101, "alba1"), (102, "alba2"), (103, "alba3")):
+        make(driver, vmid, f"db{vmid}", node=node)
+    post, left = driver._api.post, [(101, 102)]
+
+    def late(path: str, data: Any) -> Any:
+        if left:
+            other.ensure_apart("db", left.pop())
+        return post(path, data)
+
+    monkeypatch.setattr(driver._api, "post", late)
+    driver.ensure_apart("db", (101, 102, 103))
+    (rule,) = driver._api.get("cluster/ha/rules")
+    assert sorted(rule["resources"].split(",")) == ["vm:101", "vm:102", "vm:103"]
+
+
 def test_what_belongs_together_is_kept_together_by_ha(lab: Any) -> None:
     driver = lab.form()
     for vmid, name in ((101, "app"), (102, "cache")):

@@ -10,12 +10,15 @@ from typing import Any
 from metal.drivers.proxmox import guests
 from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.node import ApiError
+from metal.model.errors import Failed
 from metal.model.ha import apart_rule, home_rule, rule_changes, together_rule
 from metal.model.hypervisor import HaPlace
 from metal.model.plan import HaWishes
 from metal.model.world import HaRule, SeenHa
 
 Rows = list[dict[str, Any]]
+LOOKS = 10
+"""How often a rule is written that somebody else writes as well."""
 
 
 def _rows(api: Api) -> Rows | None:
@@ -101,11 +104,28 @@ def ensure_together(api: Api, name: str, vmids: tuple[int, ...]) -> None:
 
 
 def _ensure_set(api: Api, wanted: HaRule) -> None:
-    ha = seen(api)
-    rule = wanted.model_copy(update={"vmids": tuple(sorted(set(wanted.vmids) & set(ha.managed)))})
-    now = next((r for r in ha.rules if r.name == rule.name), None)
-    if ha.groups or len(rule.vmids) < 2 or now == rule:
-        return
+    """Two VMs of a rule may be made at once: what one wrote is looked at again, and an error that
+    the other's rule was the reason of is none."""
+    for _ in range(LOOKS):
+        ha = seen(api)
+        vmids = tuple(sorted(set(wanted.vmids) & set(ha.managed)))
+        rule = wanted.model_copy(update={"vmids": vmids})
+        now = _named(ha, rule.name)
+        if ha.groups or len(vmids) < 2 or now == rule:
+            return
+        try:
+            _write_set(api, ha, rule, now)
+        except ApiError:
+            if _named(seen(api), rule.name) == now:
+                raise
+    raise Failed(f"somebody else changes HA's rule {wanted.name} again and again")
+
+
+def _named(ha: SeenHa, name: str) -> HaRule | None:
+    return next((rule for rule in ha.rules if rule.name == name), None)
+
+
+def _write_set(api: Api, ha: SeenHa, rule: HaRule, now: HaRule | None) -> None:
     for home in ha.rules:
         # Proxmox takes several priorities only of VMs that no other rule is about.
         if home.name in map(home_rule, rule.vmids) and len(home.nodes) > 1:
