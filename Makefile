@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test again lab-test wires-test machines-test lab-test-full lint bench clean
+.PHONY: demo test again laws lab-test wires-test machines-test lab-test-full lint bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m metal.lab.demo
@@ -14,6 +14,10 @@ test: $(VENV)/ready lint
 # What failed the last time, once more and alone; that nothing is known to have failed is an error.
 again: $(VENV)/ready
 	$(BIN)/pytest -m '' --last-failed --last-failed-no-failures none
+
+# Every law on other cases than `make test` has: now and then, by hand. What is broken is printed.
+laws: $(VENV)/ready
+	$(BIN)/pytest -n 2 -m hypothesis --hypothesis-profile others
 
 # As root, with the packages that .ci/run names; one test after the other: they measure, and two labs
 # on two cores measure each other. First three servers with libvirt and Ceph, moved, lost and healed.

@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Nothing is judged by seconds: a law that holds slowly on a busy machine holds.
-settings.register_profile("metal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Nothing is judged by seconds: a law that holds slowly on a busy machine holds. The same cases
+# each time, so that a change is judged and not chance; `make laws` draws others.
+settings.register_profile(
+    "metal", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("others", settings.get_profile("metal"), derandomize=False)
 settings.load_profile("metal")
 
 HERE = Path(__file__).resolve().parent

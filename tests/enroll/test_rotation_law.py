@@ -184,9 +184,7 @@ def rotations() -> st.SearchStrategy[list[tuple[str, int, bool]]]:
     return st.lists(one, max_size=3)
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example([("cuts at 12", 6, False), ("cuts at 15", 0, False)])
 @given(rotations())
 def test_what_is_kept_opens_it(runs: list[tuple[str, int, bool]]) -> None:
