@@ -53,7 +53,7 @@ def balancing() -> None:
     _print("metal balance", ours := [_metal(nodes, BalancePolicy()) for nodes in clusters])
     if peer:
         _compare("  against hbal", ours, peer)
-        eager = BalancePolicy(gain=0.001)
+        eager = BalancePolicy(gain=0.001, start=0)
         capped = [
             _metal(nodes, eager, len(p.moves)) for nodes, p in zip(clusters, peer, strict=True)
         ]
