@@ -53,7 +53,8 @@ def test_errors_are_added_up_from_reading_to_reading() -> None:
     ],
 )  # fmt: skip
 def test_one_that_is_enough(text: str, severity: Health, sign: str) -> None:
-    assert signs(told(entry(text, severity)))[0] == sign
+    """And of one thing alone: whoever reads `drive` would carry a disk there for a power supply."""
+    assert signs(told(entry(text, severity))) == (sign,)
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,10 @@ def test_a_server_that_failed_too_often_is_kept_out() -> None:
         ("Fan 3 failed", "fan"),
         ("Disk 0.1.4: predictive failure", "drive"),
         ("Drive Slot 3: failed", "drive"),
+        ("PS2 Status: predictive failure", "power supply"),
+        ("Fan 3: failure predicted", "fan"),
+        ("DIMM_A1: failure predicted", "memory"),
+        ("Slot 1: failure predicted", "drive"),
         ("4 slow ops, oldest one blocked for 32 sec, osd.2 has slow ops", "slow disk"),
     ],
 )
