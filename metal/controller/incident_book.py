@@ -31,11 +31,13 @@ class IncidentBook:
             incident, news = self._incidents.open(subject, state)
             hold = found.said(subject)
             if news:
+                remedy = self._remedy(found, subject)
                 self._incidents.note(incident.id, "signal", evidence)
                 self._incidents.note(incident.id, "verdict", state)
-                self._tell(incident, f"{_name(subject)}: {state}", hold or evidence)
-            if hold and news:
-                self._incidents.note(incident.id, "hold", hold)
+                body = "\n\n".join(filter(None, (hold or evidence, remedy)))
+                self._tell(incident, f"{_name(subject)}: {state}", body)
+                for text in filter(None, (hold, remedy)):
+                    self._incidents.note(incident.id, "hold", text)
         for incident in self._incidents.list(open_only=True):
             if incident.subject not in ill:
                 self._end(incident, found)
@@ -92,6 +94,10 @@ class IncidentBook:
                 yield subject, (told, _evidence(found.diagnoses[names[0]], names[0]))
         if "fleet" in found.holds and not any(d.alone for d in found.diagnoses.values()):
             yield "fleet", ("storm", found.holds["fleet"])
+
+    def _remedy(self, found: Found, subject: str) -> str:
+        kind, _, name = subject.partition(" ")
+        return found.diagnoses[name].remedy if kind == "server" and name in found.diagnoses else ""
 
     def _together(self, found: Found, site: str, names: list[str]) -> list[tuple[str, str]]:
         """(subject, state) of servers of one site that are not judged alone."""

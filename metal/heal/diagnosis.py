@@ -47,6 +47,8 @@ class Diagnosis(Frozen):
     """Its BMC said nothing of its health: healthy then means only that it runs."""
     signs: tuple[str, ...] = ()
     """Kinds of failure that announce themselves: "power supply", "memory"."""
+    remedy: str = ""
+    """What only a person can do about it, beside what metal does."""
 
 
 def diagnose(
@@ -118,6 +120,7 @@ def _alive(
         looks=0,
         mute=seen.health == "unknown",
         signs=lasting,
+        remedy=disks.remedy if SLOW_DISK in lasting and disks.osds else "",
     )
 
 

@@ -25,6 +25,16 @@ class Slow(Frozen):
             return ()
         return (f"Ceph calls {', '.join(self.osds)} slow, no other OSD and nothing else wrong",)
 
+    @property
+    def remedy(self) -> str:
+        """What a person does about the disk, which serves on when its server is empty of VMs."""
+        outs = "; ".join(f"`ceph osd out {osd.removeprefix('osd.')}`" for osd in self.osds)
+        safe = " and ".join(f"`ceph osd safe-to-destroy {osd}`" for osd in self.osds)
+        return (
+            f"Emptying the server does not take the slow disk out of Ceph: {outs} on a node of its "
+            f"cluster does. Leave the disk in place until {safe} agrees; then see to it."
+        )
+
 
 def slow(cluster: str | None, server: str, world: World, past: Sequence[Look] = ()) -> Slow:
     """`past`: the looks before this one, oldest first."""

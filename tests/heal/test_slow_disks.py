@@ -17,6 +17,7 @@ from metal.lab.bench.bmcs import hardware
 from metal.lab.machine import Machine
 from metal.lab.storms.rack import Trio
 from metal.model.life import Life
+from metal.model.watch import Hook
 from metal.model.world import SeenCluster, SeenServer, World
 
 ALBA = ("alba1", "alba2", "alba3")
@@ -91,3 +92,21 @@ def test_its_vms_are_moved_off_live(watched: Watched) -> None:
     release(watched.workspace, SICK, progress=silent)
     watched.rounds(2 * LONG)
     assert watched.store.servers.get(SICK).life is Life.MEMBER, "it was taken as it is"
+
+
+def test_whoever_is_called_is_told_to_take_the_disk_out(watched: Watched) -> None:
+    """The server is emptied of VMs, and its slow disk serves on until a person takes it out."""
+    page = {"page": Hook(kind="mail", to="ops@example.org")}
+    watched.workspace.inventory = watched.inventory.model_copy(update={"alarms": page})
+    watched.rounds(2)
+    trio = watched.rack.clusters["alba"]
+    assert isinstance(trio, Trio)
+    trio.slow = {SICK: ("osd.0",)}
+    watched.rounds(LONG + 1)
+    (incident,) = watched.store.incidents.list(open_only=True)
+    notes = watched.store.incidents.show(incident.id).notes
+    (told,) = [note.text for note in notes if "ceph osd out 0" in note.text]
+    assert "`ceph osd safe-to-destroy osd.0`" in told
+    sent = [alarm.body for alarm in watched.store.alarms.due()]
+    assert len(sent) == 1
+    assert told in sent[0]
