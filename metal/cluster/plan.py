@@ -68,6 +68,13 @@ def contradiction(inventory: Inventory, world: World, name: str) -> Contradictio
         why = f"it is formed already, of {nodes} and none of its servers"
         return Contradiction(why, "look again, or name its servers as its nodes are named")
     outside = set(servers) - set(seen.nodes)
+    strangers = [node for node in seen.nodes if node not in servers]
+    joining = [s for s in servers if s in outside and _life(world, s) not in LEAVING]
+    if strangers and joining:
+        odd, waiting = ", ".join(strangers), ", ".join(joining)
+        why = f"it has the node {odd}, which is none of its servers and may be {waiting} renamed"
+        gone = f"one that is gone for good: `pvecm delnode {strangers[0]}`"
+        return Contradiction(why, f"name its servers as its nodes are named; {gone}")
     running = [
         f"{vm} on {at.server}"
         for vm, at in sorted(world.vms.items())
@@ -78,6 +85,10 @@ def contradiction(inventory: Inventory, world: World, name: str) -> Contradictio
         why = f"VMs run on servers that are no nodes of it: {named}"
         return Contradiction(why, "look again, or take them off before their server joins")
     return None
+
+
+def _life(world: World, server: str) -> Life:
+    return world.servers.get(server, SeenServer()).life
 
 
 def contradictions(inventory: Inventory, world: World) -> Iterator[str]:
@@ -128,7 +139,8 @@ def _action(
 
 def form_again(inventory: Inventory, world: World, name: str, wishes: HaWishes) -> FormCluster:
     """A cluster that is formed, gone through once more: what is as it should be stays so."""
-    servers = tuple(sorted(world.clusters[name].nodes, key=inventory.clusters[name].servers.index))
+    nodes = world.clusters[name].nodes  # strangers' among them, which are left alone
+    servers = tuple(s for s in inventory.clusters[name].servers if s in nodes)
     action = _action(inventory, world, frozenset(), name, servers)
     return action.model_copy(
         update={

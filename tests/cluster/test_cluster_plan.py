@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from metal.cluster.plan import contradictions, plan_clusters
+from metal.cluster.plan import contradictions, form_again, plan_clusters
 from metal.model.disks import data_disks, is_mirrored, system_disks, system_gib
 from metal.model.fleet import Inventory, Server, ServerProfile
-from metal.model.plan import FormCluster, Osd, Risk
+from metal.model.plan import FormCluster, HaWishes, Osd, Risk
 from metal.model.world import SeenCluster, SeenServer, SeenVm, World
 
 DISKS = [
@@ -204,3 +204,24 @@ def test_nothing_is_joined_on_which_its_vms_run(lives: str, nodes: str) -> None:
     # Of a node that is gone its cluster repeats what it last heard: its heir may join.
     remembered = at.model_copy(update={"state": "unknown"})
     assert "alba" in forms(bare.model_copy(update={"vms": {"web": remembered}}))
+
+
+FOUND_TOO = "member member member found"
+
+
+@pytest.mark.parametrize("lives", [FOUND_TOO, "member member installed found"])
+def test_nothing_joins_beside_a_stranger_who_may_be_it(lives: str) -> None:
+    """Two of three are known: the third may be in the cluster already, by another name."""
+    strange = world(lives, nodes="alba1 alba2 x3")
+    assert "alba" not in forms(strange)
+    (said,) = contradictions(inventory(), strange)
+    assert said.startswith("alba is not formed: it has the node x3, which is none of its servers")
+    assert "alba3" in said and "pvecm delnode x3" in said
+
+
+def test_who_is_in_is_gone_through_again_beside_a_stranger() -> None:
+    """Nobody has to join: the stranger, whatever its name, is not among those asked."""
+    strange = world(FOUND_TOO, nodes="alba1 alba2 alba3 x3")
+    assert not list(contradictions(inventory(), strange))
+    again = form_again(inventory(), strange, "alba", HaWishes())
+    assert again.servers == ("alba1", "alba2", "alba3")

@@ -716,6 +716,8 @@ def test_a_template_is_lost_to_nobody(kind: str, lost: bool) -> None:
 def test_a_running_cluster_is_not_made_anew() -> None:
     strange = SeenCluster(formed=True, quorate=True, nodes=("x1", "x2", "x3"))
     begun = SeenCluster(formed=True, quorate=True, nodes=("rio1",))
+    beside = SeenCluster(formed=True, quorate=True, nodes=("rio1", "rio2", "x3"))
+    assert ("form", "rio") in named(fleet({}), with_cluster(running(), "rio", beside), form("rio"))
     assert ("form", "rio") in named(fleet({}), with_cluster(running(), "rio", strange), form("rio"))
     assert named(fleet({}), with_cluster(running(), "rio", begun), form("rio")) == set()
     for where, wrong in (("rio1", set()), ("rio3", {("form", "rio")})):

@@ -83,11 +83,16 @@ def _form(action: FormCluster, after: After) -> Iterator[str]:
 
 
 def _beside(action: FormCluster, after: After) -> Iterator[str]:
-    """A cluster is never made anew beside one that runs, nor of servers that carry its VMs."""
+    """A cluster is never made anew beside one that runs, nor of servers that carry its VMs;
+    nobody joins beside a stranger, who may be that very server by another name."""
     seen = after.world.clusters.get(action.cluster)
     nodes = seen.nodes if seen else ()
-    if len(after.inventory.clusters[action.cluster].servers) < 2:
+    servers = after.inventory.clusters[action.cluster].servers
+    if len(servers) < 2:
         return  # a solo machine: nothing is formed
+    strangers, joining = set(nodes) - set(servers), set(action.servers) - set(nodes)
+    if strangers and joining:
+        yield f"lets {', '.join(sorted(joining))} join beside {', '.join(sorted(strangers))}"
     if seen and seen.formed and not set(action.servers) & set(nodes):
         yield f"is made anew, though it is formed of {', '.join(nodes) or 'others'}"
     for name, vm in sorted(after.world.vms.items()):
