@@ -188,7 +188,8 @@ def test_an_empty_plan_says_so() -> None:
 def test_what_is_left_alone_hinders_nothing() -> None:
     alone = f"container proxy (vmid 200) on pve3 is not in the inventory: {LEFT_ALONE}"
     hindered = "not enrolled yet: alba1"
-    for warnings, first in (((alone,), "Nothing to do"), ((alone, hindered), "Nothing can be")):
+    person = "Nothing here for metal to do; the warnings are a person's."
+    for warnings, first in (((alone,), "Nothing to do: the world"), ((alone, hindered), person)):
         lines = plan_lines(Plan(fingerprint="0" * 64, warnings=warnings), 80)
         assert lines[0].startswith(first) and lines[2] == "Warnings"
 

@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def test_before_anything_is_enrolled_every_command_says_what_comes_first(pallet: Lab) -> None:
     plan = pallet.metal("plan")
-    assert plan.returncode == 0 and "Nothing can be done yet" in plan.stdout
+    assert plan.returncode == 0 and "Nothing here for metal to do" in plan.stdout
     assert "not enrolled yet: alba1, alba2, alba3; begin with" in " ".join(plan.stdout.split())
     assert "nothing to watch yet" in pallet.metal("watch", "--once").stdout
     refused = pallet.metal("burnin", "alba1", "--minutes", "1")

@@ -41,10 +41,11 @@ def plan_lines(plan: Plan, width: int = 80) -> list[str]:
 
 
 def nothing(plan: Plan) -> str:
-    """What an empty plan says: all is well only if nothing stands in the way either."""
+    """What an empty plan says: all is well only if nobody is asked for anything either. A warning
+    need not stand in the way of anything: a server that is overfull does not."""
     if all(text.endswith(LEFT_ALONE) for text in plan.warnings):
         return "Nothing to do: the world is as the inventory wants it."
-    return "Nothing can be done yet: see the warnings."
+    return "Nothing here for metal to do; the warnings are a person's."
 
 
 def action_lines(action: Action, width: int) -> list[str]:
