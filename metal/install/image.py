@@ -70,7 +70,7 @@ def image_job(
         "server": answers.server,
         "disks": [disk.model_dump() for disk in answers.disks],
         "recipe": recipe_of(templates, answers).model_dump(mode="json"),
-        "root": {"path": root.path, "sha256": root.sha256, "bytes": root.bytes},
+        "root": {"path": root.path, "blake2b": root.blake2b, "bytes": root.bytes},
         "passphrase": checked_secret(secrets.passphrase),
         "root_hash": checked_hash(secrets.root_hash, answers.server),
         "card": answers.mac,

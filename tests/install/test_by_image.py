@@ -67,7 +67,7 @@ class Live:
 def installs(live, job):
     """All of it, up to the first boot; its Debian is a plain one."""
     tar = live.get(job["root"]["path"]).content
-    assert hashlib.sha256(tar).hexdigest() == job["root"]["sha256"]
+    assert hashlib.blake2b(tar).hexdigest() == job["root"]["blake2b"]
     for phase in ("partitioned", "base"):
         assert requests.post(f"{job['report']}/{phase}", timeout=5).ok
     disk = live.site.disk
@@ -90,7 +90,7 @@ def by_image(site, made):
         boot_app(desk, live=LiveDesk(site, {KIND: desk.image_job})), "127.0.0.1"
     ).start()
     site.boot_url = service.url
-    image = RootImage(sha256=hashlib.sha256(TAR).hexdigest(), bytes=len(TAR), **ABOUT)
+    image = RootImage(blake2b=hashlib.blake2b(TAR).hexdigest(), bytes=len(TAR), **ABOUT)
     folder = site.state / "image" / KEY
     _write(folder, image)
     (folder / root.FILE).write_bytes(TAR)

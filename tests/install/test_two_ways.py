@@ -38,7 +38,7 @@ ROOT = RootImage(
     suite="trixie",
     mirror=MIRROR,
     built="2026-11-20T00:00:00+00:00",
-    sha256="ab" * 32,
+    blake2b="ab" * 64,
     bytes=271_000_000,
     packages={},
 )

@@ -27,21 +27,21 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root.tar.zst"
 
 
-def unpack(root: Path, sha256: str, target: Path) -> None:
+def unpack(root: Path, blake2b: str, target: Path) -> None:
     target.mkdir()
     talk: Any = SimpleNamespace(progress=lambda *_: None)
-    told = {"sha256": sha256, "bytes": root.stat().st_size}
+    told = {"blake2b": blake2b, "bytes": root.stat().st_size}
     image.unpack(talk, root.as_uri(), told, target)
 
 
 def test_what_was_pinned_is_unpacked(root: Path, tmp_path: Path) -> None:
-    unpack(root, hashlib.sha256(root.read_bytes()).hexdigest(), tmp_path / "new")
+    unpack(root, hashlib.blake2b(root.read_bytes()).hexdigest(), tmp_path / "new")
     assert (tmp_path / "new/etc/debian_version").read_text() == "13.2\n"
 
 
 @pytest.mark.parametrize("spoil", ["another", "torn", "none"])
 def test_anything_else_ends_the_install(root: Path, tmp_path: Path, spoil: str) -> None:
-    digest = hashlib.sha256(root.read_bytes()).hexdigest()
+    digest = hashlib.blake2b(root.read_bytes()).hexdigest()
     if spoil == "torn":
         root.write_bytes(root.read_bytes()[:-20])
     elif spoil == "none":
@@ -195,6 +195,24 @@ def test_the_loader_is_put_where_either_of_two_disks_starts_the_machine(
     else:
         assert [w.split()[-2] for w in said if "grub-install" in w] == ["/dev/sda", "/dev/sdb"]
         assert "grub-pc/install_devices multiselect /dev/sda, /dev/sdb" in words
+
+
+@pytest.mark.parametrize("kind", ["efi", "bios"])
+def test_the_new_system_has_the_loader_of_its_firmware_and_no_other(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, made = tmp_path / "target", tmp_path / "made"
+    (target / loader.LOADERS).mkdir(parents=True)
+    (target / "status").write_text("none")
+    for each in ("efi", "bios"):
+        made.mkdir(exist_ok=True)
+        (made / "status").write_text(each)
+        archive = target / loader.LOADERS / f"{each}.tar.zst"
+        subprocess.run(["tar", "--zstd", "-cf", archive, "-C", made, "status"], check=True)
+    monkeypatch.setattr(loader, "EFI", made if kind == "efi" else tmp_path / "none")
+    loader.unpack(target)
+    assert (target / "status").read_text() == kind
+    assert not (target / loader.LOADERS).exists()
 
 
 def test_a_link_in_the_image_leads_nowhere(tmp_path: Path) -> None:

@@ -6,9 +6,13 @@ Each command must succeed: half an installed system is a failed install. The new
 
 import hashlib
 import subprocess
+import tempfile
 import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from . import loader, system, volumes
 from .programs import Failed
@@ -28,6 +32,7 @@ def perform(job: dict[str, Any], talk: Talk, told: dict[str, str]) -> None:
     report(job, "partitioned")
     talk.progress("unpack", 0.2, "unpacking Debian")
     unpack(talk, told["url"] + job["root"]["path"], job["root"], TARGET)
+    loader.unpack(TARGET)
     report(job, "base")
     talk.progress("configure", 0.6, "names, network, keys")
     system.enter(TARGET)
@@ -35,7 +40,10 @@ def perform(job: dict[str, Any], talk: Talk, told: dict[str, str]) -> None:
     talk.progress("loader", 0.7, "boot loader")
     loader.install(disks, job["console"], TARGET)
     talk.progress("late", 0.8, "late commands")
-    system.late(job["late"], TARGET)
+    with ThreadPoolExecutor(1) as aside:
+        menu = aside.submit(loader.menu)
+        system.late(job["late"], TARGET)
+        menu.result()
     talk.progress("leave", 0.98, "unmounting")
     system.leave(TARGET)
     volumes.close(made)
@@ -51,32 +59,46 @@ def report(job: dict[str, Any], phase: str) -> None:
 
 
 def unpack(talk: Talk, url: str, root: dict[str, Any], target: Path) -> None:
-    """Downloaded and unpacked at once; nothing of it is run before its SHA-256 was seen to be
+    """Downloaded and unpacked at once; nothing of it is run before its BLAKE2b was seen to be
     the pinned one."""
-    digest, got = hashlib.sha256(), 0
-    tar = subprocess.Popen(
-        ["tar", "--zstd", "-xp", "--numeric-owner", "--xattrs", "-C", str(target)],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert tar.stdin is not None and tar.stderr is not None
-    try:
-        with _open(urllib.request.Request(url), 60) as answer:
-            while piece := answer.read(PIECE):
-                digest.update(piece)
-                tar.stdin.write(piece)
-                got += len(piece)
-                if got // (16 * PIECE) != (got - len(piece)) // (16 * PIECE):
-                    share = got / root["bytes"]
-                    talk.progress("unpack", 0.2 + 0.4 * share, f"{got // 10**6} MB")
-        tar.stdin.close()
-    except OSError as error:
-        tar.kill()
-        said = tar.stderr.read().decode(errors="replace").strip()[-200:]
-        raise Failed(f"unpacking: {said or error}") from None
-    said = tar.stderr.read().decode(errors="replace").strip()[-200:]
-    if tar.wait() or digest.hexdigest() != root["sha256"]:
-        raise Failed(f"unpacking: {said or 'the image is not the one that was pinned'}")
+    digest, got = hashlib.blake2b(), 0
+    with _unpacker(target) as into, _open(urllib.request.Request(url), 60) as answer:
+        while piece := answer.read(PIECE):
+            digest.update(piece)
+            into.write(piece)
+            got += len(piece)
+            if got // (16 * PIECE) != (got - len(piece)) // (16 * PIECE):
+                share = got / root["bytes"]
+                talk.progress("unpack", 0.2 + 0.4 * share, f"{got // 10**6} MB")
+    if digest.hexdigest() != root["blake2b"]:
+        raise Failed("unpacking: the image is not the one that was pinned")
+
+
+@contextmanager
+def _unpacker(target: Path) -> Iterator[IO[bytes]]:
+    """Takes a compressed tar; Failed, with what was said, where not all of it was unpacked.
+
+    Its pipes hold a whole piece, or two thirds of the time go into changing from one program to
+    the next where processors are emulated.
+    """
+    words = ["tar", "-xp", "--blocking-factor=2048", "--numeric-owner", "--xattrs"]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with tempfile.TemporaryFile() as errors:
+        zstd = subprocess.Popen(["zstd", "-dcq"], stderr=errors, pipesize=PIECE, **pipes)
+        assert zstd.stdin is not None and zstd.stdout is not None
+        tar = subprocess.Popen([*words, "-C", str(target)], stdin=zstd.stdout, stderr=errors)
+        zstd.stdout.close()  # tar's alone: zstd ends when tar does
+        lost = ""
+        try:
+            with zstd.stdin:
+                yield zstd.stdin
+        except OSError as error:
+            lost = str(error)
+        codes = (zstd.wait(), tar.wait())
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip()[-200:]
+    if lost or any(codes):
+        raise Failed(f"unpacking: {said or lost or codes}")
 
 
 def _open(request: urllib.request.Request, seconds: float) -> Any:

@@ -27,7 +27,7 @@ FILES = {
     "etc/dropbear/initramfs/authorized_keys": f"{HOME}/.ssh/authorized_keys",
     **{
         f"etc/dropbear/initramfs/dropbear_{kind}_host_key": f"etc/dropbear/dropbear_{kind}_host_key"
-        for kind in ("rsa", "ecdsa", "ed25519")
+        for kind in ("ecdsa", "ed25519")
     },
 }
 """In the system → in its initramfs."""

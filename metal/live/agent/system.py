@@ -14,7 +14,11 @@ EFI = Path("/sys/firmware/efi")
 IN_TARGET = Path("/usr/bin/in-target")
 LATE = Path("/run/late.sh")
 CARD = "@card@"
-DROPBEAR = "etc/dropbear/initramfs/dropbear_{}_host_key"
+MAKERS = {
+    ("ssh-keygen", "-q", "-N", ""): "/etc/ssh/ssh_host_{}_key",
+    ("dropbearkey",): "/etc/dropbear/initramfs/dropbear_{}_host_key",
+}
+"""Of host keys → where they are kept."""
 os.environ |= {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 
 
@@ -93,11 +97,11 @@ def predictable(told: str) -> str | None:
 
 
 def identity(target: Path, server: str) -> None:
-    """Keys, ids and names that packages make when they are installed, made for this machine."""
-    must(["in-target", "ssh-keygen", "-A"])
-    for kind in ("ed25519", "ecdsa", "rsa"):
-        key = DROPBEAR.format(kind)
-        must(["in-target", "dropbearkey", "-t", kind, "-f", f"/{key}"])
+    """Keys, ids and names that packages make when they are installed, made for this machine. No RSA
+    keys, which take long: the late commands remove them after an installer, too."""
+    for kind in ("ed25519", "ecdsa"):
+        for maker, file in MAKERS.items():
+            must(["in-target", *maker, "-t", kind, "-f", file.format(kind)])
     must(["in-target", "systemd-machine-id-setup"])
     if (target / "usr/sbin/make-ssl-cert").exists():
         certificate = "generate-default-snakeoil"

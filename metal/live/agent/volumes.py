@@ -187,7 +187,9 @@ def _filesystem(made: Made, device: str, part: dict[str, Any]) -> None:
     elif kind == "vfat":
         must(["mkfs.vfat", "-F", "32", device])
     elif kind == "ext4":
-        must(["mkfs.ext4", "-q", "-F", device])
+        # What is encrypted holds no older journal that could be taken for its own: noise.
+        lazy = ("-E", "lazy_journal_init=1") if device.startswith("/dev/mapper/") else ()
+        must(["mkfs.ext4", "-q", "-F", *lazy, device])
     elif part["method"] != "biosgrub":
         raise Unfit(f"a file system {kind!r} is not known here")
     if kind:
