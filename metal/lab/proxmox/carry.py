@@ -33,6 +33,7 @@ CARRIED = re.compile(
     | /nodes/\{node\}/qemu(/\{vmid\})?
     | /nodes/\{node\}/qemu/\{vmid\}/(config|pending|status.*|migrate|remote_migrate|clone|resize)
     | /nodes/\{node\}/qemu/\{vmid\}/(agent/(ping|network-get-interfaces)|unlink|feature)
+    | /nodes/\{node\}/qemu/\{vmid\}/firewall/(options|rules(/\{pos\})?)
     | /nodes/\{node\}/vzdump
     | /nodes/\{node\}/lxc(/\{vmid\}/(config|status/current))?
     | /storage(/\{storage\})?

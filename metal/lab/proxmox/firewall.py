@@ -1,4 +1,7 @@
-"""The datacenter's firewall as it is configured. No packet is ever dropped by it in the lab."""
+"""The datacenter's firewall as it is configured. No packet is ever dropped by it in the lab.
+
+Its rules are in `walls.py`, beside those of a VM.
+"""
 
 from __future__ import annotations
 
@@ -18,31 +21,6 @@ def options(call: Call) -> dict[str, Any]:
 @handles("PUT", "/cluster/firewall/options")
 def set_options(call: Call) -> None:
     call.cluster.firewall.options |= call.without("delete", "digest")
-
-
-@handles("GET", "/cluster/firewall/rules")
-def rules(call: Call) -> list[dict[str, Any]]:
-    found = call.cluster.firewall.rules
-    return [rule | {"pos": pos, "digest": DIGEST} for pos, rule in enumerate(found)]
-
-
-@handles("POST", "/cluster/firewall/rules")
-def add_rule(call: Call) -> None:
-    """Before all others, as in Proxmox, unless a place is given."""
-    given = call.without("pos", "digest")
-    for key in ("source", "dest"):
-        named = str(given.get(key, "")).removeprefix("+")
-        if str(given.get(key, "")).startswith("+") and named not in call.cluster.firewall.sets:
-            raise ApiError(500, f"no such ipset '{named}'")
-    call.cluster.firewall.rules.insert(int(call.params.get("pos", 0)), given)
-
-
-@handles("DELETE", "/cluster/firewall/rules/{pos}")
-def remove_rule(call: Call) -> None:
-    found, pos = call.cluster.firewall.rules, int(call.params["pos"])
-    if pos >= len(found):
-        raise ApiError(500, f"no rule at position {pos}")
-    del found[pos]
 
 
 @handles("GET", "/cluster/firewall/ipset")

@@ -11,6 +11,10 @@ from metal.lab.proxmox import (
     qemu,
     storage,
     users,
+    walls,
 )
 
-MODULES = (ageing, between, ceph_calls, cluster, firewall, ha_calls, nodes, qemu, storage, users)
+MODULES = (
+    *(ageing, between, ceph_calls, cluster, firewall, ha_calls, nodes, qemu, storage, users),
+    walls,
+)

@@ -54,6 +54,14 @@ class Disk:
 
 
 @dataclass
+class Firewall:
+    options: dict[str, Any] = field(default_factory=dict)
+    rules: list[dict[str, Any]] = field(default_factory=list)
+    sets: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Name → members, each with its comment."""
+
+
+@dataclass
 class Vm:
     vmid: int
     node: str
@@ -72,6 +80,7 @@ class Vm:
     """Where a migration has memory taken for it already."""
     max_copies: int = 0
     starts: int = 0
+    firewall: Firewall = field(default_factory=Firewall)
 
     @property
     def name(self) -> str:
@@ -95,14 +104,6 @@ class Token:
     privsep: bool
     comment: str = ""
     expire: int = 0
-
-
-@dataclass
-class Firewall:
-    options: dict[str, Any] = field(default_factory=dict)
-    rules: list[dict[str, Any]] = field(default_factory=list)
-    sets: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Name → members, each with its comment."""
 
 
 @dataclass
