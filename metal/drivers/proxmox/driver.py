@@ -18,6 +18,7 @@ from metal.drivers.proxmox import (
     stopping,
     takeover,
     tokens,
+    walls,
 )
 from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.found import found
@@ -39,6 +40,7 @@ from metal.model.hypervisor import (
     VmSpec,
 )
 from metal.model.plan import HaWishes
+from metal.model.walls import SeenWall, WallOptions, WallRule
 from metal.model.world import SeenCluster, SeenVm
 
 
@@ -179,6 +181,28 @@ class Proxmox:
 
     def ensure_firewall(self, mesh: Sequence[str]) -> None:
         settings.ensure_firewall(self._api, mesh)
+
+    # ── the firewall before VMs ─────────────────────────────────────────────────────────────
+
+    def wall(self, vmid: int) -> SeenWall:
+        return walls.seen(self._api, vmid)
+
+    def datacenter_on(self) -> bool:
+        return walls.datacenter_on(self._api)
+
+    def ensure_datacenter(self, *, on: bool) -> None:
+        walls.ensure_datacenter(self._api, on=on)
+
+    def ensure_opened(self, vmid: int, rules: Sequence[WallRule]) -> None:
+        walls.ensure_opened(self._api, vmid, rules)
+
+    def ensure_wall_options(self, vmid: int, options: WallOptions) -> None:
+        walls.ensure_options(self._api, vmid, options)
+
+    def ensure_only(self, vmid: int, comments: Sequence[str]) -> None:
+        walls.ensure_only(self._api, vmid, comments)
+
+    # ── forming, further ────────────────────────────────────────────────────────────────────
 
     def told(self) -> tuple[str, ...]:
         return self._api.take_warnings()

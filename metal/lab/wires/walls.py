@@ -8,7 +8,7 @@ import re
 from metal.lab.wires.machine import Machine
 from metal.network.tree import Tree
 
-RULE = re.compile(r"^IN ACCEPT -i (net\d)(?: -p (\w+))?(?: -dport ([\d:]+))?$", re.M)
+RULE = re.compile(r"^IN ACCEPT -i (net\d)(?: -p (\w+))?(?: -dport ([\d:]+))?(?: #.*)?$", re.M)
 
 
 def wall(machine: Machine, tree: Tree, site: str, number: int) -> None:

@@ -6,6 +6,7 @@ The other card is the gateways' business.
 
 from collections.abc import Iterator
 
+from metal.model.walls import WallRule
 from metal.network.view import View
 
 DATACENTER = """\
@@ -32,16 +33,22 @@ def render_proxmox(seen: View, vm: str) -> str:
         "policy_out: ACCEPT",
         "",
         "[RULES]",
-        *_rules(seen, vm),
+        # `metal network apply` knows them by these comments, and leaves other rules alone.
+        *(f"{rule.line} # {rule.comment}" for rule in wall_rules(seen, vm)),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _rules(seen: View, vm: str) -> Iterator[str]:
+def wall_rules(seen: View, vm: str) -> tuple[WallRule, ...]:
+    return tuple(dict.fromkeys(_rules(seen, vm)))
+
+
+def _rules(seen: View, vm: str) -> Iterator[WallRule]:
     wanted = seen.inventory.vms[vm]
-    yield "IN ACCEPT -i net0"
-    yield "IN ACCEPT -i net1 -p icmp"
+    yield WallRule(card="net0")
+    yield WallRule(card="net1", protocol="icmp")
     if "ipsec" in wanted.needs:
-        yield "IN ACCEPT -i net1 -p esp"
+        yield WallRule(card="net1", protocol="esp")
     for service in wanted.serves:
-        yield f"IN ACCEPT -i net1 -p {service.protocol} -dport {service.span.replace('-', ':')}"
+        ports = service.span.replace("-", ":")
+        yield WallRule(card="net1", protocol=service.protocol, ports=ports)
