@@ -214,6 +214,7 @@ def _heal_ports(workspace: Workspace, action: DrainServer | RecoverServer) -> He
             workspace, action.cluster, but=action.server
         ).ensure_listed(addresses, SHUT_OUT),
         crew=workspace.crew,
+        answers=workspace.answers,
         pause=workspace.pause,
         monotonic=workspace.store.database.clock.monotonic,
         every=workspace.inventory.fleet.poll_seconds,

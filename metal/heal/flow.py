@@ -6,6 +6,7 @@ the rest, once HA has taken the room that its own VMs need.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -121,9 +122,30 @@ def _prove_off(
         run.progress(0.1, f"switch {server} off")  # raises where another watcher took over
         if ports.monotonic() - asked > STALE:
             raise Unreachable("this process stood still: what it saw is old", where=server)
+    elif _seen(server, ports):
+        raise _contradicted(server, switch.by, "its cluster sees it online")
     readings = switch_off(server, switch, lambda: ports.pause(ports.every))
+    if ports.answers(server):
+        raise _contradicted(server, switch.by, "its host answers")
     off.read_off()
     return {"by": switch.by, "readings": readings}
+
+
+def _contradicted(server: str, by: str, said: str) -> Failed:
+    """What switches a server may lie; one that is off does not speak."""
+    return Failed(
+        f"{by} reads off, and yet {said}: it runs, and nothing restarts elsewhere",
+        where=server,
+        mend="go there: is it the BMC of another server? pull the plugs of the right one, then "
+        f"`metal fence {server} --i-have-pulled-the-plug`",
+    )
+
+
+def _seen(server: str, ports: HealPorts) -> bool:
+    """No answer of its cluster contradicts nothing."""
+    with suppress(Unreachable):
+        return _is_back(server, ports)
+    return False
 
 
 def _see_them_run(run: Run, server: str, vms: dict[str, int], ports: HealPorts) -> dict[str, str]:

@@ -40,6 +40,8 @@ class HealPorts:
     """VMs that are restarted side by side: each takes a second or two of asking every host."""
     crew: Callable[[int], Executor] = ThreadPoolExecutor
     """So many at once, for what is done side by side."""
+    answers: Callable[[str], bool] = lambda _server: False
+    """Whether the server's host itself speaks: its SSH or its API. One that does is not off."""
     pause: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
     """Seconds that never jump."""

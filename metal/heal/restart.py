@@ -46,7 +46,8 @@ class Proof:
         with self._turn:
             now = self._ports.monotonic()
             if self._at is None or now - self._at > FRESH:
-                self._at = now if self._reads() == "off" else None
+                off = self._reads() == "off" and not self._ports.answers(self._server)
+                self._at = now if off else None
             return self._at is not None
 
     def _reads(self) -> str:

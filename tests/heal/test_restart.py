@@ -124,6 +124,7 @@ class Bench:
         self.switched = 0
         self.on_read: Callable[[], None] = lambda: None
         self.held: list[str] = []
+        self.answers = False
         self.place: Callable[[str, str], Restart] = self.nowhere
         self.abreast = 1
         self.ceph = CephDouble(self.spy.asked)
@@ -171,6 +172,7 @@ class Bench:
             storage="vms",
             draining=lambda _server: pytest.fail("a dead server is not drained"),
             patience=patience,
+            answers=lambda _server: self.answers,
             every=0.01,
             abreast=self.abreast,
         )
@@ -254,6 +256,36 @@ def test_nothing_runs_before_the_server_is_proven_off(bench: Bench) -> None:
     assert bench.run().exit_code == Unreachable.exit_code
     assert bench.running() == {}
     assert (bench.held, bench.spy.asked) == ([], [])
+
+
+@pytest.mark.parametrize("reads", ["on", "off"])
+def test_a_switch_that_says_off_while_the_host_answers_proves_nothing(
+    bench: Bench, reads: str
+) -> None:
+    """Its BMC may be another server's, or firmware that tells what it was told."""
+    bench.reads, bench.answers = reads, True
+    outcome = bench.run()
+    assert "its BMC reads off, and yet its host answers: it runs" in outcome.error
+    assert (bench.running(), bench.held, bench.spy.asked) == ({}, [], [])
+    bench.answers = False
+    assert bench.run().status is Status.DONE
+
+
+def test_a_switch_that_says_off_while_its_cluster_sees_it_proves_nothing(bench: Bench) -> None:
+    bench.bed.revive("alba1")
+    outcome = bench.run()
+    assert "its BMC reads off, and yet its cluster sees it online" in outcome.error
+    assert (bench.held, bench.spy.asked) == ([], [])
+
+
+def test_a_host_that_answers_again_is_believed_more_than_an_old_reading(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metal.heal.restart.FRESH", -1.0)
+    bench.on_read = lambda: setattr(bench, "answers", bool(bench.held))
+    outcome = bench.run()
+    assert outcome.exit_code == Unreachable.exit_code
+    assert bench.running() == {}, "alba1 speaks, and does not say whether it runs them"
 
 
 def test_a_kill_in_the_middle_is_gone_on_with_and_starts_none_twice(bench: Bench) -> None:
