@@ -1,4 +1,4 @@
-"""The parts of `metal network apply`: gateways of each site, and the name server."""
+"""The parts of `metal network apply`: gateways of each site, firewalls, and the name server."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,17 +7,20 @@ from typing import Any
 
 from metal.cli.face import Face
 from metal.cli.render.routing import names_lines, names_recipe, order_lines, recipe
+from metal.cli.render.walls import walls_lines, walls_recipe
 from metal.cli.screen import width
-from metal.controller import naming, routing
+from metal.controller import naming, routing, walling
 from metal.controller.networking import network
 from metal.controller.progress import Progress
 from metal.controller.workspace import Workspace
 from metal.inventory.mistakes import refuse_unknown
+from metal.model.errors import MetalError
 from metal.model.world import World
 from metal.network.tree import by_hand
 from metal.routing.order import NamesOrder, Order
+from metal.routing.wall_order import WallsOrder, subject_of
 
-PARTS = "site or primary name server"
+PARTS = "site, SITE/firewall or primary name server"
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Part:
     subject: str
     """By which the same command goes on with it."""
     what: str
-    order: Order | NamesOrder
+    order: Order | NamesOrder | WallsOrder
     pending: bool
     lines: Sequence[str]
     recipe: str
@@ -44,13 +47,25 @@ class Part:
 def parts_of(
     face: Face, workspace: Workspace, target: str | None, look: Callable[[], World], trial: float
 ) -> list[Part]:
-    """Of `target`, or of all; the world is looked at if anything of it is begun anew."""
+    """Of `target`, or of all."""
     world = cache(look)
     vm = naming.primary(workspace.inventory)
-    if target is not None and target not in workspace.inventory.sites:
-        refuse_unknown(target, [*workspace.inventory.sites, *([vm] if vm else [])], PARTS)
+    sites = workspace.inventory.sites
+    alone = {subject_of(site): site for site in sites}
+    if target in alone:
+        return [_walls(face, workspace, alone[target], world, trial)]
+    if target is not None and target not in sites:
+        refuse_unknown(target, [*sites, *alone, *([vm] if vm else [])], PARTS)
         return [_names(face, workspace, target, world, trial)]
-    found = list(_gateways(face, workspace, target, world, trial))
+    walled = walling.sites_with_walls(workspace.inventory, world(), target)
+    routed = routing.sites_with_gateways(workspace, None if walled else target)
+    routed = [site for site in routed if target in (None, site)]
+    found = list(_gateways(face, workspace, routed, world, trial))
+    for site in walled:
+        try:
+            found.append(_walls(face, workspace, site, world, trial))
+        except MetalError as error:  # a cluster that is silent holds no gateway up
+            face.say(f"{subject_of(site)}: left as it is: {error.what}")
     if not all(part.resumed for part in found):
         for line in by_hand(network(workspace.inventory, world())[0], target):
             face.say(line)
@@ -63,9 +78,9 @@ def parts_of(
 
 
 def _gateways(
-    face: Face, workspace: Workspace, site: str | None, world: Callable[[], World], trial: float
+    face: Face, workspace: Workspace, sites: Sequence[str], world: Callable[[], World], trial: float
 ) -> Iterator[Part]:
-    for name in routing.sites_with_gateways(workspace, site):
+    for name in sites:
         before = routing.begun(workspace, name)
         order = before
         if order is None:
@@ -83,6 +98,28 @@ def _gateways(
             carry_out=partial(routing.carry_out, workspace, order),
             resumed=before is not None,
         )
+
+
+def _walls(
+    face: Face, workspace: Workspace, site: str, world: Callable[[], World], trial: float
+) -> Part:
+    before = walling.begun(workspace, site)
+    order = before
+    if order is None:
+        order, remarks = walling.walls_order(workspace, world(), site, trial=trial)
+        for remark in remarks:
+            face.say(remark)
+    return Part(
+        subject=order.subject,
+        what=f"the firewalls before VMs of {site}",
+        order=order,
+        pending=order.pending,
+        lines=walls_lines(order, width()),
+        recipe=walls_recipe(order),
+        done="what they serve is let in, and nothing else",
+        carry_out=partial(walling.carry_out_walls, workspace, order),
+        resumed=before is not None,
+    )
 
 
 def _names(

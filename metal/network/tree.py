@@ -1,7 +1,7 @@
 """All files of the network, as they lie in the folder that `metal network render` fills.
 
 SITE/GATEWAY/etc/…   copied as it is to the root of that gateway
-SITE/firewall/…      /etc/pve/firewall of the clusters there
+SITE/firewall/…      /etc/pve/firewall of the clusters there, by Proxmox's API
 SITE/metallb.yaml    for the Kubernetes clusters on the VMs there
 dns/…                /etc/bind/metal of the fleet's primary name server
 mesh/NAME.conf       /etc/wireguard/mesh.conf of an administrator's machine
@@ -137,9 +137,6 @@ def by_hand(seen: Mapping[str, View], site: str | None = None) -> Iterator[str]:
     for name, view in seen.items():
         if site not in (None, name):
             continue
-        if walls := firewalled(view):
-            whose = ", ".join(walls)
-            yield f"by hand: {name}/firewall/*.fw to /etc/pve/firewall/ of any node there ({whose})"
         if render_metallb(view):
             yield f"by hand: {name}/metallb.yaml: `kubectl apply -f` on the Kubernetes there"
     if site is None:

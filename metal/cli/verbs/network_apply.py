@@ -13,7 +13,7 @@ CHANGES_PENDING = 10
 
 
 @click.command("apply", cls=Verb)
-@click.argument("target", metavar="[SITE|VM]", required=False, shell_complete=sites)
+@click.argument("target", metavar="[SITE|SITE/firewall|VM]", required=False, shell_complete=sites)
 @click.option("--plan", "only_plan", is_flag=True, help="Only show what would be changed.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--overwrite", is_flag=True, help="Also what a person changed there.")
@@ -43,6 +43,10 @@ def command(
     machine after the other: of a site's gateways the one that stands by first, which carries the
     site for a moment, and what was reached from here before must be reached by it; a name server
     must answer with the new zones. Else it takes its former files back by itself.
+
+    VMs with a public IPv4 of their own get Proxmox's firewall, by its API: first what they serve
+    is let in, then all else is kept out, and what was answered before must be answered still, else
+    that is undone. SITE/firewall names these alone; rules that a person made stay before ours.
 
     Killed anywhere, the same command goes on with what was agreed to.
     """
