@@ -1,6 +1,6 @@
 """What a cluster's HA manager is to be told, by what it knows and what its VMs wish for. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from metal.model.plan import HaWishes
 from metal.model.world import HaRule, SeenHa
@@ -58,19 +58,38 @@ def _wanted(ha: SeenHa, wishes: HaWishes) -> Iterator[HaRule]:
         rule = HaRule(name=together_rule(first), kind="together", vmids=vmids)
         yield from () if _said(rule, theirs) else (rule,)
     left = {rule.name: set(rule.vmids) for rule in theirs}
+    company = [set(ids) for ids in together.values()]
+    company += [set(rule.vmids) for rule in theirs if rule.kind == "together"]
+    housed = {v for r in theirs if r.kind == "nodes" for v in r.vmids if _stays(v, r, wishes)}
     for vmid, nodes in wishes.home.items():
-        other = next((r for r in theirs if r.kind == "nodes" and vmid in r.vmids), None)
-        gives_way = other and not other.strict and vmid in wishes.adopted
-        if vmid not in ha.managed or (other and (other.nodes == nodes or not gives_way)):
+        if vmid not in ha.managed or vmid in housed:
             continue
-        if other:
+        if other := next((r for r in theirs if r.kind == "nodes" and vmid in r.vmids), None):
             left[other.name].remove(vmid)
+        if housed & _mates(vmid, company):
+            continue  # Proxmox takes one such rule for all that stay together: it follows
+        housed.add(vmid)
         # Proxmox 9 takes several priorities only of VMs that no other rule is about.
         best = nodes[:1] if vmid in bound and not ha.groups else nodes
         yield HaRule(name=home_rule(vmid), kind="nodes", vmids=(vmid,), nodes=best)
     for rule in theirs:
         if len(left[rule.name]) < len(rule.vmids) and not ha.groups:
             yield rule.model_copy(update={"vmids": tuple(sorted(left[rule.name]))})
+
+
+def _stays(vmid: int, rule: HaRule, wishes: HaWishes) -> bool:
+    """Whether somebody's rule of nodes counts more for the VM than its wish."""
+    wish = wishes.home.get(vmid, rule.nodes)
+    return rule.strict or vmid not in wishes.adopted or wish == rule.nodes
+
+
+def _mates(vmid: int, sets: Iterable[Set[int]]) -> set[int]:
+    """Who stays together with it, itself among them: a with b and b with c is a with c."""
+    mates, grown = {vmid}, True
+    while grown:
+        more = mates.union(*(ids for ids in sets if mates & ids))
+        mates, grown = more, more != mates
+    return mates
 
 
 def _managed(ha: SeenHa, sets: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:

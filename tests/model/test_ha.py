@@ -84,6 +84,17 @@ def test_several_priorities_only_where_no_other_rule_is(ha: SeenHa, wishes: HaWi
             assert not any(r.kind != "nodes" and rule.vmids[0] in r.vmids for r in after.rules)
 
 
+@given(managers(), WISHES)
+def test_who_stays_together_has_one_home(ha: SeenHa, wishes: HaWishes) -> None:
+    """Proxmox refuses a second rule of nodes for any of them: they follow the one."""
+    after = after_changes(ha, rule_changes(ha, wishes)).rules
+    homes = [rule for rule in after if rule.kind == "nodes"]
+    for rule in (r for r in after if r.kind == "together"):
+        about = [home for home in homes if set(home.vmids) & set(rule.vmids)]
+        ours = [home for home in about if home.name.startswith(OURS)]
+        assert not ours or len(about) == 1
+
+
 def test_groups_know_nothing_of_apart() -> None:
     ha = SeenHa(managed=(100, 101), groups=True)
     wishes = HaWishes(apart={"db": (100, 101)}, home={100: ("n2", "n1")})

@@ -257,3 +257,21 @@ def test_a_vm_with_several_homes_can_be_in_another_rule(lab: Any) -> None:
     ranks = {"type": "node-affinity", "nodes": "alba1:2,alba3:1"}
     with pytest.raises(Failed, match="multiple priorities"):
         driver._api.put("cluster/ha/rules/metal-home-101", ranks)
+
+
+@pytest.mark.parametrize("first", ["home", "together"])
+def test_of_vms_that_stay_together_one_has_a_home(lab: Any, first: str) -> None:
+    """Proxmox takes one rule of nodes for all of them, whoever is first; the others follow."""
+    driver = lab.form()
+    for vmid in (101, 102):
+        make(driver, vmid, f"db{vmid}", node="alba1")
+    if first == "together":
+        driver.ensure_together("db", (101, 102))
+    driver.ensure_home(101, ("alba1",))
+    driver.ensure_home(102, ("alba2",))
+    driver.ensure_together("db", (101, 102))
+    rules = {row["rule"]: row for row in driver._api.get("cluster/ha/rules")}
+    assert set(rules) == {"metal-home-101", "metal-together-db"}
+    second = {"rule": "theirs", "type": "node-affinity", "resources": "vm:102", "nodes": "alba2"}
+    with pytest.raises(Failed, match="positive resource affinity"):
+        driver._api.post("cluster/ha/rules", second)

@@ -126,9 +126,14 @@ def _named(ha: SeenHa, name: str) -> HaRule | None:
 
 
 def _write_set(api: Api, ha: SeenHa, rule: HaRule, now: HaRule | None) -> None:
-    for home in ha.rules:
+    homes = [home for home in ha.rules if home.name in map(home_rule, rule.vmids)]
+    # Of VMs that stay together Proxmox takes one rule of nodes.
+    for home in homes[1:] if rule.kind == "together" else ():
+        api.delete(f"cluster/ha/rules/{home.name}")
+        homes.remove(home)
+    for home in homes:
         # Proxmox takes several priorities only of VMs that no other rule is about.
-        if home.name in map(home_rule, rule.vmids) and len(home.nodes) > 1:
+        if len(home.nodes) > 1:
             api.put(f"cluster/ha/rules/{home.name}", _written(home, home.nodes[:1]))
     if now is None:
         api.post("cluster/ha/rules", {"rule": rule.name, **_written(rule, ())})
@@ -137,9 +142,10 @@ def _write_set(api: Api, ha: SeenHa, rule: HaRule, now: HaRule | None) -> None:
 
 
 def ensure_home(api: Api, vmid: int, nodes: tuple[str, ...]) -> None:
-    """A rule of PVE 9, a group of PVE 8; the first node before the others, none excluded."""
+    """A rule of PVE 9, a group of PVE 8; the first node before the others, none excluded. One that
+    stays together with who has a home follows it, and has none of its own."""
     ha = seen(api)
-    if vmid not in ha.managed:
+    if vmid not in ha.managed or _follows(ha, vmid):
         return
     name = home_rule(vmid)
     if ha.groups:
@@ -149,6 +155,12 @@ def ensure_home(api: Api, vmid: int, nodes: tuple[str, ...]) -> None:
         nodes = nodes[:1]
     rule = HaRule(name=name, kind="nodes", vmids=(vmid,), nodes=nodes)
     _ensure(api, "cluster/ha/rules", "rule", name, _written(rule, nodes), _ranked(nodes))
+
+
+def _follows(ha: SeenHa, vmid: int) -> bool:
+    sets = (set(r.vmids) for r in ha.rules if r.kind == "together" and vmid in r.vmids)
+    mates = set[int]().union(*sets) - {vmid}
+    return any(r.kind == "nodes" and mates & set(r.vmids) for r in ha.rules)
 
 
 def _ensure_group(api: Api, group: str, vmid: int, nodes: tuple[str, ...]) -> None:

@@ -141,6 +141,21 @@ def _judged(rules: dict[str, dict[str, Any]], name: str) -> None:
         if len(ranks) > 1 and len(about) > len(homes):
             why = f"resource '{sid}' is in a node affinity rule with multiple priorities"
             raise bad_parameters({"resources": why})
+        if len(_homes_of_company(rules, sid)) > 1:
+            why = "at least one resource is in a positive resource affinity rule and there are "
+            why += "other resources in at least one other node affinity rule already"
+            raise bad_parameters({"resources": why})
+
+
+def _homes_of_company(rules: dict[str, dict[str, Any]], sid: str) -> set[str]:
+    """The node rules of all that it must be with, its own among them."""
+    company = {sid}
+    for _ in rules:  # a with b and b with c is a with c
+        for rule in rules.values():
+            if rule.get("affinity") == "positive" and company & set(rule["resources"]):
+                company.update(rule["resources"])
+    homes = (n for n, rule in rules.items() if rule["type"] == "node-affinity")
+    return {name for name in homes if company & set(rules[name]["resources"])}
 
 
 @handles("GET", "/cluster/ha/rules")
