@@ -213,6 +213,7 @@ def _heal_ports(workspace: Workspace, action: DrainServer | RecoverServer) -> He
         shut_out=lambda addresses: blocklist(
             workspace, action.cluster, but=action.server
         ).ensure_listed(addresses, SHUT_OUT),
+        removed=workspace.removed,
         crew=workspace.crew,
         answers=workspace.answers,
         pause=workspace.pause,

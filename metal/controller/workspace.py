@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from metal.inventory import load
-from metal.model.errors import BadInput, NoSession, Refused, WrongPassword
+from metal.model.errors import BadInput, MetalError, NoSession, Refused, WrongPassword
 from metal.model.fleet import Inventory
 from metal.model.life import Life
 
@@ -268,6 +268,14 @@ class Workspace:
         if cluster and self.inventory.clusters[cluster].libvirt:
             return speaks_ssh(str(host.address))  # libvirtd speaks only when it is spoken to
         return alive(*host.api)
+
+    def removed(self, vm: str) -> bool:
+        """Whether the inventory's file, as it is now, has the VM no more; one that is broken tells
+        nothing."""
+        try:
+            return vm not in load(self.folder).vms
+        except MetalError:
+            return False
 
     def hypervisor(self, cluster: str) -> "Hypervisor":
         """What runs the VMs of a cluster, through its installed nodes. Connects when first used."""

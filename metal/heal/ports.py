@@ -36,6 +36,8 @@ class HealPorts:
     """Seconds between two looks, and before the first repetition of a step."""
     shut_out: Callable[[Sequence[str]], dict[str, str]] = _nobody
     """Addresses → until when Ceph lets no client there write, as read back from it."""
+    removed: Callable[[str], bool] = lambda _vm: False
+    """Whether somebody took a VM out of the inventory: then nobody wants it to run."""
     abreast: int = 4
     """VMs that are restarted side by side: each takes a second or two of asking every host."""
     crew: Callable[[int], Executor] = ThreadPoolExecutor

@@ -102,7 +102,11 @@ def restart(
             try:
                 landed[vm] = run.step(f"restart {vm}", act, tries=TRIES, backoff=ports.every)
             except (Failed, Refused) as error:
-                failed[vm] = error.what
+                if vm in planned and ports.removed(vm):
+                    landed[vm] = DELETED
+                    run.say(_awaited_no_more(vm, error))
+                else:
+                    failed[vm] = error.what
     if failed:
         raise Failed(
             "; ".join(f"{vm} stays down: {why}" for vm, why in failed.items()),
@@ -164,15 +168,30 @@ def _restart(run: Run, server: str, one: Restart, ports: HealPorts, proof: Proof
         return server
 
 
+def _settled(vm: str, vmid: int, ports: HealPorts) -> str:
+    """What is told of one that writes, or that was removed since: that libvirt cannot tell while
+    the dead host is silent. "" of one that is awaited still."""
+    try:
+        return f"{vm} writes to its disk" if ports.hypervisor.written(vmid) != 0 else ""
+    except (Failed, Unreachable) as error:
+        if not ports.removed(vm):
+            raise
+        return _awaited_no_more(vm, error)
+
+
+def _awaited_no_more(vm: str, error: MetalError) -> str:
+    return f"{vm} is awaited no more, the inventory does not have it: {error.what}"
+
+
 def _see_them_write(run: Run, vms: dict[str, int], ports: HealPorts) -> None:
     """A guest that boots is no sign that its disk can be written; that it wrote is one."""
     wrote: set[str] = set()
 
     def all_wrote() -> bool | None:
         for vm in sorted(set(vms) - wrote):
-            if ports.hypervisor.written(vms[vm]) != 0:
+            if text := _settled(vm, vms[vm], ports):
                 wrote.add(vm)
-                run.progress(0.8 + 0.2 * len(wrote) / len(vms), f"{vm} writes to its disk")
+                run.progress(0.8 + 0.2 * len(wrote) / len(vms), text)
         return True if len(wrote) == len(vms) else None
 
     if not vms:

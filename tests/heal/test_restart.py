@@ -125,6 +125,7 @@ class Bench:
         self.on_read: Callable[[], None] = lambda: None
         self.held: list[str] = []
         self.answers = False
+        self.removed: set[str] = set()
         self.place: Callable[[str, str], Restart] = self.nowhere
         self.abreast = 1
         self.ceph = CephDouble(self.spy.asked)
@@ -173,6 +174,7 @@ class Bench:
             draining=lambda _server: pytest.fail("a dead server is not drained"),
             patience=patience,
             answers=lambda _server: self.answers,
+            removed=lambda vm: vm in self.removed,
             every=0.01,
             abreast=self.abreast,
         )
@@ -362,6 +364,38 @@ def test_one_that_cannot_start_does_not_keep_the_others_down(bench: Bench) -> No
     outcome = bench.run()
     assert "wiki stays down: its disk is not there" in outcome.error
     assert bench.running()["git"] == "alba2"
+
+
+def test_one_whose_disk_and_entry_somebody_removed_is_awaited_no_more(bench: Bench) -> None:
+    def gone(vm: str) -> None:
+        if vm == "wiki":
+            raise Failed("no disk 'vm-102-wiki' in the pool 'vms'", where="alba3")
+
+    bench.spy.after = gone
+    assert bench.run().status is Status.FAILED, "as long as the inventory wants it"
+    bench.removed = {"wiki"}
+    outcome = bench.run()
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    said = [event.text for event in bench.store.events.since(0)]
+    assert any("wiki is awaited no more, the inventory does not have it" in t for t in said), said
+
+
+def test_one_that_somebody_removed_once_it_ran_is_awaited_no_more(bench: Bench) -> None:
+    def remove(vm: str) -> None:
+        if vm == "git":  # the last
+            host = next(h for h in bench.bed.hosts if h.name == "alba3")
+            wiki = host.connection(bench.bed.driver._patience).lookupByName("wiki")
+            wiki.destroy()
+            wiki.undefine()
+
+    bench.spy.after = remove
+    bench.removed = {"wiki"}
+    outcome = bench.run()
+    assert (outcome.status, outcome.error) == (Status.DONE, "")
+    assert bench.running() == {"git": "alba2"}
+    said = [event.text for event in bench.store.events.since(0)]
+    assert "wiki writes to its disk" not in said
+    assert any("wiki is awaited no more" in text for text in said), said
 
 
 def test_a_guest_that_writes_nothing_is_no_recovery(bench: Bench) -> None:
