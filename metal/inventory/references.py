@@ -52,6 +52,10 @@ def _clusters(draft: Draft) -> None:
             )
             draft.at_key(("clusters", name), what, mend)
         site = draft.site_of(name)
+        if cluster.storage_gib is not None and cluster.holds_gib is None:
+            what = "`storage_gib` is of a storage that the cluster has not"
+            mend = 'add storage = "…", and ceph = false: of metal\'s own Ceph the disks tell it'
+            draft.at_key(("clusters", name, "storage_gib"), what, mend)
         for i, server in enumerate(cluster.servers):
             path = ("clusters", name, "servers", i)
             _known(draft, path, "servers")

@@ -362,11 +362,19 @@ class Cluster(Frozen):
     storage: str | None = None
     """A storage that all its servers share and that keeps VM disks, where it is not the pool
     that metal makes."""
+    storage_gib: Figure | None = None
+    """How much of `storage` the disks of VMs may take. None: nobody told, and VMs are placed as if
+    their disks were on their server's own."""
 
     libvirt: LibvirtAccess | None = None
     """Its servers run libvirt; None: Proxmox."""
     only_pinned: bool = False
     """metal places only VMs here that name it: what else runs here is somebody's."""
+
+    @property
+    def holds_gib(self) -> int | None:
+        """What a shared storage that is no Ceph of metal's holds, where that was told."""
+        return None if self.ceph or self.storage is None else self.storage_gib
 
     @property
     def restarts(self) -> bool:

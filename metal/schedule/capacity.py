@@ -18,7 +18,7 @@ from metal.model.plan import LEFT_ALONE
 from metal.model.world import SeenVm, World
 from metal.network.budget import Ledger, held_by, holdings, infrastructure
 from metal.network.sites import pool
-from metal.schedule.storage import CEPH_FULL, SYSTEM_GIB, UNLIMITED, ceph_gib, short_of_disk
+from metal.schedule.storage import CEPH_FULL, SYSTEM_GIB, UNLIMITED, shared_gib, short_of_disk
 from metal.schedule.survival import UNIT_MIB, Guest, Item, Node, Verdict, units, verdict
 from metal.schedule.terms import traffic_at
 from metal.schedule.wishes import guest_of, together_sets
@@ -36,7 +36,7 @@ class Host:
     known: bool = True
     """Whether anybody told how much memory it has."""
     disk_limit: float | None = None
-    """Of a server whose VMs live on its own disks; UNLIMITED where the cluster's Ceph counts."""
+    """Of a server whose VMs live on its own disks; UNLIMITED where the cluster's storage counts."""
     disk: int = 0
     closed: str = ""
     """Why nothing new goes here."""
@@ -211,7 +211,7 @@ def is_silent(inventory: Inventory, world: World, cluster: str, forming: bool) -
 def _room(inventory: Inventory, world: World, name: str, ready: bool, forming: bool) -> Room:
     cluster = inventory.clusters[name]
     hosts = {
-        server: _host(inventory, world, server, cluster.ceph)
+        server: _host(inventory, world, server, cluster.ceph or cluster.holds_gib is not None)
         for server in cluster.servers
         if not _retired(world, server)
     }
@@ -219,7 +219,7 @@ def _room(inventory: Inventory, world: World, name: str, ready: bool, forming: b
         name=name,
         site=inventory.site_of(name),
         hosts=hosts,
-        disk_limit=ceph_gib(inventory, name) if cluster.ceph else UNLIMITED,
+        disk_limit=shared_gib(inventory, name),
         closed=_closed(inventory, world, name, ready, forming),
         only_pinned=cluster.only_pinned,
         shared=cluster.ceph or cluster.storage is not None,
@@ -263,7 +263,8 @@ def _retired(world: World, server: str) -> bool:
     return server in world.servers and world.servers[server].life is Life.RETIRED
 
 
-def _host(inventory: Inventory, world: World, server: str, ceph: bool) -> Host:
+def _host(inventory: Inventory, world: World, server: str, shared: bool) -> Host:
+    """`shared`: the cluster says how much its VMs' disks may take, and its servers do not."""
     learned = inventory.servers[server].learned
     profile = inventory.profile(server)
     memory = learned.memory_gib if learned else None
@@ -272,7 +273,7 @@ def _host(inventory: Inventory, world: World, server: str, ceph: bool) -> Host:
     cpus = int(profile.cpu_factor * threads) if threads else None
     node = Node(server, room, cpus=cpus, offers=offers(inventory.cpu_of(server)))
     host = Host(node, threads, memory is not None)
-    if ceph:
+    if shared:
         host.disk_limit = UNLIMITED
     elif size := system_gib(profile, inventory.servers[server]):
         host.disk_limit = size - SYSTEM_GIB

@@ -6,6 +6,7 @@ from heapq import heapify, heappop, heapreplace
 from metal.model.fleet import Inventory, VmSize
 from metal.model.world import World
 from metal.schedule.capacity import Room, survey
+from metal.schedule.storage import UNLIMITED
 from metal.schedule.survival import Guest, Node, Verdict, units, verdict, waiting
 
 
@@ -38,8 +39,10 @@ def _left(room: Room, guest: Guest) -> Left:
         limits["CPU"] = _slots(nodes, guest.vcpus, [n.cpus_free for n in nodes], cpu=True)
     if room.threads is not None and guest.vcpus > room.threads:
         limits["threads of its smallest server"] = 0
-    if room.disk_limit is not None and guest.disk_gib:
-        limits["disks"] = max(0, int((room.disk_limit - room.disk) // guest.disk_gib))
+    if guest.disk_gib and room.disk_limit != UNLIMITED:
+        # Of disks that nobody told nothing is left.
+        free = 0.0 if room.disk_limit is None else room.disk_limit - room.disk
+        limits["disks"] = max(0, int(free // guest.disk_gib))
     tightest = min(limits, key=lambda k: limits[k])
     count = most(nodes, guest, limits[tightest])
     return Left(room.name, count, limits[tightest], f"its {tightest}")

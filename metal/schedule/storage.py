@@ -20,6 +20,15 @@ def short_of_disk(limit: float | None, used: int, wanted: int) -> str:
     return ""
 
 
+def shared_gib(inventory: Inventory, cluster: str) -> float | None:
+    """What VMs' disks may take in all; None if that is not known, UNLIMITED where each server has
+    a limit of its own."""
+    told = inventory.clusters[cluster]
+    if told.ceph:
+        return ceph_gib(inventory, cluster)
+    return UNLIMITED if told.holds_gib is None else told.holds_gib
+
+
 def ceph_gib(inventory: Inventory, cluster: str) -> float | None:
     """What Ceph can hold in three copies with any one server lost; None if a disk list is
     missing. Three servers keep two copies of all then: they are as full as before."""

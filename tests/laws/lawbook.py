@@ -109,6 +109,12 @@ def _cluster(
             ):
                 yield f"disks of {cluster}"
                 break
+    elif wanted.storage is not None and wanted.storage_gib is not None:
+        used = sum(
+            need(inventory, world, o)[2] or 0 for o, s in world.vms.items() if s.cluster == cluster
+        )
+        if used > wanted.storage_gib:
+            yield f"storage of {cluster}"
     elif wanted.storage is None:
         used = sum(need(inventory, world, o)[2] or 0 for o in on(world, server))
         if not disks[server] or used > disks[server][0].size_gib - 40:

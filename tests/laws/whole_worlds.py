@@ -100,7 +100,8 @@ def _cluster(draw: st.DrawFn, name: str, size: int) -> dict[str, Any]:
     return {
         "servers": [f"{name}{i}" for i in range(1, size + 1)],
         "ceph": shares == "ceph" and size > 1,
-        "storage": "san" if shares == "storage" and size > 1 else None,
+        "storage": "san" if (san := shares == "storage" and size > 1) else None,
+        "storage_gib": draw(st.sampled_from([None, 40, 400])) if san else None,
         "only_pinned": draw(st.integers(0, 9)) == 0,
     }
 

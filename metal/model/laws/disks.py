@@ -17,8 +17,11 @@ def disk_laws(after: After) -> Iterator[Breach]:
     """Judged where the plan places something. Disks that nobody knows hold nothing."""
     placed = {p.cluster for p in after.places}
     for cluster in sorted(placed):
-        if after.inventory.clusters[cluster].ceph:
+        told = after.inventory.clusters[cluster]
+        if told.ceph:
             yield from _shared(cluster, after)
+        elif told.storage is not None and told.storage_gib is not None:
+            yield from _elsewhere(cluster, told.storage_gib, after)
         else:
             for server in sorted({p.server for p in after.places if p.cluster == cluster}):
                 yield from _local(server, after)
@@ -47,6 +50,18 @@ def _shared(cluster: str, after: After) -> Iterator[Breach]:
     left = losses if len(sizes) > COPIES else [sizes]
     if any(not _holds(rest, wanted) for rest in left):
         what = f"{wanted} GiB are promised to VMs, more than Ceph holds at {FULL:.0%}"
+        yield Breach(law="disk", subject=cluster, what=what)
+
+
+def _elsewhere(cluster: str, holds: int, after: After) -> Iterator[Breach]:
+    """On a storage that all its servers share and whose size the inventory tells."""
+    guests = [r for r in after.residents.values() if r.cluster == cluster]
+    for guest in guests:
+        if guest.disk_gib is None:
+            what = f"gets VMs beside {guest.name}, whose disks nobody knows"
+            yield Breach(law="disk", subject=cluster, what=what)
+    if (wanted := sum(g.disk_gib or 0 for g in guests)) > holds:
+        what = f"{wanted} GiB are promised to VMs, its storage holds {holds}"
         yield Breach(law="disk", subject=cluster, what=what)
 
 
