@@ -4,7 +4,10 @@ import os
 import shutil
 import stat
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -41,6 +44,7 @@ SECRETS = {
     "now": 1_795_000_000,
 }
 CONTROLLER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+HOOKS = ("partman/finish.d/99metal", "post-base-installer.d/99metal")
 MIRROR, BOOT = "http://mirror.example.org:8000/debian", "http://10.11.1.1:8080"
 
 
@@ -342,6 +346,52 @@ def test_a_plain_debian_is_up_without_a_certificate(templates, plain, tmp_path):
     assert "--data-urlencode fingerprint= --data-urlencode host_key=ssh-" in (
         (tmp_path / "log").read_text()
     )
+
+
+@pytest.fixture
+def listener():
+    """Takes what is posted, and keeps the paths."""
+    paths: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            paths.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the screen."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}", paths=paths)
+        server.shutdown()
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("busybox", "curl", "dropbearkey"))),
+    reason="needs busybox-static, curl and dropbear-bin",
+)
+def test_reports_go_past_the_package_cache(templates, plain, tmp_path, listener):
+    """The installer has it as its proxy, in the hooks' environment and in the chroot's."""
+    told = plain.model_copy(update={"boot_url": listener.url})
+    # Debian 12's busybox-static crashes over the installer's `-T`.
+    busybox = 'for url; do :; done; exec busybox wget -q -O /dev/null --post-data= "$url"'
+    proxied = {"http_proxy": "http://127.0.0.1:1/"}
+    environment = stubs(tmp_path / "bin", wget=busybox, sleep="exit 1") | proxied
+    early = parse_preseed(render_preseed(templates, told, **SECRETS))["preseed/early_command"]
+    folder = tmp_path / "d-i"
+    command = early.replace("date -u -s", ": ").replace("/lib/", f"{folder}/")
+    command = command.replace(f"/usr{folder}", str(folder))
+    for words in (["sh", "-c", command], *(["sh", f"{folder}/{hook}"] for hook in HOOKS)):
+        subprocess.run(words, env=environment, check=True)
+    script = metal_up(templates, told, tmp_path)
+    host_keys(tmp_path)
+    subprocess.run(["sh", script, "finished"], env=environment, check=True)
+    assert listener.paths == [
+        f"/report/{TOKEN}/{phase}" for phase in ("partitioned", "base", "finished")
+    ]
 
 
 def metal_up(templates, told, folder):
