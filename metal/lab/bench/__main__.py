@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from metal.lab.bench import (
     addresses,
     balancing,
+    filling,
     forming,
     ipmi,
     looks,
@@ -27,6 +28,7 @@ PARTS = {
     "addresses": addresses.addresses,
     "network": network.network,
     "surviving": surviving.surviving,
+    "filling": filling.filling,
     "balancing": balancing.balancing,
     "repairing": repairing.repairing,
     "relieving": relieving.relieving,
