@@ -117,12 +117,14 @@ class Attempt:
         new = (
             v for v in self.inventory.vms if v not in self.world.vms and self.inventory.chosen(v)
         )
-        waiting = sorted(new, key=lambda vm: order(self.inventory, vm))
-        firsts = list(dict.fromkeys(self.units.first(vm) for vm in waiting))
+        waiting = sorted(new, key=lambda vm: order(self.inventory, (vm,)))
+        units = {first: self.units.unit(first) for first in map(self.units.first, waiting)}
+        firsts = sorted(units, key=lambda first: order(self.inventory, units[first]))
         # A machine on its own gets replicas only, so the others come first.
         for first in sorted(firsts, key=self._pinned_to_solo):
             self.settle(first)
         self._exchange()
+        self._bring_home()
         self._drop_lonely()
         placed = {vm for first in self.new for vm in self.units.unit(first)}
         homes = {vm: self._home(vm) for vm in waiting if vm in placed}
@@ -330,8 +332,22 @@ class Attempt:
         self._put_back(other, old_room, old_host)
         return False
 
+    def _bring_home(self) -> None:
+        """Who is elsewhere than it would rather be is asked again, once others have their place."""
+        for first in sorted(self.new, key=lambda f: ([-p for p in self._loss(f)], f)):
+            room, host = self._at(first)
+            home, prefers = self.units.home(first), self.units.prefers(first)
+            if host.name in home or not (home or prefers) or (not home and room.name in prefers):
+                continue
+            self._take(first)
+            if not self._put(first):
+                self._put_back(first, room, host)
+
     def _loss(self, first: str) -> list[int]:
-        return loss(self.inventory, self.units.unit(first))
+        """How much its VMs matter, the most important first."""
+        return sorted(
+            (self.inventory.vms[vm].priority for vm in self.units.unit(first)), reverse=True
+        )
 
     def _drop_lonely(self) -> None:
         """A VM on a solo machine whose replicas all went without a home goes without, too."""

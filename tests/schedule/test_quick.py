@@ -28,12 +28,13 @@ def told(found: Placement) -> str:
 
 @pytest.mark.parametrize(
     ("clusters", "vms", "left", "homes"),
-    [(20, 1100, 0, "bf37e25d05c8e24b"), (6, 420, 73, "97e0f2b2e6d08e87")],
+    [(20, 1100, 0, "bf37e25d05c8e24b"), (6, 420, 74, "0c4abedb5870b902")],
 )
 def test_homes_are_those_that_the_plain_way_chose(
     clusters: int, vms: int, left: int, homes: str
 ) -> None:
-    """Recorded before anything was made quick, in a fleet with room and in one without."""
+    """Recorded before anything was made quick, in a fleet with room; in one without, again since
+    what is left over is weighed by its memory."""
     inventory = fleet(clusters, vms, seed=3, sites=4)
     found = place(inventory, world(inventory))
     assert (len(found.unplaced), told(found)) == (left, homes)
