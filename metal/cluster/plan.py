@@ -163,7 +163,7 @@ def _why(name: str, servers: tuple[str, ...], joining: list[str]) -> str:
 
 def _osds(inventory: Inventory, world: World, server: str) -> tuple[Osd, ...]:
     """One OSD a drive that is not the system's; servers that are members already keep theirs."""
-    if world.servers.get(server, SeenServer()).life is Life.MEMBER:
+    if _life(world, server) is Life.MEMBER:
         return ()
     learned = inventory.servers[server].learned
     if learned is None or not learned.disks:

@@ -2,8 +2,7 @@
 
 Greedy on the freest server, with one VM moved aside where that makes room, and other orders
 tried when something is left over; who is left over has the place of one that matters less. VMs
-that stay together are placed as one. Pure and
-deterministic.
+that stay together are placed as one. Pure and deterministic.
 """
 
 import gc
@@ -314,9 +313,9 @@ class Attempt:
     def _exchange(self) -> None:
         """Who waits has the place of one that matters less, where that makes room."""
         waiting = [f for f in self.left if not (self._hidden(f) or self.units.clash(f))]
-        for first in sorted(waiting, key=self._loss, reverse=True):
-            for other in sorted(self.new, key=lambda f: (self._loss(f), f)):
-                if self.exchanges <= 0 or self._loss(other) >= self._loss(first):
+        for first in sorted(waiting, key=self._importance, reverse=True):
+            for other in sorted(self.new, key=lambda f: (self._importance(f), f)):
+                if self.exchanges <= 0 or self._importance(other) >= self._importance(first):
                     break
                 self.exchanges -= 1
                 if self._take_over(first, other):
@@ -334,7 +333,7 @@ class Attempt:
 
     def _bring_home(self) -> None:
         """Who is elsewhere than it would rather be is asked again, once others have their place."""
-        for first in sorted(self.new, key=lambda f: ([-p for p in self._loss(f)], f)):
+        for first in sorted(self.new, key=lambda f: ([-p for p in self._importance(f)], f)):
             room, host = self._at(first)
             home, prefers = self.units.home(first), self.units.prefers(first)
             if host.name in home or not (home or prefers) or (not home and room.name in prefers):
@@ -343,7 +342,7 @@ class Attempt:
             if not self._put(first):
                 self._put_back(first, room, host)
 
-    def _loss(self, first: str) -> list[int]:
+    def _importance(self, first: str) -> list[int]:
         """How much its VMs matter, the most important first."""
         return sorted(
             (self.inventory.vms[vm].priority for vm in self.units.unit(first)), reverse=True

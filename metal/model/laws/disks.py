@@ -20,8 +20,8 @@ def disk_laws(after: After) -> Iterator[Breach]:
         told = after.inventory.clusters[cluster]
         if told.ceph:
             yield from _shared(cluster, after)
-        elif told.storage is not None and told.storage_gib is not None:
-            yield from _elsewhere(cluster, told.storage_gib, after)
+        elif told.holds_gib is not None:
+            yield from _elsewhere(cluster, told.holds_gib, after)
         else:
             for server in sorted({p.server for p in after.places if p.cluster == cluster}):
                 yield from _local(server, after)
