@@ -24,6 +24,14 @@ def world_option(command: F) -> F:
     )(command)
 
 
+def only_planned(recorded: Path | None, *, acts: bool, mend: str) -> None:
+    """BadInput where a recorded world would be acted on: what is done is done to what is there."""
+    from metal.model.errors import BadInput
+
+    if recorded is not None and acts:
+        raise BadInput("a recorded world is only planned for", mend=mend)
+
+
 def see(face: "Face", workspace: "Workspace", recorded: Path | None) -> "World":
     """The recorded world, or a look now, with progress."""
     from metal.controller.worlds import world_for

@@ -139,7 +139,7 @@ def _action(
 
 def form_again(inventory: Inventory, world: World, name: str, wishes: HaWishes) -> FormCluster:
     """A cluster that is formed, gone through once more: what is as it should be stays so."""
-    nodes = world.clusters[name].nodes  # strangers' among them, which are left alone
+    nodes = world.cluster(name).nodes  # strangers' among them, which are left alone
     servers = tuple(s for s in inventory.clusters[name].servers if s in nodes)
     action = _action(inventory, world, frozenset(), name, servers)
     return action.model_copy(

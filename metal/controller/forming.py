@@ -35,7 +35,7 @@ def _action(workspace: Workspace, world: World, name: str) -> FormCluster:
             return action
     if found := contradiction(inventory, world, name):
         raise Refused(found.why, where=name, mend=found.mend)
-    lives = {s: world.servers[s] for s in inventory.clusters[name].servers}
+    lives = {s: world.server(s) for s in inventory.clusters[name].servers}
     if held := [s for s, seen in lives.items() if seen.status is Status.HELD]:
         raise Refused(
             f"{', '.join(held)} is held: {lives[held[0]].note}",
@@ -48,7 +48,7 @@ def _action(workspace: Workspace, world: World, name: str) -> FormCluster:
             where=name,
             mend="`metal plan` shows what is to be done before; `metal apply` does it",
         )
-    seen = world.clusters[name]
+    seen = world.cluster(name)
     if not seen.formed or not seen.quorate:
         raise Unreachable(
             "nobody of it answers" if seen.formed is None else "it has no quorum",

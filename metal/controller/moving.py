@@ -1,5 +1,6 @@
 """A VM goes to another cluster: what is chosen for it, and the operation that carries it out."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from metal.cluster.crossing import (
@@ -44,13 +45,15 @@ def order_of(
     copy: bool,
     rather: str | None = None,
     limit_mbit: int = 0,
+    ask: bool = True,
 ) -> Crossing:
     """What would be done; Refused with the way out where it cannot be.
 
     `server`: there and nowhere else; `rather`: there if it can be. `limit_mbit`: that it may take
-    of the way. One that was begun goes on as it was begun, whatever is asked now.
+    of the way. `ask`: else it is a plan for a recorded world, and the clusters are asked nothing.
+    One that was begun goes on as it was begun, whatever is asked now.
     """
-    if begun := begun_move(workspace, vm, cluster):
+    if ask and (begun := begun_move(workspace, vm, cluster)):
         return begun
     inventory = workspace.inventory
     if cluster not in inventory.clusters:
@@ -66,12 +69,23 @@ def order_of(
         vmid=seen.vmid,
         source=seen.cluster,
         target=cluster,
-        server=_server(workspace, world, vm, cluster, server, rather),
+        server=_server(workspace, world, vm, cluster, server, rather, ask),
         storage=wanted.storage or storage_of(wanted.ceph),
         way=way,
-        shared=_shared(workspace, seen.cluster, cluster) if way == "copy" else ("", ""),
+        shared=_shared(workspace, seen.cluster, cluster) if ask and way == "copy" else ("", ""),
         limit_mbit=limit_mbit,
     )
+
+
+def steps_of(workspace: Workspace, order: Crossing, mbit: int) -> list[str]:
+    """What is done, and what whoever agrees to it should know."""
+    by = order.shared[0] or "a storage that both reach: nobody was asked for one"
+    return [
+        f"{order.vm} (vmid {order.vmid}) goes from {order.source} to {order.target}, "
+        f"on {order.server}, its disks to {order.storage}",
+        *([f"by way of a backup on {by}"] if order.way == "copy" else []),
+        *warnings(workspace, order, mbit),
+    ]
 
 
 def warnings(workspace: Workspace, order: Crossing, mbit: int) -> list[str]:
@@ -185,6 +199,7 @@ def _server(
     cluster: str,
     server: str | None,
     rather: str | None,
+    ask: bool,
 ) -> str:
     """Of the cluster (or `server`, if it may be no other) where every server may still die
     with it there; Refused where there is none."""
@@ -193,9 +208,24 @@ def _server(
         mend = suggest(server, members, "server")
         raise BadInput(f"{cluster} has no server {server}", where=cluster, mend=mend)
     asked = (server,) if server else members
-    ready = [s for s in asked if world.servers[s].status is not Status.HELD]
+    ready = [s for s in asked if world.server(s).status is not Status.HELD]
+    if ask:
+        ready = _with_memory_now(workspace, world, vm, cluster, ready)
+    found = arrive(workspace.inventory, world, vm, cluster, [s for s in ready if s == rather])
+    if isinstance(found, Unplaced):
+        found = arrive(workspace.inventory, world, vm, cluster, ready)
+    if isinstance(found, Unplaced):
+        raise Refused(f"no place for {vm}: {found.why}", where=cluster, mend=found.mend)
+    return found.server
+
+
+def _with_memory_now(
+    workspace: Workspace, world: World, vm: str, cluster: str, ready: Sequence[str]
+) -> list[str]:
+    """Without the servers of which the hypervisor says that it would not go in now; Refused where
+    that leaves none of those that are online."""
     needs, hypervisor = world.vms[vm].memory_mib or 0, workspace.proxmox(cluster)
-    online = [s for s in ready if world.servers[s].node == "online"]
+    online = [s for s in ready if world.server(s).node == "online"]
     short = [s for s in online if hypervisor.resources(s).memory_free_mib < needs]
     if short and len(short) == len(online):
         raise Refused(
@@ -204,13 +234,7 @@ def _server(
             where=cluster,
             mend="`metal capacity` tells what fits where",
         )
-    ready = [s for s in ready if s not in short]
-    found = arrive(workspace.inventory, world, vm, cluster, [s for s in ready if s == rather])
-    if isinstance(found, Unplaced):
-        found = arrive(workspace.inventory, world, vm, cluster, ready)
-    if isinstance(found, Unplaced):
-        raise Refused(f"no place for {vm}: {found.why}", where=cluster, mend=found.mend)
-    return found.server
+    return [s for s in ready if s not in short]
 
 
 def token_of(workspace: Workspace, cluster: str) -> str:

@@ -6,6 +6,7 @@ from metal.controller.workspace import Workspace
 from metal.model.cpus import DEFAULT, common, newest_of, offers, runs
 from metal.model.errors import MetalError
 from metal.model.fleet import Inventory
+from metal.model.world import World
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class Common:
     usual: bool | None
     """Whether all of them have what a VM gets that asks for nothing; None when nobody knows."""
     beyond: tuple[str, ...]
-    """VMs pinned to it that ask for what not all of its servers have."""
+    """VMs pinned to it, or seen in it, that ask for what not all of its servers have."""
 
 
-def processors(workspace: Workspace, *, ask: bool) -> tuple[Common, ...]:
+def processors(workspace: Workspace, world: World, *, ask: bool) -> tuple[Common, ...]:
     """Each cluster, in the inventory's order. `ask`: its hosts, for what they are running on."""
     inventory = workspace.inventory
     found: list[Common] = []
@@ -52,11 +53,16 @@ def processors(workspace: Workspace, *, ask: bool) -> tuple[Common, ...]:
                 beyond=tuple(
                     vm
                     for vm, wanted in inventory.vms.items()
-                    if wanted.cluster == name and not all(runs(wanted.cpu, o) for o in offered)
+                    if name in (wanted.cluster, _seen_in(world, vm))
+                    and not all(runs(wanted.cpu, o) for o in offered)
                 ),
             )
         )
     return tuple(found)
+
+
+def _seen_in(world: World, vm: str) -> str | None:
+    return world.vms[vm].cluster if vm in world.vms else None
 
 
 def _processor(workspace: Workspace, cluster: str, server: str, ask: bool) -> Processor:

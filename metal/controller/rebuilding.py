@@ -1,5 +1,6 @@
 """`metal rebuild`: what burnt, planned from inventory, backups and keys, and brought back."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -11,8 +12,9 @@ from metal.controller.moving import token_of, write_down
 from metal.controller.progress import Progress
 from metal.controller.workspace import Workspace
 from metal.heal.rebuilding import VERSION, Piece, Rebuilding, RebuildingPorts, rebuild
+from metal.model.backup import Backup, Reached
 from metal.model.errors import BadInput, Failed, MetalError, Refused, Unreachable
-from metal.model.hypervisor import Backup
+from metal.model.fleet import Inventory
 from metal.model.world import World
 from metal.operations.journal import Operation
 from metal.schedule.rebuild import Rebuilt
@@ -21,10 +23,13 @@ from metal.schedule.withdraw import leaving
 
 KIND = "rebuild --act"
 """Of operations, and what the command is called that goes on with one."""
+UNASKED = "the recorded world tells of none; `metal look --backups -o json` asks for them"
 
 
-def planned(workspace: Workspace, world: World, name: str) -> tuple[Rebuilt, dict[str, str]]:
-    """(the plan, storage → why its backups are not known).
+def planned(
+    workspace: Workspace, world: World, name: str, *, ask: bool = True
+) -> tuple[Rebuilt, dict[str, str]]:
+    """(the plan, storage → why its backups are not known). `ask`: else the world tells of backups.
 
     BadInput for what is neither site nor cluster; Refused while a server of it is seen to live.
     """
@@ -34,22 +39,50 @@ def planned(workspace: Workspace, world: World, name: str) -> tuple[Rebuilt, dic
         raise BadInput("no such site or cluster", where=name, mend=f"the inventory has {known}")
     refuse_alive(workspace, world, name)
     _, gone = leaving(inventory, name)
-    backups: dict[str, list[Backup]] = {}
+    others = [c for c in _restoring(inventory, world) if c not in gone]
+    unasked = {c: world.backups.get(c, Reached(silent={c: UNASKED})) for c in others}
+    reached = backups_reached(workspace, others) if ask else unasked
+    silent = {
+        cluster if storage == cluster else f"{storage} of {cluster}": why
+        for cluster, told in reached.items()
+        for storage, why in told.silent.items()
+    }
+    return plan_rebuild(inventory, world, name, reached), silent
+
+
+def with_backups(workspace: Workspace, world: World) -> World:
+    """The world, with the backups that each of its clusters reaches now."""
+    clusters = _restoring(workspace.inventory, world)
+    return world.model_copy(update={"backups": backups_reached(workspace, clusters)})
+
+
+def _restoring(inventory: Inventory, world: World) -> list[str]:
+    """Clusters that may bring a VM back from a backup."""
+    return [
+        name
+        for name, about in inventory.clusters.items()
+        if not about.libvirt and name in world.clusters and world.clusters[name].formed
+    ]
+
+
+def backups_reached(workspace: Workspace, clusters: Iterable[str]) -> dict[str, Reached]:
+    """By cluster; what is silent is told, never raised."""
+    return {cluster: _reached(workspace, cluster) for cluster in clusters}
+
+
+def _reached(workspace: Workspace, cluster: str) -> Reached:
+    found: list[Backup] = []
     silent: dict[str, str] = {}
-    for cluster, about in inventory.clusters.items():
-        if cluster in gone or about.libvirt or not world.clusters[cluster].formed:
-            continue
-        backups[cluster] = []
-        try:
-            hypervisor = workspace.proxmox(cluster)
-            for storage in hypervisor.backup_storages():
-                try:
-                    backups[cluster] += hypervisor.backups(storage)
-                except MetalError as error:
-                    silent[f"{storage} of {cluster}"] = error.what
-        except MetalError as error:
-            silent[cluster] = error.what
-    return plan_rebuild(inventory, world, name, backups), silent
+    try:
+        hypervisor = workspace.proxmox(cluster)
+        for storage in hypervisor.backup_storages():
+            try:
+                found += hypervisor.backups(storage)
+            except MetalError as error:
+                silent[storage] = error.what
+    except MetalError as error:
+        silent[cluster] = error.what
+    return Reached(backups=tuple(found), silent=silent)
 
 
 def keys_of(workspace: Workspace, servers: tuple[str, ...]) -> dict[str, bool]:
@@ -64,7 +97,7 @@ def refuse_alive(workspace: Workspace, world: World, name: str) -> None:
     alive = {
         server: "its cluster sees it online" if seen.node == "online" else "its BMC reads power on"
         for server in sorted(servers)
-        if (seen := world.servers[server]).node == "online" or seen.power == "on"
+        if (seen := world.server(server)).node == "online" or seen.power == "on"
     }
     if alive:
         raise Refused(
@@ -77,7 +110,7 @@ def refuse_alive(workspace: Workspace, world: World, name: str) -> None:
 def proof(workspace: Workspace, world: World, name: str, word: str) -> str:
     """What says that nothing of it runs; Refused where neither a switch nor a person does."""
     servers, _ = leaving(workspace.inventory, name)
-    untold = sorted(s for s in servers if world.servers[s].power != "off")
+    untold = sorted(s for s in servers if world.server(s).power != "off")
     if not untold:
         return "every one of its servers reads off"
     if not word:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from metal.model.addresses import Addressing
+from metal.model.backup import Backup
 from metal.model.facts import (
     Account,
     BootDevice,
@@ -22,7 +23,6 @@ from metal.model.facts import (
 )
 from metal.model.findings import Exposure
 from metal.model.hypervisor import (
-    Backup,
     Capabilities,
     Condition,
     HaPlace,

@@ -103,24 +103,6 @@ class HaPlace(Frozen):
     """Those that it is in."""
 
 
-class Backup(Frozen):
-    """One backup of a VM, on a storage that several clusters may reach."""
-
-    storage: str
-    name: str
-    """On the storage, without the storage's."""
-    vmid: int
-    """In the cluster where it was made: another cluster's VM may have the same."""
-    called: str = ""
-    """The VM's name then; "" where whoever made it noted none."""
-    made: float
-    """Seconds since 1970."""
-    flaw: str = ""
-    """Why it cannot be read back, where that is known: "it is empty"."""
-    verified: bool = False
-    """Whether its storage has read it all again and found it whole: PBS alone does."""
-
-
 class Landing(Frozen):
     """Where a VM may come in from another cluster. Never shown or kept: it holds a token."""
 

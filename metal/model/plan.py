@@ -324,11 +324,13 @@ def fingerprint(inventory: Inventory, world: World) -> str:
     """SHA-256 hex over canonical JSON of both; equal worlds give equal fingerprints.
 
     The words in which a BMC complains or an error reads carry figures that flicker, and no
-    planner reads them: they are left out. States (power, health, who is silent) count.
+    planner reads them: they are left out. So are backups, of which no plan is made.
+    States (power, health, who is silent) count.
     """
     seen = world.model_dump(mode="json")
     for server in seen["servers"].values():
         del server["reasons"], server["note"]
+    del seen["backups"]
     seen["silent"] = sorted(seen["silent"])
     both = [inventory.model_dump(mode="json"), seen]
     canonical = json.dumps(both, sort_keys=True, separators=(",", ":"))

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from metal.model.backup import Reached
 from metal.model.base import Figure, Frozen
 from metal.model.facts import Health, Power
 from metal.model.life import Life, Status
@@ -99,5 +100,14 @@ class World(Frozen):
     servers: dict[str, SeenServer] = {}
     clusters: dict[str, SeenCluster] = {}
     vms: dict[str, SeenVm] = {}
+    backups: dict[str, Reached] = {}
+    """By cluster; only where they were asked for, as each storage takes its time to tell."""
     silent: dict[str, str] = {}
     """What did not answer and why: "bmc alba1" → "timed out after 5 s"."""
+
+    def server(self, name: str) -> SeenServer:
+        """One that a file leaves out is unknown."""
+        return self.servers.get(name, SeenServer())
+
+    def cluster(self, name: str) -> SeenCluster:
+        return self.clusters.get(name, SeenCluster())

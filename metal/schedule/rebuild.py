@@ -7,8 +7,8 @@ inventory that nobody shows now, as long as all others answer.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from metal.model.backup import Backup, Reached
 from metal.model.fleet import Inventory
-from metal.model.hypervisor import Backup
 from metal.model.world import SeenVm, World
 from metal.schedule.withdraw import Relocation, leaving, relocate
 
@@ -72,9 +72,9 @@ def rebuild(
     inventory: Inventory,
     world: World,
     name: str,
-    backups: Mapping[str, Sequence[Backup]],
+    reached: Mapping[str, Reached],
 ) -> Rebuilt:
-    """`backups`: cluster → those that it reaches; a cluster that is not in it takes nothing in."""
+    """`reached`: by cluster; one that is not in it takes nothing in."""
     lost = what_was_there(inventory, world, name)
     gone = world.model_copy(update={"vms": world.vms | lost.vms})
     found = relocate(inventory, gone, name)
@@ -82,15 +82,18 @@ def rebuild(
     lacks = {u.vm: f"{u.why} → {u.mend}" for u in found.stranded}
     lacks |= dict.fromkeys(found.unmanaged, "it is not in the inventory: nobody planned for it")
     for vm, (cluster, server) in found.homes.items():
-        mine = backups_of(inventory, vm, lost.vms[vm], backups.get(cluster, ()), gone)
+        told = reached.get(cluster, Reached())
+        mine = backups_of(inventory, vm, lost.vms[vm], told.backups, gone)
         if newest := newest_of(mine):
             homes[vm] = (cluster, server, newest)
         elif mine:
             lacks[vm] = "none of its backups can be read: " + "; ".join(
                 f"{b.name} on {b.storage}: {b.flaw}" for b in mine
             )
-        elif cluster not in backups:
+        elif cluster not in reached:
             lacks[vm] = f"{cluster}, where it would fit, runs no Proxmox: restore it by hand"
+        elif told.silent:
+            lacks[vm] = f"{cluster} may reach a backup of it: not all of its storages are known"
         else:
             lacks[vm] = f"{cluster} reaches no backup of it → if it held nothing, `metal apply`"
     return Rebuilt(name, homes, lacks, found, lost)

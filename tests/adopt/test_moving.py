@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -107,6 +108,24 @@ def test_it_says_beforehand_what_it_means(two: Datacenter, workspace: Workspace)
         " ".join(asked.output.split())
     )
     assert not workspace.store.journal.list(open_only=True)
+
+
+@pytest.mark.parametrize("way", [(), ("--copy",)])
+def test_it_is_planned_for_a_recorded_world_as_for_the_one_that_is_seen(
+    two: Datacenter, workspace: Workspace, tmp_path: Path, way: tuple[str, ...]
+) -> None:
+    file = tmp_path / "world.json"
+    file.write_text(run(workspace, "look", "-o", "json").stdout)
+    words = ("move", "git", "bora", "--plan", "-o", "json", *way)
+    told = run(workspace, *words, "--world", str(file))
+    assert told.exit_code == 10, told.output
+    plan = json.loads(told.stdout)
+    assert (plan["source"], plan["target"], plan["storage"]) == ("alba", "bora", "vms")
+    assert any("nobody was asked" in step for step in plan["steps"]) == bool(way)
+    if not way:
+        seen = run(workspace, *words)
+        assert (seen.exit_code, json.loads(seen.stdout)) == (10, plan)
+    assert not workspace.store.journal.list(), "nothing was begun"
 
 
 def test_that_only_root_removes_the_old_one_is_said_beforehand(

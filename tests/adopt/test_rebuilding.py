@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +69,22 @@ def test_the_plan_names_what_comes_back_and_what_is_missing(
     text = run(workspace, "rebuild", "home").stdout
     assert "home is gone: 2 VMs were there, 1 can be brought back" in text
     assert "MISSING web" in text
+
+
+def test_a_recorded_world_tells_of_backups_or_says_that_nobody_knows(
+    burnt: Any, workspace: Workspace, tmp_path: Path
+) -> None:
+    live = json.loads(run(workspace, "rebuild", "home", "-o", "json").stdout)
+    file = tmp_path / "world.json"
+    file.write_text(run(workspace, "look", "--backups", "-o", "json").stdout)
+    again = run(workspace, "rebuild", "home", "--world", str(file), "-o", "json")
+    assert json.loads(again.stdout) == live
+    file.write_text(run(workspace, "look", "-o", "json").stdout)
+    unasked = run(workspace, "rebuild", "home", "--world", str(file), "-o", "json")
+    document = json.loads(unasked.stdout)
+    assert (unasked.exit_code, document["back"]) == (1, [])
+    assert "bora may reach a backup of it" in document["lacks"]["git"]
+    assert "metal look --backups" in document["silent_storages"]["bora"]
 
 
 @pytest.mark.parametrize(

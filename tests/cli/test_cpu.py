@@ -61,7 +61,7 @@ def test_a_host_that_tells_its_flags_is_believed(workspace: Path, hosts: Host) -
         "bora2": ("AMD EPYC 7302P 16-Core Processor", ()),
         "bora3": ("Intel Xeon E5-2640 v4", V2),
     }
-    found = {c.cluster: c for c in processors(Workspace.open(workspace), ask=True)}
+    found = {c.cluster: c for c in processors(Workspace.open(workspace), World(), ask=True)}
     bora = found["bora"]
     assert [p.newest for p in bora.servers] == ["Skylake-Server", "EPYC-Rome", "x86-64-v2-AES"]
     assert (bora.newest, bora.usual) == ("x86-64-v2-AES", True)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from metal.cli.render.rebuild import rebuild_lines
 from metal.lab.storms.fleet import fleet
+from metal.model.backup import Backup, Reached
 from metal.model.fleet import Inventory
-from metal.model.hypervisor import Backup
 from metal.model.life import Life
 from metal.model.world import SeenCluster, SeenServer, SeenVm, World
 from metal.schedule.rebuild import backups_of, newest_of, rebuild, what_was_there
@@ -32,6 +32,11 @@ HERE = ("alba", "brio")
 def backup(vmid: int, called: str = "", made: float = 1_800_000_000.0, n: int = 0) -> Backup:
     name = f"backup/vzdump-qemu-{vmid}-{n}.vma.zst"
     return Backup(storage="far", name=name, vmid=vmid, called=called, made=made)
+
+
+def reaching(*backups: Backup) -> dict[str, Reached]:
+    """Both clusters that are left reach them."""
+    return dict.fromkeys(("cala", "duna"), Reached(backups=backups))
 
 
 def world(silent: tuple[str, ...] = HERE) -> World:
@@ -93,7 +98,7 @@ def test_one_that_cannot_be_read_is_not_promised() -> None:
     empty = backup(101, "alba-1", 9).model_copy(update={"flaw": "it is empty"})
     older = backup(101, "alba-1", 5)
     assert newest_of([older, empty]) == older and newest_of([empty]) is None
-    found = rebuild(INVENTORY, world(), "lisbon", {"cala": [empty], "duna": [empty]})
+    found = rebuild(INVENTORY, world(), "lisbon", reaching(empty))
     assert "alba-1" not in found.homes
     assert "backup/vzdump-qemu-101-0.vma.zst on far: it is empty" in found.lacks["alba-1"]
 
@@ -111,7 +116,7 @@ def test_the_most_important_comes_first_and_what_is_missing_is_named(
     far[0] = far[0].model_copy(update={"verified": True})
     seen = world()
     seen = seen.model_copy(update={"vms": {n: v for n, v in seen.vms.items() if n in kept}})
-    found = rebuild(inventory, seen, "lisbon", {"cala": far, "duna": far})
+    found = rebuild(inventory, seen, "lisbon", reaching(*far))
     assert list(found.homes) == ["brio-2", "alba-1"], found.lacks
     assert {cluster for cluster, _, _ in found.homes.values()} <= {"cala", "duna"}
     assert set(found.lacks) == {"alba-3"}

@@ -37,7 +37,8 @@ def _said(cluster: Common) -> Iterator[str]:
     if cluster.usual is False:
         yield f"not all of it has {DEFAULT}: its VMs need an older `cpu`"
     if cluster.beyond:
-        yield f"pinned to it, but not all of its servers can run them: {', '.join(cluster.beyond)}"
+        names = ", ".join(cluster.beyond)
+        yield f"not all of its servers can run what is in it or pinned to it: {names}"
 
 
 def cpu_documents(found: Sequence[Common]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import click
 
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
-from metal.cli.recorded import see, world_option
+from metal.cli.recorded import only_planned, see, world_option
 
 NO_OUT = "leave --out: -o json shows them, --apply carries them out"
 
@@ -61,8 +61,7 @@ def command(
     from metal.model.errors import BadInput
 
     face = ctx.ensure_object(Face)
-    if recorded is not None and now:
-        raise BadInput("a recorded world is only planned for", mend="leave --apply, or --world")
+    only_planned(recorded, acts=now, mend="leave --apply, or --world")
     if beyond:
         if out is not None:
             raise BadInput("moves between clusters are in no plan for `metal apply`", mend=NO_OUT)

@@ -7,7 +7,7 @@ import click
 from metal.cli.complete import servers
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
-from metal.cli.recorded import see, world_option
+from metal.cli.recorded import only_planned, see, world_option
 
 
 @click.command("drain", cls=Verb)
@@ -30,11 +30,9 @@ def command(
     from metal.controller.planning import drain_plan
     from metal.controller.preflight import cleared
     from metal.controller.remote import named
-    from metal.model.errors import BadInput
 
     face = ctx.ensure_object(Face)
-    if recorded is not None and not only_plan:
-        raise BadInput("a recorded world is only planned for", mend="add --plan, or leave --world")
+    only_planned(recorded, acts=not only_plan, mend="add --plan, or leave --world")
     workspace = face.open()
     named(workspace, (server,))
     plan = drain_plan(workspace, see(face, workspace, recorded), server)

@@ -9,7 +9,7 @@ import click
 
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
-from metal.cli.recorded import see, world_option
+from metal.cli.recorded import only_planned, see, world_option
 
 if TYPE_CHECKING:
     from metal.controller.workspace import Workspace
@@ -58,10 +58,8 @@ def command(
     from metal.cli.render.evacuate import evacuate_lines
     from metal.cli.screen import width
     from metal.controller.evacuating import document, evacuation, unwiped
-    from metal.model.errors import BadInput
 
-    if act and recorded is not None:
-        raise BadInput("a recorded world is only planned for", mend="leave --act, or --world")
+    only_planned(recorded, acts=act, mend="leave --act, or --world")
     face = ctx.ensure_object(Face)
     workspace = face.open()
     days = {"begin": begin and begin.date(), "by": by and by.date()}

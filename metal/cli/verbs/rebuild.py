@@ -1,12 +1,13 @@
 """`metal rebuild`: a site or a cluster is gone for good."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from metal.cli.face import Face
 from metal.cli.lazy import Verb
-from metal.cli.recorded import see
+from metal.cli.recorded import only_planned, see, world_option
 
 if TYPE_CHECKING:
     from metal.controller.workspace import Workspace
@@ -22,14 +23,18 @@ if TYPE_CHECKING:
     help="You say that none of its servers runs or ever will by itself.",
 )  # fmt: skip
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@world_option
 @click.pass_context
-def command(ctx: click.Context, name: str, act: bool, gone: bool, yes: bool) -> None:
+def command(
+    ctx: click.Context, name: str, act: bool, gone: bool, yes: bool, recorded: Path | None
+) -> None:
     """After a fire: bring back elsewhere what was at a site or in a cluster, from backups.
 
     What was there is what was last seen there, and every VM of the inventory that nobody shows.
     Shows its new place and its backup for each, the most important first, and names what is
     missing: room, a backup, the escrowed key of a server's disk. Ends with 1 when a VM cannot
     be brought back. A backup is found by the VM's name in its note, as Proxmox's jobs write it.
+    A recorded world tells of backups if `metal look --backups` made it.
 
     Nothing is changed without --act. With it the servers are set aside, and each VM is restored,
     started and given to HA; refused while anything there is seen to live, or nobody says that
@@ -40,12 +45,13 @@ def command(ctx: click.Context, name: str, act: bool, gone: bool, yes: bool) -> 
     from metal.controller.rebuilding import keys_of, planned
 
     face = ctx.ensure_object(Face)
+    only_planned(recorded, acts=act, mend="leave --act, or --world")
     workspace = face.open()
-    world = see(face, workspace, None)
+    world = see(face, workspace, recorded)
     if act and (done := _go_on(face, workspace, name)) is not None:
         face.show(_lines(done), done)
         ctx.exit(0)
-    found, silent = planned(workspace, world, name)
+    found, silent = planned(workspace, world, name, ask=recorded is None)
     keys = keys_of(workspace, found.lost.servers)
     lines = rebuild_lines(found, silent, keys, width())
     missing = bool(found.lacks or found.lost.untold)

@@ -11,8 +11,9 @@ from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.configs import disk_of
 from metal.drivers.proxmox.fullness import refuse_full
 from metal.drivers.proxmox.node import ApiError
+from metal.model.backup import Backup
 from metal.model.errors import Failed, Refused
-from metal.model.hypervisor import Backup, Holding, Landing
+from metal.model.hypervisor import Holding, Landing
 
 NOTE = "{{guestname}}"
 """As Proxmox's own backup jobs note it: by its name a VM is found when its cluster is no more."""

@@ -27,10 +27,10 @@ from metal.drivers.proxmox.node import Node, NodeAccess
 from metal.drivers.proxmox.patience import Patience
 from metal.drivers.proxmox.takeover import Root
 from metal.model.addresses import Addressing
+from metal.model.backup import Backup
 from metal.model.errors import BadInput, Refused
 from metal.model.found import FoundCluster
 from metal.model.hypervisor import (
-    Backup,
     Capabilities,
     Condition,
     HaPlace,
