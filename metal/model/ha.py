@@ -36,7 +36,28 @@ def rule_changes(ha: SeenHa, wishes: HaWishes) -> tuple[HaRule, ...]:
         if rule.name.startswith(OURS) and rule.name not in wanted and not ha.groups
     ]
     new = [rule for rule in wanted.values() if rule != seen.get(rule.name)]
+    gone += _exchanged(ha, new)
     return (*gone, *sorted(new, key=lambda rule: _turn(rule, seen.get(rule.name))))
+
+
+def too_few_nodes(apart: Set[int], rules: Iterable[HaRule]) -> bool:
+    """Whether rules of nodes leave VMs that are apart fewer nodes than there are of them: Proxmox
+    refuses that, strict or not."""
+    about = [rule for rule in rules if rule.kind == "nodes" and apart & set(rule.vmids)]
+    housed = {vmid for rule in about for vmid in apart & set(rule.vmids)}
+    return len({node for rule in about for node in rule.nodes}) < len(housed)
+
+
+def _exchanged(ha: SeenHa, new: list[HaRule]) -> list[HaRule]:
+    """Homes of VMs that are apart and change at once, taken away first: of two that change places
+    the one that is told first would be where the other still is."""
+    apart = {vmid for rule in ha.rules if rule.kind == "apart" for vmid in rule.vmids}
+    seen = {rule.name: rule for rule in ha.rules}
+    homes = [
+        r for r in new if r.name in seen and r.kind == "nodes" and r.nodes != seen[r.name].nodes
+    ]
+    moved = [rule for rule in homes if apart & set(rule.vmids)]
+    return [rule.model_copy(update={"vmids": ()}) for rule in moved] if len(moved) > 1 else []
 
 
 def _turn(rule: HaRule, before: HaRule | None) -> int:
@@ -57,14 +78,34 @@ def _wanted(ha: SeenHa, wishes: HaWishes) -> Iterator[HaRule]:
     for first, vmids in together.items():
         rule = HaRule(name=together_rule(first), kind="together", vmids=vmids)
         yield from () if _said(rule, theirs) else (rule,)
-    left = {rule.name: set(rule.vmids) for rule in theirs}
     company = [set(ids) for ids in together.values()]
     company += [set(rule.vmids) for rule in theirs if rule.kind == "together"]
-    housed = {v for r in theirs if r.kind == "nodes" for v in r.vmids if _stays(v, r, wishes)}
+    left = {rule.name: set(rule.vmids) for rule in theirs}
+    homes = list(_homes(ha, wishes, company, bound, left))
+    kept = [rule.model_copy(update={"vmids": tuple(sorted(left[rule.name]))}) for rule in theirs]
+    sets = [set(ids) for ids in apart.values()]
+    sets += [set(rule.vmids) for rule in theirs if rule.kind == "apart"]
+    yield from _with_room(ha, homes, kept, sets)
+    for rule, now in zip(theirs, kept, strict=True):
+        if len(now.vmids) < len(rule.vmids) and not ha.groups:
+            yield now
+
+
+def _homes(
+    ha: SeenHa,
+    wishes: HaWishes,
+    company: list[set[int]],
+    bound: Set[int],
+    left: Mapping[str, set[int]],
+) -> Iterator[HaRule]:
+    """`bound`: VMs that other rules are about. `left`: who stays in each of somebody's rules; those
+    who have another home leave it."""
+    theirs = [rule for rule in ha.rules if rule.name in left and rule.kind == "nodes"]
+    housed = {v for r in theirs for v in r.vmids if _stays(v, r, wishes)}
     for vmid, nodes in wishes.home.items():
         if vmid not in ha.managed or vmid in housed:
             continue
-        if other := next((r for r in theirs if r.kind == "nodes" and vmid in r.vmids), None):
+        if other := next((r for r in theirs if vmid in r.vmids), None):
             left[other.name].remove(vmid)
         if housed & _mates(vmid, company):
             continue  # Proxmox takes one such rule for all that stay together: it follows
@@ -72,9 +113,18 @@ def _wanted(ha: SeenHa, wishes: HaWishes) -> Iterator[HaRule]:
         # Proxmox 9 takes several priorities only of VMs that no other rule is about.
         best = nodes[:1] if vmid in bound and not ha.groups else nodes
         yield HaRule(name=home_rule(vmid), kind="nodes", vmids=(vmid,), nodes=best)
-    for rule in theirs:
-        if len(left[rule.name]) < len(rule.vmids) and not ha.groups:
-            yield rule.model_copy(update={"vmids": tuple(sorted(left[rule.name]))})
+
+
+def _with_room(
+    ha: SeenHa, homes: list[HaRule], theirs: list[HaRule], apart: list[set[int]]
+) -> Iterator[HaRule]:
+    """Those homes that Proxmox takes of VMs that are apart; who was told its home keeps it."""
+    taken = list(theirs)
+    for home in sorted(homes, key=lambda rule: rule not in ha.rules):
+        if any(too_few_nodes(ids, [*taken, home]) for ids in apart if ids & set(home.vmids)):
+            continue
+        taken.append(home)
+        yield home
 
 
 def _stays(vmid: int, rule: HaRule, wishes: HaWishes) -> bool:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metal.model.ha import OURS, after_changes, home_rule, rule_changes
+from metal.model.ha import OURS, after_changes, home_rule, rule_changes, too_few_nodes
 from metal.model.plan import HaWishes
 from metal.model.world import HaRule, SeenHa
 
@@ -93,6 +93,34 @@ def test_who_stays_together_has_one_home(ha: SeenHa, wishes: HaWishes) -> None:
         about = [home for home in homes if set(home.vmids) & set(rule.vmids)]
         ours = [home for home in about if home.name.startswith(OURS)]
         assert not ours or len(about) == 1
+
+
+@given(managers(), WISHES)
+def test_who_is_apart_has_as_many_nodes(ha: SeenHa, wishes: HaWishes) -> None:
+    """Proxmox refuses homes of fewer nodes than VMs: who was not told yet goes without."""
+    after = after_changes(ha, rule_changes(ha, wishes)).rules
+    for rule in (r for r in after if r.kind == "apart"):
+        if too_few_nodes(set(rule.vmids), after):
+            about = [r for r in after if r.kind == "nodes" and set(r.vmids) & set(rule.vmids)]
+            assert not any(home.name.startswith(OURS) for home in about)
+
+
+def test_vms_that_are_apart_change_homes() -> None:
+    """Both let go first: the first would be where the second still is."""
+    apart = HaRule(name="metal-apart-db", kind="apart", vmids=(100, 101))
+    homes = [
+        HaRule(name=home_rule(v), kind="nodes", vmids=(v,), nodes=(n,))
+        for v, n in ((100, "n1"), (101, "n2"))
+    ]
+    ha = SeenHa(managed=(100, 101), rules=(apart, *homes))
+    wishes = HaWishes(apart={"db": (100, 101)}, home={100: ("n2",), 101: ("n1",)})
+    for change in rule_changes(ha, wishes):
+        ha = after_changes(ha, (change,))
+        assert not too_few_nodes({100, 101}, ha.rules)
+    assert {r.name: r.nodes for r in ha.rules if r.kind == "nodes"} == {
+        home_rule(100): ("n2",),
+        home_rule(101): ("n1",),
+    }
 
 
 def test_groups_know_nothing_of_apart() -> None:

@@ -259,6 +259,28 @@ def test_a_vm_with_several_homes_can_be_in_another_rule(lab: Any) -> None:
         driver._api.put("cluster/ha/rules/metal-home-101", ranks)
 
 
+@pytest.mark.parametrize("first", ["home", "apart"])
+def test_of_vms_that_are_apart_one_is_at_home_on_a_server(lab: Any, first: str) -> None:
+    """Proxmox refuses homes of fewer nodes than VMs, whoever is first; the second goes without."""
+    driver = lab.form()
+    for vmid, node in ((101, "alba1"), (102, "alba2")):
+        make(driver, vmid, f"db{vmid}", node=node)
+    if first == "apart":
+        driver.ensure_apart("db", (101, 102))
+    driver.ensure_home(101, ("alba1",))
+    driver.ensure_home(102, ("alba1",))
+    driver.ensure_apart("db", (101, 102))
+    rules = {row["rule"]: row for row in driver._api.get("cluster/ha/rules")}
+    assert set(rules) == {"metal-home-101", "metal-apart-db"}
+    second = {"rule": "theirs", "type": "node-affinity", "resources": "vm:102", "nodes": "alba1"}
+    with pytest.raises(Failed, match="negative resource affinity"):
+        driver._api.post("cluster/ha/rules", second)
+    second["nodes"] = "alba2"
+    driver._api.post("cluster/ha/rules", second)
+    with pytest.raises(Failed, match="less nodes"):
+        driver._api.put("cluster/ha/rules/theirs", {"type": "node-affinity", "nodes": "alba1"})
+
+
 @pytest.mark.parametrize("first", ["home", "together"])
 def test_of_vms_that_stay_together_one_has_a_home(lab: Any, first: str) -> None:
     """Proxmox takes one rule of nodes for all of them, whoever is first; the others follow."""

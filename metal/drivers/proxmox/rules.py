@@ -11,7 +11,7 @@ from metal.drivers.proxmox import guests
 from metal.drivers.proxmox.api import Api
 from metal.drivers.proxmox.node import ApiError
 from metal.model.errors import Failed
-from metal.model.ha import apart_rule, home_rule, rule_changes, together_rule
+from metal.model.ha import apart_rule, home_rule, rule_changes, together_rule, too_few_nodes
 from metal.model.hypervisor import HaPlace
 from metal.model.plan import HaWishes
 from metal.model.world import HaRule, SeenHa
@@ -68,6 +68,7 @@ def ensure_wishes(api: Api, wishes: HaWishes) -> None:
             _ensure_group(api, rule.name, rule.vmids[0], rule.nodes)
         elif not rule.vmids:
             api.delete(f"cluster/ha/rules/{rule.name}")
+            there.discard(rule.name)
         elif rule.name in there:
             kept = rule.nodes if rule.name == home_rule(rule.vmids[0]) else ()
             api.put(f"cluster/ha/rules/{rule.name}", _written(rule, kept))
@@ -127,8 +128,7 @@ def _named(ha: SeenHa, name: str) -> HaRule | None:
 
 def _write_set(api: Api, ha: SeenHa, rule: HaRule, now: HaRule | None) -> None:
     homes = [home for home in ha.rules if home.name in map(home_rule, rule.vmids)]
-    # Of VMs that stay together Proxmox takes one rule of nodes.
-    for home in homes[1:] if rule.kind == "together" else ():
+    for home in _refused(ha, rule, homes):
         api.delete(f"cluster/ha/rules/{home.name}")
         homes.remove(home)
     for home in homes:
@@ -141,9 +141,25 @@ def _write_set(api: Api, ha: SeenHa, rule: HaRule, now: HaRule | None) -> None:
         api.put(f"cluster/ha/rules/{rule.name}", _written(rule, ()))
 
 
+def _refused(ha: SeenHa, rule: HaRule, homes: list[HaRule]) -> list[HaRule]:
+    """Homes that Proxmox does not take beside the set: of VMs that stay together it takes one rule
+    of nodes, of those that are apart as many as there are nodes in them."""
+    if rule.kind == "together":
+        return homes[1:]
+    taken, refused = [other for other in ha.rules if other not in homes], []
+    for home in homes:
+        first = home.model_copy(update={"nodes": home.nodes[:1]})
+        if too_few_nodes(set(rule.vmids), [*taken, first]):
+            refused.append(home)
+        else:
+            taken.append(first)
+    return refused
+
+
 def ensure_home(api: Api, vmid: int, nodes: tuple[str, ...]) -> None:
     """A rule of PVE 9, a group of PVE 8; the first node before the others, none excluded. One that
-    stays together with who has a home follows it, and has none of its own."""
+    stays together with who has a home follows it, and has none of its own; nor has one whose node
+    is the home of who is apart from it."""
     ha = seen(api)
     if vmid not in ha.managed or _follows(ha, vmid):
         return
@@ -154,6 +170,10 @@ def ensure_home(api: Api, vmid: int, nodes: tuple[str, ...]) -> None:
     if any(rule.kind != "nodes" and vmid in rule.vmids for rule in ha.rules):
         nodes = nodes[:1]
     rule = HaRule(name=name, kind="nodes", vmids=(vmid,), nodes=nodes)
+    others = [other for other in ha.rules if other.name != name]
+    apart = (set(other.vmids) for other in others if other.kind == "apart" and vmid in other.vmids)
+    if any(too_few_nodes(vmids, [*others, rule]) for vmids in apart):
+        return
     _ensure(api, "cluster/ha/rules", "rule", name, _written(rule, nodes), _ranked(nodes))
 
 

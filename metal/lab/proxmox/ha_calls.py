@@ -145,6 +145,33 @@ def _judged(rules: dict[str, dict[str, Any]], name: str) -> None:
             why = "at least one resource is in a positive resource affinity rule and there are "
             why += "other resources in at least one other node affinity rule already"
             raise bad_parameters({"resources": why})
+    _spread(rules, name)
+
+
+def _spread(rules: dict[str, dict[str, Any]], name: str) -> None:
+    """PVE::HA::Rules refuses rules of nodes that leave VMs that are apart too few of them."""
+    homes = {n: rule for n, rule in rules.items() if rule["type"] == "node-affinity"}
+    for apart, rule in rules.items():
+        if rule.get("affinity") != "negative":
+            continue
+        about = {
+            n: home for n, home in homes.items() if {*rule["resources"]} & {*home["resources"]}
+        }
+        housed = {sid for home in about.values() for sid in home["resources"]}
+        nodes = {node.partition(":")[0] for home in about.values() for node in home["nodes"]}
+        if len(nodes) >= len(housed & {*rule["resources"]}):
+            continue
+        if name == apart:
+            why = (
+                "two or more resources are restricted to less nodes than available to the resources"
+            )
+            raise bad_parameters({"resources": why})
+        if name in about:
+            why = (
+                "at least one resource is in a negative resource affinity rule and this rule would "
+            )
+            why += "restrict these to less nodes than available to the resources"
+            raise bad_parameters({"resources": why})
 
 
 def _homes_of_company(rules: dict[str, dict[str, Any]], sid: str) -> set[str]:
