@@ -12,7 +12,7 @@ from metal.cluster.adopting.vms import tables_of
 from metal.model.base import Frozen
 from metal.model.errors import Refused
 from metal.model.fleet import Inventory
-from metal.model.found import FoundCluster, FoundGuest, FoundNode
+from metal.model.found import FoundCluster, FoundGuest, FoundNode, FoundStorage
 
 Table = tuple[tuple[str, ...], dict[str, Any]]
 """Where in inventory.toml, and the keys that must stand there."""
@@ -147,14 +147,16 @@ def _cluster(inventory: Inventory, found: FoundCluster, cluster: str) -> Iterato
         new["called"] = found.name
     new["only_pinned"] = True  # nobody asked for more VMs there yet
     if (storage := _shared(found)) is not None:
-        new["storage"] = storage
+        new["storage"] = storage.name
+        if storage.gib is not None and not found.ceph:  # what Ceph holds its disks tell
+            new["storage_gib"] = storage.gib
     yield ("clusters", cluster), new
 
 
-def _shared(found: FoundCluster) -> str | None:
+def _shared(found: FoundCluster) -> FoundStorage | None:
     """A storage for VM disks that every node reaches; Ceph's before others."""
     fit = [s for s in found.storages if s.shared and s.images]
-    return min(fit, key=lambda s: (s.kind != "rbd", s.name)).name if fit else None
+    return min(fit, key=lambda s: (s.kind != "rbd", s.name)) if fit else None
 
 
 def _strangers(inventory: Inventory, found: FoundCluster, cluster: str) -> Iterator[str]:

@@ -35,6 +35,8 @@ class FoundStorage(Frozen):
     shared: bool = False
     images: bool = False
     """It keeps VM disks."""
+    gib: int | None = None
+    """What it holds in all; None: nobody told, or it was not there when it was asked."""
 
 
 class FoundGuest(Frozen):

@@ -333,6 +333,24 @@ def test_a_node_on_its_own_with_local_storage(foreign: Any, workspace: Any, adop
     assert make_plan(workspace, look(workspace)).actions == ()
 
 
+@pytest.mark.parametrize("up", [True, False])
+def test_what_a_shared_storage_holds_is_written(
+    foreign: Any, workspace: Any, adopt: Any, up: bool
+) -> None:
+    """Placing counts by it as `metal capacity` does; not there, it is unknown and not zero."""
+    pair = foreign("a1", "a2")
+    pair.form("pair")
+    pair.post(
+        "storage", storage="nas", type="nfs", server="10.1.1.9", export="/v", content="images"
+    )
+    if not up:
+        pair.datacenter.inactive.add("nas")
+    adopt(pair)
+    cluster = workspace.inventory.clusters["pair"]
+    assert (cluster.storage, cluster.storage_gib) == ("nas", 800 if up else None)
+    assert make_plan(workspace, look(workspace)).actions == ()
+
+
 def test_a_cluster_without_ceph_and_without_guests(
     foreign: Any, workspace: Any, adopt: Any
 ) -> None:

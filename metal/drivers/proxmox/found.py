@@ -41,7 +41,7 @@ class _Reader:
             nodes=nodes,
             ceph=bool(osds),
             osds=osds,
-            storages=self._storages(),
+            storages=self._storages(next((node.name for node in nodes if node.online), None)),
             guests=self._guests({node.name for node in nodes if node.online}),
             rules=(self._try("HA rules", lambda: rules.found(self.api)) if head else None) or (),
             managed=tuple(sorted(managed or ())),
@@ -120,13 +120,17 @@ class _Reader:
                     return str(ip_interface(row[key]).network), row.get(gate)
         return None, None
 
-    def _storages(self) -> tuple[FoundStorage, ...]:
+    def _storages(self, node: str | None) -> tuple[FoundStorage, ...]:
+        """`node`: is asked how large they are; what is not active there has no size."""
+        there = self._rows("sizes of storages", f"nodes/{node}/storage") if node else []
+        bytes_of = {row["storage"]: int(row.get("total") or 0) for row in there}
         return tuple(
             FoundStorage(
                 name=str(row["storage"]),
                 kind=str(row["type"]),
                 shared=bool(row.get("shared")) or row["type"] in SHARED,
                 images="images" in str(row.get("content", "")).split(","),
+                gib=bytes_of.get(row["storage"], 0) >> 30 or None,
             )
             for row in self._rows("storages", "storage")
             if not row.get("disable")
