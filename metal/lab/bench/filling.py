@@ -18,7 +18,7 @@ from metal.schedule.capacity import Fleet, Room
 from metal.schedule.place import place
 from metal.schedule.roomleft import most
 from metal.schedule.solver import installed
-from metal.schedule.survival import Guest, Node, units
+from metal.schedule.survival import UNIT_MIB, Guest, Node, units
 
 FREE_GIB = ([60] * 3, [128] * 12, [48, 96, 192] * 14)
 """Clusters, by what each server has free."""
@@ -64,17 +64,23 @@ def _hspace(nodes: Sequence[Node]) -> tuple[str, str]:
 
 
 def _overfull(clusters: int, seeds: int) -> None:
-    """Fleets with every kind of wish, none of them more important than another."""
-    shares, spent = [], 0.0
+    """Fleets with every kind of wish, none of them more important than another; then what each
+    seed that is not at its bound lacks, which may be too much: the bound knows no wishes."""
+    shares, gaps, spent = [], [], 0.0
     for seed in range(seeds):
         inventory = _equal(_too_many(clusters, seed))
         begun = time.process_time()
         found = place(inventory, world(inventory))
         spent += time.process_time() - begun
         placed = sum(units(inventory.needs(vm).memory_mib) for vm in found.homes)
-        shares.append(placed / _bound(inventory, found.fleet))
-    at = sum(share >= 1 for share in shares)
+        bound = _bound(inventory, found.fleet)
+        shares.append(placed / bound)
+        if placed < bound:
+            gaps.append(f"  seed {seed}: gap of {(bound - placed) * UNIT_MIB / 1024:g} GiB")
+    at = seeds - len(gaps)
     print(f"{f'{3 * clusters} servers':<32} {seeds:6} {at:9} {min(shares):8.2%} {spent:8.2f}")
+    for gap, share in zip(gaps, (s for s in shares if s < 1), strict=True):
+        print(f"{gap:<49} {share:8.2%}")
 
 
 def _too_many(clusters: int, seed: int) -> Inventory:
