@@ -19,8 +19,8 @@ again: $(VENV)/ready
 laws: $(VENV)/ready
 	$(BIN)/pytest -n 2 -m hypothesis --hypothesis-profile others
 
-# As root, with the packages that .ci/run names; one test after the other: they measure, and two labs
-# on two cores measure each other. First three servers with libvirt and Ceph, moved, lost and healed.
+# As root, with the packages that .ci/run names; one test after the other where nothing else is said: they
+# measure, and two labs on two cores measure each other. First three servers with libvirt and Ceph, moved, lost and healed.
 LAB_MINUTES ?= 50
 LAB = timeout --foreground $(LAB_MINUTES)m $(BIN)/pytest -m lab --durations=10
 lab-test: $(VENV)/ready
@@ -30,9 +30,9 @@ lab-test: $(VENV)/ready
 wires-test: $(VENV)/ready
 	$(LAB) tests/packets tests/boot_network
 
-# Whole machines under QEMU, from their firmware to Debian's installer.
+# Whole machines under QEMU, from their firmware to a log-in. Each takes one core and waits for itself.
 machines-test: $(VENV)/ready
-	$(LAB) tests/machines tests/live
+	$(LAB) -n 2 --dist worksteal tests/machines tests/live
 
 lab-test-full: $(VENV)/ready
 	$(BIN)/pytest -m 'lab or lab_full' --durations=20

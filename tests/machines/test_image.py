@@ -1,7 +1,7 @@
 """An install from an image, from power-on to a log-in, on whole machines; and back after restarts.
 
-Two machines, one for each firmware: their tests may run beside one another (`pytest -n 2`) where
-nothing else does. On a busy machine the guests' own time-outs strike.
+Two machines, one for each firmware, of one processor each: on two cores their tests run beside one
+another. On a busier machine the guests' own time-outs strike.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from metal.model.life import Life
 from .tang import SERVER, Tang
 
 pytestmark = [
-    pytest.mark.lab_full,
+    pytest.mark.lab,
     pytest.mark.skipif(not Path(SERVER).exists(), reason="needs the package tang"),
 ]
 PACKAGES = '["clevis-luks", "clevis-initramfs", "clevis-tpm2"]'
