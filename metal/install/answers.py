@@ -26,6 +26,11 @@ SECURITY = "security.debian.org"
 """Where Debian's installer takes security updates from, whatever the mirror is."""
 BASE_PACKAGES = ("openssh-server", "dropbear-initramfs", "cryptsetup-initramfs", "curl", "openssl")
 """What the rest of the preseed relies on, whatever the profile says."""
+MICROCODE = {
+    "intel-microcode": re.compile(r"\b(intel|xeon)\b", re.IGNORECASE),
+    "amd64-microcode": re.compile(r"\b(amd|epyc|opteron|ryzen)\b", re.IGNORECASE),
+}
+"""By the processor's name. Debian's installer would ask the machine itself; an image cannot."""
 MIRRORED = "-mirrored"
 """Behind the name of the profile's recipe: that of two disks."""
 MIRROR_PACKAGES = ("dosfstools", "mdadm")
@@ -100,6 +105,7 @@ def answers(
     network, where = subnets.management, f"servers.{action.server}"
     mirror_packages = MIRROR_PACKAGES if action.mirror else ()
     needed = (*BASE_PACKAGES, *mirror_packages, *pin_packages(inventory, action.server))
+    needed += _microcode(server.learned.cpu if server.learned else None)
     packages = dict.fromkeys((*needed, *profile.packages))
     link = inventory.links(action.server).get("management")
     if PROXMOX in packages:
@@ -131,6 +137,10 @@ def answers(
         boot_url=_url(boot_url, "the boot service's URL"),
         ca=ca,
     )
+
+
+def _microcode(cpu: str | None) -> tuple[str, ...]:
+    return tuple(package for package, maker in MICROCODE.items() if maker.search(cpu or ""))
 
 
 def _checked(form: re.Pattern[str], value: str, fault: str, where: str) -> str:

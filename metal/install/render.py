@@ -103,9 +103,12 @@ def render_preseed(
 
     `now`: seconds since the epoch, which the installer takes for the time.
     """
+    values = _system(templates, answers, token, report_key)
     return templates.render(
         "preseed/base.cfg.j2",
-        **_system(templates, answers, token, report_key),
+        **values,
+        on_partitioned=_Rendered(templates.render("preseed/partitioned.sh.j2", **values)),
+        on_base=_Rendered(templates.render("preseed/base.sh.j2", **values)),
         passphrase=checked_secret(passphrase),
         root_hash=checked_hash(root_hash, answers.server),
         now=now,

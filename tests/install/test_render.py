@@ -163,6 +163,22 @@ def test_a_server_that_opens_itself_gets_what_its_initramfs_needs_for_that(made,
         assert [p for p in told.packages if p.startswith("clevis")] == wanted
 
 
+@pytest.mark.parametrize(
+    ("cpu", "wanted"),
+    [
+        ("2 × Intel Xeon Silver 4114", ["intel-microcode"]),
+        ("Intel(R) Xeon(R) CPU E5-2650 v4 @ 2.20GHz", ["intel-microcode"]),
+        ("AMD EPYC 7302P 16-Core Processor", ["amd64-microcode"]),
+        ("AMD Opteron(tm) Processor 6272", ["amd64-microcode"]),
+        ("QEMU TCG CPU version 2.5+", []),
+        (None, []),
+    ],
+)
+def test_a_processor_gets_its_makers_microcode(made, cpu, wanted):
+    told = answers(made.inventory(learned={"cpu": cpu}), action_for(), MIRROR, BOOT)
+    assert [p for p in told.packages if p.endswith("-microcode")] == wanted
+
+
 def test_a_workspaces_own_template_wins(templates, plain, tmp_path):
     own = tmp_path / "preseed" / "recipes" / "luks-lvm"
     own.parent.mkdir(parents=True)
@@ -301,7 +317,8 @@ def test_the_late_command_prepares_the_first_boot(templates, plain, tmp_path):
         (target / "etc/systemd/system/metal-up.service").read_text()
     )
     assert (tmp_path / "log").read_text().splitlines() == [
-        "in-target update-initramfs -u",
+        "in-target dpkg-divert --quiet --local --rename --remove /usr/sbin/update-initramfs",
+        "in-target update-initramfs -c -k all",
         "in-target systemctl enable metal-up.service",
         "in-target /usr/local/sbin/metal-up finished",
     ]
@@ -348,6 +365,60 @@ def test_a_plain_debian_is_up_without_a_certificate(templates, plain, tmp_path):
     )
 
 
+def hooks(templates, told, tmp_path, environment):
+    """What the early command leaves for the installer to run; the new system is in "target"."""
+    early = parse_preseed(render_preseed(templates, told, **SECRETS))["preseed/early_command"]
+    folder = tmp_path / "d-i"
+    command = early.replace("date -u -s", ": ").replace("/lib/", f"{folder}/")
+    command = command.replace(f"/usr{folder}", str(folder))
+    command = command.replace("/target", str(tmp_path / "target"))
+    subprocess.run(["sh", "-c", command], env=environment, check=True)
+    return [folder / hook for hook in HOOKS]
+
+
+def test_dpkg_waits_for_no_disk_until_the_end(templates, plain, tmp_path):
+    environment = stubs(tmp_path / "bin", wget="", chroot="exit 1", in_target="")
+    mounted, _ = hooks(templates, plain, tmp_path, environment)
+    subprocess.run(["sh", mounted], env=environment, check=True)
+    option = tmp_path / "target/etc/dpkg/dpkg.cfg.d/metal"
+    assert option.read_text() == "force-unsafe-io\n"
+    undone(templates, tmp_path, environment)
+    assert not option.exists()
+
+
+def test_a_stand_in_builds_no_initramfs_until_the_end(templates, plain, tmp_path):
+    """By the real dpkg-divert, which works in a folder as it does in a chroot."""
+    there = 'root=$1; shift 2; exec dpkg-divert --root="$root" "$@"'
+    target = tmp_path / "target"
+    environment = stubs(
+        tmp_path / "bin",
+        wget="",
+        chroot=there,
+        in_target=f'shift; exec dpkg-divert --root={target} "$@"',
+    )
+    for folder in ("boot", "usr/sbin", "var/lib/dpkg/info", "var/lib/dpkg/updates"):
+        (target / folder).mkdir(parents=True)
+    (target / "var/lib/dpkg/status").touch()
+    _, base = hooks(templates, plain, tmp_path, environment)
+    subprocess.run(["sh", base], env=environment, check=True)
+
+    program, kept = (target / f"usr/sbin/update-initramfs{end}" for end in ("", ".distrib"))
+    kept.write_text("as dpkg unpacks what is diverted")
+    (target / "boot/vmlinuz-6.12").touch()
+    program.write_text(program.read_text().replace("/boot", f"{target}/boot"))
+    subprocess.run([program, "-c", "-k", "6.12"], check=True)
+    assert [file.stat().st_size for file in (target / "boot").glob("initrd.img-6.12")] == [0]
+
+    for _ in range(2):  # an installer may run its last step again
+        undone(templates, tmp_path, environment)
+        assert program.read_text() == "as dpkg unpacks what is diverted" and not kept.exists()
+
+
+def undone(templates, tmp_path, environment):
+    script = templates.render("preseed/undo.sh").replace("/target", str(tmp_path / "target"))
+    subprocess.run(["sh", "-c", script], env=environment, check=True)
+
+
 @pytest.fixture
 def listener():
     """Takes what is posted, and keeps the paths."""
@@ -379,13 +450,9 @@ def test_reports_go_past_the_package_cache(templates, plain, tmp_path, listener)
     # Debian 12's busybox-static crashes over the installer's `-T`.
     busybox = 'for url; do :; done; exec busybox wget -q -O /dev/null --post-data= "$url"'
     proxied = {"http_proxy": "http://127.0.0.1:1/"}
-    environment = stubs(tmp_path / "bin", wget=busybox, sleep="exit 1") | proxied
-    early = parse_preseed(render_preseed(templates, told, **SECRETS))["preseed/early_command"]
-    folder = tmp_path / "d-i"
-    command = early.replace("date -u -s", ": ").replace("/lib/", f"{folder}/")
-    command = command.replace(f"/usr{folder}", str(folder))
-    for words in (["sh", "-c", command], *(["sh", f"{folder}/{hook}"] for hook in HOOKS)):
-        subprocess.run(words, env=environment, check=True)
+    environment = stubs(tmp_path / "bin", wget=busybox, sleep="exit 1", chroot="exit 1") | proxied
+    for hook in hooks(templates, told, tmp_path, environment):
+        subprocess.run(["sh", hook], env=environment, check=True)
     script = metal_up(templates, told, tmp_path)
     host_keys(tmp_path)
     subprocess.run(["sh", script, "finished"], env=environment, check=True)

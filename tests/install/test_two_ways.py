@@ -104,7 +104,7 @@ def test_the_same_late_commands_and_phases(templates, told):
     lines = [
         line.strip().removesuffix("\\").rstrip() for line in continued(job["late"]).splitlines()
     ]
-    assert " ".join(lines) == preseed["preseed/late_command"]
+    assert preseed["preseed/late_command"].endswith(" ".join(lines))
     reports = report_urls(preseed["preseed/early_command"])
     assert {p: f"{job['report']}/{p}" for p in ("partitioned", "base")} == reports
 

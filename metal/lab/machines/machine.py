@@ -95,8 +95,9 @@ class Machine(Frozen):
 
         TCG: KVM hangs ordinary kernels on some clouds. It goes byte by byte where a processor says
         that it copies bytes quickly (erms). One processor: a kernel that patches its own code
-        while TCG runs it on another was seen to fall over the half-written place (an int3). Told to boot from the network it ends where the
-        machine restarts: what its BMC asked for was for one boot.
+        while TCG runs it on another was seen to fall over the half-written place (an int3). Told
+        to boot from the network it ends where the machine restarts: what its BMC asked for was for
+        one boot.
         """
         once = device == "network"
         console = f"file,id=console,path={self.folder / 'console.log'},append=on"
