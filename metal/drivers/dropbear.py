@@ -2,10 +2,12 @@
 
 Its forced command is Debian's cryptroot-unlock (/usr/share/cryptsetup/initramfs/bin): without a
 terminal it reads one passphrase from stdin, to the end, and opens one disk with it. When all are
-open the system goes on booting and dropbear ends, at times in the middle of its answer.
+open the system goes on booting and dropbear ends, at times in the middle of its answer, and at
+times without a word: the initramfs takes its network down first.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from metal.drivers.ssh import CutOff, SshHost, run, through
 from metal.model.errors import Refused, Unreachable
@@ -16,6 +18,8 @@ MOST = 8
 """Disks that one server may have to open at boot."""
 ANSWER = 90.0
 """Seconds: cryptroot-unlock waits ten for the prompt, a slow slot takes its time."""
+SILENCE = 20.0
+"""Seconds: as long as an old processor may be busy with a slow slot and nothing else."""
 _OPENED = "set up successfully"
 _WRONG = ("bad password", "maximum number of tries")
 
@@ -29,7 +33,8 @@ class Dropbear:
 
     def __init__(self, system: SshHost, host_keys: Sequence[str]) -> None:
         """`system`: how the running server is logged in to; this is the same one's other door."""
-        self._host = through(system, port=PORT, host_keys=host_keys)
+        door = through(system, port=PORT, host_keys=host_keys)
+        self._host = replace(door, silence=SILENCE)
 
     def ensure_unlocked(self, key: str) -> int:
         """Give `key` for every disk that waits; how many it said that it opened (a system that

@@ -20,6 +20,8 @@ from metal.model.errors import BadInput, Failed, MetalError, Refused, Unreachabl
 HOST_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)) [A-Za-z0-9+/]+={0,3}")
 ALIAS = "pinned"
 """What the server is called in its known_hosts file, whatever its address and port are."""
+ASKED = 4
+"""Times that a silent server is asked whether it is there, before it is given up."""
 OPTIONS = {
     "BatchMode": "yes",  # never asks: a prompt nobody sees is a hang
     "StrictHostKeyChecking": "yes",
@@ -37,11 +39,16 @@ OPTIONS = {
     "RequestTTY": "no",
     "EscapeChar": "none",
     "PreferredAuthentications": "publickey",
-    "ServerAliveInterval": "15",
-    "ServerAliveCountMax": "4",
-    "LogLevel": "ERROR",
+    "ServerAliveCountMax": str(ASKED),
+    "LogLevel": "INFO",  # it tells of a silent server as of no error
 }
-_CUT = ("closed by remote host", "Connection closed by", "Connection reset", "Broken pipe")
+_CUT = (
+    "closed by remote host",
+    "Connection closed by",
+    "Connection reset",
+    "Broken pipe",
+    "not responding.",
+)
 _OWN = 255
 """ssh's exit code for its own troubles."""
 
@@ -66,6 +73,8 @@ class SshHost:
     """The socket of an ssh-agent, where there is no `identity`."""
     patience: float = 10.0
     """Seconds until a connection must stand."""
+    silence: float = 60.0
+    """Seconds without a word after which one that stood is given up."""
 
 
 class Ssh:
@@ -106,6 +115,7 @@ def _options(host: SshHost, known: Path) -> list[str]:
     options = OPTIONS | {
         "UserKnownHostsFile": f'"{known}"',
         "ConnectTimeout": str(max(1, round(host.patience))),
+        "ServerAliveInterval": str(max(1, round(host.silence / ASKED))),
         "IdentityFile": f'"{host.identity}"' if host.identity else "none",
         "IdentitiesOnly": "yes" if host.identity else "no",
         "IdentityAgent": "none" if host.identity or not host.agent else f'"{host.agent}"',

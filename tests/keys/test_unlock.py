@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 
@@ -16,6 +17,7 @@ from metal.controller.progress import silent
 from metal.controller.unlocking import Unlocking, unlock_held
 from metal.controller.watching import watch_once
 from metal.controller.workspace import Workspace
+from metal.drivers import dropbear as driver
 from metal.drivers import identities
 from metal.drivers.commands import Here
 from metal.drivers.dropbear import Dropbear, WrongKey
@@ -52,19 +54,20 @@ def unshared():
 
 @pytest.fixture
 def dropbear(tmp_path, disk, new_key, monkeypatch):
-    """A real dropbear, set up as in the initramfs; `cut`: it dies once the disk is open."""
+    """A real dropbear, set up as in the initramfs; `cut`: what is done to it, as $PPID, once the
+    disk is open."""
     if not shutil.which("dropbear") or not unshared():
         pytest.skip("needs dropbear (package dropbear-bin), and root with mount namespaces")
     processes = []
 
-    def start(cut=False):
+    def start(cut=""):
         home, script = tmp_path / "home", tmp_path / "cryptroot-unlock"
         (home / ".ssh").mkdir(parents=True)
         home.chmod(0o700)
         mine = new_key(tmp_path / "mine")
         (home / ".ssh" / "authorized_keys").write_text(f"{mine}\n")
         words = {"opened": tmp_path / "opened", "disk": disk.device}
-        script.write_text(UNLOCK.format(cut="kill -9 $PPID" if cut else "", **words))
+        script.write_text(UNLOCK.format(cut=cut, **words))
         script.chmod(0o755)
         host_key = tmp_path / "host_key"
         make = ("dropbearkey", "-t", "ed25519", "-f", str(host_key))
@@ -110,7 +113,19 @@ def test_a_wrong_key_is_told_from_a_door_that_is_not_there(dropbear, tmp_path):
 
 
 def test_a_system_that_boots_on_cuts_the_answer_off(dropbear, tmp_path):
-    assert dropbear(cut=True).ensure_unlocked(KEY) == 0
+    assert dropbear(cut="kill -9 $PPID").ensure_unlocked(KEY) == 0
+    assert (tmp_path / "opened").exists()
+
+
+def test_a_network_that_goes_away_with_the_answer_is_noticed(dropbear, tmp_path, monkeypatch):
+    """Nothing closes the connection: it stands, and nobody speaks on it any more."""
+    monkeypatch.setattr(driver, "SILENCE", 4.0)
+    frozen = tmp_path / "frozen"
+    door = dropbear(cut=f"echo $PPID >{frozen}; kill -STOP $PPID")
+    try:
+        assert door.ensure_unlocked(KEY) == 0
+    finally:
+        os.kill(int(frozen.read_text()), signal.SIGKILL)
     assert (tmp_path / "opened").exists()
 
 
