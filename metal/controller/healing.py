@@ -52,6 +52,11 @@ class Healing:
     def at_work(self) -> tuple[Action, ...]:
         return tuple(begun.action for begun in self._begun.values())
 
+    @property
+    def under_way(self) -> frozenset[str]:
+        """Ids of the actions that have not ended."""
+        return frozenset(key for key, begun in self._begun.items() if not begun.future.done())
+
     def close(self) -> None:
         """What is at work is left between two steps, to be gone on with."""
         for begun in self._begun.values():

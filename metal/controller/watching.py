@@ -89,10 +89,12 @@ class Watcher:
         self._past = self._past or _remembered(self._workspace)
         if self._workspace.inventory.watch.keep_sessions:
             self._workspace.bmc_sessions.keep()
+        under_way = self._healing.under_way
         world = look(self._workspace, progress=self._progress, logs=self._logs)
         if post is not None and post.term is not None:
             remember_fallen(self._workspace, world, [earlier for _, earlier in self._past])
-        found = self._judge(world)
+        # What ends while it is looked may have been seen as it was before: the next look judges it.
+        found = _without(self._judge(world), under_way)
         # Asked again: what was long in looking may have lost the post meanwhile.
         term = post.term if post else None
         if post is None or term is None:
@@ -188,6 +190,12 @@ class Watcher:
             waits=tuple(found.waits.values()),
             unlocked=unlocked,
         )
+
+
+def _without(found: Found, under_way: Collection[str]) -> Found:
+    """The same, with nothing to begin that was under way when the look began."""
+    left = tuple(action for action in found.actions if action.id not in under_way)
+    return found.model_copy(update={"actions": left})
 
 
 def _died(found: Found) -> set[str]:
