@@ -1,9 +1,9 @@
 """The parts of `metal network apply`: gateways of each site, firewalls, and the name server."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 from metal.cli.face import Face
 from metal.cli.render.routing import names_lines, names_recipe, order_lines, recipe
@@ -20,6 +20,7 @@ from metal.network.tree import by_hand
 from metal.routing.order import NamesOrder, Order
 from metal.routing.wall_order import WallsOrder, subject_of
 
+T = TypeVar("T")
 PARTS = "site, SITE/firewall or primary name server"
 
 
@@ -60,7 +61,7 @@ def parts_of(
     walled = walling.sites_with_walls(workspace.inventory, world(), target)
     routed = routing.sites_with_gateways(workspace, None if walled else target)
     routed = [site for site in routed if target in (None, site)]
-    found = list(_gateways(face, workspace, routed, world, trial))
+    found = [_gateways(face, workspace, site, world, trial) for site in routed]
     for site in walled:
         try:
             found.append(_walls(face, workspace, site, world, trial))
@@ -77,38 +78,47 @@ def parts_of(
     return found
 
 
+def _resumed_or_made(
+    face: Face, begun: T | None, make: Callable[[], tuple[T, Sequence[str]]]
+) -> tuple[T, bool]:
+    """The order, and whether it is one agreed to before; the remarks on a new one are said."""
+    if begun is not None:
+        return begun, True
+    order, remarks = make()
+    for remark in remarks:
+        face.say(remark)
+    return order, False
+
+
 def _gateways(
-    face: Face, workspace: Workspace, sites: Sequence[str], world: Callable[[], World], trial: float
-) -> Iterator[Part]:
-    for name in sites:
-        before = routing.begun(workspace, name)
-        order = before
-        if order is None:
-            order, remarks = routing.order_of(workspace, world(), name, trial=trial)
-            for remark in remarks:
-                face.say(remark)
-        yield Part(
-            subject=name,
-            what=f"the gateways of {name}",
-            order=order,
-            pending=bool(order.gateways),
-            lines=order_lines([order], width()),
-            recipe=recipe(order),
-            done="its gateways have it, and it is reached by them",
-            carry_out=partial(routing.carry_out, workspace, order),
-            resumed=before is not None,
-        )
+    face: Face, workspace: Workspace, name: str, world: Callable[[], World], trial: float
+) -> Part:
+    order, resumed = _resumed_or_made(
+        face,
+        routing.begun(workspace, name),
+        lambda: routing.order_of(workspace, world(), name, trial=trial),
+    )
+    return Part(
+        subject=name,
+        what=f"the gateways of {name}",
+        order=order,
+        pending=bool(order.gateways),
+        lines=order_lines([order], width()),
+        recipe=recipe(order),
+        done="its gateways have it, and it is reached by them",
+        carry_out=partial(routing.carry_out, workspace, order),
+        resumed=resumed,
+    )
 
 
 def _walls(
     face: Face, workspace: Workspace, site: str, world: Callable[[], World], trial: float
 ) -> Part:
-    before = walling.begun(workspace, site)
-    order = before
-    if order is None:
-        order, remarks = walling.walls_order(workspace, world(), site, trial=trial)
-        for remark in remarks:
-            face.say(remark)
+    order, resumed = _resumed_or_made(
+        face,
+        walling.begun(workspace, site),
+        lambda: walling.walls_order(workspace, world(), site, trial=trial),
+    )
     return Part(
         subject=order.subject,
         what=f"the firewalls before VMs of {site}",
@@ -118,19 +128,18 @@ def _walls(
         recipe=walls_recipe(order),
         done="what they serve is let in, and nothing else",
         carry_out=partial(walling.carry_out_walls, workspace, order),
-        resumed=before is not None,
+        resumed=resumed,
     )
 
 
 def _names(
     face: Face, workspace: Workspace, vm: str, world: Callable[[], World], trial: float
 ) -> Part:
-    before = naming.begun(workspace, vm)
-    order = before
-    if order is None:
-        order, remarks = naming.names_order(workspace, world(), trial=trial)
-        for remark in remarks:
-            face.say(remark)
+    order, resumed = _resumed_or_made(
+        face,
+        naming.begun(workspace, vm),
+        lambda: naming.names_order(workspace, world(), trial=trial),
+    )
     return Part(
         subject=vm,
         what=f"the zones of {vm}",
@@ -140,5 +149,5 @@ def _names(
         recipe=names_recipe(order),
         done="it answers with the new zones",
         carry_out=partial(naming.carry_out_names, workspace, order),
-        resumed=before is not None,
+        resumed=resumed,
     )

@@ -15,6 +15,10 @@ from metal.model.walls import SeenRule, SeenWall, WallOptions, WallRule
 Metal = Callable[..., Any]
 
 
+class Killed(BaseException):
+    """As by `kill -9`: nothing of ours runs afterwards."""
+
+
 class PretendWalls:
     """metal.controller.walling.Seeing, of a cluster that does what it is told."""
 
@@ -76,6 +80,20 @@ def test_what_was_done_is_not_done_twice(apply: Callable[..., Any], walls: Prete
     assert walls.on and walls.walls
     again = apply("lisbon/firewall", "--plan")
     assert again.code == 0 and "nothing to do" in again.out
+
+
+def test_what_a_kill_interrupted_is_gone_on_with_unasked(
+    apply: Callable[..., Any], walls: PretendWalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(_vmid: int, _options: WallOptions) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(walls, "ensure_wall_options", dies)
+        apply("lisbon/firewall", "--yes")
+    again = apply("lisbon/firewall")  # nobody agrees a second time
+    assert again.code == 0 and "going on with what was agreed to before" in again.err, again.err
+    assert walls.on and all(wall.options.enable for wall in walls.walls.values())
 
 
 def test_what_a_person_set_otherwise_is_not_overwritten_unasked(
